@@ -1,0 +1,35 @@
+"""Errors that a caller can act on: each message names the value, the rule and the remedy."""
+
+from __future__ import annotations
+
+
+class URSTError(Exception):
+    """Base of every error that the engine raises on purpose."""
+
+
+class SettingsError(URSTError):
+    """A setting is unknown, out of range, or contradicts another one."""
+
+
+class ShapeError(URSTError):
+    """A tensor or an image has a size that the operation cannot take."""
+
+
+class ImageError(URSTError):
+    """An image cannot be read, or its pixels cannot be used."""
+
+
+class OutputError(URSTError):
+    """The result cannot be written where or how it was asked for."""
+
+
+class WeightsError(URSTError):
+    """A weights file does not hold what the backbone needs."""
+
+
+class StatsError(URSTError):
+    """Statistics do not belong to the backbone they are used with."""
+
+
+class DeviceError(URSTError):
+    """A device or precision is unknown, absent, or too small."""

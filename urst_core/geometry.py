@@ -1,0 +1,245 @@
+"""Where tiles lie: rectangles, cores, windows, and how far one pixel reaches. No pixels here.
+
+      frame: the image, padded right and bottom to whole strides
+      ┌────────────┬────────────┬──────┐
+      │            │            │      │      core     the rectangle a tile writes; the cores
+      │   core   ┌─┼────────────┼─┐    │               cover the frame, each pixel once
+      │          │ │            │ │    │      halo     context around a core: read, discarded
+      ├──────────┼─┼────────────┼─┼────┤      window   core grown by the halo, clipped to
+      │          │ │    core    │ │    │               the frame, so that the network's own
+      │          │ │            │ │    │               padding acts on the true border only
+      │          └─┼────────────┼─┘    │
+      └────────────┴────────────┴──────┘
+
+Sizes are ``(height, width)``; rectangles are end-exclusive; all units are pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .errors import SettingsError, ShapeError
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """The pixels with ``top <= y < bottom`` and ``left <= x < right``."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @classmethod
+    def of_size(cls, size: Size) -> Rectangle:
+        """The rectangle from the origin to ``size``, given as (height, width)."""
+        return cls(0, 0, *size)
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def size(self) -> Size:
+        return self.height, self.width
+
+    @property
+    def area(self) -> int:
+        """Number of pixels; 0 where the rectangle is empty."""
+        return max(0, self.height) * max(0, self.width)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices of a tensor whose last two axes are height and width."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def grown(self, margin: int) -> Rectangle:
+        return Rectangle(
+            self.top - margin, self.left - margin, self.bottom + margin, self.right + margin
+        )
+
+    def clipped(self, size: Size) -> Rectangle:
+        """The part inside an image of ``size``; its area is 0 where there is none."""
+        height, width = size
+        return Rectangle(
+            max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width)
+        )
+
+    def shifted(self, down: int, right: int) -> Rectangle:
+        return Rectangle(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
+    def relative_to(self, origin: Rectangle) -> Rectangle:
+        """The same pixels, counted from the top left corner of ``origin``."""
+        return self.shifted(-origin.top, -origin.left)
+
+    def contains(self, other: Rectangle) -> bool:
+        return (
+            self.top <= other.top
+            and self.left <= other.left
+            and self.bottom >= other.bottom
+            and self.right >= other.right
+        )
+
+    def divided(self, divisor: int) -> Rectangle:
+        """The rectangle in feature maps that are ``divisor`` times smaller.
+
+        Raises:
+            ShapeError: an edge does not lie on a multiple of ``divisor``.
+        """
+        edges = (self.top, self.left, self.bottom, self.right)
+        if any(edge % divisor for edge in edges):
+            raise ShapeError(
+                f"rectangle {edges} has an edge that is no multiple of {divisor}; "
+                "cut the frame at multiples of the backbone's stride"
+            )
+        return Rectangle(*(edge // divisor for edge in edges))
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One unit of work: ``window`` is read and stylized, ``core`` is what it writes."""
+
+    core: Rectangle
+    window: Rectangle
+
+    @property
+    def core_in_window(self) -> Rectangle:
+        return self.core.relative_to(self.window)
+
+    def touches_border(self, frame: Size) -> bool:
+        """Whether the window reaches the frame's border, where padding must be the true one."""
+        height, width = frame
+        window = self.window
+        return (
+            window.top == 0 or window.left == 0 or window.bottom == height or window.right == width
+        )
+
+
+def round_up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
+
+
+def frame_size(image: Size, *, stride: int, minimum: int = 1) -> Size:
+    """The size of the image after its one padding: whole strides, and at least ``minimum``.
+
+    Raises:
+        ShapeError: the image is empty.
+    """
+    height, width = image
+    if height < 1 or width < 1:
+        raise ShapeError(f"image of {height} x {width} px is empty; give at least 1 x 1")
+    return (
+        round_up(max(height, minimum), stride),
+        round_up(max(width, minimum), stride),
+    )
+
+
+def check_tile_size(tile_size: int, *, stride: int, name: str) -> None:
+    """Refuse a core edge that would break the alignment on which exactness rests.
+
+    Raises:
+        SettingsError: ``tile_size`` is not a positive multiple of ``stride``.
+    """
+    if tile_size >= stride and tile_size % stride == 0:
+        return
+    below = tile_size // stride * stride
+    choices = f"{below} or {below + stride}" if below > 0 else f"{stride} or more"
+    raise SettingsError(
+        f"tile size {tile_size} is not a positive multiple of {name}'s stride {stride}; "
+        f"use {choices}"
+    )
+
+
+def cut(area: Rectangle, edge: int) -> Iterator[Rectangle]:
+    """Cut ``area`` into cores of ``edge`` x ``edge`` px, row by row; the last ones are smaller."""
+    for top in range(area.top, area.bottom, edge):
+        for left in range(area.left, area.right, edge):
+            yield Rectangle(top, left, min(top + edge, area.bottom), min(left + edge, area.right))
+
+
+def tile_around(core: Rectangle, halo: int, frame: Size) -> Tile:
+    """The tile of a core: its window is clipped to the frame, not padded."""
+    return Tile(core, core.grown(halo).clipped(frame))
+
+
+def equal_tiles(frame: Size, *, edge: int, halo: int) -> list[Tile]:
+    """Tiles whose windows all have one size, so that they fit one batch.
+
+    A window that would leave the frame moves inward until its outer edge lies on the frame's
+    border; no window is larger than the frame.
+    """
+    height = min(edge + 2 * halo, frame[0])
+    width = min(edge + 2 * halo, frame[1])
+    tiles: list[Tile] = []
+    for core in cut(Rectangle.of_size(frame), edge):
+        top = min(max(core.top - halo, 0), frame[0] - height)
+        left = min(max(core.left - halo, 0), frame[1] - width)
+        tiles.append(Tile(core, Rectangle(top, left, top + height, left + width)))
+    return tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A convolution with an odd ``kernel`` and a padding of half of it."""
+
+    kernel: int
+    stride: int = 1
+
+    def inputs_of(self, first: int, last: int) -> tuple[int, int]:
+        reach = self.kernel // 2
+        return first * self.stride - reach, last * self.stride + reach
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """A pooling over ``factor`` x ``factor`` px that do not overlap."""
+
+    factor: int = 2
+
+    def inputs_of(self, first: int, last: int) -> tuple[int, int]:
+        return first * self.factor, last * self.factor + self.factor - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NearestUpsampling:
+    """Each pixel becomes ``factor`` x ``factor`` px."""
+
+    factor: int = 2
+
+    def inputs_of(self, first: int, last: int) -> tuple[int, int]:
+        return first // self.factor, last // self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class BilinearUpsampling:
+    """Twice the size, half-pixel centers: output 2i mixes i - 1 and i, 2i + 1 mixes i and i + 1."""
+
+    def inputs_of(self, first: int, last: int) -> tuple[int, int]:
+        return (first - 1) // 2, (last + 1) // 2
+
+
+Layer = Convolution | Pooling | NearestUpsampling | BilinearUpsampling
+
+
+def influence_radius(layers: Sequence[Layer], *, stride: int) -> int:
+    """How far outside a core an input pixel can still change the core, in px.
+
+    Walks the layers backward from the outputs of one aligned block of ``stride`` px: core edges
+    lie on such blocks. Branches that run beside a longer one need not be listed.
+    """
+    first, last = 0, stride - 1
+    for layer in reversed(layers):
+        first, last = layer.inputs_of(first, last)
+    return max(-first, last - (stride - 1))
+
+
+def halo_of(layers: Sequence[Layer], *, stride: int) -> int:
+    """The smallest halo, in whole strides, that covers the influence radius."""
+    return round_up(influence_radius(layers, stride=stride), stride)
