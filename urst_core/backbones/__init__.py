@@ -1,0 +1,25 @@
+"""The registry: every backbone there is, as an explicit tuple; the first is the default."""
+
+from __future__ import annotations
+
+from ..backbone import StylizationNetwork
+from ..errors import SettingsError
+from .adain import AdaIN
+from .microast import MicroAST
+
+BACKBONES: tuple[type[StylizationNetwork], ...] = (MicroAST, AdaIN)
+
+DEFAULT_BACKBONE = BACKBONES[0].traits.name
+
+
+def find_backbone(name: str) -> type[StylizationNetwork]:
+    """The network class registered under ``name``.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    for network in BACKBONES:
+        if network.traits.name == name:
+            return network
+    names = ", ".join(network.traits.name for network in BACKBONES)
+    raise SettingsError(f"backbone {name!r} is unknown; use one of: {names}")

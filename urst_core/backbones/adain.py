@@ -1,0 +1,177 @@
+"""AdaIN (Huang and Belongie, ICCV 2017, arXiv:1703.06868): one adaptive normalization.
+
+Layers are numbered as in naoto0804/pytorch-AdaIN, whose weights load under the prefixes ``vgg.``
+(its first 31 modules suffice; later ones are ignored) and ``decoder.``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backbone import StyleCode, StylizationNetwork, Traits
+from ..folding import (
+    Kernel,
+    PictureConvolution,
+    TileConvolution,
+    fold_input,
+    fold_pointwise,
+    kernel_of,
+)
+from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
+from ..tin import ChannelStats, Site, Stages, measure_features
+
+SITE = "relu4_1"
+
+LAYERS: tuple[Layer, ...] = (
+    *[Convolution(3)] * 2,
+    Pooling(),
+    *[Convolution(3)] * 2,
+    Pooling(),
+    *[Convolution(3)] * 4,
+    Pooling(),
+    Convolution(3),  # relu4_1
+    Convolution(3),
+    NearestUpsampling(),
+    *[Convolution(3)] * 4,
+    NearestUpsampling(),
+    *[Convolution(3)] * 2,
+    NearestUpsampling(),
+    *[Convolution(3)] * 2,
+)
+
+
+def _convolution(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+    return nn.ReflectionPad2d(1), nn.Conv2d(inputs, outputs, 3), nn.ReLU()
+
+
+def _pool() -> nn.Module:
+    return nn.MaxPool2d(2, 2, ceil_mode=True)
+
+
+def _upsample() -> nn.Module:
+    return nn.Upsample(scale_factor=2, mode="nearest")
+
+
+def vgg_to_relu4_1() -> nn.Sequential:
+    """The normalized VGG-19 up to relu4_1: 31 modules, the first a 1 x 1 color transform."""
+    return nn.Sequential(
+        nn.Conv2d(3, 3, 1),
+        *_convolution(3, 64),
+        *_convolution(64, 64),
+        _pool(),
+        *_convolution(64, 128),
+        *_convolution(128, 128),
+        _pool(),
+        *_convolution(128, 256),
+        *_convolution(256, 256),
+        *_convolution(256, 256),
+        *_convolution(256, 256),
+        _pool(),
+        *_convolution(256, 512),
+    )
+
+
+def decoder() -> nn.Sequential:
+    """The mirror image of the encoder; 29 modules, no ReLU after the last."""
+    return nn.Sequential(
+        *_convolution(512, 256),
+        _upsample(),
+        *_convolution(256, 256),
+        *_convolution(256, 256),
+        *_convolution(256, 256),
+        *_convolution(256, 128),
+        _upsample(),
+        *_convolution(128, 128),
+        *_convolution(128, 64),
+        _upsample(),
+        *_convolution(64, 64),
+        *_convolution(64, 3)[:2],
+    )
+
+
+class AdaIN(StylizationNetwork):
+    """AdaIN with thumbnail statistics at relu4_1."""
+
+    traits: ClassVar[Traits] = Traits(
+        name="adain",
+        title="AdaIN",
+        stride=8,
+        layers=LAYERS,
+        minimum=16,
+        bytes_per_pixel=1100,
+        half_precision=(torch.float16, torch.bfloat16),
+        license="MIT",
+        paper="arXiv:1703.06868",
+    )
+    site_names: ClassVar[tuple[str, ...]] = (SITE,)
+    # The published encoder goes on to relu5_4.
+    ignored_weights: ClassVar[tuple[str, ...]] = tuple(f"vgg.{n}." for n in range(31, 53))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vgg = vgg_to_relu4_1()
+        self.decoder = decoder()
+
+    def style_code(self, style: Tensor) -> StyleCode:
+        stats = measure_features(self.vgg(style))
+        return StyleCode({f"{SITE}.mean": stats.mean, f"{SITE}.std": stats.std})
+
+    def stages(self, image: Tensor, code: StyleCode) -> Stages:
+        target = code.channel_stats(SITE)
+        normalized = yield Site(SITE, self.vgg(image))
+        return self.decoder(normalized * target.std + target.mean)
+
+    def fold(self, code: StyleCode, sites: Mapping[str, ChannelStats]) -> nn.Module:
+        scale, shift = sites[SITE].affine_to(code.channel_stats(SITE))
+        return AdaINTiles(self.vgg, self.decoder, scale, shift)
+
+
+class AdaINTiles(nn.Module):
+    """Encoder and decoder in one, the normalization and the color transform folded in."""
+
+    def __init__(
+        self, vgg: nn.Sequential, decoder: nn.Sequential, scale: Tensor, shift: Tensor
+    ) -> None:
+        super().__init__()
+        color, *encoder_kernels = _kernels(vgg)
+        encoder_kernels[0] = fold_pointwise(color, encoder_kernels[0])
+        decoder_kernels = _kernels(decoder)
+        decoder_kernels[0] = fold_input(decoder_kernels[0], scale, shift)
+        self.pool_before = _positions(vgg, nn.MaxPool2d)
+        self.upsample_before = _positions(decoder, nn.Upsample)
+        self.encoder = nn.ModuleList(TileConvolution(k, relu=True) for k in encoder_kernels)
+        self.decoder = nn.ModuleList(TileConvolution(k, relu=True) for k in decoder_kernels[:-1])
+        self.picture = PictureConvolution(decoder_kernels[-1])
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        for index, convolution in enumerate(self.encoder):
+            if index in self.pool_before:
+                features = F.max_pool2d(features, 2)
+            features = convolution(features, at_border=at_border)
+        for index, convolution in enumerate(self.decoder):
+            if index in self.upsample_before:
+                features = F.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = convolution(features, at_border=at_border)
+        return self.picture(features, at_border=at_border)
+
+
+def _kernels(layers: nn.Sequential) -> list[Kernel]:
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    return [kernel_of(convolution) for convolution in convolutions]
+
+
+def _positions(layers: nn.Sequential, kind: type[nn.Module]) -> frozenset[int]:
+    """Before which 3 x 3 convolution, counted from 0, a layer of this kind stands."""
+    positions: set[int] = set()
+    count = 0
+    for layer in layers:
+        if isinstance(layer, kind):
+            positions.add(count)
+        elif isinstance(layer, nn.Conv2d) and layer.kernel_size[0] > 1:
+            count += 1
+    return frozenset(positions)

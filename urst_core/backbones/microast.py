@@ -1,0 +1,268 @@
+"""MicroAST (Wang et al., AAAI 2023, arXiv:2211.15313): micro encoders and dual modulation.
+
+Parameter names are those of the published weights. The published ``alpha`` mixes features with
+their stylized version, which breaks pictures between 0 and 1; strength blends style codes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backbone import StyleCode, StylizationNetwork, Traits
+from ..folding import (
+    Kernel,
+    PictureConvolution,
+    TileConvolution,
+    add_identity,
+    fold_input,
+    fold_output,
+    kernel_of,
+)
+from ..geometry import BilinearUpsampling, Convolution, Layer
+from ..tin import ChannelStats, Site, Stages, measure_features
+
+CHANNELS = 64
+
+LAYERS: tuple[Layer, ...] = (
+    Convolution(9),
+    Convolution(3, stride=2),
+    Convolution(3, stride=2),
+    *[Convolution(3)] * 8,  # two residual blocks of the encoder, two of the decoder
+    BilinearUpsampling(),
+    Convolution(3),
+    BilinearUpsampling(),
+    Convolution(3),
+    Convolution(9),
+)
+
+
+class PaddedConvolution(nn.Module):
+    """A convolution after reflection padding, as ``conv_layer``."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__()
+        self.conv_layer = nn.Conv2d(
+            inputs,
+            outputs,
+            kernel,
+            stride,
+            padding=kernel // 2,
+            groups=groups,
+            padding_mode="reflect",
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.conv_layer(features)
+
+    @property
+    def kernel(self) -> Kernel:
+        return kernel_of(self.conv_layer)
+
+    def for_tiles(self, *, relu: bool) -> TileConvolution:
+        layer = self.conv_layer
+        return TileConvolution(self.kernel, stride=layer.stride[0], groups=layer.groups, relu=relu)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside an identity, optionally modulated by a style's filter signals."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = PaddedConvolution(CHANNELS, CHANNELS, 3)
+        self.conv2 = PaddedConvolution(CHANNELS, CHANNELS, 3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.conv2(F.relu(self.conv1(features)))
+
+    def modulated(self, features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Filter modulation (section 3.2): ``weight * conv(x) + bias * x``, twice."""
+        inner = F.relu(weight * self.conv1(features) + bias * features)
+        return features + weight * self.conv2(inner) + bias * inner
+
+
+class Encoder(nn.Module):
+    """Features at a quarter of the size, after the first and after the second residual block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc1 = nn.Sequential(
+            PaddedConvolution(3, 16, 9),
+            nn.ReLU(),
+            PaddedConvolution(16, 32, 3, stride=2, groups=16),
+            nn.ReLU(),
+            PaddedConvolution(32, 32, 1),
+            nn.ReLU(),
+            PaddedConvolution(32, 64, 3, stride=2, groups=32),
+            nn.ReLU(),
+            PaddedConvolution(64, 64, 1),
+            nn.ReLU(),
+            ResidualBlock(),
+        )
+        self.enc2 = nn.Sequential(ResidualBlock())
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        shallow = self.enc1(image)
+        return shallow, self.enc2(shallow)
+
+
+class Modulator(nn.Module):
+    """Style features to the filter weights and biases of the two modulated blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("weight1", "bias1", "weight2", "bias2"):
+            depthwise = PaddedConvolution(CHANNELS, CHANNELS, 3, groups=CHANNELS)
+            self.add_module(name, nn.Sequential(depthwise, nn.AdaptiveAvgPool2d(1)))
+
+
+class Decoder(nn.Module):
+    """Two modulated blocks, then back to full size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dec1 = ResidualBlock()
+        self.dec2 = ResidualBlock()
+        self.dec3 = nn.Sequential(
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            PaddedConvolution(64, 32, 3, groups=32),
+            nn.ReLU(),
+            PaddedConvolution(32, 32, 1),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            PaddedConvolution(32, 16, 3, groups=16),
+            nn.ReLU(),
+            PaddedConvolution(16, 16, 1),
+            nn.ReLU(),
+            PaddedConvolution(16, 3, 9),
+        )
+
+
+class MicroAST(StylizationNetwork):
+    """MicroAST with thumbnail statistics before each of the decoder's two modulated blocks."""
+
+    traits: ClassVar[Traits] = Traits(
+        name="microast",
+        title="MicroAST",
+        stride=4,
+        layers=LAYERS,
+        minimum=8,
+        bytes_per_pixel=400,
+        half_precision=(torch.float16, torch.bfloat16),
+        license="MIT",
+        paper="arXiv:2211.15313",
+    )
+    site_names: ClassVar[tuple[str, ...]] = ("dec1", "dec2")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.content_encoder = Encoder()
+        self.style_encoder = Encoder()
+        self.modulator = Modulator()
+        self.decoder = Decoder()
+
+    def style_code(self, style: Tensor) -> StyleCode:
+        shallow, deep = self.style_encoder(style)
+        code: dict[str, Tensor] = {}
+        # The published lists run from shallow to deep; the decoder uses them from deep to shallow.
+        for site, number, features in (("dec1", 2, deep), ("dec2", 1, shallow)):
+            stats = measure_features(features)
+            code[f"{site}.mean"], code[f"{site}.std"] = stats.mean, stats.std
+            for signal in ("weight", "bias"):
+                module = self.modulator.get_submodule(f"{signal}{number}")
+                code[f"{site}.{signal}"] = module(features)
+        return StyleCode(code)
+
+    def stages(self, image: Tensor, code: StyleCode) -> Stages:
+        _, features = self.content_encoder(image)
+        for site, block in self._modulated_blocks():
+            target = code.channel_stats(site)
+            normalized = yield Site(site, features)
+            features = block.modulated(
+                normalized * target.std + target.mean,
+                code.tensors[f"{site}.weight"],
+                code.tensors[f"{site}.bias"],
+            )
+        return self.decoder.dec3(features)
+
+    def fold(self, code: StyleCode, sites: Mapping[str, ChannelStats]) -> nn.Module:
+        folded = [
+            FoldedBlock.modulated(
+                block,
+                affine=sites[site].affine_to(code.channel_stats(site)),
+                weight=code.tensors[f"{site}.weight"].flatten(),
+                bias=code.tensors[f"{site}.bias"].flatten(),
+            )
+            for site, block in self._modulated_blocks()
+        ]
+        return MicroASTTiles(self.content_encoder, folded, self.decoder.dec3)
+
+    def _modulated_blocks(self) -> tuple[tuple[str, ResidualBlock], ...]:
+        return ("dec1", self.decoder.dec1), ("dec2", self.decoder.dec2)
+
+
+class FoldedBlock(nn.Module):
+    """``scale * x + second(relu(first(x)))``; the scale is absent where it would be 1."""
+
+    def __init__(self, first: Kernel, second: Kernel, scale: Tensor | None = None) -> None:
+        super().__init__()
+        self.first = TileConvolution(first, relu=True)
+        self.second = TileConvolution(second)
+        self.scale = None if scale is None else nn.Parameter(scale[None, :, None, None].clone())
+
+    @classmethod
+    def modulated(
+        cls, block: ResidualBlock, *, affine: tuple[Tensor, Tensor], weight: Tensor, bias: Tensor
+    ) -> FoldedBlock:
+        """Fold the normalization ``affine`` and both filter modulations of a decoder block."""
+        scale, shift = affine
+        zero = torch.zeros_like(bias)
+        first = add_identity(fold_output(block.conv1.kernel, weight, zero), bias)
+        second = add_identity(fold_output(block.conv2.kernel, weight, shift), bias)
+        return cls(fold_input(first, scale, shift), second, scale)
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        inner = self.first(features, at_border=at_border)
+        result = self.second(inner, at_border=at_border)
+        return (
+            result.add_(features) if self.scale is None else result.addcmul_(features, self.scale)
+        )
+
+
+class MicroASTTiles(nn.Module):
+    """MicroAST with everything that one style and one content fix folded in."""
+
+    def __init__(self, encoder: Encoder, modulated: list[FoldedBlock], end: nn.Sequential) -> None:
+        super().__init__()
+        blocks = [b for b in encoder.modules() if isinstance(b, ResidualBlock)]
+        plain = [FoldedBlock(block.conv1.kernel, block.conv2.kernel) for block in blocks]
+        start = [c for c in encoder.enc1.children() if isinstance(c, PaddedConvolution)]
+        self.start = nn.ModuleList(c.for_tiles(relu=True) for c in start)
+        self.blocks = nn.ModuleList([*plain, *modulated])
+        self.end = nn.ModuleList(_folded_end(end))
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        for convolution in self.start:
+            features = convolution(features, at_border=at_border)
+        for block in self.blocks:
+            features = block(features, at_border=at_border)
+        for step in self.end:
+            if isinstance(step, nn.Upsample):
+                features = step(features)
+            else:
+                features = step(features, at_border=at_border)
+        return features
+
+
+def _folded_end(end: nn.Sequential) -> Iterator[nn.Module]:
+    *steps, last = (step for step in end if not isinstance(step, nn.ReLU))
+    for step in steps:
+        yield step.for_tiles(relu=True) if isinstance(step, PaddedConvolution) else step
+    assert isinstance(last, PaddedConvolution)
+    yield PictureConvolution(last.kernel)
