@@ -1,0 +1,66 @@
+"""The statistics of a whole picture, measured tile by tile.
+
+A later site sees features that earlier sites have normalized, so there is one pass over all tiles
+for each site, in order. The result equals that of one pass over a picture that fits in memory.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .backbone import Backbone, StyleCode
+from .canvas import Source, read_window
+from .geometry import Tile
+from .tiling import Listener, TileLoop
+from .tin import ChannelMoments, ChannelStats, Site, replay_until
+
+
+def exact_sites(
+    content: Source, backbone: Backbone, code: StyleCode, tiles: TileLoop, listener: Listener
+) -> dict[str, ChannelStats]:
+    """What plain instance normalization of the whole frame would measure, site by site.
+
+    Args:
+        content: the picture.
+        backbone: on the device of ``tiles``.
+        code: the style.
+        tiles: the loop over the content's frame.
+        listener: told of each tile of each pass.
+    """
+    sites: dict[str, ChannelStats] = {}
+    for name in backbone.network.site_names:
+        measured = _SiteMeasurement(content, backbone, code, name, dict(sites))
+        tiles.run(f"statistics {name}", measured.add, listener)
+        sites[name] = measured.moments.stats(unbiased=measured.unbiased)
+    return sites
+
+
+class _SiteMeasurement:
+    """One site's moments, gathered from the cores of all tiles."""
+
+    def __init__(
+        self,
+        content: Source,
+        backbone: Backbone,
+        code: StyleCode,
+        name: str,
+        earlier: dict[str, ChannelStats],
+    ) -> None:
+        self._content, self._network, self._code = content, backbone.network, code
+        self._device = backbone.device
+        self._name, self._earlier = name, earlier
+        self.moments = ChannelMoments()
+        self.unbiased = True
+
+    def add(self, tile: Tile) -> Tensor | None:
+        site = self._reach_site(tile)
+        shrink = tile.window.height // site.features.shape[2]
+        core = tile.core_in_window.divided(shrink)
+        self.moments.add(site.features[(..., *core.slices)])
+        self.unbiased = site.unbiased
+        return None
+
+    def _reach_site(self, tile: Tile) -> Site:
+        window = read_window(self._content, tile.window, self._device)
+        stages = self._network.stages(window, self._code)
+        return replay_until(stages, self._name, self._earlier)

@@ -1,0 +1,126 @@
+"""The whole method on one screen: picture, thumbnail, statistics, tiles, canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .backbone import Backbone, ThumbnailStats
+from .canvas import Canvas, Source, from_unit, make_thumbnail, read_window
+from .device import choose_tile_size, explained_out_of_memory, find_device, find_precision
+from .exact import exact_sites
+from .geometry import Tile
+from .precision import fastest_proven
+from .settings import Settings
+from .tiling import Listener, TileLoop, ignore
+
+
+def stylize(
+    content: Source,
+    styles: Sequence[Source],
+    canvas: Canvas,
+    backbone: Backbone,
+    settings: Settings | None = None,
+    *,
+    style_weights: Sequence[float] | None = None,
+    listener: Listener = ignore,
+) -> ThumbnailStats:
+    """Stylize a picture of any size: measure once, then tile by tile (arXiv:2103.11784).
+
+    Args:
+        content: the picture; its alpha, where it has one, is carried over untouched.
+        styles: one or more style pictures.
+        canvas: of the content's size, channels and dtype; every pixel of it is written once.
+        backbone: network and weights; neither is changed.
+        settings: see :class:`~urst_core.settings.Settings`.
+        style_weights: share of each style, equal when not given.
+        listener: told of each tile; what it raises ends the run.
+
+    Returns:
+        The statistics that were used.
+
+    Raises:
+        URSTError: one of its subclasses, for what cannot be used: pictures, settings, devices.
+    """
+    settings = settings or Settings()
+    stats = measure(
+        content, styles, backbone, settings, style_weights=style_weights, listener=listener
+    )
+    stylize_tiles(content, canvas, backbone, stats, settings, listener=listener)
+    return stats
+
+
+def measure(
+    content: Source,
+    styles: Sequence[Source],
+    backbone: Backbone,
+    settings: Settings,
+    *,
+    style_weights: Sequence[float] | None = None,
+    listener: Listener = ignore,
+) -> ThumbnailStats:
+    """Image → statistics: what all tiles share. Arguments and errors as in :func:`stylize`."""
+    settings.check(backbone.traits)
+    device = find_device(settings.device)
+    backbone = backbone.on(device)
+    thumbnail = make_thumbnail(content, settings.thumbnail_size)
+    with explained_out_of_memory(device, "the thumbnail and the styles", "smaller sizes of them"):
+        style_pictures = [make_thumbnail(style, settings.style_size) for style in styles]
+        code = backbone.encode_style(style_pictures, style_weights)
+        if settings.stats == "thumbnail":
+            return backbone.collect(thumbnail, code, strength=settings.strength)
+        code = backbone.code_for(thumbnail, code, strength=settings.strength)
+    tiles = tile_loop(content, backbone, settings, device, torch.float32)
+    sites = exact_sites(content, backbone, code, tiles, listener)
+    return backbone.stats(code, sites, strength=settings.strength)
+
+
+def stylize_tiles(
+    content: Source,
+    canvas: Canvas,
+    backbone: Backbone,
+    stats: ThumbnailStats,
+    settings: Settings,
+    *,
+    listener: Listener = ignore,
+) -> None:
+    """Statistics → tiles → stylize → assemble. Arguments and errors as in :func:`stylize`."""
+    settings.check(backbone.traits)
+    device = find_device(settings.device)
+    baked = backbone.bake(stats)
+    dtype = find_precision(settings.precision, backbone.traits) or fastest_proven(
+        baked, content, backbone.traits, device
+    )
+    network = baked.prepared(device, dtype)
+    tiles = tile_loop(content, backbone, settings, device, dtype)
+
+    def stylize_tile(tile: Tile) -> Tensor | None:
+        core = tile.core.clipped(content.size)
+        if not core.area:
+            return None  # nothing but padding
+        window = read_window(content, tile.window, device)
+        stylized = network(window, at_border=tile.touches_border(tiles.frame))[0]
+        inner = stylized[(..., *core.relative_to(tile.window).slices)]
+        pixels = from_unit(inner, content.dtype).cpu()
+        if content.channels == 4:
+            pixels = torch.cat([pixels, content.read(core)[3:].cpu()])
+        canvas.write(core, pixels)
+        return pixels
+
+    tiles.run("tiles", stylize_tile, listener)
+
+
+def tile_loop(
+    content: Source,
+    backbone: Backbone,
+    settings: Settings,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> TileLoop:
+    """Image → tiles: the cores of the content's frame, of the size asked for or one that fits."""
+    traits = backbone.traits
+    frame = traits.frame_of(content.size)
+    edge = settings.tile_size or choose_tile_size(frame, traits, dtype, device)
+    return TileLoop(frame, edge, traits, device)
