@@ -12,25 +12,19 @@ a network with its weights, and what the rest of the project works with::
 from __future__ import annotations
 
 import copy
-import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .errors import SettingsError, ShapeError, StatsError
+from .errors import ShapeError, StatsError
 from .geometry import Layer, Size, frame_size, halo_of
+from .stats import StyleCode, ThumbnailStats, blend, check_strength
 from .tin import ChannelStats, Stages, collect
-
-STATS_FORMAT = "urst-stats-1"
 
 
 @dataclass(frozen=True)
@@ -67,132 +61,6 @@ class Traits:
     def frame_of(self, image: Size) -> Size:
         """The size of an image after its one padding."""
         return frame_size(image, stride=self.stride, minimum=self.minimum)
-
-
-@dataclass(frozen=True)
-class StyleCode:
-    """What a network needs to know of a style: named tensors, immutable by convention.
-
-    Codes of one network may be blended; blending codes, not features, keeps every mixture a
-    picture that the network could have made.
-    """
-
-    tensors: Mapping[str, Tensor]
-
-    def channel_stats(self, name: str) -> ChannelStats:
-        """The target statistics stored as ``name.mean`` and ``name.std``."""
-        return ChannelStats(self.tensors[f"{name}.mean"], self.tensors[f"{name}.std"])
-
-    def to(self, device: torch.device) -> StyleCode:
-        return StyleCode({name: value.to(device) for name, value in self.tensors.items()})
-
-
-def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
-    """The weighted mean of style codes; weights are normalized to a sum of 1.
-
-    Raises:
-        SettingsError: no code, a different number of weights, or weights that are negative, not
-            finite, or all 0.
-    """
-    if not codes or len(codes) != len(weights):
-        raise SettingsError(
-            f"{len(codes)} styles with {len(weights)} weights; give one weight a style"
-        )
-    total = math.fsum(weights)
-    if not math.isfinite(total) or min(weights) < 0 or total <= 0:
-        raise SettingsError(
-            f"style weights {list(weights)} cannot be blended; use values >= 0, one above 0"
-        )
-    shares = [weight / total for weight in weights]
-    names = codes[0].tensors.keys()
-    return StyleCode(
-        {
-            name: torch.stack([s * code.tensors[name] for s, code in zip(shares, codes)]).sum(0)
-            for name in names
-        }
-    )
-
-
-@dataclass(frozen=True)
-class ThumbnailStats:
-    """All that tiles share: a frozen value, passed as an argument, never kept in a model.
-
-    Attributes:
-        backbone: name of the backbone that measured.
-        fingerprint: of that backbone's weights; others must not use these statistics.
-        code: the style, already blended with the content's own code where strength < 1.
-        sites: what was measured at each site.
-        strength: 0 (the content) to 1 (the full style).
-    """
-
-    backbone: str
-    fingerprint: str
-    code: StyleCode
-    sites: Mapping[str, ChannelStats]
-    strength: float = 1.0
-
-    @property
-    def content_share(self) -> float:
-        """Share of the untouched content in each result pixel: (1 - strength) squared.
-
-        No network of the field reproduces its input exactly, not even with the input's own style
-        code; the square returns the content at strength 0 and lets the network speak early.
-        """
-        return (1.0 - self.strength) ** 2
-
-    def to(self, device: torch.device) -> ThumbnailStats:
-        sites = {name: stats.to(device) for name, stats in self.sites.items()}
-        return replace(self, code=self.code.to(device), sites=sites)
-
-    def save(self, path: Path) -> None:
-        """Write a safetensors file of a few KB."""
-        tensors = {f"code.{name}": value for name, value in self.code.tensors.items()}
-        for name, stats in self.sites.items():
-            tensors[f"site.{name}.mean"] = stats.mean
-            tensors[f"site.{name}.std"] = stats.std
-        header = {
-            "format": STATS_FORMAT,
-            "backbone": self.backbone,
-            "fingerprint": self.fingerprint,
-            "strength": json.dumps(self.strength),
-        }
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, path, header)
-
-    @classmethod
-    def load(cls, path: Path) -> ThumbnailStats:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            StatsError: the file is not one of ours, or is damaged.
-        """
-        try:
-            with safe_open(path, "pt") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise StatsError(f"{path} cannot be read as statistics: {error}") from error
-        if header.get("format") != STATS_FORMAT:
-            raise StatsError(
-                f"{path} holds {header.get('format', 'no format name')!r}, not {STATS_FORMAT!r}; "
-                "make the statistics again with this version"
-            )
-        site_names = sorted(
-            name[len("site.") : -len(".mean")]
-            for name in tensors
-            if name.startswith("site.") and name.endswith(".mean")
-        )
-        return cls(
-            backbone=header["backbone"],
-            fingerprint=header["fingerprint"],
-            code=StyleCode(
-                {n.removeprefix("code."): t for n, t in tensors.items() if n.startswith("code.")}
-            ),
-            sites={
-                name: ChannelStats(tensors[f"site.{name}.mean"], tensors[f"site.{name}.std"])
-                for name in site_names
-            },
-            strength=json.loads(header["strength"]),
-        )
 
 
 class StylizationNetwork(nn.Module, ABC):
@@ -380,16 +248,6 @@ class Backbone:
                 f"statistics of weights {stats.fingerprint[:12]} do not fit weights "
                 f"{self.fingerprint[:12]}; make them with the weights that stylize"
             )
-
-
-def check_strength(strength: float) -> None:
-    """Refuse a strength outside 0..1, and NaN.
-
-    Raises:
-        SettingsError: it is.
-    """
-    if not 0.0 <= strength <= 1.0:
-        raise SettingsError(f"strength {strength} is out of range; use 0 to 1")
 
 
 def size_of(image: Tensor) -> Size:

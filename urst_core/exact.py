@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .backbone import Backbone, StyleCode
+from .backbone import Backbone
 from .canvas import Source, read_window
 from .geometry import Tile
+from .stats import StyleCode
 from .tiling import Listener, TileLoop
 from .tin import ChannelMoments, ChannelStats, Site, replay_until
 

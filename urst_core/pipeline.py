@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .backbone import Backbone, ThumbnailStats
+from .backbone import Backbone
 from .canvas import Canvas, Source, from_unit, make_thumbnail, read_window
 from .device import choose_tile_size, explained_out_of_memory, find_device, find_precision
 from .exact import exact_sites
 from .geometry import Tile
 from .precision import fastest_proven
 from .settings import Settings
+from .stats import ThumbnailStats
 from .tiling import Listener, TileLoop, ignore
 
 

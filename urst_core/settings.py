@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .backbone import Traits, check_strength
+from .backbone import Traits
 from .device import find_device, find_precision
 from .errors import SettingsError
 from .geometry import check_tile_size
+from .stats import check_strength
 
 STATS_KINDS = ("thumbnail", "exact")
 

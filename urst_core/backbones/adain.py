@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbone import StyleCode, StylizationNetwork, Traits
+from ..backbone import StylizationNetwork, Traits
 from ..folding import (
     Kernel,
     PictureConvolution,
@@ -23,6 +23,7 @@ from ..folding import (
     kernel_of,
 )
 from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
+from ..stats import StyleCode
 from ..tin import ChannelStats, Site, Stages, measure_features
 
 SITE = "relu4_1"

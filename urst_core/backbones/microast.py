@@ -6,24 +6,24 @@ their stylized version, which breaks pictures between 0 and 1; strength blends s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbone import StyleCode, StylizationNetwork, Traits
+from ..backbone import StylizationNetwork, Traits
 from ..folding import (
     Kernel,
     PictureConvolution,
     TileConvolution,
     add_identity,
-    fold_input,
     fold_output,
     kernel_of,
 )
 from ..geometry import BilinearUpsampling, Convolution, Layer
+from ..stats import StyleCode
 from ..tin import ChannelStats, Site, Stages, measure_features
 
 CHANNELS = 64
@@ -85,6 +85,17 @@ class ResidualBlock(nn.Module):
         """Filter modulation (section 3.2): ``weight * conv(x) + bias * x``, twice."""
         inner = F.relu(weight * self.conv1(features) + bias * features)
         return features + weight * self.conv2(inner) + bias * inner
+
+    def kernels(self) -> tuple[Kernel, Kernel]:
+        return self.conv1.kernel, self.conv2.kernel
+
+    def modulated_kernels(self, weight: Tensor, bias: Tensor) -> tuple[Kernel, Kernel]:
+        """Both convolutions with the filter modulation, (C,) each, folded in."""
+        zero = torch.zeros_like(bias)
+        first, second = (
+            add_identity(fold_output(kernel, weight, zero), bias) for kernel in self.kernels()
+        )
+        return first, second
 
 
 class Encoder(nn.Module):
@@ -192,59 +203,61 @@ class MicroAST(StylizationNetwork):
         return self.decoder.dec3(features)
 
     def fold(self, code: StyleCode, sites: Mapping[str, ChannelStats]) -> nn.Module:
-        folded = [
-            FoldedBlock.modulated(
-                block,
-                affine=sites[site].affine_to(code.channel_stats(site)),
-                weight=code.tensors[f"{site}.weight"].flatten(),
-                bias=code.tensors[f"{site}.bias"].flatten(),
+        # Each normalization goes into the end of the block before it, so that all features
+        # between blocks keep the style's own range, which half precision can hold.
+        affine = {site: sites[site].affine_to(code.channel_stats(site)) for site in sites}
+        first, second = (
+            block for block in self.content_encoder.modules() if isinstance(block, ResidualBlock)
+        )
+        dec1, dec2 = (
+            block.modulated_kernels(
+                code.tensors[f"{site}.weight"].flatten(), code.tensors[f"{site}.bias"].flatten()
             )
             for site, block in self._modulated_blocks()
-        ]
-        return MicroASTTiles(self.content_encoder, folded, self.decoder.dec3)
+        )
+        blocks = (
+            FoldedBlock(first.kernels()),
+            FoldedBlock(second.kernels(), affine["dec1"]),
+            FoldedBlock(dec1, affine["dec2"]),
+            FoldedBlock(dec2),
+        )
+        return MicroASTTiles(self.content_encoder, blocks, self.decoder.dec3)
 
     def _modulated_blocks(self) -> tuple[tuple[str, ResidualBlock], ...]:
         return ("dec1", self.decoder.dec1), ("dec2", self.decoder.dec2)
 
 
 class FoldedBlock(nn.Module):
-    """``scale * x + second(relu(first(x)))``; the scale is absent where it would be 1."""
+    """``x + second(relu(first(x)))``, followed by an affine map of each channel if given one."""
 
-    def __init__(self, first: Kernel, second: Kernel, scale: Tensor | None = None) -> None:
+    def __init__(
+        self, kernels: tuple[Kernel, Kernel], affine: tuple[Tensor, Tensor] | None = None
+    ) -> None:
         super().__init__()
+        first, second = kernels
+        self.scale = None
+        if affine is not None:
+            second = fold_output(second, *affine)
+            self.scale = nn.Parameter(affine[0][None, :, None, None].clone())
         self.first = TileConvolution(first, relu=True)
         self.second = TileConvolution(second)
-        self.scale = None if scale is None else nn.Parameter(scale[None, :, None, None].clone())
-
-    @classmethod
-    def modulated(
-        cls, block: ResidualBlock, *, affine: tuple[Tensor, Tensor], weight: Tensor, bias: Tensor
-    ) -> FoldedBlock:
-        """Fold the normalization ``affine`` and both filter modulations of a decoder block."""
-        scale, shift = affine
-        zero = torch.zeros_like(bias)
-        first = add_identity(fold_output(block.conv1.kernel, weight, zero), bias)
-        second = add_identity(fold_output(block.conv2.kernel, weight, shift), bias)
-        return cls(fold_input(first, scale, shift), second, scale)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         inner = self.first(features, at_border=at_border)
         result = self.second(inner, at_border=at_border)
-        return (
-            result.add_(features) if self.scale is None else result.addcmul_(features, self.scale)
-        )
+        if self.scale is None:
+            return result.add_(features)
+        return result.addcmul_(features, self.scale)
 
 
 class MicroASTTiles(nn.Module):
     """MicroAST with everything that one style and one content fix folded in."""
 
-    def __init__(self, encoder: Encoder, modulated: list[FoldedBlock], end: nn.Sequential) -> None:
+    def __init__(self, encoder: Encoder, blocks: Iterable[FoldedBlock], end: nn.Sequential) -> None:
         super().__init__()
-        blocks = [b for b in encoder.modules() if isinstance(b, ResidualBlock)]
-        plain = [FoldedBlock(block.conv1.kernel, block.conv2.kernel) for block in blocks]
         start = [c for c in encoder.enc1.children() if isinstance(c, PaddedConvolution)]
         self.start = nn.ModuleList(c.for_tiles(relu=True) for c in start)
-        self.blocks = nn.ModuleList([*plain, *modulated])
+        self.blocks = nn.ModuleList(blocks)
         self.end = nn.ModuleList(_folded_end(end))
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
