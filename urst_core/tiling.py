@@ -17,13 +17,13 @@ from .geometry import Rectangle, Size, Tile, cut, tile_around
 
 @dataclass(frozen=True)
 class Progress:
-    """What the engine tells after each tile.
+    """What the engine tells when a stage begins and after each of its tiles.
 
     Attributes:
         stage: what the tiles are for.
         tiles_done, tiles_total: the total grows where tiles had to be halved.
         pixels_done, pixels_total: of the frame.
-        core: what was just finished.
+        core: what was just finished; None when the stage begins.
         pixels: the finished core's picture, (C, h, w), clipped to the image, for a preview;
             None where the stage makes none.
     """
@@ -33,12 +33,12 @@ class Progress:
     tiles_total: int
     pixels_done: int
     pixels_total: int
-    core: Rectangle
-    pixels: Tensor | None
+    core: Rectangle | None = None
+    pixels: Tensor | None = None
 
 
 Listener = Callable[[Progress], None]
-"""Told of each tile; what it raises ends the run, and that is how a run is cancelled."""
+"""Told of each step; what it raises ends the run, and that is how a run is cancelled."""
 
 
 def ignore(progress: Progress) -> None:
@@ -64,7 +64,7 @@ class TileLoop:
         work: Callable[[Tile], Tensor | None],
         listener: Listener = ignore,
     ) -> None:
-        """Call ``work`` for each tile in inference mode, then ``listener`` with its result.
+        """Call ``work`` for each tile in inference mode, and ``listener`` before and between.
 
         Raises:
             DeviceError: memory does not even suffice for tiles of one stride.
@@ -72,6 +72,8 @@ class TileLoop:
         edge = self.edge
         pending = deque(cut(Rectangle.of_size(self.frame), edge))
         tiles_done = pixels_done = 0
+        pixels_total = self.frame[0] * self.frame[1]
+        listener(Progress(stage, 0, len(pending), 0, pixels_total))
         while pending:
             core = pending.popleft()
             if max(core.size) > edge:
@@ -84,16 +86,9 @@ class TileLoop:
                 continue
             tiles_done += 1
             pixels_done += core.area
+            tiles_total = tiles_done + len(pending)
             listener(
-                Progress(
-                    stage=stage,
-                    tiles_done=tiles_done,
-                    tiles_total=tiles_done + len(pending),
-                    pixels_done=pixels_done,
-                    pixels_total=self.frame[0] * self.frame[1],
-                    core=core,
-                    pixels=pixels,
-                )
+                Progress(stage, tiles_done, tiles_total, pixels_done, pixels_total, core, pixels)
             )
 
     def _attempt(
