@@ -1,0 +1,9 @@
+"""``python -m urst_core``: the same as the command ``urst``."""
+
+from __future__ import annotations
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,55 @@
+"""A progress bar in the terminal: tiles, megapixels per second, time left."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from .tiling import Progress
+
+BAR_FORMAT = "{desc} |{bar:30}| {percentage:3.0f}% {postfix} {rate_fmt}, {remaining} left"
+
+
+class ProgressBar:
+    """Draws one bar for each stage of a run, on standard error; nothing when ``quiet``."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._stage = ""
+        self._bar: tqdm[NoReturn] | None = None
+
+    def update(self, progress: Progress) -> None:
+        """Draw a tile's progress; a listener of the engine."""
+        if self._quiet:
+            return
+        if self._bar is None or progress.stage != self._stage:
+            self.close()
+            self._stage = progress.stage
+            self._bar = tqdm(
+                total=progress.pixels_total / 1e6,
+                desc=progress.stage,
+                unit="MP",
+                bar_format=BAR_FORMAT,
+            )
+        self._bar.set_postfix_str(
+            f"tile {progress.tiles_done}/{progress.tiles_total},", refresh=False
+        )
+        self._bar.update(progress.pixels_done / 1e6 - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
