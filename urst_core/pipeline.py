@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .backbone import Backbone
+from .backbone import Backbone, TileNetwork
 from .canvas import Canvas, Source, from_unit, make_thumbnail, read_window
 from .device import choose_tile_size, explained_out_of_memory, find_device, find_precision
 from .exact import exact_sites
-from .geometry import Tile
+from .geometry import Size, Tile
 from .precision import fastest_proven
 from .settings import Settings
 from .stats import ThumbnailStats
@@ -96,21 +97,33 @@ def stylize_tiles(
     )
     network = baked.prepared(device, dtype)
     tiles = tile_loop(content, backbone, settings, device, dtype)
+    work = TileStylizer(network, content, canvas, tiles.frame, device)
+    tiles.run("tiles", work.stylize, listener)
 
-    def stylize_tile(tile: Tile) -> Tensor | None:
-        core = tile.core.clipped(content.size)
+
+@dataclass(frozen=True)
+class TileStylizer:
+    """What is done to each tile: read its window, stylize it, write its core."""
+
+    network: TileNetwork
+    content: Source
+    canvas: Canvas
+    frame: Size
+    device: torch.device
+
+    def stylize(self, tile: Tile) -> Tensor | None:
+        """The core's pixels as they were written; None where it holds nothing but padding."""
+        core = tile.core.clipped(self.content.size)
         if not core.area:
-            return None  # nothing but padding
-        window = read_window(content, tile.window, device)
-        stylized = network(window, at_border=tile.touches_border(tiles.frame))[0]
+            return None
+        window = read_window(self.content, tile.window, self.device)
+        stylized = self.network(window, at_border=tile.touches_border(self.frame))[0]
         inner = stylized[(..., *core.relative_to(tile.window).slices)]
-        pixels = from_unit(inner, content.dtype).cpu()
-        if content.channels == 4:
-            pixels = torch.cat([pixels, content.read(core)[3:].cpu()])
-        canvas.write(core, pixels)
+        pixels = from_unit(inner, self.content.dtype).cpu()
+        if self.content.channels == 4:
+            pixels = torch.cat([pixels, self.content.read(core)[3:].cpu()])
+        self.canvas.write(core, pixels)
         return pixels
-
-    tiles.run("tiles", stylize_tile, listener)
 
 
 def tile_loop(

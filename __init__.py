@@ -1,0 +1,21 @@
+"""URST for ComfyUI: style transfer of any size, in tiles.
+
+ComfyUI imports this file and calls :func:`comfy_entrypoint`. Nothing of ComfyUI is imported
+before that, so that tests and tools can import the pack without it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .nodes.extension import URSTExtension
+
+
+async def comfy_entrypoint() -> URSTExtension:
+    """What ComfyUI asks for the nodes of this pack."""
+    from .nodes.extension import URSTExtension  # noqa: PLC0415
+    from .nodes.host import register_model_folder  # noqa: PLC0415
+
+    register_model_folder()
+    return URSTExtension()

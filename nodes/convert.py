@@ -1,0 +1,94 @@
+"""The border between ComfyUI's IMAGE and the engine; the only module that knows both shapes.
+
+An IMAGE is (B, H, W, C), floating, 0..1, on any device; C is 1 (gray), 3 (RGB) or 4 (with alpha).
+The engine reads (C, H, W) with C = 3 or 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..urst_core.canvas import TensorSource
+from ..urst_core.errors import ImageError, ShapeError
+from ..urst_core.geometry import Rectangle
+
+
+class ImageCanvas:
+    """A canvas over one picture of an IMAGE: writes go where ComfyUI will read."""
+
+    def __init__(self, picture: Tensor) -> None:
+        """Write into ``picture``, (H, W, C)."""
+        self._pixels = picture.permute(2, 0, 1)
+
+    def write(self, rectangle: Rectangle, pixels: Tensor) -> None:
+        self._pixels[(..., *rectangle.slices)] = pixels.to(self._pixels.device)
+
+
+def pictures_of(image: Tensor) -> Tensor:
+    """An IMAGE as (B, C, H, W), float32, C = 3 or 4: a view wherever that is possible.
+
+    Raises:
+        ShapeError: the shape is none of an IMAGE, or the batch is empty.
+        ImageError: the values are not floating.
+    """
+    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
+        raise ShapeError(
+            f"IMAGE of shape {tuple(image.shape)} cannot be read; pass (pictures, height, width, "
+            "1, 3 or 4 channels), not empty"
+        )
+    if not image.is_floating_point():
+        raise ImageError(f"IMAGE holds {image.dtype} values; pass floating ones from 0 to 1")
+    pictures = image.permute(0, 3, 1, 2)
+    if pictures.shape[1] == 1:
+        pictures = pictures.expand(-1, 3, -1, -1)
+    # Half precision would round the result too, which is made in the content's type.
+    return pictures.to(torch.float32)
+
+
+def sources_of(image: Tensor) -> list[TensorSource]:
+    """Each picture of an IMAGE as a source. Errors as in :func:`pictures_of`."""
+    return [TensorSource(picture) for picture in pictures_of(image)]
+
+
+def single_source_of(image: Tensor, *, node: str) -> TensorSource:
+    """The picture of an IMAGE that must hold one alone.
+
+    Raises:
+        ShapeError: there are several; or as in :func:`pictures_of`.
+    """
+    sources = sources_of(image)
+    if len(sources) > 1:
+        raise ShapeError(
+            f"{node} takes one picture, not a batch of {len(sources)}; pick one with "
+            "ImageFromBatch, or use Stylize Image, which takes batches"
+        )
+    return sources[0]
+
+
+def mixture_of(
+    style: Tensor, style_2: Tensor | None, style_2_weight: float
+) -> tuple[list[TensorSource], list[float]]:
+    """Two IMAGEs of styles as sources and the share of each; batches share equally."""
+    sources = sources_of(style)
+    if style_2 is None:
+        return sources, [1.0] * len(sources)
+    others = sources_of(style_2)
+    weights = [(1.0 - style_2_weight) / len(sources)] * len(sources)
+    return [*sources, *others], weights + [style_2_weight / len(others)] * len(others)
+
+
+def image_of(pictures: Tensor, device: torch.device) -> Tensor:
+    """(B, C, H, W) from the engine as an IMAGE: float32, contiguous, on ``device``."""
+    return pictures.permute(0, 2, 3, 1).to(device, torch.float32).contiguous()
+
+
+def blank_image(
+    sources: Sequence[TensorSource], device: torch.device
+) -> tuple[Tensor, list[ImageCanvas]]:
+    """An IMAGE to be filled: of the sources' common size and channels, and a canvas for each."""
+    first = sources[0]
+    image = torch.zeros(len(sources), *first.size, first.channels, device=device)
+    return image, [ImageCanvas(picture) for picture in image]

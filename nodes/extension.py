@@ -1,0 +1,28 @@
+"""The list of nodes that ComfyUI loads."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .assemble_tiles import AssembleTiles
+from .load_backbone import LoadBackbone
+from .make_thumbnail_stats import MakeThumbnailStats
+from .stylize_image import StylizeImage
+from .stylize_patches import StylizePatches
+from .tile_image import TileImage
+
+NODES: tuple[type[io.ComfyNode], ...] = (
+    LoadBackbone,
+    MakeThumbnailStats,
+    TileImage,
+    StylizePatches,
+    AssembleTiles,
+    StylizeImage,
+)
+
+
+class URSTExtension(ComfyExtension):
+    """The pack, as ComfyUI sees it."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return list(NODES)

@@ -1,0 +1,117 @@
+"""What ComfyUI decides for us: folders, devices, memory, progress and cancel."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import comfy.utils
+import folder_paths
+import torch
+from comfy import model_management
+
+from ..urst_core.backbone import Traits
+from ..urst_core.errors import WeightsError
+from ..urst_core.geometry import Size
+from ..urst_core.settings import Settings
+from ..urst_core.tiling import Listener, Progress
+from .sockets import LoadedBackbone
+
+MODEL_FOLDER = "urst"
+"""The folder below models/ that weights are looked for in; the key in extra_model_paths.yaml."""
+
+BUILT_IN = "built-in"
+"""Stands for the weights inside the pack; a list of files alone could be empty."""
+
+
+def register_model_folder() -> None:
+    """Tell ComfyUI of models/urst; folders that extra_model_paths.yaml adds stay."""
+    folder_paths.add_model_folder_path(
+        MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER)
+    )
+
+
+def weights_choices() -> list[str]:
+    """The weights a user can choose: the built-in ones first, then files by name."""
+    names = folder_paths.get_filename_list(MODEL_FOLDER)
+    return [BUILT_IN, *sorted(name for name in names if name.endswith(".safetensors"))]
+
+
+def weights_path(choice: str) -> Path | None:
+    """The file of a choice; None for the built-in weights.
+
+    Raises:
+        WeightsError: the file is not there.
+    """
+    if choice == BUILT_IN:
+        return None
+    path = folder_paths.get_full_path(MODEL_FOLDER, choice)
+    if path is None:
+        raise WeightsError(
+            f"weights {choice!r} are not in the folder models/{MODEL_FOLDER}; "
+            f"put the file there, or choose {BUILT_IN!r}"
+        )
+    return Path(path)
+
+
+def device_of(choice: str) -> torch.device:
+    """The device for a choice: ComfyUI's own for ``auto``, else the CPU.
+
+    The engine computes on CUDA (and ROCm, which torch calls so), Apple's GPUs and CPUs. Other
+    devices of ComfyUI (DirectML, XPU, NPU) fall back to the CPU.
+    """
+    if choice != "auto":
+        return torch.device(choice)
+    device = model_management.get_torch_device()
+    if device.type in ("cuda", "mps", "cpu"):
+        return device
+    logging.warning("URST: device %s is not supported; computing on the CPU", device)
+    return torch.device("cpu")
+
+
+def settings_for(loaded: LoadedBackbone) -> Settings:
+    """The engine's settings that come with a loaded backbone; the rest are defaults."""
+    return Settings(precision=loaded.precision, device=str(device_of(loaded.device)))
+
+
+@contextmanager
+def working_memory(loaded: LoadedBackbone, *areas: Size) -> Generator[None, None, None]:
+    """Have ComfyUI unload models for the work of the block, and give all back after it.
+
+    Args:
+        loaded: backbone that will compute.
+        areas: heights and widths that go through the network, one at a time; the largest counts.
+    """
+    traits = loaded.backbone.traits
+    pixels = max(height * width for height, width in areas)
+    model_management.free_memory(pixels * traits.bytes_per_pixel, device_of(loaded.device))
+    try:
+        yield
+    finally:
+        model_management.soft_empty_cache()
+
+
+def window_size(traits: Traits, edge: int, frame: Size) -> Size:
+    """The largest window of cores with that edge."""
+    longest = edge + 2 * traits.halo
+    return min(longest, frame[0]), min(longest, frame[1])
+
+
+def progress_listener(*, picture: int = 0, pictures: int = 1) -> Listener:
+    """A listener that moves the node's progress bar, and ends the run when the user cancels.
+
+    Args:
+        picture: which of several pictures the run is for, from 0.
+        pictures: how many there are.
+    """
+    bar = comfy.utils.ProgressBar(1)
+
+    def tell(progress: Progress) -> None:
+        # Pixels, not tiles: their total stays the same where tiles have to be halved.
+        done = picture * progress.pixels_total + progress.pixels_done
+        bar.update_absolute(done, pictures * progress.pixels_total)
+
+    return tell

@@ -1,0 +1,74 @@
+"""Load Backbone: a stylization network and its weights."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..urst_core.backbones import BACKBONES, DEFAULT_BACKBONE
+from ..urst_core.device import PRECISIONS
+from ..urst_core.weights import load_backbone
+from . import host
+from .sockets import CATEGORY, BackboneSocket, LoadedBackbone
+
+
+class LoadBackbone(io.ComfyNode):
+    """Weights file → BACKBONE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="URSTLoadBackbone",
+            display_name="Load Backbone",
+            category=CATEGORY,
+            description="Loads a stylization network. The default needs no download.",
+            inputs=[
+                io.Combo.Input(
+                    "backbone",
+                    options=[network.traits.name for network in BACKBONES],
+                    default=DEFAULT_BACKBONE,
+                    tooltip="The stylization network. microast is small and fast, and comes with "
+                    "the pack; others need a weights file.",
+                ),
+                io.Combo.Input(
+                    "weights",
+                    options=host.weights_choices(),
+                    default=host.BUILT_IN,
+                    tooltip="built-in, or a .safetensors file from the folder models/urst that "
+                    "belongs to the network.",
+                ),
+                io.Combo.Input(
+                    "precision",
+                    options=["auto", *PRECISIONS],
+                    default="auto",
+                    tooltip="auto: half precision on CUDA devices where it was tried on the "
+                    "picture at hand and holds, else fp32.",
+                ),
+                io.Combo.Input(
+                    "device",
+                    options=["auto", "cpu"],
+                    default="auto",
+                    tooltip="auto: the device that ComfyUI uses. cpu: leaves the GPU alone.",
+                ),
+            ],
+            outputs=[
+                BackboneSocket.Output(
+                    "loaded",
+                    display_name="backbone",
+                    tooltip="The network, for all other nodes of this pack.",
+                )
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, weights: str | None = None, **_: object) -> str:
+        """Changes when the weights file on disk does, so that it is read again."""
+        path = host.weights_path(weights) if weights else None
+        if path is None:
+            return host.BUILT_IN
+        status = path.stat()
+        return f"{path}:{status.st_mtime_ns}:{status.st_size}"
+
+    @classmethod
+    def execute(cls, *, backbone: str, weights: str, precision: str, device: str) -> io.NodeOutput:
+        loaded = load_backbone(backbone, host.weights_path(weights))
+        return io.NodeOutput(LoadedBackbone(loaded, precision, device))

@@ -1,0 +1,109 @@
+"""What travels between our nodes beside IMAGE, and the inputs that several nodes share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from comfy_api.latest import io
+
+from ..urst_core.backbone import Backbone
+from ..urst_core.settings import STATS_KINDS
+
+CATEGORY = "URST"
+
+BackboneSocket = io.Custom("URST_BACKBONE")
+StatsSocket = io.Custom("URST_STATS")
+LayoutSocket = io.Custom("URST_LAYOUT")
+
+LARGEST_SIZE = 1 << 16
+"""The most that a size widget takes, in px."""
+
+
+@dataclass(frozen=True)
+class LoadedBackbone:
+    """What URST_BACKBONE carries: a backbone and how to compute with it.
+
+    ComfyUI keeps and shares what nodes return, so nothing in it ever changes.
+
+    Attributes:
+        backbone: network and weights, on the CPU.
+        precision: as in the engine's settings.
+        device: ``auto`` for the device that ComfyUI uses, or ``cpu``.
+    """
+
+    backbone: Backbone
+    precision: str
+    device: str
+
+
+def backbone_input() -> io.Input:
+    return BackboneSocket.Input(
+        "backbone", tooltip="The stylization network, from Load Backbone. It is never changed."
+    )
+
+
+def style_input() -> io.Input:
+    return io.Image.Input(
+        "style",
+        tooltip="The picture whose style is taken. The pictures of a batch are mixed in equal "
+        "shares.",
+    )
+
+
+def second_style_inputs() -> list[io.Input]:
+    return [
+        io.Image.Input(
+            "style_2",
+            optional=True,
+            tooltip="A second style, of any size, to mix with the first. May stay unconnected.",
+        ),
+        io.Float.Input(
+            "style_2_weight",
+            optional=True,
+            default=0.5,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Share of the second style: 0 is the first alone, 1 the second alone. Without "
+            "a second style it does nothing.",
+        ),
+    ]
+
+
+def look_inputs() -> list[io.Input]:
+    """The widgets that decide the look; Make Thumbnail Stats and Stylize Image share them."""
+    return [
+        io.Int.Input(
+            "thumbnail_size",
+            default=1024,
+            min=0,
+            max=LARGEST_SIZE,
+            step=8,
+            tooltip="Longest side, in px, of the small copy of the content that the statistics "
+            "are measured on. Larger takes more memory; 0 keeps the content's size.",
+        ),
+        io.Int.Input(
+            "style_size",
+            default=1024,
+            min=0,
+            max=LARGEST_SIZE,
+            step=8,
+            tooltip="Longest side, in px, that styles are shrunk to. Smaller makes strokes finer; "
+            "0 keeps each style's size.",
+        ),
+        io.Float.Input(
+            "strength",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="From 0, the untouched content, to 1, the full style.",
+        ),
+        io.Combo.Input(
+            "statistics",
+            options=list(STATS_KINDS),
+            default=STATS_KINDS[0],
+            tooltip="thumbnail: measured on the small copy, at once. exact: measured on the whole "
+            "picture, tile by tile, in several passes; as if it fitted in memory.",
+        ),
+    ]

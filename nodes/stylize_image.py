@@ -1,0 +1,110 @@
+"""Stylize Image: everything in one node, streaming, without a batch of tiles in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from comfy import model_management
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..urst_core.canvas import thumbnail_size_of
+from ..urst_core.device import LARGEST_TILE
+from ..urst_core.pipeline import stylize
+from . import host
+from .convert import blank_image, mixture_of, sources_of
+from .sockets import (
+    CATEGORY,
+    LARGEST_SIZE,
+    LoadedBackbone,
+    backbone_input,
+    look_inputs,
+    second_style_inputs,
+    style_input,
+)
+
+
+class StylizeImage(io.ComfyNode):
+    """Content and styles → stylized IMAGE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="URSTStylizeImage",
+            display_name="Stylize Image",
+            category=CATEGORY,
+            description="Stylizes pictures of any size, tile by tile: the same pixels as the five "
+            "other nodes together, with less memory.",
+            inputs=[
+                backbone_input(),
+                io.Image.Input(
+                    "content",
+                    tooltip="The picture to stylize. In a batch each picture is measured and "
+                    "stylized on its own. Alpha is kept.",
+                ),
+                style_input(),
+                *look_inputs(),
+                io.Int.Input(
+                    "tile_size",
+                    default=0,
+                    min=0,
+                    max=LARGEST_SIZE,
+                    step=8,
+                    tooltip="Edge of a tile in px, a multiple of the backbone's stride; 0 chooses "
+                    "by free memory. It does not change the picture, only memory and speed.",
+                ),
+                *second_style_inputs(),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "stylized",
+                    display_name="image",
+                    tooltip="The stylized pictures, of the content's size.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        *,
+        backbone: LoadedBackbone,
+        content: Tensor,
+        style: Tensor,
+        thumbnail_size: int,
+        style_size: int,
+        strength: float,
+        statistics: str,
+        tile_size: int,
+        style_2: Tensor | None = None,
+        style_2_weight: float = 0.5,
+    ) -> io.NodeOutput:
+        contents = sources_of(content)
+        styles, weights = mixture_of(style, style_2, style_2_weight)
+        settings = replace(
+            host.settings_for(backbone),
+            thumbnail_size=thumbnail_size,
+            style_size=style_size,
+            strength=strength,
+            stats=statistics,
+            tile_size=tile_size or None,
+        )
+        traits, size = backbone.backbone.traits, contents[0].size
+        areas = [
+            host.window_size(traits, tile_size or LARGEST_TILE, size),
+            thumbnail_size_of(size, thumbnail_size),
+            *(thumbnail_size_of(style.size, style_size) for style in styles),
+        ]
+        image, canvases = blank_image(contents, model_management.intermediate_device())
+        with host.working_memory(backbone, *areas):
+            for index, (source, canvas) in enumerate(zip(contents, canvases)):
+                stylize(
+                    source,
+                    styles,
+                    canvas,
+                    backbone.backbone,
+                    settings,
+                    style_weights=weights,
+                    listener=host.progress_listener(picture=index, pictures=len(contents)),
+                )
+        return io.NodeOutput(image)

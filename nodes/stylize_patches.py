@@ -1,0 +1,62 @@
+"""Stylize Patches with TIN: each window of a batch, all with the same statistics."""
+
+from __future__ import annotations
+
+from comfy import model_management
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..urst_core.stats import ThumbnailStats
+from ..urst_core.windows import stylize_windows
+from . import host
+from .convert import blank_image, sources_of
+from .sockets import CATEGORY, LoadedBackbone, StatsSocket, backbone_input
+
+
+class StylizePatches(io.ComfyNode):
+    """Batch of windows → batch of stylized windows."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="URSTStylizePatches",
+            display_name="Stylize Patches with TIN",
+            category=CATEGORY,
+            description="Stylizes window by window with thumbnail instance normalization (TIN): "
+            "every window is normalized with the same statistics.",
+            inputs=[
+                backbone_input(),
+                StatsSocket.Input(
+                    "stats", tooltip="From Make Thumbnail Stats, of the same backbone."
+                ),
+                io.Image.Input(
+                    "tiles",
+                    tooltip="Windows from Tile Image, or what an upscaler made of them; their "
+                    "sizes are multiples of the backbone's stride. Alpha is kept.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "stylized_tiles",
+                    display_name="tiles",
+                    tooltip="The stylized windows, in the same order and size.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, *, backbone: LoadedBackbone, stats: ThumbnailStats, tiles: Tensor
+    ) -> io.NodeOutput:
+        windows = sources_of(tiles)
+        image, canvases = blank_image(windows, model_management.intermediate_device())
+        with host.working_memory(backbone, windows[0].size):
+            stylize_windows(
+                windows,
+                canvases,
+                backbone.backbone,
+                stats,
+                host.settings_for(backbone),
+                listener=host.progress_listener(),
+            )
+        return io.NodeOutput(image)

@@ -1,0 +1,105 @@
+"""Tile Image: a picture as a batch of equal, overlapping windows."""
+
+from __future__ import annotations
+
+from comfy import model_management
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..urst_core.batch import cut_windows, plan_layout
+from .convert import image_of, single_source_of
+from .sockets import CATEGORY, LARGEST_SIZE, BackboneSocket, LayoutSocket, LoadedBackbone
+
+TITLE = "Tile Image"
+
+
+class TileImage(io.ComfyNode):
+    """IMAGE → batch of windows, LAYOUT."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="URSTTileImage",
+            display_name=TITLE,
+            category=CATEGORY,
+            description="Cuts a picture into a batch of equal windows that overlap. Any node that "
+            "maps pictures to pictures may follow; Assemble Tiles joins them again.",
+            inputs=[
+                io.Image.Input("image", tooltip="One picture of any size."),
+                io.Int.Input(
+                    "tile_size",
+                    default=512,
+                    min=8,
+                    max=LARGEST_SIZE,
+                    step=8,
+                    tooltip="Edge, in px, of what each window contributes to the result; the "
+                    "window is larger by the halo on each side. It does not change the "
+                    "stylized picture, only memory and speed.",
+                ),
+                BackboneSocket.Input(
+                    "backbone",
+                    optional=True,
+                    tooltip="With a backbone, halo and stride are its own: the result is exact. "
+                    "Without one, those below are used.",
+                ),
+                io.Int.Input(
+                    "halo",
+                    optional=True,
+                    default=64,
+                    min=0,
+                    max=4096,
+                    step=8,
+                    tooltip="Context on each side of a window, in px, a multiple of the stride. "
+                    "Only without a backbone.",
+                ),
+                io.Int.Input(
+                    "stride",
+                    optional=True,
+                    default=8,
+                    min=1,
+                    max=256,
+                    tooltip="Windows begin and end at multiples of it, counted in px; the picture "
+                    "is padded to whole strides. Only without a backbone.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "tiles",
+                    display_name="tiles",
+                    tooltip="The windows, as a batch, row by row.",
+                ),
+                LayoutSocket.Output(
+                    "layout",
+                    display_name="layout",
+                    tooltip="Where each window belongs, for Assemble Tiles.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        *,
+        image: Tensor,
+        tile_size: int,
+        backbone: LoadedBackbone | None = None,
+        halo: int = 64,
+        stride: int = 8,
+    ) -> io.NodeOutput:
+        source = single_source_of(image, node=TITLE)
+        if backbone is None:
+            layout = plan_layout(
+                source.size, tile_size=tile_size, halo=halo, stride=stride, name=TITLE
+            )
+        else:
+            traits = backbone.backbone.traits
+            layout = plan_layout(
+                source.size,
+                tile_size=tile_size,
+                halo=traits.halo,
+                stride=traits.stride,
+                minimum=traits.minimum,
+                name=traits.title,
+            )
+        windows = cut_windows(source, layout)
+        return io.NodeOutput(image_of(windows, model_management.intermediate_device()), layout)

@@ -1,0 +1,267 @@
+"""A real ComfyUI server over a folder of its own, and workflows in the form that it takes.
+
+Environment: COMFYUI_DIR names a checkout of ComfyUI (without it all is skipped); COMFYUI_PYTHON the
+Python that runs it, this one when not given; COMFYUI_ARGS more arguments for its main.py.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED = ("nodes", "urst_core", "workflows")
+START_SECONDS = 180
+RUN_SECONDS = 300
+UPSCALE_MODEL = "tiny2x.safetensors"
+
+Graph = dict[str, dict[str, Any]]
+"""Nodes by id, as /prompt takes them: class_type and inputs; a link is [id, output]."""
+
+
+class Server:
+    """One running ComfyUI."""
+
+    def __init__(self, checkout: Path, base: Path) -> None:
+        self.base = base
+        self.log_path = base / "server.log"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [
+            os.environ.get("COMFYUI_PYTHON", sys.executable),
+            "main.py",
+            "--cpu",
+            *("--listen", "127.0.0.1", "--port", str(self.port)),
+            *("--base-directory", str(base), "--database-url", "sqlite:///:memory:"),
+            *("--disable-api-nodes", "--disable-auto-launch"),
+            *shlex.split(os.environ.get("COMFYUI_ARGS", "")),
+        ]
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, cwd=checkout, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def log(self) -> str:
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def ask(self, path: str, content: Any = None) -> Any:
+        """GET, or POST of JSON; the answer's JSON, None where there is no body."""
+        request = urllib.request.Request(self.url + path)
+        if content is not None:
+            request.data = json.dumps(content).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                body = answer.read()
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path}: {error.read().decode()}") from error
+        return json.loads(body) if body else None
+
+    def wait_until_up(self) -> None:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            if self._answers():
+                self.object_info = self.ask("/object_info")
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"ComfyUI did not start:\n{self.log()[-4000:]}")
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def queue(self, graph: Graph) -> str:
+        return self.ask("/prompt", {"prompt": graph})["prompt_id"]
+
+    def wait(self, prompt_id: str) -> dict[str, Any]:
+        """The history entry of a run, once it has ended in whatever way."""
+        end = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < end:
+            history = self.ask(f"/history/{prompt_id}")
+            if prompt_id in history:
+                return history[prompt_id]
+            assert self.process.poll() is None, self.log()[-4000:]
+            time.sleep(0.05)
+        raise AssertionError(f"no end of the run in {RUN_SECONDS} s:\n{self.log()[-4000:]}")
+
+    def run(self, graph: Graph) -> dict[str, Any]:
+        """The history entry of a run that succeeded."""
+        entry = self.wait(self.queue(graph))
+        status = entry["status"]
+        assert status["status_str"] == "success", json.dumps(status["messages"], indent=1)
+        return entry
+
+    def saved_picture(self, entry: dict[str, Any]) -> np.ndarray:
+        """The one picture of a run, (H, W, C), uint8."""
+        images = [i for o in entry["outputs"].values() for i in o.get("images", [])]
+        [image] = [image for image in images if image["type"] == "output"]
+        path = self.base / "output" / image["subfolder"] / image["filename"]
+        return np.asarray(Image.open(path))
+
+    def probed(self, name: str) -> np.ndarray:
+        """What the probe ``name`` saw, (B, H, W, C), float32."""
+        return np.load(self.base / "output" / f"{name}.npy")
+
+
+def widget_names(info: dict[str, Any]) -> Iterator[str | None]:
+    """The inputs that a page shows as widgets, in order; None for one that no node is told of."""
+    for section in ("required", "optional"):
+        for name in info["input_order"].get(section, []):
+            kind, *rest = info["input"][section][name]
+            options = rest[0] if rest else {}
+            is_widget = isinstance(kind, list) or kind in (
+                *("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"),
+            )
+            if is_widget and not options.get("forceInput"):
+                yield name
+                if options.get("control_after_generate") or options.get("image_upload"):
+                    yield None
+
+
+def api_graph(workflow: dict[str, Any], object_info: dict[str, Any]) -> Graph:
+    """A workflow as a page saves it, in the form that /prompt takes.
+
+    Nodes that the server does not know must be notes: the page alone draws those.
+    """
+    origins = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
+    graph: Graph = {}
+    for node in workflow["nodes"]:
+        if node["type"] in ("Note", "MarkdownNote"):
+            continue
+        assert node["type"] in object_info, f"missing node {node['type']}"
+        names = widget_names(object_info[node["type"]])
+        inputs = {n: v for n, v in zip(names, node["widgets_values"], strict=True) if n}
+        for slot in node["inputs"]:
+            if slot["link"] is not None:
+                inputs[slot["name"]] = origins[slot["link"]]
+        graph[str(node["id"])] = {
+            "class_type": node["type"],
+            "inputs": inputs,
+            "_meta": {"title": node.get("title", "")},
+        }
+    return graph
+
+
+def ids_of(graph: Graph, class_type: str) -> list[str]:
+    return [number for number, node in graph.items() if node["class_type"] == class_type]
+
+
+def add_node(graph: Graph, class_type: str, **inputs: Any) -> list[Any]:
+    """Add a node; returns the link to its first output."""
+    number = str(max(map(int, graph)) + 1)
+    graph[number] = {"class_type": class_type, "inputs": inputs}
+    return [number, 0]
+
+
+def soft_picture(height: int, width: int, *, seed: int) -> Image.Image:
+    """Smooth random colors with some grain, instead of a photograph."""
+    random = np.random.default_rng(seed)
+    coarse = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float32)
+    grain = random.normal(0, 8, (height, width, 1))
+    return Image.fromarray((smooth + grain).clip(0, 255).astype(np.uint8))
+
+
+def save_upscale_model(path: Path) -> None:
+    """A random 2x model of the compact kind (convolutions, PReLU, pixel shuffle): seven layers."""
+    generator = torch.Generator().manual_seed(5)
+    widths = [3, 24, 24, 24, 3 * 2 * 2]
+    state: dict[str, torch.Tensor] = {}
+    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
+        noise = torch.randn(outputs, inputs, 3, 3, generator=generator)
+        state[f"body.{2 * layer}.weight"] = noise * (0.3 / inputs**0.5)
+        state[f"body.{2 * layer}.bias"] = torch.zeros(outputs)
+        if outputs == 24:
+            state[f"body.{2 * layer + 1}.weight"] = torch.full((outputs,), 0.2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(state, path)
+
+
+def fill_base(base: Path) -> None:
+    """What a user's ComfyUI folder holds: the pack, pictures, models."""
+    pack = base / "custom_nodes" / "urst"
+    pack.mkdir(parents=True)
+    shutil.copy(ROOT / "__init__.py", pack)
+    for name in PUBLISHED:
+        shutil.copytree(ROOT / name, pack / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(Path(__file__).with_name("probe_node.py"), base / "custom_nodes")
+    pictures = base / "input"
+    pictures.mkdir()
+    soft_picture(720, 1080, seed=1).save(pictures / "example.png")
+    soft_picture(200, 300, seed=3).save(pictures / "small.png")
+    soft_picture(400, 500, seed=2).save(pictures / "style.png")
+    save_upscale_model(base / "models" / "upscale_models" / UPSCALE_MODEL)
+    weights = base / "models" / "urst"
+    weights.mkdir()
+    shutil.copy(
+        ROOT / "urst_core" / "data" / "microast_default.safetensors", weights / "mine.safetensors"
+    )
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    checkout = os.environ.get("COMFYUI_DIR")
+    if not checkout:
+        pytest.skip("COMFYUI_DIR names no checkout of ComfyUI")
+    base = tmp_path_factory.mktemp("comfyui")
+    fill_base(base)
+    running = Server(Path(checkout), base)
+    try:
+        running.wait_until_up()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def graph_of(server: Server):
+    """A workflow file as a graph for /prompt, with the pictures and models of this server."""
+
+    def build(name: str, *, content: str = "example.png") -> Graph:
+        path = ROOT / "workflows" / f"{name}.json"
+        workflow = json.loads(path.read_text(encoding="utf-8"))
+        graph = api_graph(copy.deepcopy(workflow), server.object_info)
+        for number in ids_of(graph, "LoadImage"):
+            is_style = graph[number]["_meta"]["title"] == "style"
+            graph[number]["inputs"]["image"] = "style.png" if is_style else content
+        for number in ids_of(graph, "UpscaleModelLoader"):
+            graph[number]["inputs"]["model_name"] = UPSCALE_MODEL
+        return graph
+
+    return build
+
+
+@pytest.fixture
+def tools():
+    """The helpers of this file that tests call; conftest files cannot be imported by name."""
+    return {"add_node": add_node, "ids_of": ids_of}

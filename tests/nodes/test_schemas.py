@@ -1,0 +1,96 @@
+"""What every node must offer, and the workflows' agreement with it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDGETS = ("INT", "FLOAT", "COMBO")
+NODE_IDS = (
+    "URSTLoadBackbone",
+    "URSTMakeThumbnailStats",
+    "URSTTileImage",
+    "URSTStylizePatches",
+    "URSTAssembleTiles",
+    "URSTStylizeImage",
+)
+
+
+def test_the_pack_imports_without_comfyui_and_is_no_v1_pack(pack):
+    assert not hasattr(pack, "NODE_CLASS_MAPPINGS")
+
+
+def test_the_nodes_and_the_model_folder(nodes, host):
+    assert tuple(nodes) == NODE_IDS
+    assert len({node.define_schema().display_name for node in nodes.values()}) == len(nodes)
+    [folder] = host.registered["urst"]
+    assert Path(folder) == Path("models/urst")
+
+
+@pytest.mark.parametrize("node_id", NODE_IDS)
+def test_every_socket_is_explained_and_has_an_id_of_its_own(nodes, node_id):
+    schema = nodes[node_id].define_schema()
+    sockets = [*schema.inputs, *schema.outputs]
+    assert schema.category == "URST"
+    assert schema.description
+    assert all(socket.tooltip for socket in sockets)
+    assert all(output.values.get("display_name") for output in schema.outputs)
+    assert len({socket.id for socket in sockets}) == len(sockets)
+    assert len({id(socket) for socket in sockets}) == len(sockets)
+
+
+@pytest.mark.parametrize("node_id", NODE_IDS)
+def test_execute_takes_what_the_schema_offers(nodes, node_id):
+    parameters = inspect.signature(nodes[node_id].execute).parameters
+    inputs = nodes[node_id].define_schema().inputs
+    assert list(parameters) == [socket.id for socket in inputs]
+    for socket in inputs:
+        has_default = parameters[socket.id].default is not inspect.Parameter.empty
+        assert has_default == socket.optional, socket.id
+        if has_default and "default" in socket.values:
+            assert parameters[socket.id].default == socket.values["default"]
+
+
+@pytest.mark.parametrize("node_id", NODE_IDS)
+def test_defaults_lie_in_range(nodes, node_id):
+    for socket in nodes[node_id].define_schema().inputs:
+        values = socket.values
+        if socket.io_type == "COMBO":
+            assert values["default"] in values["options"]
+        elif socket.io_type in WIDGETS:
+            assert values["min"] <= values["default"] <= values["max"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflows").glob("*.json")), ids=lambda p: p.stem)
+def test_workflows_fit_the_nodes(nodes, path):
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    ours = [node for node in graph["nodes"] if node["type"].startswith("URST")]
+    assert ours
+    for node in ours:
+        schema = nodes[node["type"]].define_schema()
+        widgets = [socket for socket in schema.inputs if socket.io_type in WIDGETS]
+        assert len(node["widgets_values"]) == len(widgets), node["type"]
+        sockets = {socket.id: socket.io_type for socket in schema.inputs}
+        for slot in node["inputs"]:
+            assert sockets[slot["name"]] == slot["type"], (node["type"], slot["name"])
+        linked = {slot["name"] for slot in node["inputs"] if slot["link"] is not None}
+        needed = {s.id for s in schema.inputs if s.io_type not in WIDGETS and not s.optional}
+        assert needed <= linked
+        assert [slot["type"] for slot in node["outputs"]] == [s.io_type for s in schema.outputs]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflows").glob("*.json")), ids=lambda p: p.stem)
+def test_workflow_links_agree_with_both_of_their_ends(path):
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    by_id = {node["id"]: node for node in graph["nodes"]}
+    assert graph["last_node_id"] == max(by_id)
+    assert graph["last_link_id"] == max(link[0] for link in graph["links"])
+    for link, source, source_slot, target, target_slot, kind in graph["links"]:
+        output = by_id[source]["outputs"][source_slot]
+        assert output["type"] == kind
+        assert link in output["links"]
+        assert by_id[target]["inputs"][target_slot]["link"] == link
