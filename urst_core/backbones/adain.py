@@ -14,16 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backbone import StylizationNetwork, Traits
-from ..folding import (
-    Kernel,
-    PictureConvolution,
-    TileConvolution,
-    fold_input,
-    fold_pointwise,
-    kernel_of,
-)
+from ..folding import Kernel, fold_input, fold_pointwise, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
 from ..stats import StyleCode
+from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
 from ..tin import ChannelStats, Site, Stages, measure_features
 
 SITE = "relu4_1"
@@ -144,9 +138,14 @@ class AdaINTiles(nn.Module):
         decoder_kernels = _kernels(decoder)
         decoder_kernels[0] = fold_input(decoder_kernels[0], scale, shift)
         self.pool_before = _positions(vgg, nn.MaxPool2d)
-        self.upsample_before = _positions(decoder, nn.Upsample)
+        upsample_before = _positions(decoder, nn.Upsample)
         self.encoder = nn.ModuleList(TileConvolution(k, relu=True) for k in encoder_kernels)
-        self.decoder = nn.ModuleList(TileConvolution(k, relu=True) for k in decoder_kernels[:-1])
+        self.decoder = nn.ModuleList(
+            NearestUpsampledConvolution(kernel, relu=True)
+            if index in upsample_before
+            else TileConvolution(kernel, relu=True)
+            for index, kernel in enumerate(decoder_kernels[:-1])
+        )
         self.picture = PictureConvolution(decoder_kernels[-1])
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
@@ -154,9 +153,7 @@ class AdaINTiles(nn.Module):
             if index in self.pool_before:
                 features = F.max_pool2d(features, 2)
             features = convolution(features, at_border=at_border)
-        for index, convolution in enumerate(self.decoder):
-            if index in self.upsample_before:
-                features = F.interpolate(features, scale_factor=2.0, mode="nearest")
+        for convolution in self.decoder:
             features = convolution(features, at_border=at_border)
         return self.picture(features, at_border=at_border)
 

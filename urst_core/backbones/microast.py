@@ -14,16 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backbone import StylizationNetwork, Traits
-from ..folding import (
-    Kernel,
-    PictureConvolution,
-    TileConvolution,
-    add_identity,
-    fold_output,
-    kernel_of,
-)
+from ..folding import Kernel, add_identity, fold_output, kernel_of
 from ..geometry import BilinearUpsampling, Convolution, Layer
 from ..stats import StyleCode
+from ..tile_layers import BilinearUpsampledConvolution, PictureConvolution, TileConvolution
 from ..tin import ChannelStats, Site, Stages, measure_features
 
 CHANNELS = 64
@@ -256,26 +250,28 @@ class MicroASTTiles(nn.Module):
     def __init__(self, encoder: Encoder, blocks: Iterable[FoldedBlock], end: nn.Sequential) -> None:
         super().__init__()
         start = [c for c in encoder.enc1.children() if isinstance(c, PaddedConvolution)]
-        self.start = nn.ModuleList(c.for_tiles(relu=True) for c in start)
-        self.blocks = nn.ModuleList(blocks)
-        self.end = nn.ModuleList(_folded_end(end))
+        self.steps = nn.ModuleList(
+            [*(c.for_tiles(relu=True) for c in start), *blocks, *_folded_end(end)]
+        )
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        for convolution in self.start:
-            features = convolution(features, at_border=at_border)
-        for block in self.blocks:
-            features = block(features, at_border=at_border)
-        for step in self.end:
-            if isinstance(step, nn.Upsample):
-                features = step(features)
-            else:
-                features = step(features, at_border=at_border)
+        for step in self.steps:
+            features = step(features, at_border=at_border)
         return features
 
 
 def _folded_end(end: nn.Sequential) -> Iterator[nn.Module]:
-    *steps, last = (step for step in end if not isinstance(step, nn.ReLU))
-    for step in steps:
-        yield step.for_tiles(relu=True) if isinstance(step, PaddedConvolution) else step
-    assert isinstance(last, PaddedConvolution)
-    yield PictureConvolution(last.kernel)
+    """The way back to full size: upsampling joined with the convolution after it."""
+    layers = [layer for layer in end if isinstance(layer, (nn.Upsample, PaddedConvolution))]
+    *inner, last = zip([None, *layers], layers)
+    for before, layer in inner:
+        if isinstance(layer, nn.Upsample):
+            continue
+        if isinstance(before, nn.Upsample):
+            groups = layer.conv_layer.groups
+            yield BilinearUpsampledConvolution(layer.kernel, groups=groups, relu=True)
+        else:
+            yield layer.for_tiles(relu=True)
+    picture_layer = last[1]
+    assert isinstance(picture_layer, PaddedConvolution)
+    yield PictureConvolution(picture_layer.kernel)
