@@ -15,16 +15,15 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from .errors import ShapeError, StatsError
+from .errors import SettingsError, ShapeError, StatsError
 from .geometry import Layer, Size, frame_size, halo_of
+from .site_stats import SiteStats
 from .stats import StyleCode, ThumbnailStats, blend, check_strength
-from .tin import ChannelStats, Stages, collect
+from .tin import Stages, collect
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class Traits:
         stride: total downsampling; tile edges are multiples of it.
         layers: the longest chain of layers, from which the halo is derived.
         minimum: smallest height and width that the network itself can take, in px.
-        bytes_per_pixel: measured peak memory of a float32 tile pass, per window pixel.
+        bytes_per_pixel: peak memory of a float32 pass per window pixel, measured on the larger of
+            a tile and a statistics pass by ``benchmarks/memory.py``.
         half_precision: half-precision formats that hold on real pictures (tried per picture too).
         license: of the published code and weights.
         paper: where the method is described.
@@ -67,23 +67,47 @@ class StylizationNetwork(nn.Module, ABC):
     """One published network under its published parameter names. Pictures are (1, 3, H, W), 0..1.
 
     The scale, channel order and normalization that a network was trained with stay inside it.
+    A network overrides one of ``style_code`` (its styles are pictures) and ``named_style_code``
+    (its styles are in its weights, and ``style_names`` lists them).
     """
 
-    traits: ClassVar[Traits]
-    site_names: ClassVar[tuple[str, ...]]
-    ignored_weights: ClassVar[tuple[str, ...]] = ()
+    traits: Traits
+    site_names: tuple[str, ...]
+    style_names: tuple[str, ...] = ()
+    """The styles inside the weights; empty where any picture can be the style."""
+    ignored_weights: tuple[str, ...] = ()
     """Prefixes of parameters that published files hold and the network does not use."""
 
-    @abstractmethod
+    @classmethod
+    def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
+        """A network of the size that the weights are for; most come in one size only."""
+        del state
+        return cls()
+
     def style_code(self, style: Tensor) -> StyleCode:
         """Encode one style picture, at least ``traits.minimum`` px on each side."""
+        del style
+        raise SettingsError(
+            f"{self.traits.title} takes no style picture, its styles are in its weights; "
+            f"name one of: {', '.join(self.style_names)}"
+        )
+
+    def named_style_code(self, name: str) -> StyleCode:
+        """The code of one of the styles inside the weights.
+
+        Raises:
+            SettingsError: there is none of that name.
+        """
+        raise SettingsError(
+            f"{self.traits.title} has no style named {name!r} in its weights; give a picture"
+        )
 
     @abstractmethod
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
         """Stylize an image, yielding each site on the way; see :mod:`urst_core.tin`."""
 
     @abstractmethod
-    def fold(self, code: StyleCode, sites: Mapping[str, ChannelStats]) -> nn.Module:
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
         """The same network with the statistics folded into its convolutions.
 
         The module is called with a window, (N, 3, H, W), H and W multiples of the stride, and
@@ -149,23 +173,31 @@ class Backbone:
         return replace(self, network=copy.deepcopy(self.network).to(device))
 
     def encode_style(
-        self, styles: Sequence[Tensor], weights: Sequence[float] | None = None
+        self, styles: Sequence[Tensor | str] = (), weights: Sequence[float] | None = None
     ) -> StyleCode:
         """Encode one style or a mixture of several.
 
         Args:
-            styles: pictures, each (1, 3, H, W), 0..1, of any sizes.
+            styles: pictures, each (1, 3, H, W), 0..1, of any sizes; or names of styles inside the
+                weights, and none where there is one only.
             weights: share of each, >= 0, brought to a sum of 1; equal when not given.
 
         Raises:
             ShapeError: a style is smaller than the network can take.
-            SettingsError: the weights do not fit the styles.
+            SettingsError: the network has no such styles, or the weights do not fit them.
         """
-        for style in styles:
-            self._check_style(style)
+        if not styles and len(self.network.style_names) == 1:
+            styles = self.network.style_names
         with torch.inference_mode():
-            codes = [self.network.style_code(style.to(self.device)) for style in styles]
+            codes = [self._encode_one(style) for style in styles]
             return blend(codes, weights if weights is not None else [1.0] * len(codes))
+
+    def _encode_one(self, style: Tensor | str) -> StyleCode:
+        if isinstance(style, str):
+            return self.network.named_style_code(style)
+        if not self.network.style_names:
+            self._check_style(style)
+        return self.network.style_code(style.to(self.device))
 
     def collect(
         self, thumbnail: Tensor, code: StyleCode, *, strength: float = 1.0
@@ -189,20 +221,31 @@ class Backbone:
     def code_for(self, thumbnail: Tensor, code: StyleCode, *, strength: float) -> StyleCode:
         """Blend a style's code with the content's own, which a strength below 1 leans to.
 
+        Networks with their styles inside know no code of the content: there the style stays.
+
         Raises:
             SettingsError: the strength is out of range.
         """
         check_strength(strength)
-        if strength == 1.0:
+        if strength == 1.0 or self.network.style_names:
             return code
         own = self.encode_style([self._framed(thumbnail)])
         return blend([own, code], [1.0 - strength, strength])
 
     def stats(
-        self, code: StyleCode, sites: Mapping[str, ChannelStats], *, strength: float
+        self, code: StyleCode, sites: Mapping[str, SiteStats], *, strength: float
     ) -> ThumbnailStats:
         """Statistics measured elsewhere, bound to this backbone."""
         return ThumbnailStats(self.traits.name, self.fingerprint, code, dict(sites), strength)
+
+    def content_share(self, strength: float) -> float:
+        """Share of the untouched content in each result pixel.
+
+        No network of the field reproduces its input exactly, not even with the input's own style
+        code. Where codes are blended, the square of 1 - strength returns the content at strength 0
+        and lets the network speak early; elsewhere the content is all that can be mixed in.
+        """
+        return 1.0 - strength if self.network.style_names else (1.0 - strength) ** 2
 
     def bake(self, stats: ThumbnailStats) -> TileNetwork:
         """Fold the statistics into the network's convolutions.
@@ -215,9 +258,9 @@ class Backbone:
         with torch.inference_mode(False), torch.no_grad():
             here = stats.to(self.device)
             cloned = StyleCode({n: t.clone() for n, t in here.code.tensors.items()})
-            sites = {n: ChannelStats(s.mean.clone(), s.std.clone()) for n, s in here.sites.items()}
+            sites = {name: stats.clone() for name, stats in here.sites.items()}
             folded = self.network.fold(cloned, sites)
-        network = TileNetwork(folded, content_share=stats.content_share)
+        network = TileNetwork(folded, content_share=self.content_share(stats.strength))
         return network.eval().requires_grad_(False)
 
     @property
@@ -262,4 +305,9 @@ def pad_to_frame(image: Tensor, frame: Size) -> Tensor:
     """
     height, width = size_of(image)
     below, beside = frame[0] - height, frame[1] - width
-    return F.pad(image, (0, beside, 0, below), mode="replicate") if below or beside else image
+    # Not F.pad, which knows no 16-bit integers.
+    if below:
+        image = torch.cat([image, image[..., -1:, :].expand(-1, -1, below, -1)], dim=-2)
+    if beside:
+        image = torch.cat([image, image[..., -1:].expand(-1, -1, -1, beside)], dim=-1)
+    return image

@@ -11,14 +11,15 @@ from torch import Tensor
 from .backbone import Backbone
 from .canvas import Source, read_window
 from .geometry import Tile
+from .site_stats import Moments, SiteStats
 from .stats import StyleCode
 from .tiling import Listener, TileLoop
-from .tin import ChannelMoments, ChannelStats, Site, replay_until
+from .tin import Site, replay_until
 
 
 def exact_sites(
     content: Source, backbone: Backbone, code: StyleCode, tiles: TileLoop, listener: Listener
-) -> dict[str, ChannelStats]:
+) -> dict[str, SiteStats]:
     """What plain instance normalization of the whole frame would measure, site by site.
 
     Args:
@@ -28,11 +29,11 @@ def exact_sites(
         tiles: the loop over the content's frame.
         listener: told of each tile of each pass.
     """
-    sites: dict[str, ChannelStats] = {}
+    sites: dict[str, SiteStats] = {}
     for name in backbone.network.site_names:
         measured = _SiteMeasurement(content, backbone, code, name, dict(sites))
         tiles.run(f"statistics {name}", measured.add, listener)
-        sites[name] = measured.moments.stats(unbiased=measured.unbiased)
+        sites[name] = measured.stats()
     return sites
 
 
@@ -45,20 +46,24 @@ class _SiteMeasurement:
         backbone: Backbone,
         code: StyleCode,
         name: str,
-        earlier: dict[str, ChannelStats],
+        earlier: dict[str, SiteStats],
     ) -> None:
         self._content, self._network, self._code = content, backbone.network, code
         self._device = backbone.device
         self._name, self._earlier = name, earlier
-        self.moments = ChannelMoments()
-        self.unbiased = True
+        self._moments: Moments | None = None
+
+    def stats(self) -> SiteStats:
+        assert self._moments is not None  # a frame has at least one tile
+        return self._moments.stats()
 
     def add(self, tile: Tile) -> Tensor | None:
         site = self._reach_site(tile)
         shrink = tile.window.height // site.features.shape[2]
         core = tile.core_in_window.divided(shrink)
-        self.moments.add(site.features[(..., *core.slices)])
-        self.unbiased = site.unbiased
+        if self._moments is None:
+            self._moments = site.moments()
+        self._moments.add(site.features[(..., *core.slices)])
         return None
 
     def _reach_site(self, tile: Tile) -> Site:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .errors import SettingsError, StatsError
-from .tin import ChannelStats
+from .site_stats import ChannelStats, SiteStats, site_stats_from
 
 STATS_FORMAT = "urst-stats-1"
 
@@ -81,17 +81,8 @@ class ThumbnailStats:
     backbone: str
     fingerprint: str
     code: StyleCode
-    sites: Mapping[str, ChannelStats]
+    sites: Mapping[str, SiteStats]
     strength: float = 1.0
-
-    @property
-    def content_share(self) -> float:
-        """Share of the untouched content in each result pixel: (1 - strength) squared.
-
-        No network of the field reproduces its input exactly, not even with the input's own style
-        code; the square returns the content at strength 0 and lets the network speak early.
-        """
-        return (1.0 - self.strength) ** 2
 
     def to(self, device: torch.device) -> ThumbnailStats:
         sites = {name: stats.to(device) for name, stats in self.sites.items()}
@@ -101,8 +92,7 @@ class ThumbnailStats:
         """Write a safetensors file of a few KB."""
         tensors = {f"code.{name}": value for name, value in self.code.tensors.items()}
         for name, stats in self.sites.items():
-            tensors[f"site.{name}.mean"] = stats.mean
-            tensors[f"site.{name}.std"] = stats.std
+            tensors |= {f"site.{name}.{part}": value for part, value in stats.tensors().items()}
         header = {
             "format": STATS_FORMAT,
             "backbone": self.backbone,
@@ -129,22 +119,26 @@ class ThumbnailStats:
                 f"{path} holds {header.get('format', 'no format name')!r}, not {STATS_FORMAT!r}; "
                 "make the statistics again with this version"
             )
-        site_names = sorted(
-            name[len("site.") : -len(".mean")]
-            for name in tensors
-            if name.startswith("site.") and name.endswith(".mean")
-        )
+        try:
+            return cls._from_file(header, tensors)
+        except (KeyError, ValueError, StatsError) as error:
+            raise StatsError(f"{path} is damaged ({error!r}); make the statistics again") from error
+
+    @classmethod
+    def _from_file(cls, header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> ThumbnailStats:
+        sites: dict[str, dict[str, Tensor]] = {}
+        for full_name, value in tensors.items():
+            if full_name.startswith("site."):
+                name, part = full_name.removeprefix("site.").rsplit(".", 1)
+                sites.setdefault(name, {})[part] = value
         return cls(
             backbone=header["backbone"],
             fingerprint=header["fingerprint"],
             code=StyleCode(
                 {n.removeprefix("code."): t for n, t in tensors.items() if n.startswith("code.")}
             ),
-            sites={
-                name: ChannelStats(tensors[f"site.{name}.mean"], tensors[f"site.{name}.std"])
-                for name in site_names
-            },
-            strength=json.loads(header["strength"]),
+            sites={name: site_stats_from(parts) for name, parts in sites.items()},
+            strength=float(header["strength"]),
         )
 
 

@@ -12,120 +12,40 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from .errors import ShapeError, StatsError
-
-EPSILON = 1e-5
-"""Added to the variance, not to the deviation, as every published network of the field does."""
+from .errors import StatsError
+from .site_stats import ChannelMoments, ChannelStats, Moments, SiteStats, stats_at
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelStats:
-    """Mean and standard deviation of each channel; both (1, C, 1, 1), float32.
-
-    The deviation already contains the epsilon, so that it is never 0.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def normalize(self, features: Tensor) -> Tensor:
-        """Bring (N, C, H, W) features to mean 0 and deviation 1 *by these statistics*."""
-        return (features - self.mean) / self.std
-
-    def affine_to(self, target: ChannelStats) -> tuple[Tensor, Tensor]:
-        """Scale and shift, each (C,), that take features from these statistics to ``target``'s."""
-        scale = target.std / self.std
-        return scale.flatten(), (target.mean - self.mean * scale).flatten()
-
-    def to(self, device: torch.device) -> ChannelStats:
-        return ChannelStats(self.mean.to(device), self.std.to(device))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Site:
     """A place in a network where features, (1, C, H, W), are to be normalized.
 
-    ``unbiased`` tells whether the network divides the sum of squares by n - 1 (the reference
-    code of AdaIN, MicroAST and URST) or by n.
+    ``moments`` makes what measures there; a network that needs other settings binds them.
     """
 
     name: str
     features: Tensor
-    unbiased: bool = True
+    moments: Callable[[], Moments] = ChannelMoments
 
 
 Stages = Generator[Site, Tensor, Tensor]
 """A network's run: yields sites, is sent normalized features, returns the picture."""
 
 
-class ChannelMoments:
-    """Mean and sum of squared deviations of each channel, gathered part by part.
-
-    Parts are joined with the pairwise update of Chan, Golub and LeVeque (1979), in float64, so
-    that the order and the number of parts do not show.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._mean = torch.zeros(())
-        self._squares = torch.zeros(())
-
-    def add(self, features: Tensor) -> None:
-        """Take in features of (1, C, H, W), floating, finite, any range; empty ones are ignored.
-
-        Raises:
-            ShapeError: the features are not of that shape.
-        """
-        if features.ndim != 4 or features.shape[0] != 1:
-            raise ShapeError(
-                f"features of shape {tuple(features.shape)} cannot be measured; "
-                "pass one image's, (1, C, H, W)"
-            )
-        count = features.shape[2] * features.shape[3]
-        if count == 0:
-            return
-        # MPS has no float64; float32 sums of one tile are accurate enough there.
-        wide = torch.float32 if features.device.type == "mps" else torch.float64
-        values = features.flatten(2).to(wide)
-        mean = values.mean(dim=2)
-        squares = (values - mean.unsqueeze(2)).square().sum(dim=2)
-        if self.count:
-            total = self.count + count
-            difference = mean - self._mean
-            mean = self._mean + difference * (count / total)
-            squares = self._squares + squares + difference.square() * (self.count * count / total)
-        self.count += count
-        self._mean, self._squares = mean, squares
-
-    def stats(self, *, unbiased: bool) -> ChannelStats:
-        """The statistics of all parts so far.
-
-        Raises:
-            ShapeError: fewer than two positions were measured.
-        """
-        if self.count < 2:
-            raise ShapeError(
-                f"statistics need at least 2 positions, {self.count} measured; "
-                "use a larger thumbnail"
-            )
-        variance = self._squares / (self.count - 1 if unbiased else self.count)
-        std = (variance + EPSILON).sqrt()
-        return ChannelStats(self._mean[:, :, None, None].float(), std[:, :, None, None].float())
-
-
-def measure(site: Site) -> ChannelStats:
+def measure(site: Site) -> SiteStats:
     """The statistics of one site's features."""
-    moments = ChannelMoments()
+    moments = site.moments()
     moments.add(site.features)
-    return moments.stats(unbiased=site.unbiased)
+    return moments.stats()
 
 
-def measure_features(features: Tensor) -> ChannelStats:
-    """The statistics of (1, C, H, W) features with the unbiased variance, as for a style code."""
-    return measure(Site("", features))
+def measure_features(features: Tensor, *, unbiased: bool = True) -> ChannelStats:
+    """The statistics of (1, C, H, W) features, as for a style code."""
+    moments = ChannelMoments(unbiased=unbiased)
+    moments.add(features)
+    return moments.stats()
 
 
 def run(stages: Stages, normalize: Callable[[Site], Tensor]) -> Tensor:
@@ -138,9 +58,9 @@ def run(stages: Stages, normalize: Callable[[Site], Tensor]) -> Tensor:
         return finished.value
 
 
-def collect(stages: Stages) -> tuple[dict[str, ChannelStats], Tensor]:
+def collect(stages: Stages) -> tuple[dict[str, SiteStats], Tensor]:
     """Run a network with plain instance normalization; return what it measured, and its output."""
-    sites: dict[str, ChannelStats] = {}
+    sites: dict[str, SiteStats] = {}
 
     def measure_and_normalize(site: Site) -> Tensor:
         sites[site.name] = measure(site)
@@ -150,16 +70,16 @@ def collect(stages: Stages) -> tuple[dict[str, ChannelStats], Tensor]:
     return sites, picture
 
 
-def replay(stages: Stages, sites: Mapping[str, ChannelStats]) -> Tensor:
+def replay(stages: Stages, sites: Mapping[str, SiteStats]) -> Tensor:
     """Run a network with statistics that were measured elsewhere: TIN.
 
     Raises:
         StatsError: the network reaches a site that was not measured.
     """
-    return run(stages, lambda site: _stats_of(site, sites).normalize(site.features))
+    return run(stages, lambda site: stats_at(sites, site.name, SiteStats).normalize(site.features))
 
 
-def replay_until(stages: Stages, name: str, sites: Mapping[str, ChannelStats]) -> Site:
+def replay_until(stages: Stages, name: str, sites: Mapping[str, SiteStats]) -> Site:
     """Run a network up to the site called ``name``, which is returned and not normalized.
 
     Raises:
@@ -168,17 +88,8 @@ def replay_until(stages: Stages, name: str, sites: Mapping[str, ChannelStats]) -
     try:
         site = next(stages)
         while site.name != name:
-            site = stages.send(_stats_of(site, sites).normalize(site.features))
+            site = stages.send(stats_at(sites, site.name, SiteStats).normalize(site.features))
     except StopIteration:
         raise StatsError(f"the network has no site {name!r}; use one of its own names") from None
     stages.close()
     return site
-
-
-def _stats_of(site: Site, sites: Mapping[str, ChannelStats]) -> ChannelStats:
-    if site.name not in sites:
-        raise StatsError(
-            f"no statistics for site {site.name!r}, only for {sorted(sites)}; "
-            "collect them with this backbone"
-        )
-    return sites[site.name]

@@ -7,7 +7,6 @@ Layers are numbered as in naoto0804/pytorch-AdaIN, whose weights load under the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +15,10 @@ from torch.nn import functional as F
 from ..backbone import StylizationNetwork, Traits
 from ..folding import Kernel, fold_input, fold_pointwise, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
+from ..site_stats import ChannelStats, SiteStats, stats_at
 from ..stats import StyleCode
 from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
-from ..tin import ChannelStats, Site, Stages, measure_features
+from ..tin import Site, Stages, measure_features
 
 SITE = "relu4_1"
 
@@ -92,20 +92,20 @@ def decoder() -> nn.Sequential:
 class AdaIN(StylizationNetwork):
     """AdaIN with thumbnail statistics at relu4_1."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: Traits = Traits(
         name="adain",
         title="AdaIN",
         stride=8,
         layers=LAYERS,
         minimum=16,
-        bytes_per_pixel=1100,
+        bytes_per_pixel=900,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
         paper="arXiv:1703.06868",
     )
-    site_names: ClassVar[tuple[str, ...]] = (SITE,)
+    site_names: tuple[str, ...] = (SITE,)
     # The published encoder goes on to relu5_4.
-    ignored_weights: ClassVar[tuple[str, ...]] = tuple(f"vgg.{n}." for n in range(31, 53))
+    ignored_weights: tuple[str, ...] = tuple(f"vgg.{n}." for n in range(31, 53))
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,8 +121,8 @@ class AdaIN(StylizationNetwork):
         normalized = yield Site(SITE, self.vgg(image))
         return self.decoder(normalized * target.std + target.mean)
 
-    def fold(self, code: StyleCode, sites: Mapping[str, ChannelStats]) -> nn.Module:
-        scale, shift = sites[SITE].affine_to(code.channel_stats(SITE))
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+        scale, shift = stats_at(sites, SITE, ChannelStats).affine_to(code.channel_stats(SITE))
         return AdaINTiles(self.vgg, self.decoder, scale, shift)
 
 

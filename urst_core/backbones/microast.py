@@ -7,7 +7,6 @@ their stylized version, which breaks pictures between 0 and 1; strength blends s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +15,10 @@ from torch.nn import functional as F
 from ..backbone import StylizationNetwork, Traits
 from ..folding import Kernel, add_identity, fold_output, kernel_of
 from ..geometry import BilinearUpsampling, Convolution, Layer
+from ..site_stats import ChannelStats, SiteStats, stats_at
 from ..stats import StyleCode
 from ..tile_layers import BilinearUpsampledConvolution, PictureConvolution, TileConvolution
-from ..tin import ChannelStats, Site, Stages, measure_features
+from ..tin import Site, Stages, measure_features
 
 CHANNELS = 64
 
@@ -152,18 +152,18 @@ class Decoder(nn.Module):
 class MicroAST(StylizationNetwork):
     """MicroAST with thumbnail statistics before each of the decoder's two modulated blocks."""
 
-    traits: ClassVar[Traits] = Traits(
+    traits: Traits = Traits(
         name="microast",
         title="MicroAST",
         stride=4,
         layers=LAYERS,
         minimum=8,
-        bytes_per_pixel=400,
+        bytes_per_pixel=560,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
         paper="arXiv:2211.15313",
     )
-    site_names: ClassVar[tuple[str, ...]] = ("dec1", "dec2")
+    site_names: tuple[str, ...] = ("dec1", "dec2")
 
     def __init__(self) -> None:
         super().__init__()
@@ -196,10 +196,13 @@ class MicroAST(StylizationNetwork):
             )
         return self.decoder.dec3(features)
 
-    def fold(self, code: StyleCode, sites: Mapping[str, ChannelStats]) -> nn.Module:
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
         # Each normalization goes into the end of the block before it, so that all features
         # between blocks keep the style's own range, which half precision can hold.
-        affine = {site: sites[site].affine_to(code.channel_stats(site)) for site in sites}
+        affine = {
+            site: stats_at(sites, site, ChannelStats).affine_to(code.channel_stats(site))
+            for site in self.site_names
+        }
         first, second = (
             block for block in self.content_encoder.modules() if isinstance(block, ResidualBlock)
         )
