@@ -69,15 +69,21 @@ def single_source_of(image: Tensor, *, node: str) -> TensorSource:
 
 
 def mixture_of(
-    style: Tensor, style_2: Tensor | None, style_2_weight: float
-) -> tuple[list[TensorSource], list[float]]:
-    """Two IMAGEs of styles as sources and the share of each; batches share equally."""
-    sources = sources_of(style)
-    if style_2 is None:
-        return sources, [1.0] * len(sources)
-    others = sources_of(style_2)
-    weights = [(1.0 - style_2_weight) / len(sources)] * len(sources)
-    return [*sources, *others], weights + [style_2_weight / len(others)] * len(others)
+    style: Tensor | None, style_2: Tensor | None, style_2_weight: float, style_names: str
+) -> tuple[list[TensorSource | str], list[float]]:
+    """Styles and the share of each: of two IMAGEs, or names separated by commas.
+
+    Batches share equally, and so do names. Both lists are empty where nothing was given: a
+    backbone with one style inside needs nothing.
+    """
+    names = [name.strip() for name in style_names.split(",") if name.strip()]
+    if names:
+        return [*names], [1.0] * len(names)
+    first = [] if style is None else sources_of(style)
+    second = [] if style_2 is None else sources_of(style_2)
+    share = style_2_weight if first and second else float(bool(second))
+    weights = [(1.0 - share) / len(first) for _ in first] + [share / len(second) for _ in second]
+    return [*first, *second], weights
 
 
 def image_of(pictures: Tensor, device: torch.device) -> Tensor:

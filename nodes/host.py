@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch
 from comfy import model_management
 
 from ..urst_core.backbone import Traits
+from ..urst_core.canvas import Source, thumbnail_size_of
 from ..urst_core.errors import WeightsError
 from ..urst_core.geometry import Size
 from ..urst_core.settings import Settings
@@ -98,6 +99,11 @@ def window_size(traits: Traits, edge: int, frame: Size) -> Size:
     """The largest window of cores with that edge."""
     longest = edge + 2 * traits.halo
     return min(longest, frame[0]), min(longest, frame[1])
+
+
+def style_areas(styles: Sequence[Source | str], style_size: int) -> list[Size]:
+    """Heights and widths of the style pictures as they will be encoded."""
+    return [thumbnail_size_of(s.size, style_size) for s in styles if not isinstance(s, str)]
 
 
 def progress_listener(*, picture: int = 0, pictures: int = 1) -> Listener:

@@ -19,7 +19,7 @@ from .sockets import (
     StatsSocket,
     backbone_input,
     look_inputs,
-    second_style_inputs,
+    other_style_inputs,
     style_input,
 )
 
@@ -40,7 +40,7 @@ class MakeThumbnailStats(io.ComfyNode):
                 io.Image.Input("content", tooltip="The picture to stylize, whole, not in tiles."),
                 style_input(),
                 *look_inputs(),
-                *second_style_inputs(),
+                *other_style_inputs(),
             ],
             outputs=[
                 StatsSocket.Output(
@@ -63,16 +63,17 @@ class MakeThumbnailStats(io.ComfyNode):
         *,
         backbone: LoadedBackbone,
         content: Tensor,
-        style: Tensor,
+        style: Tensor | None = None,
         thumbnail_size: int,
         style_size: int,
         strength: float,
         statistics: str,
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
+        style_names: str = "",
     ) -> io.NodeOutput:
         source = single_source_of(content, node="Make Thumbnail Stats")
-        styles, weights = mixture_of(style, style_2, style_2_weight)
+        styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
         settings = replace(
             host.settings_for(backbone),
             thumbnail_size=thumbnail_size,
@@ -82,7 +83,7 @@ class MakeThumbnailStats(io.ComfyNode):
         )
         areas = [
             thumbnail_size_of(source.size, thumbnail_size),
-            *(thumbnail_size_of(style.size, style_size) for style in styles),
+            *host.style_areas(styles, style_size),
         ]
         with host.working_memory(backbone, *areas):
             stats = measure(

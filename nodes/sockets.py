@@ -45,12 +45,13 @@ def backbone_input() -> io.Input:
 def style_input() -> io.Input:
     return io.Image.Input(
         "style",
+        optional=True,
         tooltip="The picture whose style is taken. The pictures of a batch are mixed in equal "
-        "shares.",
+        "shares. Stays unconnected for backbones that have their styles inside.",
     )
 
 
-def second_style_inputs() -> list[io.Input]:
+def other_style_inputs() -> list[io.Input]:
     return [
         io.Image.Input(
             "style_2",
@@ -66,6 +67,13 @@ def second_style_inputs() -> list[io.Input]:
             step=0.01,
             tooltip="Share of the second style: 0 is the first alone, 1 the second alone. Without "
             "a second style it does nothing.",
+        ),
+        io.String.Input(
+            "style_names",
+            optional=True,
+            default="",
+            tooltip="Only for backbones that have several styles inside: the name of one, or "
+            "several names separated by commas, which are mixed in equal shares.",
         ),
     ]
 

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.canvas import thumbnail_size_of
-from ..urst_core.device import LARGEST_TILE
+from ..urst_core.device import largest_tile
 from ..urst_core.pipeline import stylize
 from . import host
 from .convert import blank_image, mixture_of, sources_of
@@ -19,7 +19,7 @@ from .sockets import (
     LoadedBackbone,
     backbone_input,
     look_inputs,
-    second_style_inputs,
+    other_style_inputs,
     style_input,
 )
 
@@ -53,7 +53,7 @@ class StylizeImage(io.ComfyNode):
                     tooltip="Edge of a tile in px, a multiple of the backbone's stride; 0 chooses "
                     "by free memory. It does not change the picture, only memory and speed.",
                 ),
-                *second_style_inputs(),
+                *other_style_inputs(),
             ],
             outputs=[
                 io.Image.Output(
@@ -70,7 +70,7 @@ class StylizeImage(io.ComfyNode):
         *,
         backbone: LoadedBackbone,
         content: Tensor,
-        style: Tensor,
+        style: Tensor | None = None,
         thumbnail_size: int,
         style_size: int,
         strength: float,
@@ -78,9 +78,10 @@ class StylizeImage(io.ComfyNode):
         tile_size: int,
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
+        style_names: str = "",
     ) -> io.NodeOutput:
         contents = sources_of(content)
-        styles, weights = mixture_of(style, style_2, style_2_weight)
+        styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
         settings = replace(
             host.settings_for(backbone),
             thumbnail_size=thumbnail_size,
@@ -90,10 +91,11 @@ class StylizeImage(io.ComfyNode):
             tile_size=tile_size or None,
         )
         traits, size = backbone.backbone.traits, contents[0].size
+        device = host.device_of(backbone.device)
         areas = [
-            host.window_size(traits, tile_size or LARGEST_TILE, size),
+            host.window_size(traits, tile_size or largest_tile(device), size),
             thumbnail_size_of(size, thumbnail_size),
-            *(thumbnail_size_of(style.size, style_size) for style in styles),
+            *host.style_areas(styles, style_size),
         ]
         image, canvases = blank_image(contents, model_management.intermediate_device())
         with host.working_memory(backbone, *areas):

@@ -186,16 +186,25 @@ class Backbone:
             ShapeError: a style is smaller than the network can take.
             SettingsError: the network has no such styles, or the weights do not fit them.
         """
-        if not styles and len(self.network.style_names) == 1:
-            styles = self.network.style_names
+        names = self.network.style_names
+        if not styles and len(names) == 1:
+            styles = names
+        if not styles:
+            choice = f"name one of: {', '.join(names)}" if names else "give a picture"
+            raise SettingsError(f"{self.traits.title} needs a style; {choice}")
         with torch.inference_mode():
             codes = [self._encode_one(style) for style in styles]
             return blend(codes, weights if weights is not None else [1.0] * len(codes))
 
     def _encode_one(self, style: Tensor | str) -> StyleCode:
+        names = self.network.style_names
         if isinstance(style, str):
+            if names and style not in names:
+                raise SettingsError(
+                    f"{self.traits.title} has no style {style!r}; use one of: {', '.join(names)}"
+                )
             return self.network.named_style_code(style)
-        if not self.network.style_names:
+        if not names:
             self._check_style(style)
         return self.network.style_code(style.to(self.device))
 

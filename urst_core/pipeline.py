@@ -21,7 +21,7 @@ from .tiling import Listener, TileLoop, ignore
 
 def stylize(
     content: Source,
-    styles: Sequence[Source],
+    styles: Sequence[Source | str],
     canvas: Canvas,
     backbone: Backbone,
     settings: Settings | None = None,
@@ -33,7 +33,8 @@ def stylize(
 
     Args:
         content: the picture; its alpha, where it has one, is carried over untouched.
-        styles: one or more style pictures.
+        styles: one or more style pictures; or names of styles inside the backbone's weights, none
+            where there is one only.
         canvas: of the content's size, channels and dtype; every pixel of it is written once.
         backbone: network and weights; neither is changed.
         settings: see :class:`~urst_core.settings.Settings`.
@@ -56,7 +57,7 @@ def stylize(
 
 def measure(
     content: Source,
-    styles: Sequence[Source],
+    styles: Sequence[Source | str],
     backbone: Backbone,
     settings: Settings,
     *,
@@ -69,8 +70,11 @@ def measure(
     backbone = backbone.on(device)
     thumbnail = make_thumbnail(content, settings.thumbnail_size)
     with explained_out_of_memory(device, "the thumbnail and the styles", "smaller sizes of them"):
-        style_pictures = [make_thumbnail(style, settings.style_size) for style in styles]
-        code = backbone.encode_style(style_pictures, style_weights)
+        small_styles = [
+            style if isinstance(style, str) else make_thumbnail(style, settings.style_size)
+            for style in styles
+        ]
+        code = backbone.encode_style(small_styles, style_weights)
         if settings.stats == "thumbnail":
             return backbone.collect(thumbnail, code, strength=settings.strength)
         code = backbone.code_for(thumbnail, code, strength=settings.strength)

@@ -47,6 +47,15 @@ class Socket:
 
 INPUT = ("optional", "lazy")
 NUMBER = (*INPUT, "default", "min", "max", "step", "display_mode")
+TEXT = (
+    *INPUT,
+    "multiline",
+    "placeholder",
+    "default",
+    "dynamic_prompts",
+    "socketless",
+    "force_input",
+)
 COMBO = (*INPUT, "default", "options")
 
 
@@ -122,6 +131,7 @@ def stub_modules() -> dict[str, ModuleType]:
         Image=socket_type("IMAGE"),
         Int=socket_type("INT", NUMBER),
         Float=socket_type("FLOAT", (*NUMBER, "round")),
+        String=socket_type("STRING", TEXT),
         Combo=socket_type("COMBO", COMBO),
     )
     modules["comfy_api"].latest = api

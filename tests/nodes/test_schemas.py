@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-WIDGETS = ("INT", "FLOAT", "COMBO")
+WIDGETS = ("INT", "FLOAT", "COMBO", "STRING")
 NODE_IDS = (
     "URSTLoadBackbone",
     "URSTMakeThumbnailStats",
@@ -61,6 +61,8 @@ def test_defaults_lie_in_range(nodes, node_id):
         values = socket.values
         if socket.io_type == "COMBO":
             assert values["default"] in values["options"]
+        elif socket.io_type == "STRING":
+            assert isinstance(values["default"], str)
         elif socket.io_type in WIDGETS:
             assert values["min"] <= values["default"] <= values["max"]
 
