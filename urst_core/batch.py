@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 
 import torch
 from torch import Tensor
@@ -40,19 +41,25 @@ class Layout:
 
     @property
     def overlap(self) -> int:
-        """Pixels by which neighboring windows reach over each other's core; 0 for one tile."""
+        """How far every window reaches beyond its core, in px; 0 for one tile.
+
+        A side on the frame's border does not count: there is nothing beyond it.
+        """
+        if len(self.tiles) == 1:
+            return 0
+        height, width = self.frame
         margins = [
             margin
             for tile in self.tiles
-            for margin in (
-                tile.core.top - tile.window.top,
-                tile.core.left - tile.window.left,
-                tile.window.bottom - tile.core.bottom,
-                tile.window.right - tile.core.right,
+            for margin, is_inside in (
+                (tile.core.top - tile.window.top, tile.window.top > 0),
+                (tile.core.left - tile.window.left, tile.window.left > 0),
+                (tile.window.bottom - tile.core.bottom, tile.window.bottom < height),
+                (tile.window.right - tile.core.right, tile.window.right < width),
             )
-            if margin
+            if is_inside
         ]
-        return min(margins, default=0)
+        return min(margins, default=max(self.frame))
 
 
 def plan_layout(
@@ -157,10 +164,11 @@ class Scale:
         top, bottom = rectangle.top * self.vertical, rectangle.bottom * self.vertical
         left, right = rectangle.left * self.horizontal, rectangle.right * self.horizontal
         if any(edge.denominator != 1 for edge in (top, bottom, left, right)):
+            multiple = lcm(self.vertical.denominator, self.horizontal.denominator)
             raise ShapeError(
                 f"windows scaled by {float(self.vertical):g} x {float(self.horizontal):g} put "
-                "tile edges between pixels; use a whole scale, or a tile size and halo that are "
-                f"multiples of {max(self.vertical.denominator, self.horizontal.denominator)}"
+                "tile edges between pixels; use a whole scale, or a stride, a tile size and a halo "
+                f"that are multiples of {multiple}"
             )
         return Rectangle(int(top), int(left), int(bottom), int(right))
 

@@ -66,6 +66,11 @@ class TensorSource:
             raise ShapeError(
                 f"picture of shape {shape} cannot be read; pass (3 or 4, height, width), not empty"
             )
+        if self.dtype not in FULL_SCALE and not self.dtype.is_floating_point:
+            raise ImageError(
+                f"picture of {self.dtype} values cannot be read; "
+                "pass uint8, uint16, or floating ones of 0 to 1"
+            )
 
     @property
     def size(self) -> Size:

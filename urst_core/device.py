@@ -22,6 +22,10 @@ PRECISIONS: dict[str, torch.dtype] = {
 LARGEST_TILE = 2048
 """Beyond this edge a tile gains nothing: the halo is a few percent, the kernels are busy."""
 
+LARGEST_TILE_ON_CPU = 512
+"""Larger tiles leave the caches, and the C library returns their memory after every layer: that
+costs more than the wider share of halo."""
+
 MEMORY_SHARE = 0.5
 """Share of the free memory that one tile pass may take."""
 
@@ -35,8 +39,9 @@ def find_device(name: str = "auto") -> torch.device:
     has_mps = torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdigit())):
+    kind, colon, index = name.partition(":")
+    is_index = index.isascii() and index.isdigit()
+    if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and is_index)):
         raise DeviceError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:N or mps")
     count = torch.cuda.device_count()
     if kind == "cuda" and int(index or 0) >= count:
@@ -45,7 +50,7 @@ def find_device(name: str = "auto") -> torch.device:
         )
     if kind == "mps" and not has_mps:
         raise DeviceError("device 'mps' is not there: torch sees no Apple GPU; use auto or cpu")
-    return torch.device(name)
+    return torch.device(kind, int(index)) if index else torch.device(kind)
 
 
 def find_precision(name: str, traits: Traits) -> torch.dtype | None:
@@ -111,6 +116,11 @@ def explained_out_of_memory(
         ) from error
 
 
+def largest_tile(device: torch.device) -> int:
+    """The edge beyond which cores gain nothing on a device, in px."""
+    return LARGEST_TILE_ON_CPU if device.type == "cpu" else LARGEST_TILE
+
+
 def choose_tile_size(
     frame: Size,
     traits: Traits,
@@ -134,9 +144,10 @@ def choose_tile_size(
     if available_bytes is None:
         available_bytes = free_bytes(device)
     bytes_per_pixel = traits.bytes_per_pixel * dtype.itemsize / 4
-    window = math.isqrt(int(available_bytes * MEMORY_SHARE / bytes_per_pixel))
+    # A device that is overcommitted reports less than nothing.
+    window = math.isqrt(max(0, int(available_bytes * MEMORY_SHARE / bytes_per_pixel)))
     step = math.lcm(traits.stride, 32)
-    most = min(LARGEST_TILE, (window - 2 * traits.halo) // step * step)
+    most = min(largest_tile(device), (window - 2 * traits.halo) // step * step)
     most = max(step, min(most, round_up(max(frame), step)))
     least = max(step, round_up(most // 2, step))
     return min(

@@ -7,6 +7,7 @@ what cannot be read at random (JPEG, PNG) is unpacked once, beyond 100 MB into a
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -58,13 +59,14 @@ class ImageFile:
 
     def __init__(self, path: Path, *, flatten: bool = False) -> None:
         self.path = path
+        if path.is_dir():
+            raise ImageError(f"picture {path} is a folder; name a file in it")
         if not path.is_file():
             raise ImageError(f"picture {path} does not exist; check the path")
         if path.stat().st_size == 0:
             raise ImageError(f"picture {path} is empty (0 bytes); get it again")
         try:
-            stored = vips().Image.new_from_file(str(path), access="random", fail_on="truncated")
-            self._image = _as_rgb(stored.autorot(), path, flatten=flatten)
+            self._image = _as_rgb(_open(path).autorot(), path, flatten=flatten)
         except vips().Error as error:
             raise ImageError(
                 f"picture {path} cannot be read ({_reason(error)}); "
@@ -157,7 +159,8 @@ class ImageFileCanvas:
         try:
             for row, values in enumerate(rows, start=rectangle.top):
                 self._raw.seek(row * self._row_bytes + rectangle.left * pixel_bytes)
-                self._raw.write(values.data)
+                if self._raw.write(values.data) != values.nbytes:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise OutputError(f"writing {self.path} failed ({error}); free disk space") from error
 
@@ -182,21 +185,21 @@ class ImageFileCanvas:
     def _encode(self) -> None:
         like = self._like
         (height, width), wide = like.size, like.dtype == torch.uint16
-        image = vips().Image.rawload(
-            str(self._raw_path),
-            width,
-            height,
-            like.channels,
-            format="ushort" if wide else "uchar",
-            interpretation="rgb16" if wide else "srgb",
-        )
-        if isinstance(like, ImageFile):
-            xres, yres = like.resolution
-            image = image.copy(xres=xres, yres=yres)
-            if like.profile:
-                blob = vips().GValue.blob_type
-                image.set_type(blob, "icc-profile-data", like.profile)
         try:
+            image = vips().Image.rawload(
+                str(self._raw_path),
+                width,
+                height,
+                like.channels,
+                format="ushort" if wide else "uchar",
+                interpretation="rgb16" if wide else "srgb",
+            )
+            if isinstance(like, ImageFile):
+                xres, yres = like.resolution
+                image = image.copy(xres=xres, yres=yres)
+                if like.profile:
+                    blob = vips().GValue.blob_type
+                    image.set_type(blob, "icc-profile-data", like.profile)
             image.write_to_file(str(self._partial_path), **self._format.options(self._quality))
             self._partial_path.replace(self.path)
         except (vips().Error, OSError) as error:
@@ -241,13 +244,29 @@ def copy_picture(source: Source, canvas: ImageFileCanvas, *, band: int = 1024) -
         canvas.write(rectangle, source.read(rectangle))
 
 
+def _open(path: Path) -> Any:
+    """The picture as it is stored; what is damaged shows up as an error when it is read."""
+
+    def opened(fail_on: str) -> Any:
+        # Revalidated: libvips would hand out an earlier picture of that name, though replaced.
+        return vips().Image.new_from_file(
+            str(path), access="random", fail_on=fail_on, revalidate=True
+        )
+
+    image = opened("truncated")
+    # libvips takes what is missing in a TIFF for a warning, and leaves it black. A JPEG's
+    # warnings are mostly harmless.
+    return opened("warning") if image.get("vips-loader") == "tiffload" else image
+
+
 def _as_rgb(image: Any, path: Path, *, flatten: bool) -> Any:
     """RGB or RGBA of 8 or 16 bits."""
     if image.format not in DTYPES:
         raise ImageError(
             f"picture {path} stores {image.format} values; convert it to 8 or 16 bits a channel"
         )
-    if image.bands - (1 if image.hasalpha() else 0) not in (1, 3, 4):
+    colors = (4,) if image.interpretation == "cmyk" else (1, 3)
+    if image.bands - (1 if image.hasalpha() else 0) not in colors:
         raise ImageError(
             f"picture {path} has {image.bands} channels; "
             "use gray, RGB or CMYK, with or without alpha"

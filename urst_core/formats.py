@@ -65,11 +65,14 @@ class Format:
 DEFAULT_QUALITY = 92
 
 
+LONGEST_JPEG_SIDE = 65_500
+"""The format would hold 65,535 px a side; libjpeg, with which everybody writes it, does not."""
+
 FORMATS: tuple[Format, ...] = (
     Format(
         "JPEG",
         (".jpg", ".jpeg"),
-        longest_side=65_535,
+        longest_side=LONGEST_JPEG_SIDE,
         holds_alpha=False,
         holds_16_bits=False,
         has_quality=True,

@@ -11,6 +11,7 @@ from torch import Tensor
 from .backbone import Backbone, TileNetwork
 from .canvas import Canvas, Source, from_unit, make_thumbnail, read_window
 from .device import choose_tile_size, explained_out_of_memory, find_device, find_precision
+from .errors import DeviceError
 from .exact import exact_sites
 from .geometry import Size, Tile
 from .precision import fastest_proven
@@ -123,11 +124,20 @@ class TileStylizer:
         window = read_window(self.content, tile.window, self.device)
         stylized = self.network(window, at_border=tile.touches_border(self.frame))[0]
         inner = stylized[(..., *core.relative_to(tile.window).slices)]
+        self._check_overflow(inner)
         pixels = from_unit(inner, self.content.dtype).cpu()
         if self.content.channels == 4:
             pixels = torch.cat([pixels, self.content.read(core)[3:].cpu()])
         self.canvas.write(core, pixels)
         return pixels
+
+    def _check_overflow(self, pixels: Tensor) -> None:
+        dtype = self.network.compute_dtype
+        if dtype != torch.float32 and not bool(pixels.isfinite().all()):
+            raise DeviceError(
+                f"{dtype} is too narrow for this picture and style: values overflowed; "
+                "use precision fp32 or auto"
+            )
 
 
 def tile_loop(

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from .tiling import Progress
 
-BAR_FORMAT = "{desc} |{bar:30}| {percentage:3.0f}% {postfix} {rate_fmt}, {remaining} left"
+BAR_FORMAT = "{desc} |{bar:30}| {percentage:3.0f}%{postfix} {rate_noinv_fmt}, {remaining} left"
 
 
 class ProgressBar:

@@ -56,8 +56,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(f"weights file {path} does not exist; check the path")
     with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(PICKLE_STARTS):
+        start = file.read(9)
+    # A safetensors file begins with a length, of whatever bytes, and an opening brace.
+    if start.startswith(PICKLE_STARTS) and start[8:] != b"{":
         raise WeightsError(
             f"weights file {path} is a pickle, which can run any code when it is loaded; "
             "use its safetensors version"
@@ -80,8 +81,8 @@ def build_backbone(
     """
     # Nodes run in inference mode, where parameters could never be moved or copied again.
     with torch.inference_mode(False):
-        network = network_class()
         wanted = used_weights(network_class, state)
+        network = network_class.for_weights(wanted)
         _check_names(network, wanted, origin)
         values = {name: tensor.detach().float() for name, tensor in wanted.items()}
         _check_values(network, values, origin)
@@ -147,9 +148,10 @@ def _check_values(network: StylizationNetwork, state: Mapping[str, Tensor], orig
 
 
 def _fits(network_class: type[StylizationNetwork], state: Mapping[str, Tensor]) -> bool:
+    wanted = used_weights(network_class, state)
     with torch.device("meta"):
-        expected = network_class().state_dict().keys()
-    return expected == used_weights(network_class, state).keys()
+        expected = network_class.for_weights(wanted).state_dict().keys()
+    return expected == wanted.keys()
 
 
 def _some(names: Iterable[str], most: int = 3) -> str:
