@@ -358,3 +358,16 @@ def test_half_precision_stays_near_float32(microast, precision):
         pictures[name] = canvas.pixels
     error = float((pictures["fp32"] - pictures[precision]).square().mean())
     assert 0 < error <= (1e-3 if precision == "bf16" else 1e-4)
+
+
+def test_half_precision_that_overflows(microast, monkeypatch):
+    forward = TileNetwork.forward
+    monkeypatch.setattr(
+        TileNetwork, "forward", lambda self, window, **o: forward(self, window, **o) * float("inf")
+    )
+    with pytest.raises(DeviceError) as caught:
+        run(microast, precision="fp16")
+    assert str(caught.value) == (
+        "torch.float16 is too narrow for this picture and style: values overflowed; "
+        "use precision fp32 or auto"
+    )

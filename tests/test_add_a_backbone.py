@@ -1,0 +1,134 @@
+"""The five steps of CONTRIBUTING.md, walked with a toy backbone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from examples import picture, random_backbone, save_picture, stored_picture
+from safetensors.torch import save_file
+from torch import nn
+
+import urst_core.backbones
+import urst_core.cli
+import urst_core.weights
+from urst_core.backbone import StylizationNetwork, Traits
+from urst_core.canvas import TensorCanvas, TensorSource
+from urst_core.folding import fold_output, kernel_of
+from urst_core.geometry import Convolution
+from urst_core.pipeline import measure, stylize_tiles
+from urst_core.settings import Settings
+from urst_core.site_stats import ChannelStats, stats_at
+from urst_core.stats import StyleCode
+from urst_core.tile_layers import PictureConvolution, TileConvolution
+from urst_core.tin import Site, measure_features, replay
+
+CONTRIBUTING = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
+
+
+# Step 1: the network under its published parameter names, its traits, its sites.
+class Toy(StylizationNetwork):
+    traits = Traits(
+        name="toy",
+        title="Toy",
+        stride=2,
+        layers=(Convolution(5), Convolution(3)),
+        minimum=8,
+        bytes_per_pixel=100,
+        half_precision=(),
+        license="none",
+        paper="none",
+    )
+    site_names = ("middle",)
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 5, padding=2, padding_mode="reflect")
+        self.last = nn.Conv2d(6, 3, 3, padding=1, padding_mode="reflect")
+
+    # Step 2: the style code, and the forward pass that yields each site.
+    def style_code(self, style):
+        stats = measure_features(self.first(style))
+        return StyleCode({"middle.mean": stats.mean, "middle.std": stats.std})
+
+    def stages(self, image, code):
+        target = code.channel_stats("middle")
+        normalized = yield Site("middle", self.first(image))
+        return self.last(torch.relu(normalized * target.std + target.mean))
+
+    # Step 3: the tile network.
+    def fold(self, code, sites):
+        affine = stats_at(sites, "middle", ChannelStats).affine_to(code.channel_stats("middle"))
+        return ToyTiles(
+            TileConvolution(fold_output(kernel_of(self.first), *affine), relu=True),
+            PictureConvolution(kernel_of(self.last)),
+        )
+
+
+class ToyTiles(nn.Module):
+    def __init__(self, first, last):
+        super().__init__()
+        self.first, self.last = first, last
+
+    def forward(self, features, *, at_border):
+        return self.last(self.first(features, at_border=at_border), at_border=at_border)
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Step 4: the registry, wherever it was imported."""
+    extended = (*urst_core.backbones.BACKBONES, Toy)
+    for module in (urst_core.backbones, urst_core.weights, urst_core.cli):
+        monkeypatch.setattr(module, "BACKBONES", extended)
+
+
+def test_the_guide_has_the_steps_that_are_walked_here():
+    section = (
+        CONTRIBUTING.read_text(encoding="utf-8").split("## Add a backbone")[1].split("\n## ")[0]
+    )
+    steps = re.findall(r"^\d\. .*(?:\n   .*)*", section, flags=re.MULTILINE)
+    assert len(steps) == 5
+    for step, word in zip(steps, ("Traits", "stages", "fold", "tuple", "published code")):
+        assert word in step
+
+
+def test_its_tiles_are_exact():
+    backbone = random_backbone(Toy)
+    assert backbone.traits.halo == 4
+    content = TensorSource(picture((63, 90)))
+    settings = Settings(thumbnail_size=32)
+    stats = measure(content, [TensorSource(picture((40, 40), seed=5))], backbone, settings)
+    pictures = []
+    for tile_size in (200, 16, 6):
+        canvas = TensorCanvas(content.size, dtype=torch.float32)
+        stylize_tiles(content, canvas, backbone, stats, Settings(tile_size=tile_size))
+        pictures.append(canvas.pixels)
+    assert float(pictures[0].std()) > 0.01
+    for tiled in pictures[1:]:
+        assert float((tiled - pictures[0]).abs().max()) <= 1e-5
+
+
+def test_baked_equals_unbaked():
+    backbone = random_backbone(Toy)
+    image = picture((32, 40)).unsqueeze(0)
+    stats = backbone.collect(image, backbone.encode_style([picture((40, 40), seed=5)[None]]))
+    with torch.inference_mode():
+        unbaked = replay(backbone.network.stages(image, stats.code), stats.sites)
+        assert float((backbone.bake(stats)(image) - unbaked).abs().max()) <= 1e-4
+
+
+@pytest.mark.usefixtures("registered")
+def test_it_can_be_chosen_on_the_command_line(tmp_path, capsys):
+    content = save_picture(tmp_path / "content.png", stored_picture((40, 50)))
+    style = save_picture(tmp_path / "style.png", stored_picture((40, 50), seed=3))
+    weights = tmp_path / "toy.safetensors"
+    save_file(random_backbone(Toy).network.state_dict(), weights)
+    command = ["stylize", str(content), str(style), "--backbone", "toy", "--quiet"]
+    result = tmp_path / "result.png"
+    arguments = [*command, "--weights", str(weights), "-o", str(result)]
+    assert urst_core.cli.main(arguments) == 0
+    assert result.is_file()
+    assert urst_core.cli.main([*command, "-o", str(tmp_path / "other.png")]) == 1
+    assert "Toy has no embedded weights" in capsys.readouterr().err
