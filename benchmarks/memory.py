@@ -47,7 +47,8 @@ def peak_bytes(name: str, way: str, edge: int, device_name: str) -> int:
     network = find_backbone(name)
     backbone = build_backbone(network, network().state_dict(), origin="random").on(device)
     small = torch.rand(1, 3, 64, 64, device=device)
-    stats = backbone.collect(small, backbone.encode_style([small]))
+    styles = backbone.network.style_names[:1] or [small]
+    stats = backbone.collect(small, backbone.encode_style(styles))
     baked = backbone.bake(stats).prepared(device)
     window = torch.rand(1, 3, edge, edge, device=device)
     with torch.inference_mode():
