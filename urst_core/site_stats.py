@@ -58,6 +58,17 @@ class ChannelStats(SiteStats):
 
 
 @dataclass(frozen=True)
+class MeanStats(SiteStats):
+    """Mean of each channel, (1, C, 1, 1), float32, for networks that leave the spread alone."""
+
+    mean: Tensor
+
+    def normalize(self, features: Tensor) -> Tensor:
+        """Bring features to mean 0 *by these statistics*."""
+        return features - self.mean
+
+
+@dataclass(frozen=True)
 class WhiteningStats(SiteStats):
     """Mean, (1, C, 1, 1), and whitening matrix, (C, C), of channels; float64 (WCT, equation 1)."""
 
@@ -82,7 +93,7 @@ class GramStats(SiteStats):
         return self.gram
 
 
-SITE_STATS: tuple[type[SiteStats], ...] = (ChannelStats, WhiteningStats, GramStats)
+SITE_STATS: tuple[type[SiteStats], ...] = (ChannelStats, MeanStats, WhiteningStats, GramStats)
 """Every kind there is; the names of their tensors tell them apart in a file."""
 
 
@@ -172,6 +183,23 @@ class ChannelMoments:
         variance = self._squares / (self._count - 1 if self._unbiased else self._count)
         std = (variance + EPSILON).sqrt()
         return ChannelStats(_as_map(self._mean).float(), _as_map(std).float())
+
+
+class MeanMoments:
+    """Sum of each channel."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum = torch.zeros(())
+
+    def add(self, features: Tensor) -> None:
+        values = _positions(features)
+        self._count += values.shape[1]
+        self._sum = self._sum + values.sum(dim=1)
+
+    def stats(self) -> MeanStats:
+        _check_count(self._count)
+        return MeanStats(_as_map(self._sum / self._count).float())
 
 
 class CovarianceMoments:
