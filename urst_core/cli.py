@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -21,37 +20,37 @@ from .backbones import BACKBONES, DEFAULT_BACKBONE
 from .canvas import Source, TensorSource
 from .demo import DemoLandscape, demo_painting
 from .device import PRECISIONS, find_device, free_bytes
-from .errors import URSTError
+from .errors import OutputError, URSTError
 from .files import ImageFile, ImageFileCanvas, copy_picture, vips
-from .formats import DEFAULT_QUALITY
+from .formats import DEFAULT_QUALITY, LONGEST_JPEG_SIDE
 from .geometry import Size
 from .pipeline import stylize
 from .progress_bar import ProgressBar
 from .settings import STATS_KINDS, Settings
+from .stop_signals import StopSignals
+from .tiling import Progress
 from .weights import EMBEDDED_FILES, load_backbone
+from .weights_cli import add_weights_command
 
 DEMO_SIZE: Size = (832, 1248)
 """Height and width of the demo picture, in px: 1 megapixel."""
 
 DEMO_PAINTING_SIZE: Size = (1024, 1024)
 
-LONGEST_JPEG_SIDE = 65_500
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    previous = signal.signal(signal.SIGTERM, _terminate)
+    options.stop = StopSignals()
     try:
-        options.run(options)
+        with options.stop:
+            options.run(options)
     except URSTError as error:
         print(f"urst: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("urst: interrupted, no result was written", file=sys.stderr)
         return 130
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     return 0
 
 
@@ -63,7 +62,10 @@ def run_stylize(options: argparse.Namespace) -> None:
 def run_demo(options: argparse.Namespace) -> None:
     """``urst demo``: make a landscape and a painting, and paint the one like the other."""
     folder: Path = options.output
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder {folder} cannot be made ({error}); choose another") from error
     height, width = options.size
     ending = ".jpg" if max(height, width) <= LONGEST_JPEG_SIDE else ".tif"
     content, style = folder / f"content{ending}", folder / "style.jpg"
@@ -72,11 +74,11 @@ def run_demo(options: argparse.Namespace) -> None:
     _write_picture(DemoLandscape(options.size), content)
     _write_picture(TensorSource(demo_painting(DEMO_PAINTING_SIZE)), style)
     options.overwrite = True
-    stylize_file(options, content=content, styles=[style], output=folder / f"stylized{ending}")
+    stylize_file(options, content=content, styles=[str(style)], output=folder / f"stylized{ending}")
 
 
 def stylize_file(
-    options: argparse.Namespace, *, content: Path, styles: Sequence[Path], output: Path
+    options: argparse.Namespace, *, content: Path, styles: Sequence[str], output: Path
 ) -> None:
     """File to file, with a progress bar; says where the result is."""
     started = time.monotonic()
@@ -84,9 +86,20 @@ def stylize_file(
     settings = _settings(options)
     settings.check(backbone.traits)
     source = ImageFile(content)
-    style_sources = [ImageFile(path, flatten=True) for path in styles]
+    for style in styles:
+        if output.exists() and Path(style).exists() and output.samefile(style):
+            raise OutputError(f"output {output} is the style itself; choose another name")
+    style_sources = [
+        style if backbone.network.style_names else ImageFile(Path(style), flatten=True)
+        for style in styles
+    ]
     canvas = ImageFileCanvas(output, source, quality=options.quality, overwrite=options.overwrite)
     with canvas, ProgressBar(quiet=options.quiet) as bar:
+
+        def listen(progress: Progress) -> None:
+            options.stop.check()
+            bar.update(progress)
+
         stylize(
             source,
             style_sources,
@@ -94,7 +107,7 @@ def stylize_file(
             backbone,
             settings,
             style_weights=options.style_weights,
-            listener=bar.update,
+            listener=listen,
         )
     if not options.quiet:
         height, width = source.size
@@ -124,12 +137,6 @@ def _write_picture(source: Source, path: Path) -> None:
         copy_picture(source, canvas)
 
 
-def _terminate(signal_number: int, frame: object) -> None:
-    """Unwind as Ctrl-C does, so that no half file stays behind."""
-    del frame
-    raise SystemExit(128 + signal_number)
-
-
 def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         thumbnail_size=options.thumbnail_size,
@@ -152,7 +159,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("stylize", help="paint a picture in the style of another")
     command.add_argument("content", type=Path, metavar="CONTENT", help="the picture, of any size")
     command.add_argument(
-        "styles", type=Path, nargs="+", metavar="STYLE", help="a painting; several are mixed"
+        "styles",
+        nargs="*",
+        metavar="STYLE",
+        help="a painting, or the name of a style inside the weights; several are mixed",
     )
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
     command.add_argument(
@@ -181,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_stylizing_options(command)
     command.set_defaults(run=run_demo, style_weights=None)
 
+    add_weights_command(commands)
     command = commands.add_parser("info", help="show backbones, weights, device, free memory")
     command.set_defaults(run=run_info)
     return parser

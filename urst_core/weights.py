@@ -40,7 +40,8 @@ def load_backbone(name: str = DEFAULT_BACKBONE, weights: Path | None = None) -> 
     if name not in EMBEDDED_FILES:
         raise WeightsError(
             f"{network_class.traits.title} has no embedded weights; "
-            "give a safetensors file of them (--weights FILE)"
+            "give a safetensors file (--weights FILE, or models/urst in ComfyUI), which "
+            f"'urst weights convert FILES --backbone {name} -o OUT' makes of the published ones"
         )
     # Not importlib.resources: ComfyUI loads the pack under a path, not under an importable name.
     path = Path(__file__).parent / "data" / EMBEDDED_FILES[name]

@@ -308,7 +308,9 @@ def test_adain_from_the_command_line(folder, random_backbones):
         ),
         (
             ["--backbone", "adain"],
-            "AdaIN has no embedded weights; give a safetensors file of them (--weights FILE)",
+            "AdaIN has no embedded weights; give a safetensors file (--weights FILE, or models/urst "
+            "in ComfyUI), which 'urst weights convert FILES --backbone adain -o OUT' makes of the "
+            "published ones",
         ),
         (
             ["--backbone", "adain", "--weights", str(EMBEDDED)],
