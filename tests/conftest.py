@@ -9,7 +9,7 @@ import pytest
 from examples import random_backbone
 
 from urst_core.backbone import Backbone
-from urst_core.backbones import BACKBONES
+from urst_core.backbones import find_backbone
 from urst_core.weights import load_backbone
 
 # Machines differ in speed; what a property says does not.
@@ -34,6 +34,14 @@ def microast() -> Backbone:
 
 
 @pytest.fixture(scope="session")
-def random_backbones() -> dict[str, Backbone]:
+def random_backbones() -> RandomBackbones:
     """Every backbone in its published shape, with random weights that give pictures in 0..1."""
-    return {network.traits.name: random_backbone(network) for network in BACKBONES}
+    return RandomBackbones()
+
+
+class RandomBackbones(dict[str, Backbone]):
+    """Made when they are asked for: the large ones take seconds."""
+
+    def __missing__(self, name: str) -> Backbone:
+        self[name] = random_backbone(find_backbone(name))
+        return self[name]
