@@ -1,0 +1,319 @@
+"""Whitening and coloring transforms of five depths, one after another.
+
+WCT (Li et al., NeurIPS 2017, arXiv:1705.08086) stylizes a picture with the features of a VGG-19 at
+relu5_1, the result with those at relu4_1, and so on up to relu1_1. Each level is an encoder, a
+transform that gives the content's features the mean and covariance of the style's, and a decoder:
+
+    picture ─ encoder 5 ─ transform ─ decoder 5 ─ encoder 4 ─ … ─ decoder 1 ─ stylized picture
+
+Collaborative Distillation (Wang et al., CVPR 2020, arXiv:2003.08436) is the same with a sixteenth
+of the parameters, and a ReLU behind every decoder. Its authors' code adds nothing to the content's
+covariance; here both networks compute as in URST's code, which adds the identity.
+
+A weights file may hold any of the levels: what it holds is what runs. The published ``alpha``
+mixes features with transformed features; strength blends style codes here.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backbone import StylizationNetwork, Traits
+from ..folding import Kernel, fold_pointwise, kernel_of
+from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
+from ..site_stats import CovarianceMoments, SiteStats, WhiteningStats, matrix_power, stats_at
+from ..stats import StyleCode
+from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
+from ..tin import Site, Stages
+
+LEVELS = (5, 4, 3, 2, 1)
+"""In the order in which they run: from coarse structure to fine color."""
+
+CONTENT_RIDGE = 1.0
+"""The published code adds the identity to the content's covariance, and nothing to the style's."""
+
+VGG19 = ("11", "12", "21", "22", "31", "32", "33", "34", "41", "42", "43", "44", "51")
+"""Convolutions by block and position; between blocks the picture shrinks to half its size."""
+
+content_moments = partial(CovarianceMoments, ridge=CONTENT_RIDGE)
+
+NamedModules = Iterator[tuple[str, nn.Module]]
+
+
+def convolutions(level: int) -> tuple[str, ...]:
+    """Those of the encoder that ends with ``relu{level}_1``; the decoder has them in reverse."""
+    return VGG19[: VGG19.index(f"{level}1") + 1]
+
+
+def begins_smaller_block(name: str) -> bool:
+    """Whether the picture is halved before this convolution, and doubled after its mirror image."""
+    return name.endswith("1") and name != "11"
+
+
+def cascade_layers(levels: Sequence[int]) -> tuple[Layer, ...]:
+    """All layers that have a reach, from the picture to the stylized one."""
+    layers: list[Layer] = []
+    for level in levels:
+        for name in convolutions(level):
+            layers += [Pooling()] * begins_smaller_block(name) + [Convolution(3)]
+        for name in reversed(convolutions(level)):
+            layers += [Convolution(3)] + [NearestUpsampling()] * begins_smaller_block(name)
+    return tuple(layers)
+
+
+def cascade_stride(levels: Sequence[int]) -> int:
+    """Total downsampling; at least 2, since tile networks make 2 x 2 pixels at a time."""
+    return max(2, 2 ** (max(levels) - 1))
+
+
+def cascade_minimum(levels: Sequence[int]) -> int:
+    """Smallest height and width: reflection needs 2 px at the smallest size."""
+    return 2 ** max(levels)
+
+
+def encoder_modules(level: int, channels: Mapping[str, int]) -> NamedModules:
+    """The encoder's modules, the first a 1 x 1 color transform; channels are those of a block."""
+    yield "conv0", nn.Conv2d(3, 3, 1)
+    inputs = 3
+    for name in convolutions(level):
+        if begins_smaller_block(name):
+            yield f"pool{name}", nn.MaxPool2d(2)
+        outputs = channels[name[0]]
+        yield f"pad{name}", nn.ReflectionPad2d(1)
+        yield f"conv{name}", nn.Conv2d(inputs, outputs, 3)
+        yield f"relu{name}", nn.ReLU()
+        inputs = outputs
+
+
+def decoder_modules(level: int, channels: Mapping[str, int]) -> NamedModules:
+    """The encoder's mirror image; ends with a ReLU, which not every network has."""
+    names = convolutions(level)[::-1]
+    outputs = [*(channels[name[0]] for name in names[1:]), 3]
+    for name, output in zip(names, outputs):
+        yield f"pad{name}", nn.ReflectionPad2d(1)
+        yield f"conv{name}", nn.Conv2d(channels[name[0]], output, 3)
+        yield f"relu{name}", nn.ReLU()
+        if begins_smaller_block(name):
+            yield f"up{name}", nn.Upsample(scale_factor=2, mode="nearest")
+
+
+class Cascade(StylizationNetwork):
+    """Encoders and decoders of some levels, with thumbnail statistics between each two.
+
+    Args:
+        levels: which, in the order in which they run.
+    """
+
+    encoder_name: ClassVar[str]
+    decoder_name: ClassVar[str]
+
+    def __init__(self, levels: Sequence[int] = LEVELS) -> None:
+        super().__init__()
+        self.levels = tuple(levels)
+        self.site_names: tuple[str, ...] = tuple(f"relu{level}_1" for level in levels)
+        self.traits: Traits = replace(
+            type(self).traits,
+            stride=cascade_stride(levels),
+            layers=cascade_layers(levels),
+            minimum=cascade_minimum(levels),
+        )
+        for level in levels:
+            encoder, decoder = self.make_level(level)
+            self.add_module(self.encoder_name.format(level), encoder)
+            self.add_module(self.decoder_name.format(level), decoder)
+
+    @staticmethod
+    @abstractmethod
+    def make_level(level: int) -> tuple[nn.Sequential, nn.Sequential]:
+        """Encoder and decoder, their parameters under the published names."""
+
+    @classmethod
+    def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
+        """The network of those levels that the file has a part of; of all where it has none."""
+        parts = {name.split(".")[0] for name in state}
+        held = [
+            level
+            for level in LEVELS
+            if parts & {cls.encoder_name.format(level), cls.decoder_name.format(level)}
+        ]
+        return cls(held or LEVELS)
+
+    def style_code(self, style: Tensor) -> StyleCode:
+        """Mean (1, C, 1, 1) and coloring matrix (C, C) of each level, float64 (section 3.2).
+
+        Every encoder sees the style picture itself, as in the published code.
+        """
+        code: dict[str, Tensor] = {}
+        for site, encoder, _ in self._parts():
+            moments = CovarianceMoments()
+            moments.add(encoder(style))
+            mean, covariance = moments.covariance()
+            code[f"{site}.mean"] = mean[None, :, None, None]
+            code[f"{site}.coloring"] = matrix_power(covariance, 0.5)
+        return StyleCode(code)
+
+    def stages(self, image: Tensor, code: StyleCode) -> Stages:
+        for site, encoder, decoder in self._parts():
+            whitened = yield Site(site, encoder(image), content_moments)
+            colored = torch.einsum("ij,njhw->nihw", code.tensors[f"{site}.coloring"], whitened)
+            colored += code.tensors[f"{site}.mean"]
+            image = decoder(colored.to(image.dtype))
+        return image
+
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+        levels: list[LevelTiles] = []
+        for site, encoder, decoder in self._parts():
+            content = stats_at(sites, site, WhiteningStats)
+            mean, coloring = code.tensors[f"{site}.mean"], code.tensors[f"{site}.coloring"]
+            transform = transform_kernel(content, mean=mean, coloring=coloring)
+            levels.append(LevelTiles(encoder, transform, decoder))
+        return CascadeTiles(levels)
+
+    def _parts(self) -> Iterator[tuple[str, nn.Sequential, nn.Sequential]]:
+        for site, level in zip(self.site_names, self.levels):
+            encoder = self.get_submodule(self.encoder_name.format(level))
+            decoder = self.get_submodule(self.decoder_name.format(level))
+            assert isinstance(encoder, nn.Sequential)
+            assert isinstance(decoder, nn.Sequential)
+            yield site, encoder, decoder
+
+
+class WCT(Cascade):
+    """WCT; parameters are numbered as in the published Torch7 models: ``vgg5.42.weight``, …"""
+
+    traits: Traits = Traits(
+        name="wct",
+        title="WCT",
+        stride=cascade_stride(LEVELS),
+        layers=cascade_layers(LEVELS),
+        minimum=cascade_minimum(LEVELS),
+        bytes_per_pixel=2400,
+        # bfloat16 loses too much of real pictures on the way through five networks.
+        half_precision=(torch.float16,),
+        license="MIT",
+        paper="arXiv:1705.08086",
+    )
+    encoder_name = "vgg{}"
+    decoder_name = "decoder{}"
+
+    @staticmethod
+    def make_level(level: int) -> tuple[nn.Sequential, nn.Sequential]:
+        channels = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
+        encoder = [module for _, module in encoder_modules(level, channels)]
+        decoder = [module for _, module in decoder_modules(level, channels)]
+        return nn.Sequential(*encoder), nn.Sequential(*decoder[:-1])
+
+
+class CollaborativeDistillation(Cascade):
+    """WCT with a sixteenth of the parameters, under the published names: ``5SE.conv51.weight``."""
+
+    traits: Traits = replace(
+        WCT.traits,
+        name="cd16x",
+        title="Collaborative Distillation",
+        bytes_per_pixel=950,
+        paper="arXiv:2003.08436",
+    )
+    encoder_name = "{}SE"
+    decoder_name = "{}SD"
+    # 1 x 1 convolutions that took part in training only.
+    ignored_weights: tuple[str, ...] = tuple(
+        f"{level}SE.conv{block}1_aux." for level in LEVELS for block in range(1, level + 1)
+    )
+
+    @staticmethod
+    def make_level(level: int) -> tuple[nn.Sequential, nn.Sequential]:
+        # The shallowest network is the widest in its block.
+        channels = {"1": 24 if level == 1 else 16, "2": 32, "3": 64, "4": 128, "5": 128}
+        encoder = OrderedDict(encoder_modules(level, channels))
+        decoder = OrderedDict(decoder_modules(level, channels))
+        return nn.Sequential(encoder), nn.Sequential(decoder)
+
+
+def transform_kernel(content: WhiteningStats, *, mean: Tensor, coloring: Tensor) -> Kernel:
+    """Whitening and coloring as one 1 x 1 convolution, in float64 where the device has it."""
+    matrix = _widened(coloring) @ _widened(content.whitening)
+    shift = _widened(mean).flatten() - matrix @ _widened(content.mean).flatten()
+    return matrix[:, :, None, None], shift
+
+
+class CascadeTiles(nn.Module):
+    """All levels, one after another."""
+
+    def __init__(self, levels: Iterable[LevelTiles]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        for level in self.levels:
+            features = level(features, at_border=at_border)
+        return features
+
+
+class LevelTiles(nn.Module):
+    """Encoder and decoder of one level, the color transform and the features' folded in."""
+
+    def __init__(self, encoder: nn.Sequential, transform: Kernel, decoder: nn.Sequential) -> None:
+        super().__init__()
+        color, *rest = encoder
+        assert isinstance(color, nn.Conv2d)
+        self.steps = nn.ModuleList(
+            [*tile_steps(kernel_of(color), rest), *tile_steps(transform, decoder)]
+        )
+        self.ends_with_relu = isinstance(decoder[-1], nn.ReLU)
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        for step in self.steps:
+            if isinstance(step, nn.MaxPool2d):
+                features = step(features)
+            else:
+                features = step(features, at_border=at_border)
+        return F.relu_(features) if self.ends_with_relu else features
+
+
+def tile_steps(pointwise: Kernel, layers: Iterable[nn.Module]) -> Iterator[nn.Module]:
+    """The tile layers of an encoder or decoder.
+
+    Args:
+        pointwise: a 1 x 1 convolution before it, which joins its first one: the reflection padding
+            between them commutes with it.
+        layers: convolutions of 3 x 3, each but a last one to 3 channels with a ReLU.
+    """
+    doubled = False
+    before: Kernel | None = pointwise
+    for layer in layers:
+        if isinstance(layer, nn.MaxPool2d):
+            yield nn.MaxPool2d(layer.kernel_size)
+        elif isinstance(layer, nn.Upsample):
+            doubled = True
+        elif isinstance(layer, nn.Conv2d):
+            kernel = kernel_of(layer) if before is None else joined(before, kernel_of(layer))
+            if layer.out_channels == 3:
+                yield PictureConvolution(kernel)
+            elif doubled:
+                yield NearestUpsampledConvolution(kernel, relu=True)
+            else:
+                yield TileConvolution(kernel, relu=True)
+            doubled, before = False, None
+
+
+def joined(pointwise: Kernel, kernel: Kernel) -> Kernel:
+    """Both as one convolution, computed in float64 and stored in float32."""
+    weight, bias = fold_pointwise(
+        (_widened(pointwise[0]), _widened(pointwise[1])), (_widened(kernel[0]), _widened(kernel[1]))
+    )
+    return weight.float(), bias.float()
+
+
+def _widened(values: Tensor) -> Tensor:
+    # MPS has no float64.
+    return values.to(torch.float32 if values.device.type == "mps" else torch.float64)
