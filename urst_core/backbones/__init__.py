@@ -5,9 +5,27 @@ from __future__ import annotations
 from ..backbone import StylizationNetwork
 from ..errors import SettingsError
 from .adain import AdaIN
+from .conditional import ConditionalNormalization
+from .johnson import Johnson, JohnsonExamples
+from .linear import LinearR31, LinearR41
 from .microast import MicroAST
+from .msgnet import MSGNet
+from .multimodal import Multimodal
+from .wct import WCT, CollaborativeDistillation
 
-BACKBONES: tuple[type[StylizationNetwork], ...] = (MicroAST, AdaIN)
+BACKBONES: tuple[type[StylizationNetwork], ...] = (
+    MicroAST,
+    AdaIN,
+    LinearR31,
+    LinearR41,
+    Johnson,
+    JohnsonExamples,
+    ConditionalNormalization,
+    MSGNet,
+    Multimodal,
+    WCT,
+    CollaborativeDistillation,
+)
 
 DEFAULT_BACKBONE = BACKBONES[0].traits.name
 

@@ -1,0 +1,269 @@
+"""MSG-Net (Zhang and Dana, 2017, arXiv:1703.06953): features matched to a style's Gram matrix.
+
+Parameter names are those of the published weights, 128 channels wide (``ngf``). Published files
+hold the encoder twice, as ``model1.`` and ``model.0.``, and the CoMatch layer twice, as ``ins.``
+and ``model.1.``. The second of each is what the published code ends up with; the first is ignored.
+
+The published test code resizes each patch's result to the patch's size, which matters only where
+that is no multiple of the stride; windows always are here. It also adds half a gray level before
+it cuts to integers; here whoever stores pixels rounds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backbone import StylizationNetwork, Traits
+from ..folding import Kernel, fold_output, fold_pointwise, kernel_of
+from ..geometry import Convolution, Layer, NearestUpsampling
+from ..network_layers import AffineSite, ReflectedConvolution, Staged, name_sites, through
+from ..site_stats import GramMoments, SiteStats
+from ..stats import StyleCode
+from ..tile_layers import PictureConvolution, TileConvolution
+from ..tin import Stages, collect
+
+EXPANSION = 4
+PLANES = 128
+WIDTH = PLANES * EXPANSION
+BLOCKS = 6
+FULL_SCALE = 255.0
+GRAM = "gram"
+
+LAYERS: tuple[Layer, ...] = (
+    Convolution(7),
+    *[Convolution(3, stride=2)] * 2,
+    *[Convolution(3)] * BLOCKS,
+    *[NearestUpsampling(), Convolution(3)] * 2,
+    Convolution(7),
+)
+
+
+class Bottleneck(nn.Module, Staged):
+    """Narrow, 3 x 3, wide again, each after a normalization and a ReLU; beside a residual.
+
+    ``middle`` is the 3 x 3 convolution; where it changes the size, so does ``residual``.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        planes: int,
+        middle: ReflectedConvolution,
+        residual: nn.Conv2d | ReflectedConvolution | None = None,
+    ) -> None:
+        super().__init__()
+        narrow = nn.Conv2d(inputs, planes, 1)
+        wide = nn.Conv2d(planes, planes * EXPANSION, 1)
+        norms = AffineSite(inputs), AffineSite(planes), AffineSite(planes)
+        self.residual_layer = residual
+        self.conv_block = nn.Sequential(
+            norms[0], nn.ReLU(), narrow, norms[1], nn.ReLU(), middle, norms[2], nn.ReLU(), wide
+        )
+        # In tuples the parts keep their published names and are at hand under their own.
+        self.norms = norms
+        self.convolutions = narrow, middle, wide
+
+    def stages(self, features: Tensor) -> Stages:
+        residual = features if self.residual_layer is None else self.residual_layer(features)
+        inner = yield from through(self.conv_block, features)
+        return residual + inner
+
+    @property
+    def residual_kernel(self) -> Kernel | None:
+        """Of the 1 x 1 convolution beside the others, where there is one."""
+        match self.residual_layer:
+            case None:
+                return None
+            case ReflectedConvolution() as layer:
+                return layer.kernel
+            case layer:
+                return kernel_of(layer)
+
+
+def _plain_block() -> Bottleneck:
+    return Bottleneck(WIDTH, PLANES, ReflectedConvolution(PLANES, PLANES, 3))
+
+
+def _shrinking_block(inputs: int, planes: int) -> Bottleneck:
+    return Bottleneck(
+        inputs,
+        planes,
+        ReflectedConvolution(planes, planes, 3, stride=2),
+        nn.Conv2d(inputs, planes * EXPANSION, 1, 2),
+    )
+
+
+def _growing_block(inputs: int, planes: int) -> Bottleneck:
+    return Bottleneck(
+        inputs,
+        planes,
+        ReflectedConvolution(planes, planes, 3, upsample=True),
+        ReflectedConvolution(inputs, planes * EXPANSION, 1, upsample=True),
+    )
+
+
+class CoMatch(nn.Module):
+    """A matrix of all channels that depends on the style; ``Inspiration`` in the published code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, WIDTH, WIDTH))
+
+    def matrix(self, gram: Tensor) -> Tensor:
+        """The transpose of weight times Gram matrix, as the (C, C, 1, 1) of a convolution."""
+        return (self.weight[0] @ gram[0]).T[:, :, None, None]
+
+
+class MSGNet(StylizationNetwork):
+    """MSG-Net with thumbnail statistics at all of its 32 normalizations."""
+
+    traits: Traits = Traits(
+        name="msgnet",
+        title="MSG-Net",
+        stride=4,
+        layers=LAYERS,
+        minimum=8,
+        bytes_per_pixel=2500,
+        # The published weights were not at hand, so nothing is known to hold.
+        half_precision=(),
+        license="MIT",
+        paper="arXiv:1703.06953",
+    )
+    ignored_weights: tuple[str, ...] = ("model1.", "ins.")
+
+    def __init__(self) -> None:
+        super().__init__()
+        encoder = nn.Sequential(
+            ReflectedConvolution(3, 64, 7),
+            AffineSite(64),
+            nn.ReLU(),
+            _shrinking_block(64, 32),
+            _shrinking_block(128, PLANES),
+        )
+        self.model = nn.Sequential(
+            encoder,
+            CoMatch(),
+            *[_plain_block() for _ in range(BLOCKS)],
+            _growing_block(WIDTH, 32),
+            _growing_block(128, 16),
+            AffineSite(64),
+            nn.ReLU(),
+            ReflectedConvolution(64, 3, 7),
+        )
+        self.site_names = name_sites(self)
+
+    def style_code(self, style: Tensor) -> StyleCode:
+        """The style's Gram matrix, (1, 512, 512), normalized by the style's own statistics."""
+        _, features = collect(self._encode(style))
+        moments = GramMoments()
+        moments.add(features)
+        # The published matrix is divided by the number of channels too.
+        return StyleCode({GRAM: moments.stats().gram / WIDTH})
+
+    def stages(self, image: Tensor, code: StyleCode) -> Stages:
+        features = yield from self._encode(image)
+        features = F.conv2d(features, self._co_match.matrix(code.tensors[GRAM]))
+        picture = yield from through([*self.model][2:], features)
+        return picture.flip(1) / FULL_SCALE
+
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+        return MSGNetTiles(self.model, self._co_match.matrix(code.tensors[GRAM]), sites)
+
+    def _encode(self, image: Tensor) -> Stages:
+        """The encoder; the network was trained on BGR pictures in 0..255."""
+        encoder = cast(nn.Sequential, self.model[0])
+        return through(encoder, image.flip(1) * FULL_SCALE)
+
+    @property
+    def _co_match(self) -> CoMatch:
+        return cast(CoMatch, self.model[1])
+
+
+class FoldedBottleneck(nn.Module):
+    """A bottleneck by frozen statistics.
+
+    Its input is also the residual, so the first normalization stays a map of its own. ``after``
+    is a 1 x 1 convolution of the sum, for blocks whose residual is a convolution too.
+    """
+
+    def __init__(
+        self,
+        block: Bottleneck,
+        sites: Mapping[str, SiteStats],
+        *,
+        after: Kernel | None = None,
+        relu: bool = False,
+    ) -> None:
+        super().__init__()
+        narrow, middle, wide = block.convolutions
+        first, second, third = (norm.affine(sites) for norm in block.norms)
+        self.scale, self.shift = (nn.Parameter(part[:, None, None].clone()) for part in first)
+        self.narrow = TileConvolution(fold_output(kernel_of(narrow), *second), relu=True)
+        self.middle = middle.for_tiles(fold_output(middle.kernel, *third))
+        wide_kernel, residual_kernel = kernel_of(wide), block.residual_kernel
+        if after is not None:
+            wide_kernel = fold_pointwise(wide_kernel, after)
+        self.wide = TileConvolution(wide_kernel)
+        self.residual = None
+        if residual_kernel is not None:
+            if after is not None:
+                # The shift of ``after`` is in the other branch already.
+                residual_kernel = fold_pointwise(residual_kernel, (after[0], 0 * after[1]))
+            self.residual = TileConvolution(residual_kernel, stride=middle.conv2d.stride[0])
+        self.upsample = middle.upsample
+        self.relu = relu
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        inner = torch.addcmul(self.shift, features, self.scale).relu_()
+        for layer in (self.narrow, self.middle, self.wide):
+            inner = layer(inner, at_border=at_border)
+        if self.residual is not None:
+            features = self.residual(features, at_border=at_border)
+        if self.upsample:
+            # After the 1 x 1 convolution, which then has a quarter of the pixels.
+            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
+        inner.add_(features)
+        return inner.relu_() if self.relu else inner
+
+
+class MSGNetTiles(nn.Module):
+    """MSG-Net with one style's matrix and one content's statistics folded in."""
+
+    def __init__(
+        self, model: nn.Sequential, matrix: Tensor, sites: Mapping[str, SiteStats]
+    ) -> None:
+        super().__init__()
+        encoder, _, *blocks, last_norm, _, last = model
+        first, first_norm, _, shrinking, match = cast(nn.Sequential, encoder)
+        weight, bias = fold_output(
+            cast(ReflectedConvolution, first).kernel, *cast(AffineSite, first_norm).affine(sites)
+        )
+        scale, shift = cast(AffineSite, last_norm).affine(sites)
+        no_shift = matrix.new_zeros(matrix.shape[0])
+        self.start = TileConvolution((weight.flip(1) * FULL_SCALE, bias), relu=True)
+        self.blocks = nn.ModuleList(
+            [
+                FoldedBottleneck(cast(Bottleneck, shrinking), sites),
+                FoldedBottleneck(cast(Bottleneck, match), sites, after=(matrix, no_shift)),
+                *(FoldedBottleneck(cast(Bottleneck, block), sites) for block in blocks[:-1]),
+                FoldedBottleneck(
+                    cast(Bottleneck, blocks[-1]),
+                    sites,
+                    after=(torch.diag(scale)[:, :, None, None], shift),
+                    relu=True,
+                ),
+            ]
+        )
+        weight, bias = cast(ReflectedConvolution, last).kernel
+        self.picture = PictureConvolution((weight.flip(0) / FULL_SCALE, bias.flip(0) / FULL_SCALE))
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        features = self.start(features, at_border=at_border)
+        for block in self.blocks:
+            features = block(features, at_border=at_border)
+        return self.picture(features, at_border=at_border)

@@ -1,0 +1,287 @@
+"""Multimodal Transfer (Wang et al., CVPR 2017, arXiv:1612.01895): three subnets, coarse to fine.
+
+Parameter names are those of URST's network: ``style_subnet.``, ``enhance_subnet.`` and
+``refine_subnet.``. The style is in the weights.
+
+    picture -> style subnet -> twice the size -> enhance subnet -> refine subnet -> half the size
+
+The network's own output is twice as large as its input and normalized; ``own_stages`` and
+``MultimodalTiles.own_output`` give it. Deviations from the published test code, which
+
+- resizes that output to the input's size bilinearly with aligned corners. There the pixel's place
+  in the patch decides which of four pixels count, so that patches disagree; here it is the mean of
+  2 x 2 pixels, which is what that resize does in the middle of a patch;
+- cuts the values of the first picture of a batch only. Here every picture is cut, so that a batch
+  gives what its pictures give alone. The bound of red is kept as published, although it divides
+  by 0.299 and not by the 0.229 that pictures are normalized with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..backbone import StylizationNetwork, Traits
+from ..folding import Kernel, fold_input, fold_pointwise, kernel_of
+from ..geometry import BilinearUpsampling, Convolution, Layer, NearestUpsampling, Pooling
+from ..network_layers import (
+    AffineSite,
+    NormalizedConvolution,
+    ReflectedConvolution,
+    ResidualBlock,
+    name_sites,
+    through,
+)
+from ..site_stats import SiteStats
+from ..stats import StyleCode
+from ..tile_layers import NearestUpsampledConvolution, PictureConvolution
+from ..tin import Stages
+
+STYLE = "trained"
+
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+CUT_DEVIATION = (0.299, 0.224, 0.225)
+
+LAYERS: tuple[Layer, ...] = (
+    Convolution(9),
+    *[Convolution(3, stride=2)] * 2,
+    *[Convolution(3)] * 12,  # three residual blocks of color or gray, three of both
+    *[NearestUpsampling(), Convolution(3)] * 2,
+    Convolution(3),
+    BilinearUpsampling(),
+    Convolution(9),
+    *[Convolution(3, stride=2)] * 3,
+    *[Convolution(3)] * 12,
+    *[NearestUpsampling(), Convolution(3)] * 3,
+    Convolution(9),
+    Convolution(9),
+    *[Convolution(3, stride=2)] * 2,
+    *[Convolution(3)] * 6,
+    *[NearestUpsampling(), Convolution(3)] * 2,
+    Convolution(3),
+    Pooling(),
+)
+
+NormalizedStep = NormalizedConvolution | ResidualBlock
+
+
+class Subnet(nn.Module):
+    """Makes the parts that all subnets consist of, under their flat published names."""
+
+    def _shrinking(self, prefix: str, widths: Sequence[int]) -> list[NormalizedStep]:
+        """A 9 x 9 convolution, then 3 x 3 ones that halve the size."""
+        steps: list[NormalizedStep] = []
+        for number, (inputs, outputs) in enumerate(pairwise(widths), start=1):
+            kernel, stride = (9, 1) if number == 1 else (3, 2)
+            convolution = ReflectedConvolution(inputs, outputs, kernel, stride=stride)
+            steps.append(
+                self._normalized(convolution, f"{prefix}conv{number}", f"{prefix}in{number}")
+            )
+        return steps
+
+    def _residual(self, prefix: str, numbers: Iterable[int], channels: int) -> list[NormalizedStep]:
+        blocks: list[NormalizedStep] = []
+        for number in numbers:
+            block = ResidualBlock(channels)
+            self.add_module(f"{prefix}res{number}", block)
+            blocks.append(block)
+        return blocks
+
+    def _growing(self, widths: Sequence[int], *, first_norm: int) -> list[NormalizedStep]:
+        """3 x 3 convolutions that double the size."""
+        steps: list[NormalizedStep] = []
+        for number, (inputs, outputs) in enumerate(pairwise(widths)):
+            convolution = ReflectedConvolution(inputs, outputs, 3, upsample=True)
+            names = f"rezconv{number + 1}", f"in{first_norm + number}"
+            steps.append(self._normalized(convolution, *names))
+        return steps
+
+    def _normalized(
+        self, convolution: ReflectedConvolution, name: str, norm_name: str
+    ) -> NormalizedConvolution:
+        norm = AffineSite(convolution.conv2d.out_channels)
+        self.add_module(name, convolution)
+        self.add_module(norm_name, norm)
+        return NormalizedConvolution(convolution, norm)
+
+
+class StyleSubnet(Subnet):
+    """Color and gray side by side, then both together; for the large strokes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.togray = nn.Conv2d(3, 1, 1)
+        self.color_steps = self._shrinking("rgb_", (3, 16, 32, 64))
+        self.color_steps += self._residual("rgb_", range(1, 4), 64)
+        self.gray_steps = self._shrinking("l_", (1, 16, 32, 64))
+        self.gray_steps += self._residual("l_", range(1, 4), 64)
+        self.joint_steps = self._residual("", range(4, 7), 128)
+        self.joint_steps += self._growing((128, 64, 32), first_norm=4)
+        self.rezconv3 = ReflectedConvolution(32, 3, 3)
+
+    def stages(self, picture: Tensor) -> Stages:
+        color = yield from through(self.color_steps, picture)
+        gray = yield from through(self.gray_steps, self.togray(picture))
+        features = yield from through(self.joint_steps, torch.cat([color, gray], dim=1))
+        return self.rezconv3(features)
+
+    def for_tiles(self, sites: Mapping[str, SiteStats]) -> ChainTiles:
+        """Color and gray as two groups of one chain, the deviation of pictures folded in."""
+        steps: list[nn.Module] = []
+        for number, (color, gray) in enumerate(zip(self.color_steps, self.gray_steps)):
+            kernels, gray_kernels = color.kernels(sites), gray.kernels(sites)
+            if number == 0:
+                gray_kernels = [fold_pointwise(kernel_of(self.togray), gray_kernels[0])]
+            kernels = [_side_by_side(*pair) for pair in zip(kernels, gray_kernels)]
+            if number == 0:
+                kernels = [_fold_deviation(kernels[0])]
+            steps.append(color.for_tiles(kernels, groups=1 if number == 0 else 2))
+        return ChainTiles([*steps, *_folded(self.joint_steps, sites)], self.rezconv3)
+
+
+class DetailSubnet(Subnet):
+    """The shape of the enhance and of the refine subnet, for ever smaller strokes."""
+
+    def __init__(self, widths: Sequence[int], *, blocks: int, last_kernel: int) -> None:
+        super().__init__()
+        self.steps = self._shrinking("", widths)
+        self.steps += self._residual("", range(1, blocks + 1), widths[-1])
+        self.steps += self._growing(widths[:0:-1], first_norm=len(widths))
+        self.last_name = f"rezconv{len(widths) - 1}"
+        self.add_module(self.last_name, ReflectedConvolution(widths[1], 3, last_kernel))
+
+    def stages(self, picture: Tensor) -> Stages:
+        return through([*self.steps, self.get_submodule(self.last_name)], picture)
+
+    def for_tiles(self, sites: Mapping[str, SiteStats]) -> ChainTiles:
+        last = self.get_submodule(self.last_name)
+        assert isinstance(last, ReflectedConvolution)
+        return ChainTiles(_folded(self.steps, sites), last)
+
+
+class Multimodal(StylizationNetwork):
+    """Multimodal Transfer with thumbnail statistics at all normalizations of its subnets."""
+
+    traits: Traits = Traits(
+        name="multimodal",
+        title="Multimodal Transfer",
+        stride=4,
+        layers=LAYERS,
+        minimum=8,
+        bytes_per_pixel=4700,
+        # The published weights were not at hand, so nothing is known to hold.
+        half_precision=(),
+        license="not stated (FeliMe), Apache-2.0 (URST)",
+        paper="arXiv:1612.01895",
+    )
+    style_names: tuple[str, ...] = (STYLE,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.style_subnet = StyleSubnet()
+        self.enhance_subnet = DetailSubnet((3, 32, 64, 128, 256), blocks=6, last_kernel=9)
+        self.refine_subnet = DetailSubnet((3, 32, 64, 128), blocks=3, last_kernel=3)
+        self.site_names = name_sites(self)
+
+    def named_style_code(self, name: str) -> StyleCode:
+        del name  # there is one only
+        return StyleCode({})
+
+    def stages(self, image: Tensor, code: StyleCode) -> Stages:
+        del code  # the style is in the weights
+        own = yield from self.own_stages(image)
+        return _to_picture(own)
+
+    def own_stages(self, image: Tensor) -> Stages:
+        """The network as published: (1, 3, 2H, 2W), normalized by ``MEAN`` and ``DEVIATION``."""
+        mean, deviation = _channels(image, MEAN), _channels(image, DEVIATION)
+        styled = yield from self.style_subnet.stages((image - mean) / deviation)
+        enhanced = yield from self.enhance_subnet.stages(_enlarged(_cut(styled)))
+        enhanced = _cut(enhanced)
+        refined = yield from self.refine_subnet.stages(enhanced)
+        return _cut(refined + enhanced)
+
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+        del code
+        return MultimodalTiles(
+            *(
+                subnet.for_tiles(sites)
+                for subnet in (self.style_subnet, self.enhance_subnet, self.refine_subnet)
+            )
+        )
+
+
+class ChainTiles(nn.Module):
+    """One subnet for tiles: steps, and the convolution that makes a picture of features."""
+
+    def __init__(self, steps: Iterable[nn.Module], last: ReflectedConvolution) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(steps)
+        self.picture = PictureConvolution(last.kernel)
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        for step in self.steps:
+            # Libraries round 2 x 2 kernels otherwise where they pad themselves, and what is lost
+            # in one subnet the next multiply: so these layers pad in one way everywhere.
+            one_way = isinstance(step, NearestUpsampledConvolution)
+            features = step(features, at_border=at_border or one_way)
+        return self.picture(features, at_border=at_border)
+
+
+class MultimodalTiles(nn.Module):
+    """The three subnets with one content's statistics folded in."""
+
+    def __init__(self, style: ChainTiles, enhance: ChainTiles, refine: ChainTiles) -> None:
+        super().__init__()
+        self.style, self.enhance, self.refine = style, enhance, refine
+
+    def forward(self, window: Tensor, *, at_border: bool) -> Tensor:
+        return _to_picture(self.own_output(window, at_border=at_border))
+
+    def own_output(self, window: Tensor, *, at_border: bool) -> Tensor:
+        """As :meth:`Multimodal.own_stages`: twice the size, normalized."""
+        # The mean is not folded in: a bias that takes a large sum back triples the rounding error
+        # of the first convolution, which three subnets in a row multiply by about 20.
+        centered = window - _channels(window, MEAN)
+        styled = _cut(self.style(centered, at_border=at_border))
+        enhanced = _cut(self.enhance(_enlarged(styled), at_border=at_border))
+        return _cut(self.refine(enhanced, at_border=at_border).add_(enhanced))
+
+
+def _folded(steps: Iterable[NormalizedStep], sites: Mapping[str, SiteStats]) -> Iterator[nn.Module]:
+    return (step.for_tiles(step.kernels(sites)) for step in steps)
+
+
+def _side_by_side(first: Kernel, second: Kernel) -> Kernel:
+    """Two convolutions as one, the outputs of the second after those of the first."""
+    return torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]])
+
+
+def _fold_deviation(kernel: Kernel) -> Kernel:
+    deviation = kernel[1].new_tensor(DEVIATION)
+    return fold_input(kernel, 1 / deviation, torch.zeros_like(deviation))
+
+
+def _channels(like: Tensor, values: Sequence[float]) -> Tensor:
+    return like.new_tensor(values)[:, None, None]
+
+
+def _cut(normalized: Tensor) -> Tensor:
+    """Keep a picture within the published bounds of each color."""
+    mean, deviation = _channels(normalized, MEAN), _channels(normalized, CUT_DEVIATION)
+    return normalized.clamp(-mean / deviation, (1 - mean) / deviation)
+
+
+def _enlarged(picture: Tensor) -> Tensor:
+    return F.interpolate(picture, scale_factor=2.0, mode="bilinear")
+
+
+def _to_picture(own: Tensor) -> Tensor:
+    """The network's own output, (N, 3, 2H, 2W), as a picture in 0..1, (N, 3, H, W)."""
+    mean, deviation = _channels(own, MEAN), _channels(own, DEVIATION)
+    return F.avg_pool2d(own, 2) * deviation + mean
