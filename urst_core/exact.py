@@ -59,8 +59,8 @@ class _SiteMeasurement:
 
     def add(self, tile: Tile) -> Tensor | None:
         site = self._reach_site(tile)
-        shrink = tile.window.height // site.features.shape[2]
-        core = tile.core_in_window.divided(shrink)
+        # Features may be larger than the window: Multimodal Transfer doubles its size on the way.
+        core = tile.core_in_window.scaled(site.features.shape[2], tile.window.height)
         if self._moments is None:
             self._moments = site.moments()
         self._moments.add(site.features[(..., *core.slices)])

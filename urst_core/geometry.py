@@ -87,19 +87,19 @@ class Rectangle:
             and self.right >= other.right
         )
 
-    def divided(self, divisor: int) -> Rectangle:
-        """The rectangle in feature maps that are ``divisor`` times smaller.
+    def scaled(self, length: int, whole: int) -> Rectangle:
+        """The rectangle in maps that are ``length`` px where this one's are ``whole`` px.
 
         Raises:
-            ShapeError: an edge does not lie on a multiple of ``divisor``.
+            ShapeError: an edge does not lie on a whole pixel there.
         """
         edges = (self.top, self.left, self.bottom, self.right)
-        if any(edge % divisor for edge in edges):
+        if any(edge * length % whole for edge in edges):
             raise ShapeError(
-                f"rectangle {edges} has an edge that is no multiple of {divisor}; "
+                f"rectangle {edges} lies between pixels of maps {length} / {whole} the size; "
                 "cut the frame at multiples of the backbone's stride"
             )
-        return Rectangle(*(edge // divisor for edge in edges))
+        return Rectangle(*(edge * length // whole for edge in edges))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ shows: a thumbnail in one part and a gigapixel picture in ten thousand are measu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar, cast
 
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from .errors import ShapeError, StatsError
+
+CHANNELS_AT_ONCE = 8
 
 EPSILON = 1e-5
 """Added to the variance, not to the deviation, as every published network of the field does."""
@@ -31,7 +33,7 @@ class SiteStats(ABC):
         return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
 
     def to(self, device: torch.device) -> SiteStats:
-        return type(self)(**{name: value.to(device) for name, value in self.tensors().items()})
+        return type(self)(**{name: moved(value, device) for name, value in self.tensors().items()})
 
     def clone(self) -> SiteStats:
         return type(self)(**{name: value.clone() for name, value in self.tensors().items()})
@@ -164,12 +166,12 @@ class ChannelMoments:
         self._squares = torch.zeros(())
 
     def add(self, features: Tensor) -> None:
-        values = _positions(features)
-        count = values.shape[1]
+        count = features.shape[-2] * features.shape[-1]
         if count == 0:
             return
-        mean = values.mean(dim=1)
-        squares = (values - mean.unsqueeze(1)).square().sum(dim=1)
+        groups = [torch.var_mean(part, dim=1, correction=0) for part in _channel_groups(features)]
+        mean = torch.cat([mean for _, mean in groups])
+        squares = torch.cat([variance for variance, _ in groups]) * count
         if self._count:
             total = self._count + count
             difference = mean - self._mean
@@ -193,9 +195,9 @@ class MeanMoments:
         self._sum = torch.zeros(())
 
     def add(self, features: Tensor) -> None:
-        values = _positions(features)
-        self._count += values.shape[1]
-        self._sum = self._sum + values.sum(dim=1)
+        self._count += features.shape[-2] * features.shape[-1]
+        sums = torch.cat([part.sum(dim=1) for part in _channel_groups(features)])
+        self._sum = self._sum + sums
 
     def stats(self) -> MeanStats:
         _check_count(self._count)
@@ -265,10 +267,24 @@ def matrix_power(symmetric: Tensor, exponent: float, *, smallest: float = 1e-5) 
 
     Eigenvalues below ``smallest`` are left out, as in the published code of WCT.
     """
-    values, vectors = torch.linalg.eigh(symmetric)
+    # On the CPU: not every device has the decomposition, and it is done once a picture.
+    values, vectors = torch.linalg.eigh(symmetric.cpu().double())
     kept = values >= smallest
     powers = torch.where(kept, values.clamp(min=smallest) ** exponent, torch.zeros_like(values))
-    return (vectors * powers) @ vectors.T
+    return ((vectors * powers) @ vectors.T).to(symmetric)
+
+
+def moved(values: Tensor, device: torch.device) -> Tensor:
+    """Values on a device; MPS has no float64, so they are narrowed there."""
+    if device.type == "mps" and values.dtype == torch.float64:
+        values = values.float()
+    return values.to(device)
+
+
+def _channel_groups(features: Tensor) -> Iterator[Tensor]:
+    """The channels a few at a time, so that wide copies of a whole tile are never needed."""
+    for part in features.split(CHANNELS_AT_ONCE, dim=1):
+        yield _positions(part)
 
 
 def _positions(features: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What a backbone measures and hands to every tile: style codes and thumbnail statistics.
 
-Both are frozen values of a few KB: they are passed as arguments, saved, and never kept in a model.
+Both are frozen and small (KB; MB for WCT's matrices): they are passed as arguments, saved, and
+never kept in a model.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .errors import SettingsError, StatsError
-from .site_stats import ChannelStats, SiteStats, site_stats_from
+from .site_stats import ChannelStats, SiteStats, moved, site_stats_from
 
 STATS_FORMAT = "urst-stats-1"
 
@@ -37,7 +38,7 @@ class StyleCode:
         return ChannelStats(self.tensors[f"{name}.mean"], self.tensors[f"{name}.std"])
 
     def to(self, device: torch.device) -> StyleCode:
-        return StyleCode({name: value.to(device) for name, value in self.tensors.items()})
+        return StyleCode({name: moved(value, device) for name, value in self.tensors.items()})
 
 
 def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
@@ -89,7 +90,7 @@ class ThumbnailStats:
         return replace(self, code=self.code.to(device), sites=sites)
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file of a few KB."""
+        """Write a safetensors file: a few KB, or MB where whole matrices are measured (WCT)."""
         tensors = {f"code.{name}": value for name, value in self.code.tensors.items()}
         for name, stats in self.sites.items():
             tensors |= {f"site.{name}.{part}": value for part, value in stats.tensors().items()}

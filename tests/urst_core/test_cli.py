@@ -232,7 +232,8 @@ def test_every_option_reaches_the_engine(
     folder, captured, command, option, random_backbones, monkeypatch
 ):
     if option in ("--backbone", "--weights"):
-        for name, backbone in random_backbones.items():
+        for name in ("microast", "adain"):
+            backbone = random_backbones[name]
             save_file(backbone.network.state_dict(), folder / f"{name}.safetensors")
     if option == "--overwrite":
         (folder / "out.png").write_bytes(b"old")
@@ -308,9 +309,9 @@ def test_adain_from_the_command_line(folder, random_backbones):
         ),
         (
             ["--backbone", "adain"],
-            "AdaIN has no embedded weights; give a safetensors file (--weights FILE, or models/urst "
-            "in ComfyUI), which 'urst weights convert FILES --backbone adain -o OUT' makes of the "
-            "published ones",
+            "AdaIN has no embedded weights; give a safetensors file (--weights FILE, or "
+            "models/urst in ComfyUI), which 'urst weights convert FILES --backbone adain -o OUT' "
+            "makes of the published ones",
         ),
         (
             ["--backbone", "adain", "--weights", str(EMBEDDED)],

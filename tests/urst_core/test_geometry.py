@@ -168,7 +168,8 @@ def test_empty_image():
         frame_size((0, 5), stride=4)
 
 
-def test_division_off_the_stride():
-    assert Rectangle(8, 0, 16, 24).divided(8) == Rectangle(1, 0, 2, 3)
-    with pytest.raises(ShapeError, match="has an edge that is no multiple of 8"):
-        Rectangle(4, 0, 16, 24).divided(8)
+def test_scaling_to_feature_maps():
+    assert Rectangle(8, 0, 16, 24).scaled(1, 8) == Rectangle(1, 0, 2, 3)
+    assert Rectangle(8, 0, 16, 24).scaled(2, 1) == Rectangle(16, 0, 32, 48)
+    with pytest.raises(ShapeError, match="lies between pixels of maps 1 / 8 the size"):
+        Rectangle(4, 0, 16, 24).scaled(1, 8)
