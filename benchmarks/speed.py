@@ -1,6 +1,7 @@
 """How fast the tile loop is, beside the plain way of the published code, in one run.
 
-    python benchmarks/speed.py [--backbone NAME] [--weights FILE] [--size HxW] [--tile-size PX ...]
+    python benchmarks/speed.py [--backbone NAME|all] [--weights FILE] [--size HxW]
+        [--tile-size PX ...] [--rounds N]
 
 The plain way: the same network in its published form, contiguous, reflection padding in every
 layer of every tile, normalized tile by tile. Both see the same windows; rounds alternate, and the
@@ -21,26 +22,33 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from urst_core.backbone import Backbone
-from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE
+from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
 from urst_core.canvas import TensorSource, make_thumbnail, read_window
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle, Tile, cut, tile_around
 from urst_core.tin import collect
-from urst_core.weights import build_backbone, load_backbone
+from urst_core.weights import EMBEDDED_FILES, build_backbone, load_backbone
 
 
 def main() -> None:
     options = parse_options()
-    backbone = backbone_of(options.backbone, options.weights)
-    size = tuple(int(side) for side in options.size.split("x"))
-    content = TensorSource(DemoLandscape(size).read(Rectangle.of_size(size)))
-    style = make_thumbnail(TensorSource(demo_painting((512, 512))), 0)
-    stats = backbone.collect(make_thumbnail(content, 512), backbone.encode_style([style]))
+    names = [network.traits.name for network in BACKBONES]
+    height, width = (int(side) for side in options.size.split("x"))
+    content = TensorSource(DemoLandscape((height, width)).read(Rectangle(0, 0, height, width)))
+    print(f"{height} x {width} px, {torch.get_num_threads()} threads, best of {options.rounds}")
+    print("backbone           tile size   halo cost   plain MP/s   ours MP/s   ratio")
+    for name in names if options.backbone == "all" else [options.backbone]:
+        compare(backbone_of(name, options.weights), content, options)
+
+
+def compare(backbone: Backbone, content: TensorSource, options: argparse.Namespace) -> None:
+    """Print a row for each tile size."""
+    painting = make_thumbnail(TensorSource(demo_painting((512, 512))), 0)
+    styles = backbone.network.style_names[:1] or [painting]
+    stats = backbone.collect(make_thumbnail(content, 512), backbone.encode_style(styles))
     baked = backbone.bake(stats).prepared(torch.device("cpu"))
-    frame = backbone.traits.frame_of(size)
-    megapixels = size[0] * size[1] / 1e6
-    print(f"{backbone.traits.title}, {size[0]} x {size[1]} px, {torch.get_num_threads()} threads")
-    print("tile size   halo cost   plain MP/s   ours MP/s   ratio")
+    frame = backbone.traits.frame_of(content.size)
+    megapixels = content.size[0] * content.size[1] / 1e6
     for edge in options.tile_size:
         tiles = [
             tile_around(core, backbone.traits.halo, frame)
@@ -60,8 +68,10 @@ def main() -> None:
                 seconds[way] = min(best, time_of(way, tiles, windows))
         read = sum(tile.window.area for tile in tiles) / (frame[0] * frame[1])
         print(
-            f"{edge:9d}   {read - 1:8.1%}   {megapixels / seconds[plain]:10.2f}"
-            f"   {megapixels / seconds[ours]:9.2f}   {seconds[plain] / seconds[ours]:5.2f}"
+            f"{backbone.traits.name:17s}   {edge:9d}   {read - 1:8.1%}"
+            f"   {megapixels / seconds[plain]:10.2f}   {megapixels / seconds[ours]:9.2f}"
+            f"   {seconds[plain] / seconds[ours]:5.2f}",
+            flush=True,
         )
 
 
@@ -77,9 +87,9 @@ def time_of(
 
 def backbone_of(name: str, weights: Path | None) -> Backbone:
     """The weights given or embedded; else random ones, which take as long."""
-    for network in BACKBONES:
-        if network.traits.name == name and weights is None and name != DEFAULT_BACKBONE:
-            return build_backbone(network, network().state_dict(), origin="random")
+    if weights is None and name not in EMBEDDED_FILES:
+        network = find_backbone(name)
+        return build_backbone(network, network().state_dict(), origin="random")
     return load_backbone(name, weights)
 
 
