@@ -665,6 +665,15 @@ def test_signal_handlers_are_put_back(folder):
     assert [signal.getsignal(number) for number in numbers] == before
 
 
+@pytest.fixture
+def ctrl_c_heard():
+    """Whoever runs the tests in the background may have Ctrl-C ignored: not here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_heard")
 @pytest.mark.parametrize("tile", [0, 1, 3])
 def test_ctrl_c_that_libvips_swallows_stops_at_the_next_tile(folder, capfd, monkeypatch, tile):
     """It comes while pyvips runs the callback through which libvips logs."""
