@@ -46,12 +46,13 @@ def main() -> None:
     for entry in options.entries:
         name, _, rest = entry.partition("=")
         file, _, style = rest.partition(":")
-        pictures[f"{name} {style}".strip()] = stylized(
+        pictures[f"{name}, {Path(file).stem} {style}".strip()] = stylized(
             content, painting, name, file, style, options.tile_size
         )
     if options.full:
         for title, pixels in pictures.items():
-            image_of(pixels).save(options.full / f"{title.replace(' ', '_')}.png")
+            name = title.replace(", ", "_").replace(" ", "_")
+            image_of(pixels).save(options.full / f"{name}.png")
     sheet_of(pictures).save(options.output, quality=88)
 
 

@@ -93,10 +93,10 @@ class NearestUpsampledConvolution(nn.Module):
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         count, _, height, width = features.shape
-        padding = 1
-        if at_border:
-            # The reflection of the upsampled border repeats the source's outermost pixels.
-            features, padding = F.pad(features, (1, 1, 1, 1), mode="replicate"), 0
+        # At the border the reflection of upsampled pixels repeats the source's outermost ones.
+        # Elsewhere they are padded apart too: libraries round 2 x 2 kernels otherwise than with
+        # padding of their own, and tiles would differ in their last bits.
+        features = F.pad(features, (1, 1, 1, 1), mode="replicate" if at_border else "constant")
         result = torch.empty(
             (count, self.bias.shape[0], 2 * height, 2 * width),
             dtype=features.dtype,
@@ -105,7 +105,7 @@ class NearestUpsampledConvolution(nn.Module):
         )
         for position, weight in enumerate(self.weights):
             down, right = divmod(position, 2)
-            part = F.conv2d(features, weight, self.bias, padding=padding)
+            part = F.conv2d(features, weight, self.bias)
             part = F.relu_(part) if self.relu else part
             part = part[:, :, down : down + height, right : right + width]
             result[:, :, down::2, right::2] = part

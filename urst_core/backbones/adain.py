@@ -122,21 +122,30 @@ class AdaIN(StylizationNetwork):
         return self.decoder(normalized * target.std + target.mean)
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
-        scale, shift = stats_at(sites, SITE, ChannelStats).affine_to(code.channel_stats(SITE))
-        return AdaINTiles(self.vgg, self.decoder, scale, shift)
+        return AdaINTiles(
+            self.vgg, self.decoder, stats_at(sites, SITE, ChannelStats), code.channel_stats(SITE)
+        )
 
 
 class AdaINTiles(nn.Module):
     """Encoder and decoder in one, the normalization and the color transform folded in."""
 
     def __init__(
-        self, vgg: nn.Sequential, decoder: nn.Sequential, scale: Tensor, shift: Tensor
+        self,
+        vgg: nn.Sequential,
+        decoder: nn.Sequential,
+        measured: ChannelStats,
+        target: ChannelStats,
     ) -> None:
         super().__init__()
         color, *encoder_kernels = _kernels(vgg)
         encoder_kernels[0] = fold_pointwise(color, encoder_kernels[0])
         decoder_kernels = _kernels(decoder)
-        decoder_kernels[0] = fold_input(decoder_kernels[0], scale, shift)
+        # The mean is taken off before the convolution, not folded into its bias: in channels of
+        # little spread the sum would be a small difference of large numbers.
+        self.mean = nn.Parameter(measured.mean.clone())
+        scale = (target.std / measured.std).flatten()
+        decoder_kernels[0] = fold_input(decoder_kernels[0], scale, target.mean.flatten())
         self.pool_before = _positions(vgg, nn.MaxPool2d)
         upsample_before = _positions(decoder, nn.Upsample)
         self.encoder = nn.ModuleList(TileConvolution(k, relu=True) for k in encoder_kernels)
@@ -153,6 +162,7 @@ class AdaINTiles(nn.Module):
             if index in self.pool_before:
                 features = F.max_pool2d(features, 2)
             features = convolution(features, at_border=at_border)
+        features = features.sub_(self.mean)
         for convolution in self.decoder:
             features = convolution(features, at_border=at_border)
         return self.picture(features, at_border=at_border)
