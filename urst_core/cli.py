@@ -229,8 +229,8 @@ def _add_stylizing_options(command: argparse.ArgumentParser) -> None:
         "--stats",
         choices=STATS_KINDS,
         default=defaults.stats,
-        help="from the thumbnail, or exactly those of the whole picture, which takes about twice "
-        "as long (default: %(default)s)",
+        help="from the thumbnail, or exactly those of the whole picture, in one more pass over the "
+        "tiles for each normalization (default: %(default)s)",
     )
     add(
         "--strength",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class URSTError(Exception):
     """Base of every error that the engine raises on purpose."""
@@ -33,3 +35,9 @@ class StatsError(URSTError):
 
 class DeviceError(URSTError):
     """A device or precision is unknown, absent, or too small."""
+
+
+def some_of(names: Iterable[str], most: int = 3) -> str:
+    """The first few names for a message, and whether there are more."""
+    names = list(names)
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from .backbone import StylizationNetwork
 from .backbones import BACKBONES
-from .errors import WeightsError
+from .errors import WeightsError, some_of
 from .part_matching import Match, candidates, shapes_of
 from .published_layouts import layout_of
 
@@ -75,12 +75,6 @@ def wanted_files(network_class: type[StylizationNetwork]) -> str:
     if len(parts) > MOST_TITLES:
         return f"one of {title}'s {len(parts)} files"
     return f"{title}'s {' or '.join(part.title for part in parts)}"
-
-
-def some_of(names: Iterable[str], most: int = 3) -> str:
-    """The first few names, and whether there are more."""
-    names = list(names)
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _fits(way: Sequence[Match]) -> bool:

@@ -96,12 +96,8 @@ def stylize_tiles(
     """Statistics → tiles → stylize → assemble. Arguments and errors as in :func:`stylize`."""
     settings.check(backbone.traits)
     device = find_device(settings.device)
-    baked = backbone.bake(stats)
-    dtype = find_precision(settings.precision, backbone.traits) or fastest_proven(
-        baked, content, backbone.traits, device
-    )
-    network = baked.prepared(device, dtype)
-    tiles = tile_loop(content, backbone, settings, device, dtype)
+    network = tile_network(backbone, stats, content, settings, device)
+    tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
     work = TileStylizer(network, content, canvas, tiles.frame, device)
     tiles.run("tiles", work.stylize, listener)
 
@@ -138,6 +134,19 @@ class TileStylizer:
                 f"{dtype} is too narrow for this picture and style: values overflowed; "
                 "use precision fp32 or auto"
             )
+
+
+def tile_network(
+    backbone: Backbone,
+    stats: ThumbnailStats,
+    sample: Source,
+    settings: Settings,
+    device: torch.device,
+) -> TileNetwork:
+    """Statistics → network, in the precision asked for, or one that proves itself on a sample."""
+    baked = backbone.bake(stats)
+    asked = find_precision(settings.precision, backbone.traits)
+    return baked.prepared(device, asked or fastest_proven(baked, sample, backbone.traits, device))
 
 
 def tile_loop(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .backbone import Backbone, StylizationNetwork
 from .backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
-from .errors import WeightsError
+from .errors import WeightsError, some_of
 
 EMBEDDED_FILES: Mapping[str, str] = {DEFAULT_BACKBONE: "microast_default.safetensors"}
 """Weights inside the package, by backbone."""
@@ -124,7 +124,7 @@ def _check_names(network: StylizationNetwork, state: Mapping[str, Tensor], origi
                 f"choose backbone {other.traits.name!r} or another file"
             )
     problems = [
-        f"{len(names)} {kind} ({_some(names)})"
+        f"{len(names)} {kind} ({some_of(names)})"
         for kind, names in (("missing", missing), ("extra", extra))
         if names
     ]
@@ -153,9 +153,3 @@ def _fits(network_class: type[StylizationNetwork], state: Mapping[str, Tensor]) 
     with torch.device("meta"):
         expected = network_class.for_weights(wanted).state_dict().keys()
     return expected == wanted.keys()
-
-
-def _some(names: Iterable[str], most: int = 3) -> str:
-    names = list(names)
-    shown = ", ".join(names[:most])
-    return f"{shown}, …" if len(names) > most else shown

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .backbones import BACKBONES
 from .convert import Conversion, check_output, convert_weights, save_conversion
-from .identify import some_of
+from .errors import some_of
 
 
 def add_weights_command(

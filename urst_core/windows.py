@@ -21,11 +21,10 @@ from .canvas import (
     TensorSource,
     make_thumbnail,
 )
-from .device import find_device, find_precision
+from .device import find_device
 from .errors import ImageError, ShapeError
 from .geometry import Rectangle
-from .pipeline import TileStylizer, stylize_tiles, tile_loop
-from .precision import fastest_proven
+from .pipeline import TileStylizer, stylize_tiles, tile_loop, tile_network
 from .settings import Settings
 from .stats import ThumbnailStats
 from .tiling import Listener, Progress, ignore
@@ -64,15 +63,12 @@ def stylize_windows(
     settings.check(backbone.traits)
     _check_windows(windows, canvases, backbone.traits)
     device = find_device(settings.device)
-    baked = backbone.bake(stats)
     # The middle window shows the subject of most pictures; a corner may be bare sky.
-    dtype = find_precision(settings.precision, backbone.traits) or fastest_proven(
-        baked, windows[len(windows) // 2], backbone.traits, device
-    )
-    network = baked.prepared(device, dtype)
+    middle = windows[len(windows) // 2]
+    network = tile_network(backbone, stats, middle, settings, device)
     areas = [Rectangle.of_size(window.size).area for window in windows]
     for index, (window, canvas) in enumerate(zip(windows, canvases)):
-        tiles = tile_loop(window, backbone, settings, device, dtype)
+        tiles = tile_loop(window, backbone, settings, device, network.compute_dtype)
         work = TileStylizer(network, window, canvas, tiles.frame, device)
         try:
             tiles.run("windows", work.stylize, _Counter(listener, areas, index).tell)

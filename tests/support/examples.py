@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,3 +125,18 @@ def load_picture(path: Path) -> Tensor:
     image = pyvips.Image.new_from_file(str(path), revalidate=True)
     rows = image.numpy().reshape(image.height, image.width, image.bands)
     return torch.from_numpy(rows.copy()).permute(2, 0, 1)
+
+
+def seeder(shared: Path) -> Callable[..., dict[str, Tensor]]:
+    """What made the weights of the golden files, from shapes and a seed; lies beside them."""
+    return runpy.run_path(str(shared / "golden" / "seeded.py"))["seeded_state_dict"]
+
+
+def golden_state(name: str, shared: Path) -> dict[str, Tensor]:
+    """The weights of a golden file whose groups of keys become prefixes."""
+    recipe = json.loads((shared / "golden" / f"{name}.json").read_text())
+    return {
+        f"{group}.{key}": value
+        for group, shapes in recipe["shapes"].items()
+        for key, value in seeder(shared)(shapes, recipe["seed"][group]).items()
+    }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from examples import picture
+from examples import golden_state, picture
 from safetensors.torch import load_file
 
 from urst_core.backbone import Backbone
@@ -40,17 +38,7 @@ def style_source(backbone: Backbone) -> TensorSource | str:
 def golden_backbone(name: str, shared: Path) -> Backbone:
     if name == "microast":
         return load_backbone(name, shared / "golden" / "microast_official_weights.safetensors")
-    recipe = json.loads((shared / "golden" / f"{name}.json").read_text())
-    sys.path.insert(0, str(shared / "golden"))
-    try:
-        from seeded import seeded_state_dict  # noqa: PLC0415 - lies beside the golden files
-    finally:
-        sys.path.pop(0)
-    state = {
-        f"{part}.{key}": value
-        for part, shapes in recipe["shapes"].items()
-        for key, value in seeded_state_dict(shapes, recipe["seed"][part]).items()
-    }
+    state = golden_state(name, shared)
     return build_backbone(find_backbone(name), state, origin=f"golden {name}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from examples import random_state
+from examples import random_state, seeder
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -67,11 +67,7 @@ def same(state, expected) -> bool:
 def golden_state(name, shared):
     """Each group of keys with seeded weights, as they were published."""
     recipe = json.loads((shared / "golden" / f"{name}.json").read_text())
-    sys.path.insert(0, str(shared / "golden"))
-    try:
-        from seeded import seeded_state_dict  # noqa: PLC0415 - lies beside the golden files
-    finally:
-        sys.path.pop(0)
+    seeded_state_dict = seeder(shared)
     return {group: seeded_state_dict(shapes) for group, shapes in recipe["shapes"].items()}
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import runpy
 
 import pytest
 import torch
-from examples import picture
+from examples import picture, seeder
 from safetensors.torch import load_file
 
 from urst_core.backbones.johnson import Johnson, JohnsonExamples
@@ -24,7 +23,7 @@ def published_state(name, shared):
     if name == "johnson_examples":
         return load_file(shared / "weights" / "johnson_candy.safetensors")
     recipe = json.loads((shared / "golden" / "johnson.json").read_text())
-    seeded = runpy.run_path(str(shared / "golden" / "seeded.py"))["seeded_state_dict"]
+    seeded = seeder(shared)
     return seeded(recipe["shapes"]["model"], recipe["seed"]["model"])
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
-
 import pytest
 import torch
-from examples import picture, random_backbone
+from examples import golden_state, picture, random_backbone
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -35,17 +32,7 @@ NETWORKS = {network.traits.name: network for network in (LinearR31, LinearR41)}
 def golden(request, shared):
     """A network with the weights of the reference, and the reference's inputs and outputs."""
     name = request.param
-    recipe = json.loads((shared / "golden" / f"{name}.json").read_text())
-    sys.path.insert(0, str(shared / "golden"))
-    try:
-        from seeded import seeded_state_dict  # noqa: PLC0415 - lies beside the golden files
-    finally:
-        sys.path.pop(0)
-    state = {
-        f"{group}.{key}": value
-        for group, shapes in recipe["shapes"].items()
-        for key, value in seeded_state_dict(shapes, recipe["seed"][group]).items()
-    }
+    state = golden_state(name, shared)
     backbone = build_backbone(NETWORKS[name], state, origin=f"golden {name}")
     return backbone, load_file(shared / "golden" / f"{name}.safetensors")
 

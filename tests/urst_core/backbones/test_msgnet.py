@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import runpy
 
 import pytest
 import torch
-from examples import picture
+from examples import picture, seeder
 from safetensors.torch import load_file
 
 from urst_core.backbones.msgnet import MSGNet
@@ -23,7 +22,7 @@ def published_shapes(shared):
 
 
 def published_state(shared):
-    seeded = runpy.run_path(str(shared / "golden" / "seeded.py"))["seeded_state_dict"]
+    seeded = seeder(shared)
     return seeded(published_shapes(shared), 0)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import runpy
 
 import pytest
 import torch
-from examples import picture
+from examples import picture, seeder
 from safetensors.torch import load_file
 
 from urst_core.backbones.multimodal import Multimodal
@@ -28,7 +27,7 @@ def published_shapes(shared):
 
 @pytest.fixture(scope="module")
 def published(shared):
-    seeded = runpy.run_path(str(shared / "golden" / "seeded.py"))["seeded_state_dict"]
+    seeded = seeder(shared)
     state = seeded(published_shapes(shared), 0)
     gray = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
     state["style_subnet.togray.weight"] = gray

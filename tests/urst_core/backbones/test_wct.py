@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from examples import picture
+from examples import picture, seeder
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -49,11 +48,7 @@ def golden_backbones(shared) -> dict[str, Backbone]:
 
 def golden_state(name: str, folder: Path) -> dict[str, Tensor]:
     """The seeds and key prefixes that the recipes describe in words."""
-    sys.path.insert(0, str(folder))
-    try:
-        from seeded import seeded_state_dict  # noqa: PLC0415 - lies beside the golden files
-    finally:
-        sys.path.pop(0)
+    seeded_state_dict = seeder(folder.parent)
     recipe = json.loads((folder / f"{name}.json").read_text())
     state: dict[str, Tensor] = {}
     for part, shapes in recipe["shapes"].items():
