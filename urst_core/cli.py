@@ -29,6 +29,7 @@ from .progress_bar import ProgressBar
 from .settings import STATS_KINDS, Settings
 from .stop_signals import StopSignals
 from .tiling import Progress
+from .training.train_cli import add_train_command
 from .weights import EMBEDDED_FILES, load_backbone
 from .weights_cli import add_weights_command
 
@@ -191,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_stylizing_options(command)
     command.set_defaults(run=run_demo, style_weights=None)
 
+    add_train_command(commands)
     add_weights_command(commands)
     command = commands.add_parser("info", help="show backbones, weights, device, free memory")
     command.set_defaults(run=run_info)

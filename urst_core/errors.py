@@ -37,6 +37,10 @@ class DeviceError(URSTError):
     """A device or precision is unknown, absent, or too small."""
 
 
+class TrainingError(URSTError):
+    """Training cannot begin, or cannot go on."""
+
+
 def some_of(names: Iterable[str], most: int = 3) -> str:
     """The first few names for a message, and whether there are more."""
     names = list(names)

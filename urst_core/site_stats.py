@@ -160,7 +160,7 @@ class ChannelMoments:
     """
 
     def __init__(self, *, unbiased: bool = True) -> None:
-        self._unbiased = unbiased
+        self.unbiased = unbiased
         self._count = 0
         self._mean = torch.zeros(())
         self._squares = torch.zeros(())
@@ -182,7 +182,7 @@ class ChannelMoments:
 
     def stats(self) -> ChannelStats:
         _check_count(self._count)
-        variance = self._squares / (self._count - 1 if self._unbiased else self._count)
+        variance = self._squares / (self._count - 1 if self.unbiased else self._count)
         std = (variance + EPSILON).sqrt()
         return ChannelStats(_as_map(self._mean).float(), _as_map(std).float())
 

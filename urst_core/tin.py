@@ -58,7 +58,9 @@ def run(stages: Stages, normalize: Callable[[Site], Tensor]) -> Tensor:
         return finished.value
 
 
-def collect(stages: Stages) -> tuple[dict[str, SiteStats], Tensor]:
+def collect(
+    stages: Stages, measure: Callable[[Site], SiteStats] = measure
+) -> tuple[dict[str, SiteStats], Tensor]:
     """Run a network with plain instance normalization; return what it measured, and its output."""
     sites: dict[str, SiteStats] = {}
 

@@ -113,8 +113,7 @@ class AdaIN(StylizationNetwork):
         self.decoder = decoder()
 
     def style_code(self, style: Tensor) -> StyleCode:
-        stats = measure_features(self.vgg(style))
-        return StyleCode({f"{SITE}.mean": stats.mean, f"{SITE}.std": stats.std})
+        return code_of(measure_features(self.vgg(style)))
 
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
         target = code.channel_stats(SITE)
@@ -125,6 +124,11 @@ class AdaIN(StylizationNetwork):
         return AdaINTiles(
             self.vgg, self.decoder, stats_at(sites, SITE, ChannelStats), code.channel_stats(SITE)
         )
+
+
+def code_of(stats: ChannelStats) -> StyleCode:
+    """The style whose relu4_1 features have these statistics."""
+    return StyleCode({f"{SITE}.mean": stats.mean, f"{SITE}.std": stats.std})
 
 
 class AdaINTiles(nn.Module):

@@ -6,7 +6,7 @@ their stylized version, which breaks pictures between 0 and 1; strength blends s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -173,11 +173,15 @@ class MicroAST(StylizationNetwork):
         self.decoder = Decoder()
 
     def style_code(self, style: Tensor) -> StyleCode:
-        shallow, deep = self.style_encoder(style)
+        return self.style_signals(style, measure_features)
+
+    def style_signals(self, styles: Tensor, measure: Callable[[Tensor], ChannelStats]) -> StyleCode:
+        """All modulation signals, (N, C, 1, 1) each, of (N, 3, H, W) styles."""
+        shallow, deep = self.style_encoder(styles)
         code: dict[str, Tensor] = {}
         # The published lists run from shallow to deep; the decoder uses them from deep to shallow.
         for site, number, features in (("dec1", 2, deep), ("dec2", 1, shallow)):
-            stats = measure_features(features)
+            stats = measure(features)
             code[f"{site}.mean"], code[f"{site}.std"] = stats.mean, stats.std
             for signal in ("weight", "bias"):
                 module = self.modulator.get_submodule(f"{signal}{number}")

@@ -1,0 +1,41 @@
+"""A picture of how far training is: contents, styles and results side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..canvas import TensorSource, from_unit
+from ..files import ImageFileCanvas, copy_picture
+from .batches import Batch
+from .recipe import Recipe
+
+MOST_COLUMNS = 8
+
+
+def picture_grid(recipe: Recipe, batch: Batch) -> Tensor:
+    """One column a picture: content, style where the recipe takes one, result.
+
+    Returns:
+        (3, rows * T, columns * T), uint8, on the CPU.
+    """
+    contents = batch.thumbnails[:MOST_COLUMNS]
+    styles = None if batch.styles is None else batch.styles[:MOST_COLUMNS]
+    shown = recipe.show(contents, styles)
+    rows = [contents, shown] if styles is None else [contents, styles, shown]
+    grid = torch.cat([torch.cat(list(row.float().cpu()), dim=-1) for row in rows], dim=-2)
+    return from_unit(grid, torch.uint8)
+
+
+def save_grid(grid: Tensor, path: Path) -> None:
+    """Write a grid, replacing an older one.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = TensorSource(grid)
+    with ImageFileCanvas(path, source, overwrite=True) as canvas:
+        copy_picture(source, canvas)

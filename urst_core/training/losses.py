@@ -1,0 +1,122 @@
+"""The losses of the papers, each a function of features; all give a float32 scalar.
+
+Features come from :class:`~urst_core.training.vgg.VGGFeatures`, in any floating dtype; sums are
+taken in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import ShapeError
+from ..site_stats import ChannelStats
+from ..stats import StyleCode
+from .normalization import batch_stats
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of features, (N, C, H, W) (Johnson et al., 2016, equation 2)."""
+    return F.mse_loss(features.float(), target.float())
+
+
+def mean_std_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Style as channel means and deviations, summed over layers (AdaIN, equation 13).
+
+    Mean squares are taken over channels, as in the published code, where the paper has norms.
+
+    Args:
+        features: one (N, C, H, W) a layer.
+        targets: the style's, (N, C, h, w) each; heights and widths may differ.
+    """
+    total = torch.zeros((), device=features[0].device)
+    for feature, target in zip(features, targets, strict=True):
+        total = total + _stats_distance(batch_stats(feature), batch_stats(target)).mean()
+    return total
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Products of every two channels over C * H * W, (N, C, C) (Johnson et al., equation 3)."""
+    batch, channels, height, width = features.shape
+    flat = features.float().reshape(batch, channels, height * width)
+    return flat @ flat.transpose(1, 2) / (channels * height * width)
+
+
+def gram_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Style as Gram matrices, summed over layers (Johnson et al., 2016, equation 4).
+
+    The squared Frobenius norm is averaged over the batch.
+
+    Args:
+        features: one (N, C, H, W) a layer.
+        targets: the style's, N or 1 of them.
+    """
+    total = torch.zeros((), device=features[0].device)
+    for feature, target in zip(features, targets, strict=True):
+        difference = gram_matrix(feature) - gram_matrix(target)
+        total = total + difference.square().sum(dim=(1, 2)).mean()
+    return total
+
+
+def stroke_perceptual_loss(patch_features: Tensor, thumbnail_features: Tensor) -> Tensor:
+    """Strokes of a patch as large as the thumbnail's (URST, arXiv:2103.11784, section 3.4).
+
+    Args:
+        patch_features: of the patch that was stylized with the thumbnail's statistics.
+        thumbnail_features: of the same part of the stylized thumbnail, enlarged to the picture's
+            size; a target, which gets no gradient.
+    """
+    return content_loss(patch_features, thumbnail_features.detach())
+
+
+def style_signal_contrastive_loss(results: StyleCode, styles: StyleCode) -> Tensor:
+    """Results signal their own style, not the batch's others (MicroAST, section 3.3).
+
+    For each picture the distance of its result's signals to its style's, over the sum of those to
+    all other styles; summed over the batch. The distance is the sum over all signals, means and
+    deviations too, of mean squared differences. The published code compares one of the negative
+    pairs between results only; here all negatives are the other styles, as in the paper.
+
+    Args:
+        results: signals of the stylized pictures, (N, C, 1, 1) each.
+        styles: signals of their styles, of the same names and shapes.
+
+    Raises:
+        ShapeError: there is one picture only, and so no negative.
+    """
+    distances = sum(
+        (result[:, None] - styles.tensors[name].detach()[None]).float().square().flatten(2).mean(2)
+        for name, result in results.tensors.items()
+    )
+    assert isinstance(distances, Tensor)
+    batch = distances.shape[0]
+    if batch < 2:
+        raise ShapeError(
+            "a batch of 1 has no other style to tell its own from; "
+            "use a batch of 2 or more, or give the contrastive loss weight 0"
+        )
+    positives = distances.diagonal()
+    negatives = distances.sum(dim=1) - positives
+    return (positives / negatives.clamp(min=1e-8)).sum()
+
+
+def total_variation_loss(pictures: Tensor) -> Tensor:
+    """Mean squared difference of neighboring pixels, down plus across, of (N, 3, H, W)."""
+    down = pictures.float().diff(dim=-2).square().mean()
+    across = pictures.float().diff(dim=-1).square().mean()
+    return down + across
+
+
+def out_of_range_loss(pictures: Tensor) -> Tensor:
+    """Mean square of how far pixels lie outside 0..1, where they would be clipped."""
+    values = pictures.float()
+    return (values - values.clamp(0.0, 1.0)).square().mean()
+
+
+def _stats_distance(first: ChannelStats, second: ChannelStats) -> Tensor:
+    """Mean squared difference of means plus that of deviations, (N,)."""
+    means = (first.mean - second.mean).square().flatten(1).mean(1)
+    return means + (first.std - second.std).square().flatten(1).mean(1)

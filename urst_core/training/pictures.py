@@ -1,0 +1,209 @@
+"""Training pictures from a folder: found once, read when they are needed, broken ones left out."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import TrainingError, some_of
+from ..files import vips
+from ..geometry import Size
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
+
+LARGEST_SCALE = 2.0
+"""A crop covers at least half of what a picture's resolution would give it, in each direction."""
+
+Report = Callable[[str], None]
+"""Told, in a sentence, of each picture that is left out."""
+
+
+@dataclass
+class PictureFolder:
+    """The pictures of folders and their subfolders that are large enough to crop from.
+
+    Which pictures there are is fixed when the folders are opened; one that turns out to be broken
+    later is reported, and left out from then on.
+
+    Attributes:
+        paths: of the pictures that can be used.
+        sizes: height and width of all that could be used at first, upright.
+        names: of the same, as seen from their folder.
+        report: told of what is left out.
+        contents: the files' bytes by path, where they are kept in memory.
+    """
+
+    paths: list[Path]
+    sizes: dict[Path, Size]
+    names: dict[Path, str]
+    report: Report
+    contents: dict[Path, bytes] = field(default_factory=dict[Path, bytes])
+
+    @classmethod
+    def open(
+        cls,
+        folders: Sequence[Path],
+        crop: int,
+        *,
+        report: Report,
+        keep_in_memory: bool = False,
+    ) -> PictureFolder:
+        """Look at every picture's header.
+
+        Args:
+            folders: with pictures in them, or in folders below.
+            crop: edge of the crops that will be asked for, in px; smaller pictures are left out.
+            report: told of each picture that is left out.
+            keep_in_memory: keep the files' bytes; they are decoded for each use all the same.
+
+        Raises:
+            TrainingError: a folder is missing or holds no picture, or none can be used.
+        """
+        names = {path: name for folder in folders for path, name in _pictures_in(folder)}
+        sizes: dict[Path, Size] = {}
+        largest = 0
+        for path in names:
+            size = _size_of_file(path)
+            if size is None:
+                report(f"{path} cannot be read and is left out")
+                continue
+            largest = max(largest, min(size))
+            if min(size) < crop:
+                report(f"{path} ({size[1]} x {size[0]} px) is smaller than {crop} px, left out")
+                continue
+            sizes[path] = size
+        if not sizes:
+            raise TrainingError(
+                f"none of the {len(names)} pictures in {some_of(map(str, folders))} can be cropped "
+                f"to {crop} px (largest short side: {largest}); use larger pictures, or a smaller "
+                "--image-size"
+            )
+        contents = {path: path.read_bytes() for path in sizes} if keep_in_memory else {}
+        return cls(list(sizes), sizes, {p: names[p] for p in sizes}, report, contents)
+
+    @property
+    def description(self) -> str:
+        """How many pictures there were at first, and a short digest of their names and sizes."""
+        lines = [f"{self.names[path]} {size}" for path, size in self.sizes.items()]
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+        return f"{len(lines)} ({digest})"
+
+    def crops(self, count: int, edge: int, generator: random.Random) -> Tensor:
+        """Random square crops of random pictures, some mirrored, (count, 3, edge, edge), 0..1.
+
+        Raises:
+            TrainingError: all pictures turned out to be broken.
+        """
+        crops: list[Tensor] = []
+        while len(crops) < count:
+            path = generator.choice(self.paths)
+            shrinking = generator.random()
+            place = (generator.random(), generator.random())
+            mirrored = generator.random() < 0.5
+            pixels = self._crop(path, edge, shrinking, place)
+            if pixels is not None:
+                crops.append(pixels.flip(-1) if mirrored else pixels)
+        return torch.stack(crops)
+
+    def _crop(
+        self, path: Path, edge: int, shrinking: float, place: tuple[float, float]
+    ) -> Tensor | None:
+        """One crop, (3, edge, edge); None, and the picture left out, where it is broken."""
+        height, width = self.sizes[path]
+        # Between the smallest size that holds the crop and LARGEST_SCALE times it.
+        most = min(LARGEST_SCALE, min(height, width) / edge)
+        scale = edge * most**shrinking / min(height, width)
+        rows, columns = max(edge, round(height * scale)), max(edge, round(width * scale))
+        top, left = (round(p * (side - edge)) for p, side in zip(place, (rows, columns)))
+        source = self.contents.get(path, path)
+        try:
+            pixels = _decode(source, rows, columns).crop(left, top, edge, edge).numpy()
+        except (vips().Error, OSError) as error:
+            self._leave_out(path, error)
+            return None
+        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255.0
+
+    def _leave_out(self, path: Path, error: Exception) -> None:
+        self.paths.remove(path)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        self.report(f"{path} is broken ({reason}) and is left out")
+        if not self.paths:
+            raise TrainingError(
+                f"all {len(self.sizes)} pictures are broken, {path} was the last; get them again"
+            )
+
+
+def load_style(path: Path, edge: int) -> Tensor:
+    """One style picture shrunk so that its short side is ``edge`` px, (1, 3, H, W), 0..1.
+
+    Raises:
+        TrainingError: it is missing, broken or smaller.
+    """
+    size = _size_of_file(path) if path.is_file() else None
+    if size is None:
+        raise TrainingError(f"style {path} does not exist or cannot be read; name a picture")
+    if min(size) < edge:
+        raise TrainingError(
+            f"style {path} ({size[1]} x {size[0]} px) is smaller than {edge} px; use a larger one"
+        )
+    scale = edge / min(size)
+    try:
+        pixels = _decode(path, round(size[0] * scale), round(size[1] * scale)).numpy()
+    except vips().Error as error:
+        raise TrainingError(f"style {path} is broken ({error}); get it again") from error
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255.0
+
+
+def _pictures_in(folder: Path) -> list[tuple[Path, str]]:
+    """Pictures of a folder, in the order of their names as seen from it."""
+    if not folder.is_dir():
+        raise TrainingError(f"folder {folder} does not exist; name a folder of pictures")
+    found = [
+        (path.relative_to(folder).as_posix(), path)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in ENDINGS and path.is_file()
+    ]
+    if not found:
+        raise TrainingError(
+            f"folder {folder} holds no pictures; put some in it ({' '.join(ENDINGS)})"
+        )
+    return [(path, name) for name, path in sorted(found)]
+
+
+def _size_of_file(path: Path) -> Size | None:
+    """Height and width of the upright picture; None where its header cannot be read."""
+    try:
+        image = vips().Image.new_from_file(str(path)).autorot()
+    except vips().Error:
+        return None
+    return image.height, image.width
+
+
+def _decode(source: Path | bytes, rows: int, columns: int) -> Any:
+    """An upright sRGB picture of that size, 8 bits, no alpha; decoded no larger than needed."""
+    thumbnail = (
+        vips().Image.thumbnail if isinstance(source, Path) else vips().Image.thumbnail_buffer
+    )
+    image = thumbnail(
+        str(source) if isinstance(source, Path) else source,
+        columns,
+        height=rows,
+        size="force",
+        export_profile="srgb",
+        fail_on="truncated",
+    )
+    if image.hasalpha():
+        image = image.flatten(background=[255, 255, 255])
+    if image.bands == 1:
+        image = image.colourspace("srgb")
+    if image.format != "uchar":
+        image = image.colourspace("srgb").cast("uchar")
+    return image.copy_memory()

@@ -1,0 +1,106 @@
+"""The recipes there are, by the name that ``urst train`` knows them by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ...errors import SettingsError
+from ..pictures import load_style
+from ..recipe import LossWeights, Recipe
+from .adain import AdaINRecipe
+from .johnson import JohnsonRecipe
+from .microast import MicroASTRecipe
+
+Builder = Callable[[nn.Sequential, Sequence[Path], int], Recipe]
+
+
+@dataclass(frozen=True)
+class RecipeEntry:
+    """One recipe.
+
+    Attributes:
+        name: as the command line knows it.
+        title: what it trains.
+        default_weights: of its losses.
+        takes_folders: whether its styles are folders of pictures, or one picture.
+        build: from the VGG, the one picture where there is one, and the edge of styles in px.
+    """
+
+    name: str
+    title: str
+    default_weights: LossWeights
+    takes_folders: bool
+    build: Builder
+
+
+def _build_johnson(vgg: nn.Sequential, styles: Sequence[Path], edge: int) -> Recipe:
+    if len(styles) != 1:
+        raise SettingsError(
+            f"Johnson takes one style picture, {len(styles)} given; train one network for each"
+        )
+    return JohnsonRecipe(vgg, load_style(styles[0], edge))
+
+
+RECIPES: tuple[RecipeEntry, ...] = (
+    RecipeEntry(
+        "microast",
+        "MicroAST, any style",
+        MicroASTRecipe.default_weights,
+        takes_folders=True,
+        build=lambda vgg, _styles, _edge: MicroASTRecipe(vgg),
+    ),
+    RecipeEntry(
+        "adain",
+        "AdaIN's decoder, any style",
+        AdaINRecipe.default_weights,
+        takes_folders=True,
+        build=lambda vgg, _styles, _edge: AdaINRecipe(vgg),
+    ),
+    RecipeEntry(
+        "johnson",
+        "Johnson, one style",
+        JohnsonRecipe.default_weights,
+        takes_folders=False,
+        build=_build_johnson,
+    ),
+)
+
+
+def find_recipe(name: str) -> RecipeEntry:
+    """The recipe of that name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    for entry in RECIPES:
+        if entry.name == name:
+            return entry
+    raise SettingsError(
+        f"there is no recipe {name!r}; use one of: {', '.join(e.name for e in RECIPES)}"
+    )
+
+
+def build_recipe(
+    entry: RecipeEntry, vgg: nn.Sequential, styles: Sequence[Path], *, edge: int, seed: int
+) -> Recipe:
+    """A recipe with a network of random weights, which depend on the seed alone.
+
+    Args:
+        entry: of :data:`RECIPES`.
+        vgg: the normalized VGG-19 to relu4_1.
+        styles: one picture where the style goes into the weights; else not looked at.
+        edge: of thumbnails and styles, in px.
+        seed: of the weights.
+
+    Raises:
+        TrainingError: the one style picture cannot be used.
+        SettingsError: not one picture is given where one is needed.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return entry.build(vgg, styles, edge)

@@ -1,0 +1,33 @@
+"""MicroAST (Wang et al., AAAI 2023, arXiv:2211.15313): everything learns, from nothing."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ...backbones.microast import MicroAST
+from ...stats import StyleCode
+from ..losses import style_signal_contrastive_loss
+from ..normalization import batch_stats
+from ..recipe import LossWeights, Recipe
+from ..vgg import VGGFeatures
+
+
+class MicroASTRecipe(Recipe):
+    """Content, style, contrastive (weights 1, 3, 3, as published), and URST's stroke loss."""
+
+    default_weights = LossWeights(content=1.0, style=3.0, stroke=1.0, contrastive=3.0)
+
+    def __init__(self, vgg: nn.Sequential) -> None:
+        self.vgg = VGGFeatures(vgg)
+        self.microast = MicroAST()
+        self.network = self.microast
+
+    def code(self, styles: Tensor | None, count: int) -> StyleCode:
+        del count
+        assert styles is not None
+        return self.microast.style_signals(styles, batch_stats)
+
+    def contrastive_loss(self, stylized: Tensor, code: StyleCode) -> Tensor:
+        return style_signal_contrastive_loss(
+            self.microast.style_signals(stylized, batch_stats), code
+        )

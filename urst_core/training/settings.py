@@ -1,0 +1,149 @@
+"""What a user may choose about a training run, checked once, before any work."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+
+from ..errors import SettingsError
+from .batches import THUMBNAIL_SCALE
+from .recipe import LossWeights
+from .vgg import MINIMUM_SIZE
+
+TRAINING_PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train, and the learning rate on the way.
+
+    It rises linearly over ``warmup`` steps and falls as a half cosine to ``final_share`` of its
+    peak. With a time budget the cosine follows the clock.
+
+    Attributes:
+        steps: how many to take, or None.
+        minutes: how long to train, or None; the first of both limits that is reached counts.
+        learning_rate: the peak.
+        warmup: steps.
+        final_share: of the peak, at the end; 1 keeps the rate constant.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    learning_rate: float = 1e-4
+    warmup: int = 100
+    final_share: float = 0.01
+
+    def check(self) -> None:
+        """Refuse a schedule without end, or a rate that cannot be used.
+
+        Raises:
+            SettingsError: see the messages.
+        """
+        if self.steps is None and self.minutes is None:
+            raise SettingsError("no end of training is given; use --steps N or --minutes M")
+        if self.steps is not None and self.steps < 1:
+            raise SettingsError(f"{self.steps} steps are none; use 1 or more")
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise SettingsError(f"{self.minutes} minutes cannot be used; use more than 0")
+        if not 0 < self.learning_rate < 1:
+            raise SettingsError(
+                f"learning rate {self.learning_rate} is out of range; use more than 0, below 1"
+            )
+        if self.warmup < 0 or not 0 <= self.final_share <= 1:
+            raise SettingsError(
+                f"warmup {self.warmup} and final share {self.final_share} cannot be used; "
+                "use a warmup of 0 or more, and a share of 0 to 1"
+            )
+
+    def progress(self, step: int, seconds: float) -> float:
+        """How much of the training is done, 0 to 1, after ``step`` steps and that time."""
+        shares = [0.0]
+        if self.steps is not None:
+            shares.append(step / self.steps)
+        if self.minutes is not None:
+            shares.append(seconds / (60.0 * self.minutes))
+        return min(1.0, max(shares))
+
+    def rate(self, step: int, seconds: float) -> float:
+        """The learning rate of the step that comes after ``step`` steps."""
+        falling = 0.5 * (1.0 + math.cos(math.pi * self.progress(step, seconds)))
+        share = self.final_share + (1.0 - self.final_share) * falling
+        return self.learning_rate * share * min(1.0, (step + 1) / max(1, self.warmup))
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train.
+
+    Attributes:
+        schedule: how long, how fast.
+        weights: of the losses.
+        batch_size: pictures a step.
+        image_size: edge of the pictures, in px, even; thumbnails, patches and styles have half.
+        precision: of networks' forward passes, ``fp32`` or ``bf16``, or ``auto`` for the one that
+            the device is fast in; weights stay float32.
+        clip_norm: gradients longer than this are shortened to it.
+        ema_decay: of the moving average of weights that is saved, below 1; the first steps
+            average over fewer.
+        seed: of the first weights and of all choices of pictures.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        checkpoint_minutes: between two checkpoints.
+    """
+
+    schedule: Schedule
+    weights: LossWeights = field(default_factory=LossWeights)
+    batch_size: int = 8
+    image_size: int = 512
+    precision: str = "auto"
+    clip_norm: float = 10.0
+    ema_decay: float = 0.999
+    seed: int = 0
+    device: str = "auto"
+    checkpoint_minutes: float = 5.0
+
+    def check(self) -> None:
+        """Refuse what cannot be trained with.
+
+        Raises:
+            SettingsError: see the messages.
+        """
+        self.schedule.check()
+        self.weights.check()
+        if self.batch_size < 1:
+            raise SettingsError(f"batch size {self.batch_size} is none; use 1 or more")
+        if self.weights.contrastive and self.batch_size < 2:
+            raise SettingsError(
+                f"batch size {self.batch_size} leaves the contrastive loss nothing to contrast; "
+                "use 2 or more, or --contrastive-weight 0"
+            )
+        least = THUMBNAIL_SCALE * MINIMUM_SIZE
+        if self.image_size < least or self.image_size % (THUMBNAIL_SCALE * 8):
+            raise SettingsError(
+                f"image size {self.image_size} cannot be used; "
+                f"use a multiple of {THUMBNAIL_SCALE * 8} px, {least} or more"
+            )
+        if self.precision not in ("auto", *TRAINING_PRECISIONS):
+            raise SettingsError(
+                f"precision {self.precision!r} is unknown; "
+                f"use auto, {' or '.join(TRAINING_PRECISIONS)}"
+            )
+        if not 0 < self.clip_norm < math.inf or not 0 <= self.ema_decay < 1:
+            raise SettingsError(
+                f"gradient norm {self.clip_norm} and average decay {self.ema_decay} cannot be "
+                "used; use a norm above 0, and a decay of 0 or more, below 1"
+            )
+
+
+def training_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What forward passes are computed in; bfloat16 only where the device has it in hardware."""
+    if precision != "auto":
+        return TRAINING_PRECISIONS[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    # Older versions of PyTorch do not say what the processor can do.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict[str, bool])()
+    fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return torch.bfloat16 if device.type == "cpu" and fast else torch.float32

@@ -1,0 +1,82 @@
+"""The frozen VGG-19 whose features losses are measured in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..backbones.adain import vgg_to_relu4_1
+from ..errors import WeightsError
+from ..weights import read_weights
+
+LAYER_ENDS: tuple[int, ...] = (4, 11, 18, 31)
+"""After which modules relu1_1, relu2_1, relu3_1 and relu4_1 are reached."""
+
+MINIMUM_SIZE = 16
+"""Smallest height and width, in px, whose relu4_1 features can still be padded by reflection."""
+
+PREFIX = "vgg."
+
+
+class VGGFeatures(nn.Module):
+    """Features at relu1_1, relu2_1, relu3_1 and relu4_1 of the normalized VGG-19.
+
+    The weights are scaled so that features have a mean of about 1 over natural pictures, as those
+    of the published AdaIN and MicroAST are: only then do the weights of losses mean the same.
+    """
+
+    def __init__(self, layers: nn.Sequential) -> None:
+        super().__init__()
+        starts = (0, *LAYER_ENDS[:-1])
+        self.levels = nn.ModuleList(layers[start:end] for start, end in zip(starts, LAYER_ENDS))
+        self.eval().requires_grad_(False)
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Features of (N, 3, H, W), 0..1, at least 16 x 16 px, from shallow to deep."""
+        features: list[Tensor] = []
+        for level in self.levels:
+            pictures = level(pictures)
+            features.append(pictures)
+        return features
+
+
+def load_vgg(path: Path) -> nn.Sequential:
+    """The normalized VGG-19 up to relu4_1, frozen, from a safetensors file.
+
+    Args:
+        path: keys as in naoto0804/pytorch-AdaIN's ``vgg`` (``0.weight``, ``2.weight``, …), with or
+            without the prefix ``vgg.``; layers beyond relu4_1 are ignored.
+
+    Raises:
+        WeightsError: the file is missing, not safetensors, or of another layout.
+    """
+    state = {name.removeprefix(PREFIX): value.float() for name, value in read_weights(path).items()}
+    layers = vgg_to_relu4_1()
+    expected = layers.state_dict()
+    for name, parameter in expected.items():
+        if name not in state:
+            raise WeightsError(
+                f"VGG file {path} has no {name!r}; use the normalized VGG-19 in the key layout of "
+                "pytorch-AdaIN (0.weight to 28.weight)"
+            )
+        if state[name].shape != parameter.shape:
+            raise WeightsError(
+                f"VGG file {path}: {name} has shape {tuple(state[name].shape)}, not "
+                f"{tuple(parameter.shape)}; use the normalized VGG-19, no VGG-16"
+            )
+    layers.load_state_dict({name: state[name] for name in expected})
+    return layers.eval().requires_grad_(False)
+
+
+def detached(features: Sequence[Tensor]) -> list[Tensor]:
+    """The same features as fixed targets."""
+    return [feature.detach() for feature in features]
+
+
+def features_without_gradient(vgg: VGGFeatures, pictures: Tensor) -> list[Tensor]:
+    """Features of pictures that are targets only."""
+    with torch.no_grad():
+        return vgg(pictures)
