@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import torch
@@ -14,24 +14,23 @@ from torch.nn import functional as F
 from ..geometry import Rectangle
 from .pictures import PictureFolder
 
-THUMBNAIL_SCALE = 2
-"""A picture's edge over that of its thumbnail and its patch (URST: 512 over 256)."""
-
 
 @dataclass(frozen=True)
 class Batch:
     """Pictures of one step, float32, 0..1.
 
     Attributes:
-        thumbnails: (N, 3, T, T), of whole pictures of twice that size.
+        thumbnails: (N, 3, T, T), of whole pictures.
         patches: (N, 3, T, T), parts of the same pictures in full size.
         place: where in the pictures the patches lie; the same in all of a batch.
+        scale: edge of the pictures over T.
         styles: (N, 3, T, T); None where the recipe has a style of its own.
     """
 
     thumbnails: Tensor
     patches: Tensor
     place: Rectangle
+    scale: int
     styles: Tensor | None
 
     def to(self, device: torch.device) -> Batch:
@@ -40,12 +39,13 @@ class Batch:
             return pictures.to(device, non_blocking=True)
 
         styles = None if self.styles is None else moved(self.styles)
-        return Batch(moved(self.thumbnails), moved(self.patches), self.place, styles)
+        thumbnails, patches = moved(self.thumbnails), moved(self.patches)
+        return replace(self, thumbnails=thumbnails, patches=patches, styles=styles)
 
     def patch_of(self, stylized_thumbnails: Tensor) -> Tensor:
         """The patches' part of stylized thumbnails that are enlarged to the pictures' size."""
         enlarged = F.interpolate(
-            stylized_thumbnails.float(), scale_factor=THUMBNAIL_SCALE, mode="bilinear"
+            stylized_thumbnails.float(), scale_factor=self.scale, mode="bilinear"
         )
         return enlarged[(..., *self.place.slices)]
 
@@ -60,7 +60,8 @@ class Batches:
         contents: to crop pictures from.
         styles: to crop styles from, or None.
         size: pictures in a batch.
-        image_size: edge of the pictures, in px, even; thumbnails, patches and styles have half.
+        image_size: edge of the pictures, in px.
+        thumbnail_size: edge of thumbnails, patches and styles, in px; divides the former.
         seed: of all choices.
     """
 
@@ -68,6 +69,7 @@ class Batches:
     styles: PictureFolder | None
     size: int
     image_size: int
+    thumbnail_size: int
     seed: int
 
     def description(self) -> dict[str, str]:
@@ -80,13 +82,14 @@ class Batches:
     def at(self, step: int) -> Batch:
         """The batch of one step, on the CPU."""
         generator = random.Random(f"{self.seed}:{step}")
-        edge = self.image_size // THUMBNAIL_SCALE
+        edge = self.thumbnail_size
         pictures = self.contents.crops(self.size, self.image_size, generator)
         thumbnails = F.interpolate(pictures, (edge, edge), mode="bilinear", antialias=True)
         top, left = (generator.randrange(self.image_size - edge + 1) for _ in range(2))
         place = Rectangle(top, left, top + edge, left + edge)
         styles = self.styles.crops(self.size, edge, generator) if self.styles else None
-        return Batch(thumbnails, pictures[(..., *place.slices)], place, styles)
+        patches = pictures[(..., *place.slices)]
+        return Batch(thumbnails, patches, place, self.image_size // edge, styles)
 
 
 class Prefetched:

@@ -19,8 +19,8 @@ from ..geometry import Size
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
 
-LARGEST_SCALE = 2.0
-"""A crop covers at least half of what a picture's resolution would give it, in each direction."""
+LARGEST_SCALE = 2.5
+"""Short sides of pictures are at most this many times as long as the crop."""
 
 Report = Callable[[str], None]
 """Told, in a sentence, of each picture that is left out."""

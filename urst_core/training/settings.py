@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import torch
 
 from ..errors import SettingsError
-from .batches import THUMBNAIL_SCALE
 from .recipe import LossWeights
 from .vgg import MINIMUM_SIZE
 
@@ -82,7 +81,10 @@ class TrainingSettings:
         schedule: how long, how fast.
         weights: of the losses.
         batch_size: pictures a step.
-        image_size: edge of the pictures, in px, even; thumbnails, patches and styles have half.
+        image_size: edge of the pictures, in px.
+        thumbnail_size: edge of thumbnails, patches and styles; divides ``image_size``, and is
+            smaller where the stroke perceptual loss counts. URST has 512 and 256. Both the same
+            gives the step of the methods' own papers.
         precision: of networks' forward passes, ``fp32`` or ``bf16``, or ``auto`` for the one that
             the device is fast in; weights stay float32.
         clip_norm: gradients longer than this are shortened to it.
@@ -97,6 +99,7 @@ class TrainingSettings:
     weights: LossWeights = field(default_factory=LossWeights)
     batch_size: int = 8
     image_size: int = 512
+    thumbnail_size: int = 256
     precision: str = "auto"
     clip_norm: float = 10.0
     ema_decay: float = 0.999
@@ -119,11 +122,21 @@ class TrainingSettings:
                 f"batch size {self.batch_size} leaves the contrastive loss nothing to contrast; "
                 "use 2 or more, or --contrastive-weight 0"
             )
-        least = THUMBNAIL_SCALE * MINIMUM_SIZE
-        if self.image_size < least or self.image_size % (THUMBNAIL_SCALE * 8):
+        edge = self.thumbnail_size
+        if edge < MINIMUM_SIZE or edge % 8:
             raise SettingsError(
-                f"image size {self.image_size} cannot be used; "
-                f"use a multiple of {THUMBNAIL_SCALE * 8} px, {least} or more"
+                f"thumbnail size {edge} cannot be used; "
+                f"use a multiple of 8 px, {MINIMUM_SIZE} or more"
+            )
+        if self.image_size < edge or self.image_size % edge:
+            raise SettingsError(
+                f"image size {self.image_size} is no multiple of thumbnail size {edge}; "
+                f"use {2 * edge}"
+            )
+        if self.weights.stroke and self.image_size == edge:
+            raise SettingsError(
+                f"thumbnails as large as the pictures ({edge} px) show no larger strokes; use an "
+                f"image size of {2 * edge}, or --stroke-weight 0"
             )
         if self.precision not in ("auto", *TRAINING_PRECISIONS):
             raise SettingsError(

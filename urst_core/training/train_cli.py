@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import OutputError, SettingsError
 from ..weights import build_backbone, read_weights, used_weights
-from .batches import THUMBNAIL_SCALE, Batches
+from .batches import Batches
 from .board import ScalarBoard
 from .checkpoint import restore
 from .grid import save_grid
@@ -64,7 +64,14 @@ def add_train_command(
         type=int,
         default=settings.image_size,
         metavar="PX",
-        help="edge of pictures; thumbnails, patches and styles have half (default: %(default)s)",
+        help="edge of pictures (default: %(default)s)",
+    )
+    add(
+        "--thumbnail-size",
+        type=int,
+        default=settings.thumbnail_size,
+        metavar="PX",
+        help="edge of thumbnails, patches and styles (default: %(default)s)",
     )
     add("--batch-size", type=int, default=settings.batch_size, metavar="N")
     add("--learning-rate", type=float, default=schedule.learning_rate, metavar="RATE")
@@ -146,6 +153,7 @@ def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettin
         weights=replace(entry.default_weights, **chosen),
         batch_size=options.batch_size,
         image_size=options.image_size,
+        thumbnail_size=options.thumbnail_size,
         precision=options.precision,
         clip_norm=options.clip_norm,
         ema_decay=options.ema_decay,
@@ -176,7 +184,7 @@ def _check_output(options: argparse.Namespace) -> Path:
 def _recipe_and_batches(
     options: argparse.Namespace, entry: RecipeEntry, settings: TrainingSettings
 ) -> tuple[Recipe, Batches]:
-    edge = settings.image_size // THUMBNAIL_SCALE
+    edge = settings.thumbnail_size
 
     def report(sentence: str) -> None:
         if not options.quiet:
@@ -196,7 +204,12 @@ def _recipe_and_batches(
     styles = opened(options.style, edge) if entry.takes_folders else None
     contents = opened(options.content, settings.image_size)
     return recipe, Batches(
-        contents, styles, settings.batch_size, settings.image_size, settings.seed
+        contents,
+        styles,
+        size=settings.batch_size,
+        image_size=settings.image_size,
+        thumbnail_size=edge,
+        seed=settings.seed,
     )
 
 

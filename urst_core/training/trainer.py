@@ -222,6 +222,7 @@ class Trainer:
             "final share": schedule["final_share"],
             "batch size": settings.batch_size,
             "image size": settings.image_size,
+            "thumbnail size": settings.thumbnail_size,
             "precision": self._dtype,
             "gradient norm": settings.clip_norm,
             "average decay": settings.ema_decay,
