@@ -130,10 +130,10 @@ def save_conversion(conversion: Conversion, path: Path, *, overwrite: bool = Fal
         OutputError: the name does not end in .safetensors, the file exists, or cannot be written.
     """
     check_output(path, overwrite=overwrite)
-    header = {
-        "backbone": conversion.backbone,
-        "converted_from": json.dumps(conversion.files),
-    }
+    # One value, so that the same weights give the same bytes: of several, the library changes the
+    # order from call to call.
+    origin = {"backbone": conversion.backbone, "converted_from": conversion.files}
+    header = {"urst": json.dumps(origin)}
     partial = path.with_name(f".{path.name}.partial")
     try:
         save_file(dict(conversion.state), partial, header)

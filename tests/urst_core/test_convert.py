@@ -305,8 +305,10 @@ def test_written_file_loads_and_says_where_it_comes_from(tmp_path, adain, files)
     assert same(load_backbone("adain", path).network.state_dict(), adain)
     with safe_open(path, "pt") as file:
         header = file.metadata()
-    assert header["backbone"] == "adain"
-    assert json.loads(header["converted_from"]) == ["vgg_normalised.pth", "decoder.pth"]
+    assert json.loads(header["urst"]) == {
+        "backbone": "adain",
+        "converted_from": ["vgg_normalised.pth", "decoder.pth"],
+    }
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         ["adain.safetensors", "vgg_normalised.pth", "decoder.pth"]
     )
