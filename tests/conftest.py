@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import hypothesis
 import pytest
 from examples import random_backbone
+from fake_hub import FakeHub, running_hub
 
 from urst_core.backbone import Backbone
 from urst_core.backbones import find_backbone
@@ -45,3 +49,40 @@ class RandomBackbones(dict[str, Backbone]):
     def __missing__(self, name: str) -> Backbone:
         self[name] = random_backbone(find_backbone(name))
         return self[name]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    """A local server in the place of the Hugging Face hub, and an empty cache of its client.
+
+    Nothing reaches the real hub, and no wait between two attempts takes time.
+    """
+    pytest.importorskip("huggingface_hub")
+    from huggingface_hub import constants, file_download  # noqa: PLC0415
+    from huggingface_hub.utils import _http  # noqa: PLC0415
+
+    home = tmp_path / "hf"
+    with running_hub() as server:
+        for name, value in {
+            "ENDPOINT": server.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(home / "hub"),
+            "HF_ASSETS_CACHE": str(home / "assets"),
+            "HF_TOKEN_PATH": str(home / "token"),
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": True,
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        for module in (_http, file_download):
+            monkeypatch.setattr(module, "time", SimpleNamespace(sleep=lambda _: None))
+        _close_hub_sessions(_http)
+        yield server
+        _close_hub_sessions(_http)
+
+
+def _close_hub_sessions(http: Any) -> None:
+    """Have the client read proxies anew; the function's name depends on its version."""
+    close = getattr(http, "close_session", None) or http.reset_sessions
+    close()

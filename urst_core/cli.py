@@ -20,6 +20,7 @@ from .backbones import BACKBONES, DEFAULT_BACKBONE
 from .canvas import Source, TensorSource
 from .demo import DemoLandscape, demo_painting
 from .device import PRECISIONS, find_device, free_bytes
+from .download_bar import download_bar
 from .errors import OutputError, URSTError
 from .files import ImageFile, ImageFileCanvas, copy_picture, vips
 from .formats import DEFAULT_QUALITY, LONGEST_JPEG_SIDE
@@ -83,7 +84,8 @@ def stylize_file(
 ) -> None:
     """File to file, with a progress bar; says where the result is."""
     started = time.monotonic()
-    backbone = load_backbone(options.backbone, options.weights)
+    bar = download_bar(quiet=options.quiet)
+    backbone = load_backbone(options.backbone, options.weights, listener=bar)
     settings = _settings(options)
     settings.check(backbone.traits)
     source = ImageFile(content)
@@ -204,7 +206,7 @@ def _add_stylizing_options(command: argparse.ArgumentParser) -> None:
     names = [network.traits.name for network in BACKBONES]
     add = command.add_argument
     add("--backbone", default=DEFAULT_BACKBONE, metavar="NAME", help=" or ".join(names))
-    add("--weights", type=Path, metavar="FILE", help="safetensors (default: embedded ones)")
+    add("--weights", type=Path, metavar="FILE", help="safetensors, or a name (default: embedded)")
     add(
         "--thumbnail-size",
         type=int,

@@ -29,6 +29,10 @@ class WeightsError(URSTError):
     """A weights file does not hold what the backbone needs."""
 
 
+class DownloadError(WeightsError):
+    """Weights could not be fetched from the hub, or published there."""
+
+
 class StatsError(URSTError):
     """Statistics do not belong to the backbone they are used with."""
 

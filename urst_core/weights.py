@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor
 from .backbone import Backbone, StylizationNetwork
 from .backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
 from .errors import WeightsError, some_of
+from .hub import DownloadListener
+from .manifest import WeightsEntry, find_entry, read_manifest
 
 EMBEDDED_FILES: Mapping[str, str] = {DEFAULT_BACKBONE: "microast_default.safetensors"}
 """Weights inside the package, by backbone."""
@@ -21,31 +23,77 @@ EMBEDDED_FILES: Mapping[str, str] = {DEFAULT_BACKBONE: "microast_default.safeten
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
-def load_backbone(name: str = DEFAULT_BACKBONE, weights: Path | None = None) -> Backbone:
+def load_backbone(
+    name: str = DEFAULT_BACKBONE,
+    weights: Path | str | None = None,
+    *,
+    folders: Sequence[Path] | None = None,
+    listener: DownloadListener | None = None,
+) -> Backbone:
     """Build a backbone with its weights, on the CPU, in float32.
 
     Args:
-        name: of a registered backbone.
-        weights: a safetensors file under the published parameter names; the embedded one when
-            not given.
+        name: of a registered backbone, or of weights in the manifest, as in ``adain-default``.
+        weights: a safetensors file under the published parameter names, or a name in the manifest,
+            which has no ending; the embedded one when not given.
+        folders: where files of the manifest are looked for before the hub's cache.
+        listener: is told of a download.
 
     Raises:
         SettingsError: no backbone has that name.
         WeightsError: the file is missing, is no safetensors file, belongs to another backbone,
-            or lacks or exceeds the keys; or none was given and none is embedded.
+            or lacks or exceeds the keys; or none was given and none is embedded; or it is
+            in the manifest, and cannot be had.
     """
+    if weights is None and "-" in name:
+        weights, name = name, find_entry(name).backbone
     network_class = find_backbone(name)
     if weights is not None:
-        return build_backbone(network_class, read_weights(weights), origin=str(weights))
+        path = Path(weights)
+        if _is_name(path):
+            path = _file_of(find_entry(str(weights)), network_class, folders, listener)
+        return build_backbone(network_class, read_weights(path), origin=str(path))
     if name not in EMBEDDED_FILES:
-        raise WeightsError(
-            f"{network_class.traits.title} has no embedded weights; "
-            "give a safetensors file (--weights FILE, or models/urst in ComfyUI), which "
-            f"'urst weights convert FILES --backbone {name} -o OUT' makes of the published ones"
-        )
+        raise WeightsError(_no_embedded_weights(network_class))
     # Not importlib.resources: ComfyUI loads the pack under a path, not under an importable name.
     path = Path(__file__).parent / "data" / EMBEDDED_FILES[name]
     return build_backbone(network_class, read_weights(path), origin=path.name)
+
+
+def _is_name(path: Path) -> bool:
+    """Whether weights are named, not given as a file: no folder, no ending, no such file."""
+    return path.name == str(path) and not path.suffix and not path.is_file()
+
+
+def _file_of(
+    entry: WeightsEntry,
+    network_class: type[StylizationNetwork],
+    folders: Sequence[Path] | None,
+    listener: DownloadListener | None,
+) -> Path:
+    # Imported here: it converts, and what converts has to build backbones.
+    from .weights_store import WeightsStore, default_folders  # noqa: PLC0415
+
+    if entry.backbone != network_class.traits.name:
+        other = find_backbone(entry.backbone).traits.title
+        raise WeightsError(
+            f"weights {entry.name} are {other}'s, not {network_class.traits.title}'s; "
+            f"choose backbone {entry.backbone!r} or other weights"
+        )
+    return WeightsStore(default_folders() if folders is None else folders).get(entry, listener)
+
+
+def _no_embedded_weights(network_class: type[StylizationNetwork]) -> str:
+    name = network_class.traits.name
+    public = [e.name for e in read_manifest() if e.backbone == name and e.home is not None]
+    offer = (
+        f"choose weights {' or '.join(public)}, which are downloaded once, or " if public else ""
+    )
+    return (
+        f"{network_class.traits.title} has no embedded weights; {offer}"
+        "give a safetensors file (--weights FILE, or models/urst in ComfyUI), which "
+        f"'urst weights convert FILES --backbone {name} -o OUT' makes of the published ones"
+    )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""``urst weights convert``: published weights files to one that ``--weights`` takes."""
+"""``urst weights``: what weights there are, getting, checking, converting them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 from .backbones import BACKBONES
 from .convert import Conversion, check_output, convert_weights, save_conversion
-from .errors import some_of
+from .download_bar import download_bar
+from .errors import WeightsError, some_of
+from .manifest import find_entry, read_manifest
+from .weights_store import WeightsStore, default_folders
 
 
 def add_weights_command(
@@ -15,8 +18,33 @@ def add_weights_command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
 ) -> None:
     """Add ``weights`` to the commands of a parser."""
-    command = commands.add_parser("weights", help="make published weights files usable")
+    command = commands.add_parser("weights", help="list, get, check, convert weights")
     actions = command.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="show which weights there are, and where")
+    listing.set_defaults(run=run_list)
+    get = actions.add_parser("get", help="download weights, where they are not here yet")
+    get.add_argument("names", nargs="+", metavar="NAME", help="as 'urst weights list' shows it")
+    get.add_argument("--quiet", action="store_true", help="print nothing but paths and errors")
+    get.set_defaults(run=run_get)
+    path = actions.add_parser("path", help="print where weights are on this machine")
+    path.add_argument("name", metavar="NAME")
+    path.set_defaults(run=run_path)
+    verify = actions.add_parser("verify", help="measure all weights on this machine again")
+    verify.set_defaults(run=run_verify)
+    for action in (listing, get, path, verify):
+        action.add_argument(
+            "--folder",
+            type=Path,
+            action="append",
+            metavar="DIR",
+            help="look here first, as in ComfyUI's models/urst; may be given several times",
+        )
+    _add_convert(actions)
+
+
+def _add_convert(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
     convert = actions.add_parser(
         "convert",
         help="gather a backbone's published files into one safetensors file",
@@ -31,6 +59,59 @@ def add_weights_command(
     convert.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
     convert.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
     convert.set_defaults(run=run_convert)
+
+
+def run_list(options: argparse.Namespace) -> None:
+    """``urst weights list``: one block for each entry of the manifest."""
+    store = _store(options)
+    for entry in read_manifest():
+        state, path = store.state(entry)
+        size = f"{entry.size_bytes / 1e6:.1f} MB, " if entry.size_bytes else ""
+        print(f"{entry.name}: {entry.title}, {size}{entry.license}")
+        home = entry.home and f"{entry.home.repo_id} at {entry.home.revision[:12]}"
+        print(f"  {state}: {path or home or entry.command}")
+
+
+def run_get(options: argparse.Namespace) -> None:
+    """``urst weights get``: prints the path of each."""
+    store = _store(options)
+    for entry in [find_entry(name) for name in options.names]:
+        print(store.get(entry, download_bar(quiet=options.quiet)))
+
+
+def run_path(options: argparse.Namespace) -> None:
+    """``urst weights path``: prints the path, for scripts."""
+    entry = find_entry(options.name)
+    path = _store(options).find(entry)
+    if path is None:
+        raise WeightsError(
+            f"weights {entry.name} are not on this machine; 'urst weights get {entry.name}' "
+            "downloads them, or says what to do"
+        )
+    print(path)
+
+
+def run_verify(options: argparse.Namespace) -> None:
+    """``urst weights verify``: whatever was measured before."""
+    store = _store(options)
+    damaged: list[str] = []
+    for entry in read_manifest():
+        _, path = store.state(entry)
+        if path is None:
+            continue
+        problem = store.problem_of(path, entry, again=True)
+        unknown = "" if entry.files else "not published, so nothing to compare with"
+        print(f"{entry.name}: {problem or unknown or 'as published'} ({path})")
+        damaged += [str(path)] if problem else []
+    if damaged:
+        raise WeightsError(
+            f"{some_of(damaged)} {'is' if len(damaged) == 1 else 'are'} not as published; "
+            "remove, and get again with 'urst weights get'"
+        )
+
+
+def _store(options: argparse.Namespace) -> WeightsStore:
+    return WeightsStore((*(options.folder or ()), *default_folders()))
 
 
 def run_convert(options: argparse.Namespace) -> None:
