@@ -1,4 +1,4 @@
-"""``urst weights``: what weights there are, getting, checking, converting them."""
+"""``urst weights``: what weights there are, getting, checking, converting, publishing them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .convert import Conversion, check_output, convert_weights, save_conversion
 from .download_bar import download_bar
 from .errors import WeightsError, some_of
 from .manifest import find_entry, read_manifest
+from .publish import publish
 from .weights_store import WeightsStore, default_folders
 
 
@@ -18,7 +19,7 @@ def add_weights_command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
 ) -> None:
     """Add ``weights`` to the commands of a parser."""
-    command = commands.add_parser("weights", help="list, get, check, convert weights")
+    command = commands.add_parser("weights", help="list, get, check, convert, publish weights")
     actions = command.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="show which weights there are, and where")
     listing.set_defaults(run=run_list)
@@ -40,6 +41,16 @@ def add_weights_command(
             help="look here first, as in ComfyUI's models/urst; may be given several times",
         )
     _add_convert(actions)
+    publish = actions.add_parser("publish", help="upload weights to the hub, and pin the commit")
+    publish.add_argument(
+        "directory", type=Path, metavar="DIR", help="of files called NAME.safetensors"
+    )
+    publish.add_argument("--repo", required=True, metavar="OWNER/NAME", help="made if absent")
+    publish.add_argument("--private", action="store_true", help="where the repository is made")
+    publish.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="to pin in (default: the checkout's)"
+    )
+    publish.set_defaults(run=run_publish)
 
 
 def _add_convert(
@@ -108,6 +119,16 @@ def run_verify(options: argparse.Namespace) -> None:
             f"{some_of(damaged)} {'is' if len(damaged) == 1 else 'are'} not as published; "
             "remove, and get again with 'urst weights get'"
         )
+
+
+def run_publish(options: argparse.Namespace) -> None:
+    """``urst weights publish``: says what was pinned, and where."""
+    published = publish(
+        options.directory, options.repo, manifest=options.manifest, private=options.private
+    )
+    for name, file in published.files.items():
+        print(f"{name}: {file.size_bytes / 1e6:.1f} MB, SHA-256 {file.sha256}")
+    print(f"{published.repo_id} at {published.revision}, pinned in {published.manifest}")
 
 
 def _store(options: argparse.Namespace) -> WeightsStore:
