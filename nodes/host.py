@@ -15,10 +15,14 @@ from comfy import model_management
 
 from ..urst_core.backbone import Traits
 from ..urst_core.canvas import Source, thumbnail_size_of
-from ..urst_core.errors import WeightsError
+from ..urst_core.errors import URSTError, WeightsError
 from ..urst_core.geometry import Size
+from ..urst_core.hub import DownloadListener, DownloadProgress
+from ..urst_core.manifest import WeightsEntry, entry_named, find_entry, read_manifest
 from ..urst_core.settings import Settings
 from ..urst_core.tiling import Listener, Progress
+from ..urst_core.verified import file_state
+from ..urst_core.weights_store import WeightsStore
 from .sockets import LoadedBackbone
 
 MODEL_FOLDER = "urst"
@@ -36,19 +40,25 @@ def register_model_folder() -> None:
 
 
 def weights_choices() -> list[str]:
-    """The weights a user can choose: the built-in ones first, then files by name."""
+    """The weights a user can choose: built in, then on the hub by name, then files by name.
+
+    Asks no network. A manifest that cannot be used leaves files to choose from.
+    """
     names = folder_paths.get_filename_list(MODEL_FOLDER)
-    return [BUILT_IN, *sorted(name for name in names if name.endswith(".safetensors"))]
+    files = sorted(name for name in names if name.endswith(".safetensors"))
+    return [BUILT_IN, *(e.name for e in _manifest() if e.home is not None), *files]
 
 
-def weights_path(choice: str) -> Path | None:
-    """The file of a choice; None for the built-in weights.
+def weights_of(choice: str) -> Path | str | None:
+    """What the engine loads for a choice: a file, a name in the manifest, None for built-in ones.
 
     Raises:
         WeightsError: the file is not there.
     """
     if choice == BUILT_IN:
         return None
+    if entry_named(choice, _manifest()) is not None:
+        return choice
     path = folder_paths.get_full_path(MODEL_FOLDER, choice)
     if path is None:
         raise WeightsError(
@@ -56,6 +66,42 @@ def weights_path(choice: str) -> Path | None:
             f"put the file there, or choose {BUILT_IN!r}"
         )
     return Path(path)
+
+
+def weights_folders() -> list[Path]:
+    """models/urst, and what extra_model_paths.yaml adds."""
+    return [Path(folder) for folder in folder_paths.get_folder_paths(MODEL_FOLDER)]
+
+
+def weights_state(choice: str) -> str:
+    """Differs when the file of a choice does; what is downloaded first is no difference."""
+    found = weights_of(choice)
+    if isinstance(found, str):
+        return WeightsStore(weights_folders()).state_text(find_entry(found, _manifest()))
+    return BUILT_IN if found is None else file_state(found)
+
+
+def download_listener() -> DownloadListener:
+    """A listener that moves the node's progress bar, and ends the download when the user cancels.
+
+    What ComfyUI raises for a cancel passes through the engine as it is.
+    """
+    bar: comfy.utils.ProgressBar | None = None
+
+    def tell(progress: DownloadProgress) -> None:
+        nonlocal bar
+        bar = bar or comfy.utils.ProgressBar(progress.bytes_total)
+        bar.update_absolute(progress.bytes_done, progress.bytes_total)
+
+    return tell
+
+
+def _manifest() -> tuple[WeightsEntry, ...]:
+    try:
+        return read_manifest()
+    except URSTError as error:
+        logging.warning("URST: %s", error)
+        return ()
 
 
 def device_of(choice: str) -> torch.device:

@@ -33,8 +33,9 @@ class LoadBackbone(io.ComfyNode):
                     "weights",
                     options=host.weights_choices(),
                     default=host.BUILT_IN,
-                    tooltip="built-in, or a .safetensors file from the folder models/urst that "
-                    "belongs to the network.",
+                    tooltip="built-in; or a name, which is downloaded once and verified when the "
+                    "graph runs; or a .safetensors file from the folder models/urst. It has to "
+                    "belong to the network.",
                 ),
                 io.Combo.Input(
                     "precision",
@@ -62,13 +63,14 @@ class LoadBackbone(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, weights: str | None = None, **_: object) -> str:
         """Changes when the weights file on disk does, so that it is read again."""
-        path = host.weights_path(weights) if weights else None
-        if path is None:
-            return host.BUILT_IN
-        status = path.stat()
-        return f"{path}:{status.st_mtime_ns}:{status.st_size}"
+        return host.weights_state(weights or host.BUILT_IN)
 
     @classmethod
     def execute(cls, *, backbone: str, weights: str, precision: str, device: str) -> io.NodeOutput:
-        loaded = load_backbone(backbone, host.weights_path(weights))
+        loaded = load_backbone(
+            backbone,
+            host.weights_of(weights),
+            folders=host.weights_folders(),
+            listener=host.download_listener(),
+        )
         return io.NodeOutput(LoadedBackbone(loaded, precision, device))

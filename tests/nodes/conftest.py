@@ -161,6 +161,7 @@ def fill_folder_paths(folders: ModuleType) -> None:
         path
     )
     folders.get_full_path = full_path
+    folders.get_folder_paths = lambda _kind: [str(HOST.folder)] if HOST.folder else []
     folders.get_filename_list = file_names
 
 
