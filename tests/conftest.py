@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,12 +59,12 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     Nothing reaches the real hub, and no wait between two attempts takes time.
     """
     pytest.importorskip("huggingface_hub")
-    from huggingface_hub import constants, file_download  # noqa: PLC0415
+    from huggingface_hub import constants, file_download, hf_api  # noqa: F401, PLC0415
     from huggingface_hub.utils import _http  # noqa: PLC0415
 
     home = tmp_path / "hf"
     with running_hub() as server:
-        for name, value in {
+        settings = {
             "ENDPOINT": server.url,
             "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
             "HF_HUB_CACHE": str(home / "hub"),
@@ -71,8 +72,13 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
             "HF_TOKEN_PATH": str(home / "token"),
             "HF_HUB_OFFLINE": False,
             "HF_HUB_DISABLE_XET": True,
-        }.items():
-            monkeypatch.setattr(constants, name, value)
+        }
+        # Some versions of the client copy settings from module to module.
+        modules = [m for name, m in sys.modules.items() if name.startswith("huggingface_hub")]
+        for module in modules:
+            for name, value in settings.items():
+                if module is constants or name in vars(module):
+                    monkeypatch.setattr(module, name, value, raising=False)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
         monkeypatch.delenv("HF_TOKEN", raising=False)
         for module in (_http, file_download):

@@ -1,8 +1,9 @@
 """Files of the Hugging Face hub: found in its cache, or downloaded into it.
 
 All of it is huggingface_hub's work, with its settings: HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and
-HF_TOKEN. Versions from 0.30 on serve; progress within a file needs one whose ``hf_hub_download``
-takes a ``tqdm_class`` (1.0 and later do), with others it comes when the file is complete.
+HF_TOKEN. Versions from 0.30 on serve. Those whose ``hf_hub_download`` takes a ``tqdm_class`` (1.3
+does, 1.0 does not) report progress within a file; with others it comes when the file is complete,
+and where the connection breaks it is the next attempt that goes on from there.
 """
 
 from __future__ import annotations

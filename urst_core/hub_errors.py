@@ -151,8 +151,9 @@ def _status(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised from."""
+    """The error, and what it was raised from, or while handling."""
     current: BaseException | None = error
     while current is not None:
         yield current
-        current = current.__cause__
+        context = None if current.__suppress_context__ else current.__context__
+        current = current.__cause__ or context

@@ -26,6 +26,10 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def git_oid(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
 @dataclass
 class Request:
     """What was asked: ``line`` is method and path, as in ``HEAD /owner/name/resolve/…``."""
@@ -233,17 +237,26 @@ class HubHandler(BaseHTTPRequestHandler):
         self.answer_json({"errors": [], "warnings": []})
 
     def preupload(self, repo_id: str, _revision: str) -> None:
-        if self.may_write():
-            del repo_id
-            modes = [
-                {
-                    "path": file["path"],
-                    "uploadMode": "regular" if file["path"].endswith(SMALL_FILES) else "lfs",
-                    "shouldIgnore": False,
-                }
-                for file in json.loads(self.body)["files"]
-            ]
-            self.answer_json({"files": modes})
+        if not self.may_write():
+            return
+        held = self.hub.repos[repo_id][self.hub.heads[repo_id]]
+        modes = []
+        for wanted in json.loads(self.body)["files"]:
+            path = wanted["path"]
+            small = path.endswith(SMALL_FILES)
+            content = held.get(path)
+            mode = {
+                "path": path,
+                "uploadMode": "regular" if small else "lfs",
+                "shouldIgnore": False,
+            }
+            if content is not None:
+                mode["oid"] = git_oid(content) if small else sha256(content)
+            modes.append(mode)
+        self.answer_json({"files": modes})
+
+    def repo_info(self, repo_id: str, _revision: str) -> None:
+        self.answer_json({"id": repo_id, "sha": self.hub.heads[repo_id]})
 
     def lfs_batch(self, _repo_id: str) -> None:
         objects = []
@@ -298,6 +311,7 @@ ROUTES: tuple[tuple[str, Callable[..., None]], ...] = (
     (r"POST /api/repos/create", HubHandler.create),
     (r"POST /api/validate-yaml", HubHandler.validate_card),
     (rf"POST /api/models{REPO}/preupload/{REVISION}", HubHandler.preupload),
+    (rf"GET /api/models{REPO}/revision/{REVISION}", HubHandler.repo_info),
     (rf"POST {REPO}\.git/info/lfs/objects/batch", HubHandler.lfs_batch),
     (r"PUT /lfs/(\w+)", HubHandler.lfs_put),
     (r"POST /verify", HubHandler.lfs_verify),

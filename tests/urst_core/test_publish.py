@@ -103,6 +103,15 @@ def test_the_manifest_stays_one_that_its_schema_allows(manifest, folder):
     assert sorted(p.name for p in manifest.parent.glob("*.json*")) == [manifest.name]
 
 
+@pytest.mark.usefixtures("manifest", "logged_in")
+def test_publishing_the_same_again_changes_nothing(hub, folder):
+    first = publish(folder, REPO)
+    second = publish(folder, REPO)
+    assert second == first
+    assert hub.heads[REPO] == first.revision
+    assert hub.asked("PUT /lfs/") == 2
+
+
 @pytest.mark.usefixtures("logged_in")
 def test_publishing_again_pins_the_new_commit(hub, manifest, folder):
     first = publish(folder, REPO).revision
