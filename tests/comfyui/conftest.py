@@ -211,7 +211,8 @@ def fill_base(base: Path) -> None:
     """What a user's ComfyUI folder holds: the pack, pictures, models."""
     pack = base / "custom_nodes" / "urst"
     pack.mkdir(parents=True)
-    shutil.copy(ROOT / "__init__.py", pack)
+    for name in ("__init__.py", "weights_manifest.json"):
+        shutil.copy(ROOT / name, pack)
     for name in PUBLISHED:
         shutil.copytree(ROOT / name, pack / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).with_name("probe_node.py"), base / "custom_nodes")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from examples import load_picture, save_picture, stored_picture
 from fake_hub import TOKEN, FakeHub
 from safetensors.torch import load_file, save, save_file
 
@@ -675,6 +676,23 @@ def test_get_and_path_print_the_path(capsys, tmp_path):
     (tmp_path / path.name).write_bytes(CONTENT)
     assert cli.main(["weights", "path", "microast-hub", "--folder", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / path.name}\n"
+
+
+@pytest.mark.usefixtures("published")
+def test_stylize_takes_a_name(tmp_path, capsys):
+    """In both places, with a bar for the download."""
+    save_picture(tmp_path / "content.png", stored_picture((40, 48)))
+    arguments = ["stylize", str(tmp_path / "content.png"), str(tmp_path / "content.png")]
+    results = []
+    for number, options in enumerate(
+        (["--weights", "microast-hub"], ["--backbone", "microast-hub"])
+    ):
+        output = tmp_path / f"{number}.png"
+        options += ["--output", str(output), "--device", "cpu"]
+        assert cli.main([*arguments, *options]) == 0
+        assert ("microast-hub: 100%" in capsys.readouterr().err) == (number == 0)
+        results.append(load_picture(output))
+    assert torch.equal(*results)
 
 
 @pytest.mark.usefixtures("published")
