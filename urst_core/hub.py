@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DownloadError
-from .hub_errors import Subject, offline, too_little_space, why_not
+from .hub_errors import (
+    Subject,
+    not_removable,
+    offline,
+    part_of_client,
+    too_little_space,
+    why_not,
+)
 from .manifest import Home, WeightsFile
 
 POLL_SECONDS = 0.1
@@ -67,7 +74,7 @@ def library() -> Any:
 def is_offline() -> bool:
     """Whether HF_HUB_OFFLINE forbids every request."""
     library()
-    return bool(importlib.import_module("huggingface_hub.constants").HF_HUB_OFFLINE)
+    return bool(part_of_client("constants").HF_HUB_OFFLINE)
 
 
 def is_installed() -> bool:
@@ -82,7 +89,7 @@ def own_folder(purpose: str) -> Path:
         DownloadError: huggingface_hub is not installed.
     """
     library()
-    constants = importlib.import_module("huggingface_hub.constants")
+    constants = part_of_client("constants")
     return Path(constants.HF_ASSETS_CACHE) / "urst" / purpose
 
 
@@ -95,10 +102,17 @@ def cached_file(file: WeightsFile, home: Home) -> Path | None:
 
 
 def remove_cached(path: Path) -> None:
-    """Remove a file from the hub's cache: the link in the snapshot, and the content."""
+    """Remove a file from the hub's cache: the link in the snapshot, and the content.
+
+    Raises:
+        DownloadError: that is not allowed here.
+    """
     content = path.resolve()
-    path.unlink(missing_ok=True)
-    content.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+        content.unlink(missing_ok=True)
+    except OSError as error:
+        raise not_removable(content, error) from error
 
 
 def download(
@@ -166,7 +180,7 @@ class _Transfer:
     def _bar_class(self) -> type[Any]:
         """A progress bar that draws nothing, and counts."""
         transfer = self
-        base: Any = importlib.import_module("huggingface_hub.utils").tqdm
+        base: Any = part_of_client("utils").tqdm
 
         class Counter(base):
             def __init__(self, *args: Any, **options: Any) -> None:
@@ -184,9 +198,10 @@ class _Transfer:
 
 
 def _check_space(file: WeightsFile, subject: Subject) -> None:
-    constants = importlib.import_module("huggingface_hub.constants")
-    cache = Path(constants.HF_HUB_CACHE)
-    place = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    cache = Path(part_of_client("constants").HF_HUB_CACHE)
+    place = next((folder for folder in (cache, *cache.parents) if folder.is_dir()), None)
+    if place is None:
+        return
     free_bytes = shutil.disk_usage(place).free
     if free_bytes < file.size_bytes:
         raise too_little_space(subject, file.size_bytes, free_bytes, cache)

@@ -18,6 +18,11 @@ NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEX
 TOO_MANY, FORBIDDEN, NO_LOGIN, FAILED = 429, 403, 401, 500
 
 
+def part_of_client(name: str) -> Any:
+    """A module of huggingface_hub, which is imported only once weights are asked for."""
+    return importlib.import_module(f"huggingface_hub.{name}")
+
+
 @dataclass(frozen=True)
 class Subject:
     """What was asked for: weights by their name, and the file that holds them."""
@@ -42,6 +47,13 @@ def damaged_offline(subject: Subject, problem: str) -> DownloadError:
     return DownloadError(
         f"weights {subject.name} are damaged in the hub's cache ({problem}), and HF_HUB_OFFLINE "
         "forbids to download them again; unset it"
+    )
+
+
+def not_removable(path: Path, error: OSError) -> DownloadError:
+    return DownloadError(
+        f"weights file {path} is damaged, and cannot be removed from the hub's cache ({error}); "
+        "remove it yourself, and try again"
     )
 
 
@@ -78,7 +90,7 @@ def why_not_published(error: BaseException, repo_id: str) -> DownloadError:
 
 def _answer(error: BaseException, subject: Subject) -> str:
     """The hub refused; empty where it did not."""
-    errors = importlib.import_module("huggingface_hub.errors")
+    errors = part_of_client("errors")
     repo_id, newer = subject.home.repo_id, "install a newer urst, whose manifest names another"
     by_type = (
         (
@@ -116,7 +128,7 @@ def _busy(status: int | None) -> str:
 
 def _on_this_machine(error: BaseException, name: str) -> str:
     """The cache cannot be written; empty where that is not the reason."""
-    constants = importlib.import_module("huggingface_hub.constants")
+    constants = part_of_client("constants")
     for cause in _causes(error):
         number = cause.errno if isinstance(cause, OSError) else None
         if number in FULL:
@@ -133,7 +145,7 @@ def _on_the_way(error: BaseException) -> str:
     """Whatever else happened; the libraries below huggingface_hub differ by version."""
     cause = list(_causes(error))[-1]
     reason = next(iter(str(cause).splitlines()), "") or type(cause).__name__
-    endpoint = importlib.import_module("huggingface_hub.constants").ENDPOINT
+    endpoint = part_of_client("constants").ENDPOINT
     if "Consistency check failed" in str(error):
         return f"it came incomplete ({reason}); try again"
     if any("timeout" in type(cause).__name__.lower() for cause in _causes(error)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from . import hub
 from .backbones import find_backbone
 from .errors import DownloadError, OutputError, SettingsError, WeightsError
-from .hub_errors import why_not_published
+from .hub_errors import part_of_client, why_not_published
 from .manifest import (
     WeightsEntry,
     WeightsFile,
@@ -118,7 +117,7 @@ def model_card(repo_id: str, files: dict[str, WeightsFile], entries: Sequence[We
 
 def _check_repository(repo_id: str) -> None:
     hub.library()
-    validate: Any = importlib.import_module("huggingface_hub.utils").validate_repo_id
+    validate: Any = part_of_client("utils").validate_repo_id
     try:
         validate(repo_id)
         owner, _, name = repo_id.partition("/")

@@ -110,7 +110,10 @@ def run_verify(options: argparse.Namespace) -> None:
         _, path = store.state(entry)
         if path is None:
             continue
-        problem = store.problem_of(path, entry, again=True)
+        try:
+            problem = store.problem_of(path, entry, again=True)
+        except WeightsError as error:
+            problem = str(error)
         unknown = "" if entry.files else "not published, so nothing to compare with"
         print(f"{entry.name}: {problem or unknown or 'as published'} ({path})")
         damaged += [str(path)] if problem else []

@@ -45,7 +45,8 @@ class WeightsStore:
         if entry.home is None:
             raise WeightsError(
                 f"weights {entry.name} have no public home yet; make them from the authors' files "
-                f"with '{entry.command}', and put the result into models/urst"
+                f"with '{entry.command}', and give the result with --weights, "
+                "or put it into models/urst"
             )
         files = [self._fetched(file, entry.home, entry.name, listener) for file in entry.files]
         return self._converted(files, entry) if entry.fingerprint else files[0]

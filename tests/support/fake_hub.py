@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +64,8 @@ class FakeHub:
     """How much of each next download is sent before the connection breaks."""
     served: dict[str, bytes] = field(default_factory=dict)
     """What is sent instead of a blob, by its SHA-256."""
+    together: int = 0
+    """Downloads begin only when so many clients have asked for their file."""
     hanging: threading.Event | None = None
     """While it is not set, downloads hang after half of the bytes."""
 
@@ -194,6 +197,9 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def deliver(self, digest: str) -> None:
         content = self.hub.served.get(digest, self.hub.blobs[digest])
+        end = time.monotonic() + 60
+        while self.hub.asked("HEAD .*resolve") < self.hub.together and time.monotonic() < end:
+            time.sleep(0.02)
         start = int(re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "bytes=0-")[1])
         rest = content[start:]
         self.send_response(206 if "Range" in self.headers else 200)

@@ -161,7 +161,7 @@ def test_weights_without_a_public_home(published, tmp_path):
     [entry] = read_manifest(published.manifest)
     assert refusal(entry) == (
         "weights microast-hub have no public home yet; make them from the authors' files with "
-        f"'{command}', and put the result into models/urst"
+        f"'{command}', and give the result with --weights, or put it into models/urst"
     )
     (tmp_path / entry.file_name).write_bytes(CONTENT)
     assert WeightsStore([tmp_path]).get(entry) == tmp_path / entry.file_name
@@ -209,6 +209,20 @@ def test_a_file_that_was_damaged_in_the_cache_is_fetched_again(hub, entry):
     hub.requests.clear()
     assert WeightsStore().get(entry).read_bytes() == CONTENT
     assert hub.asked("GET /cdn/") == 1
+
+
+def test_a_damaged_file_that_cannot_be_removed(entry, monkeypatch):
+    path = WeightsStore().get(entry).resolve()
+    path.write_bytes(b"broken")
+
+    def refuse(*_args, **_options):
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert refusal(entry) == (
+        f"weights file {path} is damaged, and cannot be removed from the hub's cache (not yours); "
+        "remove it yourself, and try again"
+    )
 
 
 def test_records_that_are_damaged_or_cannot_be_written_only_cost_time(tmp_path):
@@ -725,6 +739,21 @@ def test_verify_measures_again(published, capsys):
     )
 
 
+def test_verify_goes_on_after_a_file_that_cannot_be_read(to_convert, published, tmp_path, capsys):
+    raw = to_convert()
+    content = json.loads(published.manifest.read_text(encoding="utf-8"))
+    content["weights"].append(content["weights"][0] | {"variant": "second"})
+    published.manifest.write_text(json.dumps(content), encoding="utf-8")
+    for entry in read_manifest(published.manifest):
+        (tmp_path / entry.file_name).write_bytes(b"garbage")
+    assert raw.file_name == "microast-hub.safetensors"
+    assert cli.main(["weights", "verify", "--folder", str(tmp_path)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("is not a readable safetensors file") == 2
+    assert "microast-hub.safetensors, " in printed.err
+    assert "are not as published" in printed.err
+
+
 def test_two_processes_from_a_mirror_and_one_offline(hub, published, tmp_path):
     """Real processes, with the settings that users have: environment variables."""
     script = (
@@ -734,31 +763,33 @@ def test_two_processes_from_a_mirror_and_one_offline(hub, published, tmp_path):
     )
     environment = os.environ | {
         "HF_ENDPOINT": hub.url,
-        "HF_HOME": str(tmp_path / "home"),
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_CACHE": str(tmp_path / "hf" / "hub"),
+        "HF_ASSETS_CACHE": str(tmp_path / "hf" / "assets"),
         "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_OFFLINE": "0",
-        "TRANSFORMERS_OFFLINE": "0",
         "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONPATH": str(ROOT),
     }
 
-    def start(**more: str) -> subprocess.Popen[str]:
+    def start(*, offline: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", script],
-            env=environment | more,
+            env=environment | {"HF_HUB_OFFLINE": offline, "TRANSFORMERS_OFFLINE": offline},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    both = [start(), start()]
-    answers = [process.communicate(timeout=100) for process in both]
-    assert [process.returncode for process in both] == [0, 0], answers
-    [path] = {Path(output.strip()) for output, _ in answers}
+    # This process is the other of the two; the hub answers neither before both have asked.
+    hub.together = 2
+    process = start(offline="0")
+    path = WeightsStore().get(published.write())
+    output, errors = process.communicate(timeout=100)
+    assert (process.returncode, output.strip()) == (0, str(path)), errors
     assert path.read_bytes() == CONTENT
-    assert path.is_relative_to(tmp_path / "home")
+    assert hub.asked("HEAD .*resolve") == 2
     hub.requests.clear()
-    process = start(HF_HUB_OFFLINE="1")
+    process = start(offline="1")
     output, errors = process.communicate(timeout=100)
     assert (process.returncode, output.strip()) == (0, str(path)), errors
     assert hub.requests == []
