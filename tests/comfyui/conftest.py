@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_hub import FakeHub, running_hub, sha256
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -41,8 +42,15 @@ Graph = dict[str, dict[str, Any]]
 class Server:
     """One running ComfyUI."""
 
-    def __init__(self, checkout: Path, base: Path) -> None:
+    def __init__(self, checkout: Path, base: Path, hub: FakeHub) -> None:
         self.base = base
+        self.hub = hub
+        settings = {
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(base / "hf"),
+            "HF_HUB_OFFLINE": "0",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
         self.log_path = base / "server.log"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -59,7 +67,11 @@ class Server:
         ]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=checkout, stdout=log, stderr=subprocess.STDOUT
+                command,
+                cwd=checkout,
+                env=os.environ | settings,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
     def log(self) -> str:
@@ -207,12 +219,25 @@ def save_upscale_model(path: Path) -> None:
     save_file(state, path)
 
 
-def fill_base(base: Path) -> None:
+def add_published_weights(manifest: Path, hub: FakeHub) -> None:
+    """The embedded weights once more, as ``microast-hub`` in a repository."""
+    content = (ROOT / "urst_core" / "data" / "microast_default.safetensors").read_bytes()
+    written = json.loads(manifest.read_text(encoding="utf-8"))
+    entry = {key: value for key, value in written["weights"][0].items() if key != "embedded"}
+    file = {"path": "a.safetensors", "bytes": len(content), "sha256": sha256(content)}
+    revision = hub.commit("owner/weights", {"a.safetensors": content})
+    home = {"repo_id": "owner/weights", "revision": revision, "files": [file]}
+    written["weights"].append(entry | {"variant": "hub"} | home)
+    manifest.write_text(json.dumps(written), encoding="utf-8")
+
+
+def fill_base(base: Path, hub: FakeHub) -> None:
     """What a user's ComfyUI folder holds: the pack, pictures, models."""
     pack = base / "custom_nodes" / "urst"
     pack.mkdir(parents=True)
     for name in ("__init__.py", "weights_manifest.json"):
         shutil.copy(ROOT / name, pack)
+    add_published_weights(pack / "weights_manifest.json", hub)
     for name in PUBLISHED:
         shutil.copytree(ROOT / name, pack / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).with_name("probe_node.py"), base / "custom_nodes")
@@ -235,13 +260,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not checkout:
         pytest.skip("COMFYUI_DIR names no checkout of ComfyUI")
     base = tmp_path_factory.mktemp("comfyui")
-    fill_base(base)
-    running = Server(Path(checkout), base)
-    try:
-        running.wait_until_up()
-        yield running
-    finally:
-        running.stop()
+    with running_hub() as hub:
+        fill_base(base, hub)
+        running = Server(Path(checkout), base, hub)
+        try:
+            running.wait_until_up()
+            yield running
+        finally:
+            running.stop()
 
 
 @pytest.fixture

@@ -67,7 +67,8 @@ def test_the_pack_loads(server):
     ours = [name for name in server.object_info if name.startswith("URST")]
     assert len(set(ours) - {"URSTTestProbe"}) == 6
     weights = server.object_info["URSTLoadBackbone"]["input"]["required"]["weights"]
-    assert weights[1]["options"] == ["built-in", "mine.safetensors"]
+    assert weights[1]["options"] == ["built-in", "microast-hub", "mine.safetensors"]
+    assert server.hub.requests == []
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -115,6 +116,23 @@ def test_weights_from_the_model_folder(server, graph_of, tools, result_of):
     graph[load]["inputs"]["weights"] = "mine.safetensors"
     picture = server.saved_picture(server.run(graph))
     assert np.array_equal(picture, result_of("all_in_one")["saved"])
+
+
+def test_weights_from_the_hub(server, graph_of, tools):
+    pictures = []
+    for weights in ("built-in", "microast-hub"):
+        graph = graph_of("all_in_one", content="small.png")
+        [load] = tools["ids_of"](graph, "URSTLoadBackbone")
+        graph[load]["inputs"]["weights"] = weights
+        pictures.append(server.saved_picture(server.run(graph)))
+    assert np.array_equal(*pictures)
+    assert server.hub.asked("GET /cdn/") == 1
+    server.hub.requests.clear()
+    graph = graph_of("all_in_one", content="small.png")
+    [load] = tools["ids_of"](graph, "URSTLoadBackbone")
+    graph[load]["inputs"] |= {"weights": "microast-hub", "device": "cpu"}
+    server.run(graph)
+    assert server.hub.requests == []
 
 
 def test_a_refusal_reaches_the_user_with_its_remedy(server, graph_of, tools):
