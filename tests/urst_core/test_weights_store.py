@@ -599,7 +599,7 @@ def test_cancel_is_heard_while_the_network_hangs(hub, entry, error):
         if hub.asked("GET /cdn/"):
             # From here on the hub would deliver, so that only a stopped transfer leaves nothing.
             hub.hanging = None
-            hanging.set()
+            threading.Timer(0.2, hanging.set).start()
             raise error
 
     started = time.monotonic()
