@@ -23,8 +23,9 @@ from .device import PRECISIONS, find_device, free_bytes
 from .download_bar import download_bar
 from .errors import OutputError, URSTError
 from .files import ImageFile, ImageFileCanvas, copy_picture, vips
-from .formats import DEFAULT_QUALITY, LONGEST_JPEG_SIDE
+from .formats import LONGEST_JPEG_SIDE
 from .geometry import Size
+from .output_options import add_output_arguments, output_options
 from .pipeline import stylize
 from .progress_bar import ProgressBar
 from .settings import STATS_KINDS, Settings
@@ -96,7 +97,7 @@ def stylize_file(
         style if backbone.network.style_names else ImageFile(Path(style), flatten=True)
         for style in styles
     ]
-    canvas = ImageFileCanvas(output, source, quality=options.quality, overwrite=options.overwrite)
+    canvas = ImageFileCanvas(output, source, output_options(options), overwrite=options.overwrite)
     with canvas, ProgressBar(quiet=options.quiet) as bar:
 
         def listen(progress: Progress) -> None:
@@ -250,14 +251,8 @@ def _add_stylizing_options(command: argparse.ArgumentParser) -> None:
         help="auto: half precision where it proves equal on a GPU (default: %(default)s)",
     )
     add("--device", default=defaults.device, metavar="auto|cpu|cuda[:N]|mps")
-    add(
-        "--quality",
-        type=int,
-        default=DEFAULT_QUALITY,
-        metavar="1..100",
-        help="of JPEG and WebP (default: %(default)s)",
-    )
     add("--quiet", action="store_true", help="print nothing but errors")
+    add_output_arguments(command)
 
 
 def _size(text: str) -> Size:

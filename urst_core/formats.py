@@ -1,4 +1,4 @@
-"""What each image format can hold, and how it is written."""
+"""What each format can hold, and how it is written."""
 
 from __future__ import annotations
 
@@ -9,48 +9,59 @@ from typing import Any
 
 import torch
 
-from .canvas import Source
+from .canvas import FULL_SCALE, Source
 from .errors import OutputError
+from .output_options import DEFAULT_COMPRESSION, DEFAULT_QUALITY, LABELS, OutputOptions
+
+STORED_TILE_SIZE = 256
 
 
 @dataclass(frozen=True)
 class Format:
-    """One image format.
+    """One format of pictures.
 
     Attributes:
         name: as people call it.
         endings: of file names, in lower case.
         longest_side: largest height and width, in px.
-        holds_alpha, holds_16_bits: whether it can.
-        has_quality: whether it is lossy, with a quality of 1 to 100.
+        holds_alpha, holds_16_bits, holds_floats: whether it can.
+        takes: which of :class:`~urst_core.output_options.OutputOptions`.
         settings: for libvips's saver.
     """
 
     name: str
     endings: tuple[str, ...]
-    longest_side: int
-    holds_alpha: bool
-    holds_16_bits: bool
-    has_quality: bool = False
+    longest_side: int = 2**31 - 1
+    holds_alpha: bool = True
+    holds_16_bits: bool = True
+    holds_floats: bool = False
+    takes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def options(self, quality: int) -> dict[str, Any]:
-        """Arguments for libvips's saver."""
-        return {**self.settings, **({"Q": quality} if self.has_quality else {})}
-
-    def check(self, path: Path, picture: Source, *, quality: int) -> None:
-        """Refuse a picture that the format would have to change.
+    def check(self, path: Path, picture: Source, options: OutputOptions) -> None:
+        """Refuse a picture that the format would have to change, and options that it has not.
 
         Raises:
-            OutputError: it is too large, too deep, has alpha, or the quality is out of range.
+            OutputError: it is too large, too deep, has alpha, or an option is not for the format.
         """
-        if not 1 <= quality <= 100:
-            raise OutputError(f"quality {quality} is out of range; use 1 to 100")
+        options.check()
+        for name in options.chosen:
+            if name not in self.takes:
+                others = ", ".join(format_.title for format_ in FORMATS if name in format_.takes)
+                raise OutputError(
+                    f"{path}: {self.name} takes no choice of {LABELS[name]}; "
+                    f"leave it out, or use {others}"
+                )
         side = max(picture.size)
         if side > self.longest_side:
             raise OutputError(
                 f"{path}: {self.name} holds at most {self.longest_side} px a side, the picture "
                 f"has {side}; use .tif"
+            )
+        if picture.dtype not in FULL_SCALE and not self.holds_floats:
+            raise OutputError(
+                f"{path}: {self.name} holds 8 or 16 bits a channel, the picture {picture.dtype}; "
+                "use .npy"
             )
         if picture.dtype == torch.uint16 and not self.holds_16_bits:
             raise OutputError(
@@ -60,9 +71,29 @@ class Format:
             raise OutputError(
                 f"{path}: {self.name} holds no alpha, the picture has it; use .png, .tif or .webp"
             )
+        if options.tile_format == "jpeg" and (picture.channels, picture.dtype) != (3, torch.uint8):
+            raise OutputError(
+                f"{path}: tile format jpeg holds 8 bits a channel and no alpha, the picture has "
+                "more; use png"
+            )
 
+    @property
+    def title(self) -> str:
+        """Its name and an ending."""
+        return f"{self.name} ({self.endings[0]})"
 
-DEFAULT_QUALITY = 92
+    def saver_options(self, options: OutputOptions) -> dict[str, Any]:
+        """Arguments for libvips's saver, of a picture and options that were checked."""
+        arguments = dict(self.settings)
+        if "quality" in self.takes:
+            arguments["Q"] = options.quality or DEFAULT_QUALITY
+        if "compression" in self.takes:
+            arguments["compression"] = options.compression or DEFAULT_COMPRESSION
+            arguments["pyramid"] = options.pyramid
+        if "stored_tile_size" in self.takes:
+            edge = options.stored_tile_size or STORED_TILE_SIZE
+            arguments.update(tile_width=edge, tile_height=edge)
+        return arguments
 
 
 LONGEST_JPEG_SIDE = 65_500
@@ -75,30 +106,16 @@ FORMATS: tuple[Format, ...] = (
         longest_side=LONGEST_JPEG_SIDE,
         holds_alpha=False,
         holds_16_bits=False,
-        has_quality=True,
+        takes=("quality",),
     ),
-    Format("PNG", (".png",), longest_side=2**31 - 1, holds_alpha=True, holds_16_bits=True),
+    Format("PNG", (".png",)),
     Format(
         "TIFF",
         (".tif", ".tiff"),
-        longest_side=2**31 - 1,
-        holds_alpha=True,
-        holds_16_bits=True,
-        settings={
-            "tile": True,
-            "compression": "deflate",
-            "predictor": "horizontal",
-            "bigtiff": True,
-        },
+        takes=("compression", "pyramid", "stored_tile_size"),
+        settings={"tile": True, "predictor": "horizontal", "bigtiff": True},
     ),
-    Format(
-        "WebP",
-        (".webp",),
-        longest_side=16_383,
-        holds_alpha=True,
-        holds_16_bits=False,
-        has_quality=True,
-    ),
+    Format("WebP", (".webp",), longest_side=16_383, holds_16_bits=False, takes=("quality",)),
 )
 
 

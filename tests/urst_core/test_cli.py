@@ -204,7 +204,7 @@ OPTIONS = {
         lambda seen: seen.settings == Settings(precision="bf16"),
     ),
     "--device": (["--device", "cpu"], lambda seen: seen.settings == Settings(device="cpu")),
-    "--quality": (["--quality", "31"], lambda seen: seen.canvas._quality == 31),
+    "--quality": (["--quality", "31"], lambda seen: seen.canvas._options.quality == 31),
     "--quiet": (["--quiet"], lambda seen: seen.settings == Settings()),
     "--size": (["--size", "40x24"], lambda seen: seen.source.size == (24, 40)),
 }

@@ -13,6 +13,7 @@ from urst_core.canvas import TensorSource
 from urst_core.errors import OutputError
 from urst_core.files import ImageFileCanvas, copy_picture
 from urst_core.formats import FORMATS, format_of
+from urst_core.output_options import OutputOptions
 
 PATH = Path("result")
 
@@ -82,7 +83,7 @@ def test_longest_side(tmp_path, name, longest, upright):
         copy_picture(picture, canvas, band=longest)
     assert load_picture(path).shape == (3, *size(longest))
     with pytest.raises(OutputError) as caught:
-        format_.check(path, Shape(size(longest + 1)), quality=90)
+        format_.check(path, Shape(size(longest + 1)), OutputOptions())
     assert str(caught.value) == (
         f"{path}: {name} holds at most {longest} px a side, the picture has {longest + 1}; use .tif"
     )
@@ -91,13 +92,13 @@ def test_longest_side(tmp_path, name, longest, upright):
 @pytest.mark.parametrize("name", ["PNG", "TIFF"])
 def test_formats_without_a_limit_that_matters(name):
     picture = Shape((1, 2_000_000), channels=4, dtype=torch.uint16)
-    assert named(name).check(PATH, picture, quality=90) is None
+    assert named(name).check(PATH, picture, OutputOptions()) is None
 
 
 @pytest.mark.parametrize("name", ["JPEG", "WebP"])
 def test_16_bits(name):
     with pytest.raises(OutputError) as caught:
-        named(name).check(PATH, Shape(dtype=torch.uint16), quality=90)
+        named(name).check(PATH, Shape(dtype=torch.uint16), OutputOptions())
     assert str(caught.value) == (
         f"result: {name} has 8 bits a channel, the picture 16; use .png or .tif"
     )
@@ -105,9 +106,9 @@ def test_16_bits(name):
 
 def test_alpha():
     for name in ("PNG", "TIFF", "WebP"):
-        assert named(name).check(PATH, Shape(channels=4), quality=90) is None
+        assert named(name).check(PATH, Shape(channels=4), OutputOptions()) is None
     with pytest.raises(OutputError) as caught:
-        named("JPEG").check(PATH, Shape(channels=4), quality=90)
+        named("JPEG").check(PATH, Shape(channels=4), OutputOptions())
     assert str(caught.value) == (
         "result: JPEG holds no alpha, the picture has it; use .png, .tif or .webp"
     )
@@ -117,11 +118,12 @@ def test_alpha():
 @pytest.mark.parametrize("name", ["JPEG", "PNG"])
 def test_quality_out_of_range(name, quality):
     with pytest.raises(OutputError) as caught:
-        named(name).check(PATH, Shape(), quality=quality)
+        named(name).check(PATH, Shape(), OutputOptions(quality=quality))
     assert str(caught.value) == f"quality {quality} is out of range; use 1 to 100"
 
 
 def test_quality_reaches_the_lossy_formats_only():
-    qualities = {format_.name: format_.options(37).get("Q") for format_ in FORMATS}
+    options = OutputOptions(quality=37)
+    qualities = {format_.name: format_.saver_options(options).get("Q") for format_ in FORMATS}
     assert qualities == {"JPEG": 37, "PNG": None, "TIFF": None, "WebP": 37}
-    assert named("TIFF").options(37)["bigtiff"] is True
+    assert named("TIFF").saver_options(options)["bigtiff"] is True

@@ -1,0 +1,39 @@
+"""libvips, loaded where it is needed, and made to let go of what it keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import ImageError
+
+
+def vips() -> Any:
+    """libvips's Python module.
+
+    Raises:
+        ImageError: it is not installed.
+    """
+    try:
+        import pyvips  # noqa: PLC0415 - heavy, and not needed for pictures in memory
+    except (ImportError, OSError) as error:
+        raise ImageError(
+            f'image files need libvips, which did not load ({error}); pip install "pyvips[binary]"'
+        ) from error
+    return pyvips
+
+
+def forget_pictures() -> None:
+    """Empty libvips's cache of operations.
+
+    Else the last hundred keep their files open, which Windows does not rename or remove, their
+    decoded pixels in memory, and those of removed files on the disk.
+    """
+    most = vips().cache_get_max()
+    vips().cache_set_max(0)
+    vips().cache_set_max(most)
+
+
+def reason(error: Exception) -> str:
+    """The last line that libvips, or the system, said."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
