@@ -25,7 +25,7 @@ from .errors import OutputError, URSTError
 from .files import ImageFile, ImageFileCanvas, copy_picture, vips
 from .formats import LONGEST_JPEG_SIDE
 from .geometry import Size
-from .output_options import add_output_arguments, output_options
+from .output_options import OutputOptions, add_output_arguments, output_options
 from .pipeline import stylize
 from .progress_bar import ProgressBar
 from .settings import STATS_KINDS, Settings
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_stylize(options: argparse.Namespace) -> None:
     """``urst stylize``: one picture in one style, or in a mixture of several."""
+    options.stored = output_options(options)
     stylize_file(options, content=options.content, styles=options.styles, output=options.output)
 
 
@@ -76,7 +77,7 @@ def run_demo(options: argparse.Namespace) -> None:
         print(f"making {content} ({width} x {height} px) and {style}")
     _write_picture(DemoLandscape(options.size), content)
     _write_picture(TensorSource(demo_painting(DEMO_PAINTING_SIZE)), style)
-    options.overwrite = True
+    options.overwrite, options.stored = True, OutputOptions()
     stylize_file(options, content=content, styles=[str(style)], output=folder / f"stylized{ending}")
 
 
@@ -97,7 +98,7 @@ def stylize_file(
         style if backbone.network.style_names else ImageFile(Path(style), flatten=True)
         for style in styles
     ]
-    canvas = ImageFileCanvas(output, source, output_options(options), overwrite=options.overwrite)
+    canvas = ImageFileCanvas(output, source, options.stored, overwrite=options.overwrite)
     with canvas, ProgressBar(quiet=options.quiet) as bar:
 
         def listen(progress: Progress) -> None:
@@ -178,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
     _add_stylizing_options(command)
+    add_output_arguments(command)
     command.set_defaults(run=run_stylize)
 
     command = commands.add_parser("demo", help="make two pictures, and paint one like the other")
@@ -252,7 +254,6 @@ def _add_stylizing_options(command: argparse.ArgumentParser) -> None:
     )
     add("--device", default=defaults.device, metavar="auto|cpu|cuda[:N]|mps")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add_output_arguments(command)
 
 
 def _size(text: str) -> Size:

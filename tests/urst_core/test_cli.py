@@ -25,6 +25,7 @@ from urst_core import cli
 from urst_core.backbone import TileNetwork
 from urst_core.backbones import BACKBONES
 from urst_core.files import ImageFile, copy_picture
+from urst_core.output_options import OutputOptions
 from urst_core.progress_bar import ProgressBar
 from urst_core.settings import Settings
 from urst_core.tiling import Progress
@@ -204,7 +205,26 @@ OPTIONS = {
         lambda seen: seen.settings == Settings(precision="bf16"),
     ),
     "--device": (["--device", "cpu"], lambda seen: seen.settings == Settings(device="cpu")),
-    "--quality": (["--quality", "31"], lambda seen: seen.canvas._options.quality == 31),
+    "--quality": (
+        ["--quality", "31", "--output", "{folder}/out.jpg"],
+        lambda seen: seen.canvas._options == OutputOptions(quality=31),
+    ),
+    "--compression": (
+        ["--compression", "lzw", "--output", "{folder}/out.tif"],
+        lambda seen: seen.canvas._options == OutputOptions(compression="lzw"),
+    ),
+    "--pyramid": (
+        ["--pyramid", "--output", "{folder}/out.tif"],
+        lambda seen: seen.canvas._options == OutputOptions(pyramid=True),
+    ),
+    "--stored-tile-size": (
+        ["--stored-tile-size", "128", "--output", "{folder}/out.tif"],
+        lambda seen: seen.canvas._options == OutputOptions(stored_tile_size=128),
+    ),
+    "--tile-format": (
+        ["--tile-format", "png", "--output", "{folder}/out.dzi"],
+        lambda seen: seen.canvas._options == OutputOptions(tile_format="png"),
+    ),
     "--quiet": (["--quiet"], lambda seen: seen.settings == Settings()),
     "--size": (["--size", "40x24"], lambda seen: seen.source.size == (24, 40)),
 }
