@@ -82,7 +82,7 @@ def _save(
     options: OutputOptions,
     listener: EncodingListener,
 ) -> None:
-    image = _with_metadata(_open_raw(work_file, like), metadata_of(like))
+    image = _with_metadata(_open_work_file(work_file, like), metadata_of(like))
     failures = _report_progress(image, listener)
     try:
         image.write_to_file(str(partial), **format_.saver_options(options))
@@ -97,17 +97,10 @@ def _save(
         raise failures[0]
 
 
-def _open_raw(work_file: Path, like: Source) -> Any:
-    height, width = like.size
-    wide = like.dtype == torch.uint16
-    return vips().Image.rawload(
-        str(work_file),
-        width,
-        height,
-        like.channels,
-        format="ushort" if wide else "uchar",
-        interpretation="rgb16" if wide else "srgb",
-    )
+def _open_work_file(work_file: Path, like: Source) -> Any:
+    """The picture, to be read once, from top to bottom."""
+    image = vips().Image.tiffload(str(work_file), access="sequential", fail_on="warning")
+    return image.copy(interpretation="rgb16" if like.dtype == torch.uint16 else "srgb")
 
 
 def _with_metadata(image: Any, metadata: PictureMetadata) -> Any:

@@ -1,8 +1,8 @@
 """The raw file that tiles land in before a picture is encoded.
 
-Its bytes are the rows of the picture from the top, each pixel's channels side by side, in the
-machine's byte order, nothing before or after them. So any rectangle has its place from the start,
-and the file can be closed, or its process killed, and opened again.
+It is a TIFF without compression: after a header stand the rows of the picture from the top, each
+pixel's channels side by side, in the machine's byte order, and nothing after them. So any rectangle
+has its place from the start, and the file can be closed, or its process killed, and opened again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from .canvas import Source
 from .errors import OutputError, ShapeError
 from .geometry import Rectangle, Size
+from .raw_tiff import raw_tiff_header
 
 NUMPY_TYPES: dict[torch.dtype, type[Any]] = {
     torch.uint8: np.uint8,
@@ -39,7 +40,7 @@ def raw_bytes(picture: Source) -> int:
 
 
 class WorkFile:
-    """A raw picture on disk, written and read by rectangles; a :class:`~urst_core.canvas.Canvas`.
+    """A canvas on disk, not compressed, written and read by rectangles.
 
     Made by :meth:`create` or :meth:`reopen`. Closing it, or leaving it as a context manager, keeps
     the file. One thread may write while others read or write elsewhere: each call has the file to
@@ -62,6 +63,7 @@ class WorkFile:
                 f"{self.dtype} pixels cannot be stored in files; convert them to "
                 + " or ".join(str(dtype) for dtype in NUMPY_TYPES)
             )
+        self._header = raw_tiff_header(like)
         self._lock = Lock()
         try:
             # No buffer: what was written survives a kill of this process.
@@ -70,6 +72,11 @@ class WorkFile:
             raise OutputError(
                 f"work file {path} cannot be opened ({error}); choose another folder or name"
             ) from error
+
+    @property
+    def pixels_offset(self) -> int:
+        """Where in the file the pixels begin, in bytes."""
+        return len(self._header)
 
     @classmethod
     def create(cls, path: Path, like: Source) -> WorkFile:
@@ -86,7 +93,8 @@ class WorkFile:
         """
         work = cls(path, like, "w+b")
         try:
-            work._raw.truncate(raw_bytes(like))
+            work._write_all(memoryview(work._header))
+            work._raw.truncate(len(work._header) + raw_bytes(like))
         except OSError as error:
             work.close()
             path.unlink()
@@ -102,16 +110,18 @@ class WorkFile:
             like: of the size, channels and dtype that it was made with.
 
         Raises:
-            OutputError: the file is absent, or its length is not that of such a picture.
+            OutputError: the file is absent, or that of another picture, or was cut off.
         """
         work = cls(path, like, "r+b")
-        there, needed = path.stat().st_size, raw_bytes(like)
-        if there != needed:
+        needed = len(work._header) + raw_bytes(like)
+        there = path.stat().st_size
+        if there != needed or work._raw.read(len(work._header)) != work._header:
             work.close()
             height, width = like.size
             raise OutputError(
-                f"work file {path} has {there} bytes, a picture of {height} x {width} px with "
-                f"{like.channels} channels of {like.dtype} needs {needed}; delete it and begin anew"
+                f"work file {path} ({there} bytes) is not that of a picture of {height} x {width} "
+                f"px with {like.channels} channels of {like.dtype} ({needed} bytes); "
+                "delete it and begin anew"
             )
         return work
 
@@ -201,7 +211,8 @@ class WorkFile:
             values = values[written:]
 
     def _offset(self, row: int, column: int) -> int:
-        return (row * self.size[1] + column) * self.channels * self.dtype.itemsize
+        pixel = row * self.size[1] + column
+        return self.pixels_offset + pixel * self.channels * self.dtype.itemsize
 
     def _check_inside(self, rectangle: Rectangle) -> None:
         if rectangle.clipped(self.size) != rectangle or not rectangle.area:

@@ -10,8 +10,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import tifffile
 import torch
-from examples import stored_picture
+from examples import load_picture, stored_picture
 
 from urst_core.canvas import TensorSource
 from urst_core.errors import OutputError, ShapeError
@@ -41,9 +42,13 @@ def test_rectangles_in_any_order(tmp_path, dtype, channels):
             work.write(rectangle, like.read(rectangle))
         work.flush()
         assert torch.equal(work.read(Rectangle(3, 5, 20, 36)), like.pixels[:, 3:20, 5:36])
-    assert path.stat().st_size == raw_bytes(like) == 23 * 37 * channels * dtype.itemsize
-    expected = like.pixels.permute(1, 2, 0).contiguous().numpy().tobytes()
-    assert path.read_bytes() == expected
+    assert raw_bytes(like) == 23 * 37 * channels * dtype.itemsize
+    assert path.stat().st_size == work.pixels_offset + raw_bytes(like)
+    expected = like.pixels.permute(1, 2, 0).contiguous().numpy()
+    assert path.read_bytes()[work.pixels_offset :] == expected.tobytes()
+    stored = tifffile.imread(path)
+    assert stored.dtype == expected.dtype
+    assert (stored == expected).all()
     with WorkFile.reopen(path, like) as work:
         assert torch.equal(work.read(Rectangle.of_size(like.size)), like.pixels)
 
@@ -60,7 +65,7 @@ def test_creating_empties_the_file_there(tmp_path):
     path.write_bytes(b"\xff" * 9999)
     with WorkFile.create(path, like) as work:
         assert not work.read(Rectangle(0, 0, 8, 8)).any()
-    assert path.stat().st_size == 192
+    assert path.stat().st_size == work.pixels_offset + 192
 
 
 def test_what_was_written_survives_a_kill(tmp_path):
@@ -103,13 +108,30 @@ def test_what_was_written_survives_a_kill(tmp_path):
 
 def test_a_file_of_another_picture(tmp_path):
     path = tmp_path / "work.raw"
-    WorkFile.create(path, TensorSource(stored_picture((8, 8)))).close()
-    with pytest.raises(OutputError) as caught:
-        WorkFile.reopen(path, TensorSource(stored_picture((8, 9), torch.uint16)))
-    assert str(caught.value) == (
-        f"work file {path} has 192 bytes, a picture of 8 x 9 px with 3 channels of torch.uint16 "
-        "needs 432; delete it and begin anew"
-    )
+    work = WorkFile.create(path, TensorSource(stored_picture((8, 8))))
+    work.close()
+    for size in ((8, 9), (4, 16)):
+        with pytest.raises(OutputError) as caught:
+            WorkFile.reopen(path, TensorSource(stored_picture(size)))
+        needed = work.pixels_offset + 3 * size[0] * size[1]
+        assert str(caught.value) == (
+            f"work file {path} ({work.pixels_offset + 192} bytes) is not that of a picture of "
+            f"{size[0]} x {size[1]} px with 3 channels of torch.uint8 ({needed} bytes); "
+            "delete it and begin anew"
+        )
+
+
+def test_rows_of_many_strips(tmp_path):
+    """Wider than a strip, and several strips long: independent readers find every row."""
+    for size in ((3, 400_000), (5000, 300)):
+        like = TensorSource(torch.randint(0, 256, (3, *size), dtype=torch.uint8))
+        with WorkFile.create(tmp_path / "work.raw", like) as work:
+            work.write(Rectangle.of_size(size), like.pixels)
+        expected = like.pixels.permute(1, 2, 0).numpy()
+        with tifffile.TiffFile(work.path) as stored:
+            assert len(stored.pages[0].dataoffsets) > 2
+            assert (stored.asarray() == expected).all()
+        assert torch.equal(load_picture(work.path), like.pixels)
 
 
 @pytest.mark.parametrize("make", [WorkFile.create, WorkFile.reopen])
