@@ -1,25 +1,59 @@
-"""A finished work file becomes a picture file, in one pass and with bounded memory."""
+"""A finished work file becomes a picture file, in one pass and with bounded memory.
+
+libvips takes the rows as they come. But the encoders of WebP and AVIF know no rows and take the
+whole picture into memory (10 bytes a pixel for WebP); and the smaller levels of a TIFF's pyramid,
+a third of the file, are kept there until the first is complete.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from . import deep_zoom
 from .canvas import Source
 from .errors import OutputError
 from .formats import Format, format_of
-from .libvips import forget_pictures, reason, vips
+from .libvips import forget_pictures, reason, vips, vips_errors
 from .metadata import PictureMetadata, metadata_of
 from .output_options import OutputOptions
-from .work_file import WorkFile
+from .work_file import NUMPY_TYPES, WorkFile
 
 EncodingListener = Callable[[float], None]
 """Told now and then which share, 0 to 1, is encoded; what it raises ends the encoding."""
+
+FULL_DISK_BYTES = 16_000_000
+"""Where a failure finds less than this free, the disk is what failed."""
+
+COPY_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One work file on its way to a result.
+
+    Attributes:
+        work_file: finished.
+        partial: where the result grows.
+        like: what the work file holds.
+        format_, options: what it becomes.
+        listener: told of progress.
+    """
+
+    work_file: Path
+    partial: Path
+    like: Source
+    format_: Format
+    options: OutputOptions
+    listener: EncodingListener
 
 
 def encode(
@@ -34,8 +68,8 @@ def encode(
     """Make the picture file of a finished work file; neither file nor ``like`` is changed.
 
     The result appears under its name only when it is complete and on the disk, and then replaces
-    what was there. On errors nothing new stays behind; where the process is killed, an unfinished
-    file does, in ``partial_folder``, and the same call overwrites it.
+    what was there; where the name is a link, what it points to. On errors nothing new stays behind;
+    where the process is killed, an unfinished file does, in ``partial_folder``.
 
     Args:
         work_file: closed, or at least flushed; as :class:`~urst_core.work_file.WorkFile` makes it.
@@ -43,7 +77,7 @@ def encode(
         like: the size, channels and dtype of the work file, and the metadata to carry over; the
             content that the run began with.
         options: see :class:`~urst_core.output_options.OutputOptions`.
-        partial_folder: where the file grows, on the disk of ``output``; by default beside it.
+        partial_folder: where the result grows, on the disk of ``output``; by default beside it.
         listener: told of progress, at least at the beginning and the end.
 
     Raises:
@@ -51,22 +85,22 @@ def encode(
             is full or failing.
     """
     options = options or OutputOptions()
-    listener = listener or (lambda _share: None)
     format_ = format_of(output)
     format_.check(output, like, options)
     WorkFile.reopen(work_file, like).close()
-    partial = (partial_folder or output.parent) / partial_name(output)
+    target = output.resolve()
+    partial = (partial_folder or target.parent) / partial_name(target)
+    listener = listener or (lambda _share: None)
+    save, publish, remove = STEPS.get(format_.name, PLAIN_STEPS)
     try:
         listener(0.0)
-        _save(work_file, partial, like, format_, options, listener)
-        _flush_file(partial)
-        partial.replace(output)
-        listener(1.0)
-    except (vips().Error, OSError) as error:
-        raise OutputError(f"writing {output} failed ({reason(error)})") from error
+        save(Encoding(work_file, partial, like, format_, options, listener))
+        publish(partial, target)
+    except (OSError, *vips_errors()) as error:
+        raise OutputError(_explained(output, partial.parent, error)) from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
+        remove(partial)
+    listener(1.0)
 
 
 def partial_name(output: Path) -> str:
@@ -74,18 +108,46 @@ def partial_name(output: Path) -> str:
     return f".{output.stem[:40]}.{os.getpid()}.partial{output.suffix}"
 
 
-def _save(
-    work_file: Path,
-    partial: Path,
-    like: Source,
-    format_: Format,
-    options: OutputOptions,
-    listener: EncodingListener,
-) -> None:
-    image = _with_metadata(_open_work_file(work_file, like), metadata_of(like))
-    failures = _report_progress(image, listener)
+def _save_picture(task: Encoding) -> None:
+    with _picture_to_save(task) as image:
+        image.write_to_file(str(task.partial), **task.format_.saver_options(task.options))
+    _flush_file(task.partial)
+
+
+def _save_tiles(task: Encoding) -> None:
+    arguments = task.format_.saver_options(task.options)
+    arguments |= deep_zoom.saver_options(task.like, task.options)
+    with _picture_to_save(task) as image:
+        deep_zoom.save_tiles(image, task.partial, arguments)
+
+
+def _save_array(task: Encoding) -> None:
+    """A NumPy file is a header and the very bytes of a work file."""
+    like = task.like
+    header = {
+        "descr": np.dtype(NUMPY_TYPES[like.dtype]).str,
+        "fortran_order": False,
+        "shape": (*like.size, like.channels),
+    }
+    total = task.work_file.stat().st_size
+    with WorkFile.reopen(task.work_file, like) as work:
+        pixels_offset = work.pixels_offset
+    with task.work_file.open("rb") as raw, task.partial.open("wb") as array:
+        np.lib.format.write_array_header_1_0(array, header)
+        raw.seek(pixels_offset)
+        while block := raw.read(COPY_BYTES):
+            array.write(block)
+            task.listener(raw.tell() / total)
+    _flush_file(task.partial)
+
+
+@contextlib.contextmanager
+def _picture_to_save(task: Encoding) -> Generator[Any]:
+    """The work file as libvips's picture, with metadata, telling the listener how far it is."""
+    image = _with_metadata(_open_work_file(task.work_file, task.like), metadata_of(task.like))
+    failures = _report_progress(image, task.listener)
     try:
-        image.write_to_file(str(partial), **format_.saver_options(options))
+        yield image
     except vips().Error:
         if failures:
             raise failures[0] from None
@@ -146,3 +208,26 @@ def _flush_file(path: Path) -> None:
     """Return when the file's bytes are on the disk: a name must not survive what it names."""
     with path.open("r+b") as written:
         os.fsync(written.fileno())
+
+
+def _publish_file(partial: Path, output: Path) -> None:
+    partial.replace(output)
+
+
+def _remove_file(partial: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        partial.unlink()
+
+
+def _explained(output: Path, folder: Path, error: Exception) -> str:
+    full = shutil.disk_usage(folder).free < FULL_DISK_BYTES
+    hint = f"; the disk of {folder} is full, free some of it" if full else ""
+    return f"writing {output} failed ({reason(error)}){hint}"
+
+
+PLAIN_STEPS = (_save_picture, _publish_file, _remove_file)
+STEPS = {
+    "DeepZoom": (_save_tiles, deep_zoom.publish_tiles, deep_zoom.remove_tiles),
+    "NumPy": (_save_array, _publish_file, _remove_file),
+}
+"""How a format is saved, published under its name, and removed where that failed."""

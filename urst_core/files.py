@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 from pathlib import Path
 from types import TracebackType
 
 from torch import Tensor
 
 from .canvas import Source
+from .deep_zoom import check_tiles_folder
+from .disk_needs import check_disk
 from .encode import EncodingListener, encode
 from .errors import OutputError
 from .formats import Format, format_of
@@ -19,7 +20,7 @@ from .geometry import Rectangle
 from .image_file import ImageFile
 from .libvips import vips
 from .output_options import OutputOptions
-from .work_file import WorkFile, raw_bytes
+from .work_file import WorkFile
 
 __all__ = ["ImageFile", "ImageFileCanvas", "check_output", "copy_picture", "vips"]
 
@@ -95,35 +96,37 @@ def check_output(
     Raises:
         OutputError: see the messages.
     """
+    options = options or OutputOptions()
     format_ = format_of(path)
-    format_.check(path, like, options or OutputOptions())
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"folder {folder} does not exist; make it first")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"folder {folder} is not writable; choose another")
-    try:
-        path.lstat()
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error}); choose another name") from error
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; name a file in it")
-    if path.exists():
-        content = getattr(like, "path", None)
-        if isinstance(content, Path) and path.samefile(content):
-            raise OutputError(f"output {path} is the content itself; choose another name")
-        if not overwrite:
-            raise OutputError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
-    needed = 2 * raw_bytes(like)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise OutputError(
-            f"{path} may take {needed / 1e9:.1f} GB with its work file, {free / 1e9:.1f} GB "
-            f"are free in {folder}; free some or choose another folder"
-        )
+    format_.check(path, like, options)
+    format_.check_build(path, options)
+    _check_place(path, like, overwrite=overwrite)
+    if format_.name == "DeepZoom":
+        check_tiles_folder(path)
+    check_disk(path, like, options)
     return format_
+
+
+def _check_place(path: Path, like: Source, *, overwrite: bool) -> None:
+    try:
+        target = path.resolve()
+        there = target.exists()
+    except (OSError, RuntimeError) as error:  # a name too long, or links in a circle
+        raise OutputError(f"{path} cannot be written ({error}); choose another name") from error
+    for folder in (path.parent, target.parent):
+        if not folder.is_dir():
+            raise OutputError(f"folder {folder} does not exist; make it first")
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"folder {folder} is not writable; choose another")
+    if not there:
+        return
+    if target.is_dir():
+        raise OutputError(f"{path} is a folder; name a file in it")
+    content = getattr(like, "path", None)
+    if isinstance(content, Path) and path.samefile(content):
+        raise OutputError(f"output {path} is the content itself; choose another name")
+    if not overwrite:
+        raise OutputError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
 
 
 def copy_picture(source: Source, canvas: ImageFileCanvas, *, band: int = 1024) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 
 from .canvas import FULL_SCALE, Source
 from .errors import OutputError
+from .libvips import can_save
 from .output_options import DEFAULT_COMPRESSION, DEFAULT_QUALITY, LABELS, OutputOptions
 
 STORED_TILE_SIZE = 256
@@ -82,10 +83,29 @@ class Format:
         """Its name and an ending."""
         return f"{self.name} ({self.endings[0]})"
 
+    def check_build(self, path: Path, options: OutputOptions) -> None:
+        """Refuse what libvips's format can, but this build of libvips cannot do.
+
+        Raises:
+            OutputError: the build lacks the encoder.
+        """
+        if self.name == "AVIF" and not can_save(".avif", self.saver_options(options)):
+            raise OutputError(
+                f"{path}: this build of libvips writes no AVIF; use .webp, or "
+                'pip install --upgrade "pyvips[binary]"'
+            )
+        if options.compression == "zstd":
+            arguments = self.saver_options(replace(options, pyramid=False))
+            if not can_save(".tif", {**arguments, "bigtiff": False}):
+                raise OutputError(
+                    f"{path}: this build of libvips writes no zstd into TIFF; use deflate or lzw, "
+                    "or a libvips of conda-forge or the system with pip install pyvips"
+                )
+
     def saver_options(self, options: OutputOptions) -> dict[str, Any]:
         """Arguments for libvips's saver, of a picture and options that were checked."""
         arguments = dict(self.settings)
-        if "quality" in self.takes:
+        if "quality" in self.takes and "tile_format" not in self.takes:
             arguments["Q"] = options.quality or DEFAULT_QUALITY
         if "compression" in self.takes:
             arguments["compression"] = options.compression or DEFAULT_COMPRESSION
@@ -116,6 +136,16 @@ FORMATS: tuple[Format, ...] = (
         settings={"tile": True, "predictor": "horizontal", "bigtiff": True},
     ),
     Format("WebP", (".webp",), longest_side=16_383, holds_16_bits=False, takes=("quality",)),
+    Format(
+        "AVIF",
+        (".avif",),
+        longest_side=16_384,
+        holds_16_bits=False,
+        takes=("quality",),
+        settings={"compression": "av1", "bitdepth": 8},
+    ),
+    Format("DeepZoom", (".dzi",), takes=("quality", "stored_tile_size", "tile_format")),
+    Format("NumPy", (".npy",), holds_floats=True),
 )
 
 

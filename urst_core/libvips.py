@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from .errors import ImageError
@@ -20,6 +21,23 @@ def vips() -> Any:
             f'image files need libvips, which did not load ({error}); pip install "pyvips[binary]"'
         ) from error
     return pyvips
+
+
+def vips_errors() -> tuple[type[Exception], ...]:
+    """What libvips raises; nothing where it is not installed."""
+    try:
+        return (vips().Error,)
+    except ImageError:
+        return ()
+
+
+def can_save(ending: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether this build of libvips writes such files: it may lack encoders."""
+    try:
+        vips().Image.black(16, 16, bands=3).write_to_buffer(ending, **arguments)
+    except vips().Error:
+        return False
+    return True
 
 
 def forget_pictures() -> None:

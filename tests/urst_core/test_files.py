@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, ImageOps
 from urst_core import files
 from urst_core.canvas import TensorSource
 from urst_core.errors import ImageError, OutputError, ShapeError
-from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
+from urst_core.files import ImageFile, ImageFileCanvas, check_output, copy_picture
 from urst_core.geometry import Rectangle
 from urst_core.output_options import OutputOptions
 from urst_core.pipeline import measure, stylize, stylize_tiles
@@ -506,7 +506,7 @@ def test_ending_that_names_no_format(tmp_path, name):
     path = tmp_path / name
     assert refusal(path) == (
         f"{path}: ending {path.suffix!r} names no known format; "
-        "use one of: .jpg .jpeg .png .tif .tiff .webp"
+        "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy"
     )
 
 
@@ -547,15 +547,14 @@ def test_too_little_disk_space(tmp_path, monkeypatch):
     class Large:
         size, channels, dtype = (30_000, 50_000), 3, torch.uint8
 
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _folder: Usage(9e9, 1e9, 8_999_999_999))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: Usage(1e10, 1e9, 9_090_000_000))
     path = tmp_path / "result.png"
     assert refusal(path, Large()) == (
-        f"{path} may take 9.0 GB with its work file, 9.0 GB are free in {tmp_path}; "
+        f"{path} may take 9.1 GB with its work file, 9.1 GB are free in {tmp_path}; "
         "free some or choose another folder"
     )
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _folder: Usage(9e9, 0, 9_000_000_000))
-    with ImageFileCanvas(path, SOURCE) as canvas:
-        copy_picture(SOURCE, canvas)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: Usage(1e10, 0, 9_095_000_000))
+    check_output(path, Large())
 
 
 # Failures on the way

@@ -64,7 +64,7 @@ def test_unknown_ending(file_name, ending):
     shown = path.suffix.lower() if ending is None else ending
     assert str(caught.value) == (
         f"{path}: ending {shown!r} names no known format; "
-        "use one of: .jpg .jpeg .png .tif .tiff .webp"
+        "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy"
     )
 
 
@@ -125,5 +125,6 @@ def test_quality_out_of_range(name, quality):
 def test_quality_reaches_the_lossy_formats_only():
     options = OutputOptions(quality=37)
     qualities = {format_.name: format_.saver_options(options).get("Q") for format_ in FORMATS}
-    assert qualities == {"JPEG": 37, "PNG": None, "TIFF": None, "WebP": 37}
+    assert {name for name, quality in qualities.items() if quality} == {"JPEG", "WebP", "AVIF"}
+    assert set(qualities.values()) == {37, None}
     assert named("TIFF").saver_options(options)["bigtiff"] is True
