@@ -22,16 +22,13 @@ from . import deep_zoom
 from .canvas import Source
 from .errors import OutputError
 from .formats import Format, format_of
-from .libvips import forget_pictures, reason, vips, vips_errors
+from .libvips import FULL_DISK_BYTES, forget_pictures, reason, vips, vips_errors
 from .metadata import PictureMetadata, metadata_of
 from .output_options import OutputOptions
 from .work_file import NUMPY_TYPES, WorkFile
 
 EncodingListener = Callable[[float], None]
 """Told now and then which share, 0 to 1, is encoded; what it raises ends the encoding."""
-
-FULL_DISK_BYTES = 16_000_000
-"""Where a failure finds less than this free, the disk is what failed."""
 
 COPY_BYTES = 1 << 24
 

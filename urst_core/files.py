@@ -5,24 +5,85 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import torch
 from torch import Tensor
 
-from .canvas import Source
+from .canvas import Source, from_unit, to_unit
 from .deep_zoom import check_tiles_folder
 from .disk_needs import check_disk
 from .encode import EncodingListener, encode
 from .errors import OutputError
 from .formats import Format, format_of
-from .geometry import Rectangle
-from .image_file import ImageFile
-from .libvips import vips
+from .geometry import Rectangle, Size
+from .image_file import ImageFile, check_picture_path
+from .libvips import vips, vips_errors
+from .numpy_file import NumpyPicture
 from .output_options import OutputOptions
+from .pillow_file import PillowPicture
 from .work_file import WorkFile
 
-__all__ = ["ImageFile", "ImageFileCanvas", "check_output", "copy_picture", "vips"]
+__all__ = ["ImageFile", "ImageFileCanvas", "check_output", "copy_picture", "open_picture", "vips"]
+
+NUMPY_MAGIC = b"\x93NUMPY"
+
+
+OPENERS: dict[str, Callable[[Path], Source]] = {".npy": NumpyPicture}
+"""What opens files, or folders, by their names' ending; all others are image files."""
+
+
+def open_picture(path: Path, *, flatten: bool = False) -> Source:
+    """A picture on disk as a source, whatever kind it is.
+
+    Image files are read by libvips; where it is absent, as a whole by Pillow.
+
+    Args:
+        path: the file.
+        flatten: drop alpha by laying the picture on white, and bring colors to sRGB: for styles.
+
+    Raises:
+        ImageError: it is missing, damaged, no picture, or of a kind that cannot be used.
+    """
+    opener = OPENERS.get(path.suffix.lower())
+    if opener is None:
+        check_picture_path(path)
+        with contextlib.suppress(OSError), path.open("rb") as stored:
+            if stored.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC:
+                opener = NumpyPicture
+    if opener is not None:
+        picture = opener(path)
+        return OnWhite(picture) if flatten and picture.channels == 4 else picture
+    if not vips_errors():
+        return PillowPicture(path, flatten=flatten)
+    return ImageFile(path, flatten=flatten)
+
+
+@dataclass(frozen=True)
+class OnWhite:
+    """A picture with alpha, laid on white."""
+
+    picture: Source
+
+    @property
+    def size(self) -> Size:
+        return self.picture.size
+
+    @property
+    def channels(self) -> int:
+        return 3
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.picture.dtype
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """Pixels of a rectangle, (3, h, w)."""
+        colors, alpha = to_unit(self.picture.read(rectangle)).split((3, 1))
+        return from_unit(colors * alpha + (1 - alpha), self.dtype)
 
 
 class ImageFileCanvas:

@@ -11,7 +11,7 @@ import torch
 
 from .canvas import FULL_SCALE, Source
 from .errors import OutputError
-from .libvips import can_save
+from .libvips import can_save, vips
 from .output_options import DEFAULT_COMPRESSION, DEFAULT_QUALITY, LABELS, OutputOptions
 
 STORED_TILE_SIZE = 256
@@ -88,7 +88,11 @@ class Format:
 
         Raises:
             OutputError: the build lacks the encoder.
+            ImageError: there is no libvips.
         """
+        if self.name == "NumPy":
+            return
+        vips()
         if self.name == "AVIF" and not can_save(".avif", self.saver_options(options)):
             raise OutputError(
                 f"{path}: this build of libvips writes no AVIF; use .webp, or "

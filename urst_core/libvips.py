@@ -7,6 +7,9 @@ from typing import Any
 
 from .errors import ImageError
 
+FULL_DISK_BYTES = 16_000_000
+"""Where a failure finds less than this free, the disk is what failed."""
+
 
 def vips() -> Any:
     """libvips's Python module.

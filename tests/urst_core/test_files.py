@@ -78,7 +78,7 @@ def test_file_that_is_no_picture(tmp_path, name):
     message = str(caught.value)
     assert message.startswith(f"picture {path} cannot be read (")
     assert "not a known file format" in message
-    assert message.endswith("); use a complete JPEG, PNG, TIFF or WebP file")
+    assert message.endswith("); use a complete JPEG, PNG, TIFF, WebP or AVIF file")
 
 
 def test_without_libvips(tmp_path, monkeypatch):
@@ -106,7 +106,7 @@ def test_truncated_file(tmp_path, ending, share):
         (f"picture {path} cannot be read (", f"picture {path} is damaged or truncated (")
     )
     assert message.endswith(
-        ("; use a complete JPEG, PNG, TIFF or WebP file", "); get it again"),
+        ("; use a complete JPEG, PNG, TIFF, WebP or AVIF file", "); get it again"),
     )
 
 
