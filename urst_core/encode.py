@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from .canvas import Source
 from .errors import OutputError
 from .formats import Format, format_of
 from .libvips import FULL_DISK_BYTES, forget_pictures, reason, vips, vips_errors
-from .metadata import PictureMetadata, metadata_of
+from .metadata import PictureMetadata, metadata_of, wrapped_iptc
 from .output_options import OutputOptions
 from .work_file import NUMPY_TYPES, WorkFile
 
@@ -141,7 +141,8 @@ def _save_array(task: Encoding) -> None:
 @contextlib.contextmanager
 def _picture_to_save(task: Encoding) -> Generator[Any]:
     """The work file as libvips's picture, with metadata, telling the listener how far it is."""
-    image = _with_metadata(_open_work_file(task.work_file, task.like), metadata_of(task.like))
+    metadata = _stored_as(task.format_, metadata_of(task.like))
+    image = _with_metadata(_open_work_file(task.work_file, task.like), metadata)
     failures = _report_progress(image, task.listener)
     try:
         yield image
@@ -162,6 +163,18 @@ def _open_work_file(work_file: Path, like: Source) -> Any:
     return image.copy(interpretation="rgb16" if like.dtype == torch.uint16 else "srgb")
 
 
+def _stored_as(format_: Format, metadata: PictureMetadata) -> PictureMetadata:
+    """Metadata in the form in which libvips wants it for a format."""
+    iptc = metadata.iptc
+    if iptc and format_.name == "JPEG":
+        return replace(metadata, iptc=wrapped_iptc(iptc))
+    if iptc and format_.name == "TIFF":
+        # libvips counts it in words of 4 bytes, libtiff takes the count for one of bytes; where
+        # both mean words, it only ends with zeros.
+        return replace(metadata, iptc=iptc + bytes(3 * len(iptc)))
+    return metadata
+
+
 def _with_metadata(image: Any, metadata: PictureMetadata) -> Any:
     """The picture with what its file should say; libvips leaves out what a format cannot hold."""
     if metadata.resolution:
@@ -174,7 +187,7 @@ def _with_metadata(image: Any, metadata: PictureMetadata) -> Any:
         ("icc-profile-data", metadata.profile),
         ("exif-data", metadata.exif),
         ("xmp-data", metadata.xmp),
-        ("iptc-data", metadata.photoshop),
+        ("iptc-data", metadata.iptc),
     ):
         if value:
             image.set_type(blob, name, value)

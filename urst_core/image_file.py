@@ -19,7 +19,7 @@ from torch import Tensor
 from .errors import ImageError
 from .geometry import Rectangle, Size
 from .libvips import FULL_DISK_BYTES, forget_pictures, reason, vips
-from .metadata import PictureMetadata, upright_xmp
+from .metadata import PictureMetadata, result_exif, unwrapped_iptc, upright_xmp
 
 DTYPES: dict[str, torch.dtype] = {"uchar": torch.uint8, "ushort": torch.uint16}
 """What a picture may be stored as, by libvips's names."""
@@ -179,14 +179,14 @@ def _metadata_of(image: Any, *, turned: bool) -> PictureMetadata:
     def blob(name: str) -> bytes | None:
         return bytes(image.get(name)) if image.get_typeof(name) else None
 
-    xmp = blob("xmp-data")
+    exif, xmp, iptc = blob("exif-data"), blob("xmp-data"), blob("iptc-data")
     resolution = (image.xres, image.yres)
     return PictureMetadata(
         profile=blob("icc-profile-data"),
         resolution=resolution[::-1] if turned else resolution,
-        exif=blob("exif-data"),
+        exif=result_exif(exif, turned=turned) if exif else None,
         xmp=upright_xmp(xmp) if xmp else None,
-        photoshop=blob("iptc-data"),
+        iptc=unwrapped_iptc(iptc) if iptc else None,
     )
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from .errors import ImageError
 from .geometry import Rectangle, Size
 from .image_file import check_picture_path
-from .metadata import PictureMetadata, upright_xmp
+from .metadata import IPTC_RESOURCE, PictureMetadata, result_exif, upright_xmp
 
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF")
 """Those of which is known here where they say how many bits a channel has."""
@@ -169,20 +169,20 @@ def _upright(image: Any) -> Any:
 
 def _metadata_of(image: Any) -> PictureMetadata:
     exif = image.info.get("exif")
-    if exif and not exif.startswith(b"Exif\0\0"):
-        exif = b"Exif\0\0" + exif
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()
     dpi: tuple[Any, Any] | None = image.info.get("dpi")
     across, down = dpi or (0, 0)
-    if image.getexif().get(ORIENTATION_TAG, 1) in range(5, 9):
+    turned = image.getexif().get(ORIENTATION_TAG, 1) in range(5, 9)
+    if turned:
         across, down = down, across
     return PictureMetadata(
         profile=image.info.get("icc_profile"),
         resolution=(float(across) / 25.4, float(down) / 25.4) if dpi else None,
-        exif=exif,
+        exif=result_exif(exif, turned=turned) if exif else None,
         xmp=upright_xmp(xmp) if xmp else None,
+        iptc=image.info.get("photoshop", {}).get(IPTC_RESOURCE),
     )
 
 
