@@ -92,12 +92,12 @@ def encode(
     try:
         listener(0.0)
         save(Encoding(work_file, partial, like, format_, options, listener))
+        listener(1.0)
         publish(partial, target)
     except (OSError, *vips_errors()) as error:
         raise OutputError(_explained(output, partial.parent, error)) from error
     finally:
         remove(partial)
-    listener(1.0)
 
 
 def partial_name(output: Path) -> str:
