@@ -23,7 +23,7 @@ from .geometry import Rectangle, Size
 from .image_file import check_picture_path
 from .metadata import IPTC_RESOURCE, PictureMetadata, result_exif, upright_xmp
 
-FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF")
 """Those of which is known here where they say how many bits a channel has."""
 
 WIDE_GRAY = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -105,6 +105,7 @@ def _pillow() -> Any:
             f"image files need libvips, or Pillow for small ones; neither is here ({error}); "
             f"{REMEDY}"
         ) from error
+    Image.init()  # or it knows but its common formats by name
     return Image
 
 
