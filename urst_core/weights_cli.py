@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from .backbones import BACKBONES
+from .commands import Commands
 from .convert import Conversion, check_output, convert_weights, save_conversion
 from .download_bar import download_bar
 from .errors import WeightsError, some_of
@@ -14,10 +15,7 @@ from .publish import publish
 from .weights_store import WeightsStore, default_folders
 
 
-def add_weights_command(
-    # argparse has no public name for what add_subparsers returns.
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
-) -> None:
+def add_weights_command(commands: Commands) -> None:
     """Add ``weights`` to the commands of a parser."""
     command = commands.add_parser("weights", help="list, get, check, convert, publish weights")
     actions = command.add_subparsers(required=True, metavar="ACTION")

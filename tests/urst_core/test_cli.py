@@ -21,7 +21,7 @@ from examples import load_picture, save_picture, stored_picture
 from safetensors.torch import save_file
 
 import urst_core
-from urst_core import cli
+from urst_core import cli, demo_cli, stylize_cli
 from urst_core.backbone import TileNetwork
 from urst_core.backbones import BACKBONES
 from urst_core.files import ImageFile, copy_picture
@@ -81,7 +81,7 @@ def captured(monkeypatch):
         listener(Progress("tiles", 0, 1, 0, 1))
         copy_picture(source, canvas)
 
-    monkeypatch.setattr(cli, "stylize", stylize)
+    monkeypatch.setattr(stylize_cli, "stylize", stylize)
     return seen
 
 
@@ -262,8 +262,8 @@ def test_every_option_reaches_the_engine(
         start = ["stylize", str(folder / "content.png"), str(folder / "style.png")]
         output = folder / "out.png"
     else:
-        monkeypatch.setattr(cli, "DEMO_PAINTING_SIZE", (24, 24))
-        monkeypatch.setattr(cli, "DEMO_SIZE", (24, 32))
+        monkeypatch.setattr(demo_cli, "DEMO_PAINTING_SIZE", (24, 24))
+        monkeypatch.setattr(demo_cli, "DEMO_SIZE", (24, 32))
         start, output = ["demo"], folder / "demo"
     # Given twice, the later one counts.
     arguments = ["--output", str(output)] + [text.format(folder=folder) for text in arguments]
@@ -532,7 +532,7 @@ def test_info_lists_every_backbone(capsys):
 
 @pytest.fixture
 def small_painting(monkeypatch):
-    monkeypatch.setattr(cli, "DEMO_PAINTING_SIZE", (40, 48))
+    monkeypatch.setattr(demo_cli, "DEMO_PAINTING_SIZE", (40, 48))
 
 
 @pytest.mark.parametrize(
@@ -572,7 +572,7 @@ def test_demo_again_in_another_size(tmp_path):
 
 @pytest.mark.usefixtures("small_painting")
 def test_demo_beyond_jpeg(tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "LONGEST_JPEG_SIDE", 40)
+    monkeypatch.setattr(demo_cli, "LONGEST_JPEG_SIDE", 40)
     for text, ending in (("40x9", "jpg"), ("41x9", "tif")):
         folder = tmp_path / text
         options = ["--size", text, "-o", str(folder), "--device", "cpu"]

@@ -1,0 +1,69 @@
+"""``urst demo``: everything at once, without a picture at hand."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .canvas import Source, TensorSource
+from .commands import Commands, add_stylizing_options
+from .demo import DemoLandscape, demo_painting
+from .errors import OutputError
+from .files import ImageFileCanvas, copy_picture
+from .formats import LONGEST_JPEG_SIDE
+from .geometry import Size
+from .stylize_cli import stylize_file
+
+DEMO_SIZE: Size = (832, 1248)
+"""Height and width of the demo picture, in px: 1 megapixel."""
+
+DEMO_PAINTING_SIZE: Size = (1024, 1024)
+
+
+def add_demo_command(commands: Commands) -> None:
+    """Add ``demo`` to the commands of a parser."""
+    command = commands.add_parser("demo", help="make two pictures, and paint one like the other")
+    command.add_argument(
+        "--size", type=_size, default=DEMO_SIZE, metavar="WxH", help="in px (default: 1248x832)"
+    )
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("urst-demo"),
+        metavar="FOLDER",
+        help="where the three pictures go (default: urst-demo)",
+    )
+    add_stylizing_options(command)
+    command.set_defaults(run=run_demo, style_weights=None)
+
+
+def run_demo(options: argparse.Namespace) -> None:
+    """``urst demo``: make a landscape and a painting, and paint the one like the other."""
+    folder: Path = options.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder {folder} cannot be made ({error}); choose another") from error
+    height, width = options.size
+    ending = ".jpg" if max(height, width) <= LONGEST_JPEG_SIDE else ".tif"
+    content, style = folder / f"content{ending}", folder / "style.jpg"
+    if not options.quiet:
+        print(f"making {content} ({width} x {height} px) and {style}")
+    _write_picture(DemoLandscape(options.size), content)
+    _write_picture(TensorSource(demo_painting(DEMO_PAINTING_SIZE)), style)
+    options.overwrite = True
+    stylize_file(options, content=content, styles=[str(style)], output=folder / f"stylized{ending}")
+
+
+def _write_picture(source: Source, path: Path) -> None:
+    with ImageFileCanvas(path, source, overwrite=True) as canvas:
+        copy_picture(source, canvas)
+
+
+def _size(text: str) -> Size:
+    """``1248x832`` (width x height, as image tools write it) as (height, width)."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"size {text!r} is not WIDTHxHEIGHT, as in 1248x832")
+    return int(height), int(width)
