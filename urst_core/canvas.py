@@ -113,6 +113,35 @@ def from_unit(values: Tensor, dtype: torch.dtype) -> Tensor:
     return (values * FULL_SCALE[dtype]).round().to(torch.int32).to(dtype)
 
 
+def read_stored(source: Source, window: Rectangle) -> Tensor:
+    """The stored pixels of the part of a window that lies in the picture, or of what is nearest.
+
+    Returns:
+        (C, h, w), not empty; what is missing on the right and at the bottom is padding.
+
+    Raises:
+        ImageError: a floating picture holds NaN or infinite values there.
+    """
+    inside = _inside(source.size, window)
+    stored = source.read(inside)
+    if source.dtype not in FULL_SCALE:
+        check_finite(stored[:3], inside)
+    return stored
+
+
+def window_of(stored: Tensor, size: Size) -> Tensor:
+    """Stored pixels as a network takes them; the last row and column repeat until they fill it.
+
+    Args:
+        stored: (C, h, w), with or without alpha, on any device.
+        size: height and width of the window that they were read for.
+
+    Returns:
+        (1, 3, height, width), float32, 0..1, on the same device.
+    """
+    return pad_to_frame(to_unit(stored[:3]).unsqueeze(0), size)
+
+
 def read_window(source: Source, window: Rectangle, device: torch.device) -> Tensor:
     """Read a window of the frame; what lies beyond the image repeats its last row and column.
 
@@ -122,17 +151,17 @@ def read_window(source: Source, window: Rectangle, device: torch.device) -> Tens
     Raises:
         ImageError: a floating picture holds NaN or infinite values.
     """
-    height, width = source.size
-    inside = Rectangle(
+    return window_of(read_stored(source, window).to(device), window.size)
+
+
+def _inside(image: Size, window: Rectangle) -> Rectangle:
+    height, width = image
+    return Rectangle(
         min(window.top, height - 1),
         min(window.left, width - 1),
         min(window.bottom, height),
         min(window.right, width),
     )
-    pixels = to_unit(source.read(inside)[:3].to(device))
-    if source.dtype not in FULL_SCALE:
-        check_finite(pixels, inside)
-    return pad_to_frame(pixels.unsqueeze(0), window.size)
 
 
 def check_finite(pixels: Tensor, inside: Rectangle) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from .backbone import Backbone
-from .canvas import Source, read_window
+from .canvas import Source, read_stored, window_of
 from .geometry import Tile
 from .site_stats import Moments, SiteStats
 from .stats import StyleCode
 from .tiling import Listener, TileLoop
 from .tin import Site, replay_until
+from .transfer import Transfer, Upload
 
 
 def exact_sites(
@@ -32,7 +33,7 @@ def exact_sites(
     sites: dict[str, SiteStats] = {}
     for name in backbone.network.site_names:
         measured = _SiteMeasurement(content, backbone, code, name, dict(sites))
-        tiles.run(f"statistics {name}", measured.add, listener)
+        tiles.run(f"statistics {name}", measured, listener)
         sites[name] = measured.stats()
     return sites
 
@@ -49,7 +50,7 @@ class _SiteMeasurement:
         earlier: dict[str, SiteStats],
     ) -> None:
         self._content, self._network, self._code = content, backbone.network, code
-        self._device = backbone.device
+        self._transfer = Transfer(backbone.device)
         self._name, self._earlier = name, earlier
         self._moments: Moments | None = None
 
@@ -57,16 +58,20 @@ class _SiteMeasurement:
         assert self._moments is not None  # a frame has at least one tile
         return self._moments.stats()
 
-    def add(self, tile: Tile) -> Tensor | None:
-        site = self._reach_site(tile)
+    def read(self, tile: Tile) -> Upload:
+        return self._transfer.upload(read_stored(self._content, tile.window))
+
+    def compute(self, tile: Tile, window: Upload) -> None:
+        site = self._reach_site(window_of(window.receive(), tile.window.size))
         # Features may be larger than the window: Multimodal Transfer doubles its size on the way.
         core = tile.core_in_window.scaled(site.features.shape[2], tile.window.height)
         if self._moments is None:
             self._moments = site.moments()
         self._moments.add(site.features[(..., *core.slices)])
-        return None
 
-    def _reach_site(self, tile: Tile) -> Site:
-        window = read_window(self._content, tile.window, self._device)
+    def write(self, tile: Tile, result: None) -> None:
+        """Nothing to write: the moments are the result."""
+
+    def _reach_site(self, window: Tensor) -> Site:
         stages = self._network.stages(window, self._code)
         return replay_until(stages, self._name, self._earlier)

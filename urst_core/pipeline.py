@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .backbone import Backbone, TileNetwork
-from .canvas import Canvas, Source, from_unit, make_thumbnail, read_window
+from .canvas import Canvas, Source, from_unit, make_thumbnail, read_stored, window_of
 from .device import choose_tile_size, explained_out_of_memory, find_device, find_precision
 from .errors import DeviceError
 from .exact import exact_sites
@@ -18,6 +18,7 @@ from .precision import fastest_proven
 from .settings import Settings
 from .stats import ThumbnailStats
 from .tiling import Listener, TileLoop, ignore
+from .transfer import Download, Transfer, Upload
 
 
 def stylize(
@@ -99,41 +100,84 @@ def stylize_tiles(
     network = tile_network(backbone, stats, content, settings, device)
     tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
     work = TileStylizer(network, content, canvas, tiles.frame, device)
-    tiles.run("tiles", work.stylize, listener)
+    tiles.run("tiles", work, listener)
 
 
 @dataclass(frozen=True)
+class StoredWindow:
+    """What a tile is computed from: its window's stored pixels, and its core's alpha."""
+
+    colors: Upload
+    alpha: Tensor
+
+
+@dataclass(frozen=True)
+class StylizedCore:
+    """A core on its way back: the pixels to store, whether all were finite, and its alpha."""
+
+    colors: Download
+    is_finite: Download | None
+    alpha: Tensor
+
+
 class TileStylizer:
-    """What is done to each tile: read its window, stylize it, write its core."""
+    """What is done to each tile: read its window, stylize it, write its core.
 
-    network: TileNetwork
-    content: Source
-    canvas: Canvas
-    frame: Size
-    device: torch.device
+    A tile whose core holds nothing but padding is left out: its steps are handed None.
+    """
 
-    def stylize(self, tile: Tile) -> Tensor | None:
-        """The core's pixels as they were written; None where it holds nothing but padding."""
-        core = tile.core.clipped(self.content.size)
+    def __init__(
+        self,
+        network: TileNetwork,
+        content: Source,
+        canvas: Canvas,
+        frame: Size,
+        device: torch.device,
+    ) -> None:
+        self._network, self._content, self._canvas = network, content, canvas
+        self._frame = frame
+        self._transfer = Transfer(device)
+
+    def read(self, tile: Tile) -> StoredWindow | None:
+        core = tile.core.clipped(self._content.size)
         if not core.area:
             return None
-        window = read_window(self.content, tile.window, self.device)
-        stylized = self.network(window, at_border=tile.touches_border(self.frame))[0]
-        inner = stylized[(..., *core.relative_to(tile.window).slices)]
-        self._check_overflow(inner)
-        pixels = from_unit(inner, self.content.dtype).cpu()
-        if self.content.channels == 4:
-            pixels = torch.cat([pixels, self.content.read(core)[3:].cpu()])
-        self.canvas.write(core, pixels)
-        return pixels
+        stored = read_stored(self._content, tile.window)
+        alpha = stored[(slice(3, None), *core.relative_to(tile.window).slices)]
+        return StoredWindow(self._transfer.upload(stored), alpha)
 
-    def _check_overflow(self, pixels: Tensor) -> None:
-        dtype = self.network.compute_dtype
-        if dtype != torch.float32 and not bool(pixels.isfinite().all()):
+    def compute(self, tile: Tile, window: StoredWindow | None) -> StylizedCore | None:
+        if window is None:
+            return None
+        pixels = window_of(window.colors.receive(), tile.window.size)
+        stylized = self._network(pixels, at_border=tile.touches_border(self._frame))[0]
+        core = tile.core.clipped(self._content.size)
+        inner = stylized[(..., *core.relative_to(tile.window).slices)]
+        is_finite = None
+        if self._network.compute_dtype != torch.float32:
+            # Looked at when it has arrived: asking here would wait for the device.
+            is_finite = self._transfer.download(inner.isfinite().all())
+        colors = self._transfer.download(from_unit(inner, self._content.dtype))
+        return StylizedCore(colors, is_finite, window.alpha)
+
+    def write(self, tile: Tile, result: StylizedCore | None) -> Tensor | None:
+        """The core's pixels as they were written; None where it holds nothing but padding.
+
+        Raises:
+            DeviceError: half precision overflowed.
+        """
+        if result is None:
+            return None
+        if result.is_finite is not None and not bool(result.is_finite.receive()):
             raise DeviceError(
-                f"{dtype} is too narrow for this picture and style: values overflowed; "
-                "use precision fp32 or auto"
+                f"{self._network.compute_dtype} is too narrow for this picture and style: values "
+                "overflowed; use precision fp32 or auto"
             )
+        pixels = result.colors.receive()
+        if result.alpha.shape[0]:
+            pixels = torch.cat([pixels, result.alpha.cpu()])
+        self._canvas.write(tile.core.clipped(self._content.size), pixels)
+        return pixels
 
 
 def tile_network(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from .backbone import Traits
 from .device import is_out_of_memory, release_memory
 from .errors import DeviceError
 from .geometry import Rectangle, Size, Tile, cut, tile_around
+from .overlap import Overlap, Result, TileWork, Window
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,28 @@ def ignore(progress: Progress) -> None:
     """The listener for those who do not listen."""
 
 
+class Ledger(Protocol):
+    """What of a stage was finished by an earlier run, and the record of what this one finishes."""
+
+    @property
+    def cores(self) -> Collection[Rectangle]:
+        """Finished cores, of any size."""
+        ...
+
+    @property
+    def edges(self) -> Sequence[int]:
+        """The edges that tiles were halved to so far, descending."""
+        ...
+
+    def add_core(self, core: Rectangle) -> None:
+        """Note a core whose pixels have just been written; called in the writing thread."""
+        ...
+
+    def add_edge(self, edge: int) -> None:
+        """Note the edge of all tiles from now on."""
+        ...
+
+
 @dataclass(frozen=True)
 class TileLoop:
     """Runs work on every tile of a frame, on smaller tiles where memory runs out.
@@ -61,48 +85,66 @@ class TileLoop:
     def run(
         self,
         stage: str,
-        work: Callable[[Tile], Tensor | None],
+        work: TileWork[Window, Result],
         listener: Listener = ignore,
+        *,
+        ledger: Ledger | None = None,
     ) -> None:
-        """Call ``work`` for each tile in inference mode, and ``listener`` before and between.
+        """Do the work on each tile, in inference mode; tell the listener before and between.
+
+        Args:
+            stage: what the tiles are for.
+            work: the steps; those of neighboring tiles overlap, see :mod:`urst_core.overlap`.
+            listener: told of tiles in their order, in the calling thread.
+            ledger: what is finished already is left out.
 
         Raises:
             DeviceError: memory does not even suffice for tiles of one stride.
         """
-        edge = self.edge
-        pending = deque(cut(Rectangle.of_size(self.frame), edge))
-        tiles_done = pixels_done = 0
-        pixels_total = self.frame[0] * self.frame[1]
-        listener(Progress(stage, 0, len(pending), 0, pixels_total))
-        while pending:
-            core = pending.popleft()
-            if max(core.size) > edge:
-                pending.extendleft(reversed(list(cut(core, edge))))
-                continue
-            finished, pixels = self._attempt(work, core)
-            if not finished:
-                pending.appendleft(core)
-                edge = self._half(core)
-                continue
-            tiles_done += 1
-            pixels_done += core.area
-            tiles_total = tiles_done + len(pending)
-            listener(
-                Progress(stage, tiles_done, tiles_total, pixels_done, pixels_total, core, pixels)
-            )
+        if ledger is not None:
+            work = _Recorded(work, ledger)
+        pending = _Pending(self.cores_to_do(ledger), [self.edge, *(ledger.edges if ledger else ())])
+        count = _Count(stage, self.frame, pending, done=len(ledger.cores) if ledger else 0)
+        listener(count.progress(left=len(pending)))
+        with Overlap(work) as overlap:
+            while pending or overlap.is_computing:
+                while pending and overlap.has_room:
+                    overlap.read(tile_around(pending.take(), self.traits.halo, self.frame))
+                fits = self._attempt(overlap)
+                is_last = not (pending or overlap.is_computing)
+                for tile, pixels in overlap.finished(wait_for_all=is_last or not fits):
+                    left = len(pending) + len(overlap)
+                    listener(count.progress(left=left, core=tile.core, pixels=pixels))
+                if not fits:
+                    cores = [tile.core for tile in overlap.take_back()]
+                    release_memory(self.device)
+                    pending.put_back(cores, self._half(cores[0]))
+                    if ledger is not None:
+                        ledger.add_edge(pending.edge)
 
-    def _attempt(
-        self, work: Callable[[Tile], Tensor | None], core: Rectangle
-    ) -> tuple[bool, Tensor | None]:
+    def cores_to_do(self, ledger: Ledger | None = None) -> list[Rectangle]:
+        """The cores of the frame, in order, without what a ledger says is finished."""
+        cores = cut(Rectangle.of_size(self.frame), self.edge)
+        if ledger is None:
+            return list(cores)
+        finished = set(ledger.cores)
+        cores = [core for core in cores if core not in finished]
+        # Few, if any: those of tiles that had to be halved.
+        parts = finished.difference(cut(Rectangle.of_size(self.frame), self.edge))
+        if not parts:
+            return cores
+        return [part for core in cores for part in _unfinished(core, parts, ledger.edges)]
+
+    def _attempt(self, overlap: Overlap[Window, Result]) -> bool:
+        """Compute the next tile; False where memory does not suffice."""
         try:
-            with torch.inference_mode():
-                return True, work(tile_around(core, self.traits.halo, self.frame))
+            overlap.compute()
+            return True
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         # Only out here the error is gone, and with it the tensors that its frames held.
-        release_memory(self.device)
-        return False, None
+        return False
 
     def _half(self, core: Rectangle) -> int:
         stride = self.traits.stride
@@ -113,3 +155,100 @@ class TileLoop:
                 "free some there, or use another device"
             )
         return max(stride, max(core.size) // 2 // stride * stride)
+
+
+class _Pending:
+    """The cores that are still to be begun, each no larger than tiles may be now."""
+
+    def __init__(self, cores: Iterable[Rectangle], edges: Iterable[int]) -> None:
+        self._cores = deque(cores)
+        self.edge = min(edges)
+
+    def __len__(self) -> int:
+        return len(self._cores)
+
+    def take(self) -> Rectangle:
+        """The next core, cut where tiles were halved since it was planned."""
+        core = self._cores.popleft()
+        if max(core.size) > self.edge:
+            core, *others = cut(core, self.edge)
+            self._cores.extendleft(reversed(others))
+        return core
+
+    def put_back(self, cores: Sequence[Rectangle], edge: int) -> None:
+        """Plan cores again that were taken, and all others, with a smaller edge."""
+        self._cores.extendleft(reversed(cores))
+        self.edge = edge
+
+    @property
+    def area(self) -> int:
+        return sum(core.area for core in self._cores)
+
+
+class _Count:
+    """How far a stage is."""
+
+    def __init__(self, stage: str, frame: Size, pending: _Pending, *, done: int) -> None:
+        self._stage = stage
+        self._tiles_done = done
+        self._pixels_total = frame[0] * frame[1]
+        self._pixels_done = self._pixels_total - pending.area
+
+    def progress(
+        self, *, left: int, core: Rectangle | None = None, pixels: Tensor | None = None
+    ) -> Progress:
+        """Count a core, where there is one, with that many tiles left after it."""
+        if core is not None:
+            self._tiles_done += 1
+            self._pixels_done += core.area
+        return Progress(
+            self._stage,
+            self._tiles_done,
+            self._tiles_done + left,
+            self._pixels_done,
+            self._pixels_total,
+            core,
+            pixels,
+        )
+
+
+@dataclass(frozen=True)
+class _Recorded(Generic[Window, Result]):
+    """Work whose finished tiles are noted."""
+
+    work: TileWork[Window, Result]
+    ledger: Ledger
+
+    def read(self, tile: Tile) -> Window:
+        return self.work.read(tile)
+
+    def compute(self, tile: Tile, window: Window) -> Result:
+        return self.work.compute(tile, window)
+
+    def write(self, tile: Tile, result: Result) -> Tensor | None:
+        pixels = self.work.write(tile, result)
+        self.ledger.add_core(tile.core)
+        return pixels
+
+
+def _unfinished(
+    core: Rectangle, parts: Collection[Rectangle], edges: Sequence[int]
+) -> Iterator[Rectangle]:
+    """What is left of a core, cut as it was when its finished parts were made.
+
+    A tile that is halved is cut at once, one that waits is cut when its turn comes, by the edge
+    of then. So a core was cut by the first edge whose pieces hold the finished parts whole.
+    """
+    inside = [part for part in parts if core.contains(part)]
+    if not inside:
+        yield core
+    elif core not in inside:
+        pieces = next(
+            pieces
+            for edge in (*edges, 1)
+            if edge < max(core.size)
+            for pieces in [list(cut(core, edge))]
+            if all(any(piece.contains(part) for piece in pieces) for part in inside)
+        )
+        for piece in pieces:
+            yield from _unfinished(piece, inside, edges)

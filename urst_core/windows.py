@@ -71,7 +71,7 @@ def stylize_windows(
         tiles = tile_loop(window, backbone, settings, device, network.compute_dtype)
         work = TileStylizer(network, window, canvas, tiles.frame, device)
         try:
-            tiles.run("windows", work.stylize, _Counter(listener, areas, index).tell)
+            tiles.run("windows", work, _Counter(listener, areas, index).tell)
         except ImageError as error:
             raise ImageError(f"window {index}: {error}") from error
 
