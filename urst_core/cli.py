@@ -23,7 +23,7 @@ from .weights_cli import add_weights_command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    options.stop = StopSignals()
+    options.stop, options.kept = StopSignals(), ""
     try:
         with options.stop:
             options.run(options)
@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("urst: interrupted, no result was written", file=sys.stderr)
         return 130
+    finally:
+        if options.kept:
+            print(f"urst: {options.kept}", file=sys.stderr)
     return 0
 
 

@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 from .backbones import BACKBONES, DEFAULT_BACKBONE
 from .device import PRECISIONS
-from .output_options import add_output_arguments
 from .settings import STATS_KINDS, Settings
 
 # argparse has no public name for what add_subparsers returns.
@@ -67,7 +66,6 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
     )
     add("--device", default=defaults.device, metavar="auto|cpu|cuda[:N]|mps")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add_output_arguments(command)
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

@@ -9,9 +9,11 @@ from .canvas import Source, TensorSource
 from .commands import Commands, add_stylizing_options
 from .demo import DemoLandscape, demo_painting
 from .errors import OutputError
+from .file_run import Start
 from .files import ImageFileCanvas, copy_picture
 from .formats import LONGEST_JPEG_SIDE
 from .geometry import Size
+from .output_options import OutputOptions
 from .stylize_cli import stylize_file
 
 DEMO_SIZE: Size = (832, 1248)
@@ -52,8 +54,14 @@ def run_demo(options: argparse.Namespace) -> None:
         print(f"making {content} ({width} x {height} px) and {style}")
     _write_picture(DemoLandscape(options.size), content)
     _write_picture(TensorSource(demo_painting(DEMO_PAINTING_SIZE)), style)
-    options.overwrite = True
-    stylize_file(options, content=content, styles=[str(style)], output=folder / f"stylized{ending}")
+    options.overwrite, options.stored = True, OutputOptions()
+    stylize_file(
+        options,
+        content=content,
+        styles=[str(style)],
+        output=folder / f"stylized{ending}",
+        start=Start.RESTART,
+    )
 
 
 def _write_picture(source: Source, path: Path) -> None:

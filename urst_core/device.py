@@ -11,7 +11,7 @@ import torch
 
 from .backbone import Traits
 from .errors import DeviceError
-from .geometry import Rectangle, Size, cut, round_up, tile_around
+from .geometry import Size, round_up, windows_area
 
 PRECISIONS: dict[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -151,14 +151,5 @@ def choose_tile_size(
     most = max(step, min(most, round_up(max(frame), step)))
     least = max(step, round_up(most // 2, step))
     return min(
-        range(most, least - 1, -step), key=lambda edge: _pixels_read(frame, edge, traits.halo)
+        range(most, least - 1, -step), key=lambda edge: windows_area(frame, edge, traits.halo)
     )
-
-
-def _pixels_read(frame: Size, edge: int, halo: int) -> int:
-    """Pixels of all windows; a row and a column of tiles tell, since the grid is regular."""
-    column = cut(Rectangle(0, 0, frame[0], 1), edge)
-    row = cut(Rectangle(0, 0, 1, frame[1]), edge)
-    heights = sum(tile_around(core, halo, frame).window.height for core in column)
-    widths = sum(tile_around(core, halo, frame).window.width for core in row)
-    return heights * widths

@@ -6,6 +6,8 @@ for each site, in order. The result equals that of one pass over a picture that 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from torch import Tensor
 
 from .backbone import Backbone
@@ -19,7 +21,14 @@ from .transfer import Transfer, Upload
 
 
 def exact_sites(
-    content: Source, backbone: Backbone, code: StyleCode, tiles: TileLoop, listener: Listener
+    content: Source,
+    backbone: Backbone,
+    code: StyleCode,
+    tiles: TileLoop,
+    listener: Listener,
+    *,
+    earlier: Mapping[str, SiteStats] | None = None,
+    keep: Callable[[Mapping[str, SiteStats]], None] | None = None,
 ) -> dict[str, SiteStats]:
     """What plain instance normalization of the whole frame would measure, site by site.
 
@@ -29,12 +38,16 @@ def exact_sites(
         code: the style.
         tiles: the loop over the content's frame.
         listener: told of each tile of each pass.
+        earlier: the first sites, measured by a run that was interrupted.
+        keep: handed what is measured so far, after each site.
     """
-    sites: dict[str, SiteStats] = {}
-    for name in backbone.network.site_names:
+    sites = dict(earlier or {})
+    for name in backbone.network.site_names[len(sites) :]:
         measured = _SiteMeasurement(content, backbone, code, name, dict(sites))
         tiles.run(f"statistics {name}", measured, listener)
         sites[name] = measured.stats()
+        if keep is not None:
+            keep(sites)
     return sites
 
 

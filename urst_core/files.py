@@ -158,13 +158,25 @@ def check_output(
         OutputError: see the messages.
     """
     options = options or OutputOptions()
+    format_ = check_output_name(path, like, options, overwrite=overwrite)
+    check_disk(path, like, options)
+    return format_
+
+
+def check_output_name(
+    path: Path, like: Source, options: OutputOptions, *, overwrite: bool = False
+) -> Format:
+    """The same, whatever the room on the disk.
+
+    Raises:
+        OutputError: see the messages.
+    """
     format_ = format_of(path)
     format_.check(path, like, options)
     format_.check_build(path, options)
     _check_place(path, like, overwrite=overwrite)
     if format_.name == "DeepZoom":
         check_tiles_folder(path)
-    check_disk(path, like, options)
     return format_
 
 

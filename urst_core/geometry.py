@@ -169,6 +169,15 @@ def tile_around(core: Rectangle, halo: int, frame: Size) -> Tile:
     return Tile(core, core.grown(halo).clipped(frame))
 
 
+def windows_area(frame: Size, edge: int, halo: int) -> int:
+    """Pixels of all windows; a row and a column tell, since the grid is regular."""
+    column = cut(Rectangle(0, 0, frame[0], 1), edge)
+    row = cut(Rectangle(0, 0, 1, frame[1]), edge)
+    heights = sum(tile_around(core, halo, frame).window.height for core in column)
+    widths = sum(tile_around(core, halo, frame).window.width for core in row)
+    return heights * widths
+
+
 def equal_tiles(frame: Size, *, edge: int, halo: int) -> list[Tile]:
     """Tiles whose windows all have one size, so that they fit one batch.
 

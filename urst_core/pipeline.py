@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from .backbone import Backbone, TileNetwork
-from .canvas import Canvas, Source, from_unit, make_thumbnail, read_stored, window_of
+from .canvas import Canvas, Source, make_thumbnail
 from .device import choose_tile_size, explained_out_of_memory, find_device, find_precision
-from .errors import DeviceError
 from .exact import exact_sites
-from .geometry import Size, Tile
 from .precision import fastest_proven
 from .settings import Settings
+from .site_stats import SiteStats
 from .stats import ThumbnailStats
+from .tile_stylizer import TileStylizer
 from .tiling import Listener, TileLoop, ignore
-from .transfer import Download, Transfer, Upload
 
 
 def stylize(
@@ -65,11 +63,21 @@ def measure(
     *,
     style_weights: Sequence[float] | None = None,
     listener: Listener = ignore,
+    earlier: ThumbnailStats | None = None,
+    keep: Callable[[ThumbnailStats], None] | None = None,
 ) -> ThumbnailStats:
-    """Image → statistics: what all tiles share. Arguments and errors as in :func:`stylize`."""
+    """Image → statistics: what all tiles share. Arguments and errors as in :func:`stylize`.
+
+    Args:
+        earlier: exact statistics that an interrupted run kept; their sites are not measured again.
+        keep: handed exact statistics, as far as they are, after each site.
+    """
     settings.check(backbone.traits)
     device = find_device(settings.device)
     backbone = backbone.on(device)
+    if earlier is not None:
+        earlier = earlier.to(device)
+        return _measure_exactly(content, backbone, settings, earlier, listener, keep)
     thumbnail = make_thumbnail(content, settings.thumbnail_size)
     with explained_out_of_memory(device, "the thumbnail and the styles", "smaller sizes of them"):
         small_styles = [
@@ -80,9 +88,29 @@ def measure(
         if settings.stats == "thumbnail":
             return backbone.collect(thumbnail, code, strength=settings.strength)
         code = backbone.code_for(thumbnail, code, strength=settings.strength)
-    tiles = tile_loop(content, backbone, settings, device, torch.float32)
-    sites = exact_sites(content, backbone, code, tiles, listener)
-    return backbone.stats(code, sites, strength=settings.strength)
+    stats = backbone.stats(code, {}, strength=settings.strength)
+    return _measure_exactly(content, backbone, settings, stats, listener, keep)
+
+
+def _measure_exactly(
+    content: Source,
+    backbone: Backbone,
+    settings: Settings,
+    stats: ThumbnailStats,
+    listener: Listener,
+    keep: Callable[[ThumbnailStats], None] | None,
+) -> ThumbnailStats:
+    """Measure the sites that are missing from statistics."""
+    tiles = tile_loop(content, backbone, settings, backbone.device, torch.float32)
+
+    def keep_sites(sites: Mapping[str, SiteStats]) -> None:
+        if keep is not None:
+            keep(replace(stats, sites=dict(sites)))
+
+    sites = exact_sites(
+        content, backbone, stats.code, tiles, listener, earlier=stats.sites, keep=keep_sites
+    )
+    return replace(stats, sites=sites)
 
 
 def stylize_tiles(
@@ -101,83 +129,6 @@ def stylize_tiles(
     tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
     work = TileStylizer(network, content, canvas, tiles.frame, device)
     tiles.run("tiles", work, listener)
-
-
-@dataclass(frozen=True)
-class StoredWindow:
-    """What a tile is computed from: its window's stored pixels, and its core's alpha."""
-
-    colors: Upload
-    alpha: Tensor
-
-
-@dataclass(frozen=True)
-class StylizedCore:
-    """A core on its way back: the pixels to store, whether all were finite, and its alpha."""
-
-    colors: Download
-    is_finite: Download | None
-    alpha: Tensor
-
-
-class TileStylizer:
-    """What is done to each tile: read its window, stylize it, write its core.
-
-    A tile whose core holds nothing but padding is left out: its steps are handed None.
-    """
-
-    def __init__(
-        self,
-        network: TileNetwork,
-        content: Source,
-        canvas: Canvas,
-        frame: Size,
-        device: torch.device,
-    ) -> None:
-        self._network, self._content, self._canvas = network, content, canvas
-        self._frame = frame
-        self._transfer = Transfer(device)
-
-    def read(self, tile: Tile) -> StoredWindow | None:
-        core = tile.core.clipped(self._content.size)
-        if not core.area:
-            return None
-        stored = read_stored(self._content, tile.window)
-        alpha = stored[(slice(3, None), *core.relative_to(tile.window).slices)]
-        return StoredWindow(self._transfer.upload(stored), alpha)
-
-    def compute(self, tile: Tile, window: StoredWindow | None) -> StylizedCore | None:
-        if window is None:
-            return None
-        pixels = window_of(window.colors.receive(), tile.window.size)
-        stylized = self._network(pixels, at_border=tile.touches_border(self._frame))[0]
-        core = tile.core.clipped(self._content.size)
-        inner = stylized[(..., *core.relative_to(tile.window).slices)]
-        is_finite = None
-        if self._network.compute_dtype != torch.float32:
-            # Looked at when it has arrived: asking here would wait for the device.
-            is_finite = self._transfer.download(inner.isfinite().all())
-        colors = self._transfer.download(from_unit(inner, self._content.dtype))
-        return StylizedCore(colors, is_finite, window.alpha)
-
-    def write(self, tile: Tile, result: StylizedCore | None) -> Tensor | None:
-        """The core's pixels as they were written; None where it holds nothing but padding.
-
-        Raises:
-            DeviceError: half precision overflowed.
-        """
-        if result is None:
-            return None
-        if result.is_finite is not None and not bool(result.is_finite.receive()):
-            raise DeviceError(
-                f"{self._network.compute_dtype} is too narrow for this picture and style: values "
-                "overflowed; use precision fp32 or auto"
-            )
-        pixels = result.colors.receive()
-        if result.alpha.shape[0]:
-            pixels = torch.cat([pixels, result.alpha.cpu()])
-        self._canvas.write(tile.core.clipped(self._content.size), pixels)
-        return pixels
 
 
 def tile_network(

@@ -29,13 +29,15 @@ class ProgressBar:
             self._stage = progress.stage
             self._bar = tqdm(
                 total=progress.pixels_total / 1e6,
+                # What an earlier run has done says nothing of the speed of this one.
+                initial=progress.pixels_done / 1e6,
                 desc=progress.stage,
                 unit="MP",
                 bar_format=BAR_FORMAT,
             )
-        self._bar.set_postfix_str(
-            f"tile {progress.tiles_done}/{progress.tiles_total},", refresh=False
-        )
+        if progress.tiles_total:
+            tiles = f"tile {progress.tiles_done}/{progress.tiles_total},"
+            self._bar.set_postfix_str(tiles, refresh=False)
         self._bar.update(progress.pixels_done / 1e6 - self._bar.n)
 
     def close(self) -> None:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .commands import Commands, add_stylizing_options, settings_of
-from .download_bar import download_bar
-from .errors import OutputError
-from .files import ImageFile, ImageFileCanvas
-from .output_options import output_options
-from .pipeline import stylize
+from .errors import URSTError
+from .file_run import FileRun, Start
+from .output_options import add_output_arguments, output_options
 from .progress_bar import ProgressBar
 from .tiling import Progress
 from .weights import load_backbone
+from .work_folder import WorkFolder
 
 
 def add_stylize_command(commands: Commands) -> None:
@@ -37,50 +36,89 @@ def add_stylize_command(commands: Commands) -> None:
         help="share of each style, any scale (default: equal)",
     )
     command.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
+    start = command.add_mutually_exclusive_group()
+    start.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run that was interrupted, if there is one",
+    )
+    start.add_argument(
+        "--restart", action="store_true", help="throw away what an interrupted run has done"
+    )
     add_stylizing_options(command)
+    add_output_arguments(command)
     command.set_defaults(run=run_stylize)
 
 
 def run_stylize(options: argparse.Namespace) -> None:
     """``urst stylize``: one picture in one style, or in a mixture of several."""
-    stylize_file(options, content=options.content, styles=options.styles, output=options.output)
+    options.stored = output_options(options)
+    start = Start.RESUME if options.resume else Start.RESTART if options.restart else Start.NEW
+    if options.resume and not options.quiet:
+        interruption = WorkFolder(options.output).interruption()
+        print(f"going on with {interruption}" if interruption else "nothing to resume, begins anew")
+    stylize_file(
+        options,
+        content=options.content,
+        styles=options.styles,
+        output=options.output,
+        start=start,
+    )
 
 
 def stylize_file(
-    options: argparse.Namespace, *, content: Path, styles: Sequence[str], output: Path
+    options: argparse.Namespace,
+    *,
+    content: Path,
+    styles: Sequence[str],
+    output: Path,
+    start: Start,
 ) -> None:
-    """File to file, with a progress bar; says where the result is."""
+    """File to file, with a progress bar; says where the result is, or what is kept of it."""
     started = time.monotonic()
-    download = download_bar(quiet=options.quiet)
-    backbone = load_backbone(options.backbone, options.weights, listener=download)
-    settings = settings_of(options)
-    settings.check(backbone.traits)
-    source = ImageFile(content)
-    for style in styles:
-        if output.exists() and Path(style).exists() and output.samefile(style):
-            raise OutputError(f"output {output} is the style itself; choose another name")
-    style_sources = [
-        style if backbone.network.style_names else ImageFile(Path(style), flatten=True)
-        for style in styles
-    ]
-    canvas = ImageFileCanvas(output, source, output_options(options), overwrite=options.overwrite)
-    with canvas, ProgressBar(quiet=options.quiet) as bar:
+    run = file_run_of(options, content=content, styles=styles, output=output)
+    has_begun = False
+    try:
+        with ProgressBar(quiet=options.quiet) as bar:
 
-        def listen(progress: Progress) -> None:
-            options.stop.check()
-            bar.update(progress)
+            def listen(progress: Progress) -> None:
+                nonlocal has_begun
+                has_begun = True
+                options.stop.check()
+                bar.update(progress)
 
-        stylize(
-            source,
-            style_sources,
-            canvas,
-            backbone,
-            settings,
-            style_weights=options.style_weights,
-            listener=listen,
-        )
+            run.run(listen, start=start)
+    except BaseException:
+        if has_begun:
+            options.kept = _kept(output)
+        raise
     if not options.quiet:
-        height, width = source.size
+        height, width = run.source.size
         seconds = time.monotonic() - started
         megapixels = height * width / 1e6
         print(f"{output}: {width} x {height} px, {megapixels:.1f} MP in {seconds:.1f} s")
+
+
+def file_run_of(
+    options: argparse.Namespace, *, content: Path, styles: Sequence[str], output: Path
+) -> FileRun:
+    """The run that the options describe."""
+    return FileRun(
+        content,
+        styles,
+        output,
+        load_backbone(options.backbone, options.weights),
+        settings_of(options),
+        style_weights=options.style_weights,
+        options=options.stored,
+        overwrite=options.overwrite,
+    )
+
+
+def _kept(output: Path) -> str:
+    """What an interrupted run leaves to go on with; empty where that is nothing."""
+    try:
+        interruption = WorkFolder(output).interruption()
+    except URSTError:
+        return ""
+    return f"{interruption}, kept beside {output}; go on with --resume" if interruption else ""

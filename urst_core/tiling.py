@@ -23,7 +23,8 @@ class Progress:
 
     Attributes:
         stage: what the tiles are for.
-        tiles_done, tiles_total: the total grows where tiles had to be halved.
+        tiles_done, tiles_total: the total grows where tiles had to be halved; 0 where a stage
+            has none.
         pixels_done, pixels_total: of the frame.
         core: what was just finished; None when the stage begins.
         pixels: the finished core's picture, (C, h, w), clipped to the image, for a preview;

@@ -24,9 +24,10 @@ from .canvas import (
 from .device import find_device
 from .errors import ImageError, ShapeError
 from .geometry import Rectangle
-from .pipeline import TileStylizer, stylize_tiles, tile_loop, tile_network
+from .pipeline import stylize_tiles, tile_loop, tile_network
 from .settings import Settings
 from .stats import ThumbnailStats
+from .tile_stylizer import TileStylizer
 from .tiling import Listener, Progress, ignore
 
 PREVIEW_SIZE = 1024

@@ -21,10 +21,11 @@ from examples import load_picture, save_picture, stored_picture
 from safetensors.torch import save_file
 
 import urst_core
-from urst_core import cli, demo_cli, stylize_cli
+from urst_core import cli, demo_cli
 from urst_core.backbone import TileNetwork
 from urst_core.backbones import BACKBONES
-from urst_core.files import ImageFile, copy_picture
+from urst_core.file_run import FileRun, Start
+from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.output_options import OutputOptions
 from urst_core.progress_bar import ProgressBar
 from urst_core.settings import Settings
@@ -75,13 +76,16 @@ def captured(monkeypatch):
     """What the command line asks of the engine, which only copies the content here."""
     seen = SimpleNamespace()
 
-    def stylize(source, styles, canvas, backbone, settings, *, style_weights, listener):
-        seen.source, seen.styles, seen.canvas = source, styles, canvas
-        seen.backbone, seen.settings, seen.style_weights = backbone, settings, style_weights
+    def run(self, listener, *, start):
+        seen.source, seen.styles, seen.start = self.source, self.style_sources, start
+        seen.backbone, seen.settings, seen.overwrite = self.backbone, self.settings, self.overwrite
+        seen.style_weights = self.style_weights
         listener(Progress("tiles", 0, 1, 0, 1))
-        copy_picture(source, canvas)
+        with ImageFileCanvas(self.output, self.source, self.options, overwrite=True) as canvas:
+            seen.canvas = canvas
+            copy_picture(self.source, canvas)
 
-    monkeypatch.setattr(stylize_cli, "stylize", stylize)
+    monkeypatch.setattr(FileRun, "run", run)
     return seen
 
 
@@ -99,9 +103,10 @@ def test_stylize_writes_the_file_and_says_where(folder, capsys):
     assert re.fullmatch(
         re.escape(str(folder / "out.png")) + r": 136 x 100 px, 0\.0 MP in \d+\.\d s\n", printed.out
     )
-    # The bar's last state: tiles, megapixels a second, time left.
-    last = printed.err.rsplit("\r", 1)[-1]
-    assert re.search(r"^tiles \|.*\| 100%, tile 6/6, +[\d.]+MP/s, 00:00 left", last)
+    # The bars' last states: tiles, megapixels a second, time left.
+    tiles, encoding = (line.rsplit("\r", 1)[-1] for line in printed.err.strip().split("\n"))
+    assert re.search(r"^tiles \|.*\| 100%, tile 6/6, +[\d.]+MP/s, 00:00 left", tiles)
+    assert re.search(r"^encoding \|.*\| 100% +[\d.]+MP/s, 00:00 left", encoding)
 
 
 def test_quiet_prints_nothing(folder, capfd):
@@ -178,7 +183,9 @@ def test_formats(folder, ending):
 # Options
 
 OPTIONS = {
-    "--overwrite": (["--overwrite"], lambda seen: seen.canvas.path.name == "out.png"),
+    "--overwrite": (["--overwrite"], lambda seen: seen.overwrite),
+    "--resume": (["--resume"], lambda seen: seen.start is Start.RESUME),
+    "--restart": (["--restart"], lambda seen: seen.start is Start.RESTART),
     "--output": (
         ["--output", "{folder}/other.png"],
         lambda seen: seen.canvas.path.name == "other.png",
@@ -664,17 +671,23 @@ def test_interrupted(folder, capsys, monkeypatch, existing):
     calls = stop_after(monkeypatch, 3, KeyboardInterrupt())
     assert run(folder, "--tile-size", 32, "--overwrite") == 130
     assert len(calls) == 4
-    assert capsys.readouterr().err.endswith("urst: interrupted, no result was written\n")
-    assert made(folder) == (["out.png"] if existing else [])
+    assert capsys.readouterr().err.endswith(
+        "urst: interrupted, no result was written\n"
+        f"urst: 23% of its tiles done, kept beside {folder / 'out.png'}; go on with --resume\n"
+    )
+    assert made(folder) == [".out.png.urst", *(["out.png"] if existing else [])]
     if existing:
         assert (folder / "out.png").read_bytes() == b"old"
 
 
-def test_a_defect_is_not_hidden_and_leaves_nothing_behind(folder, monkeypatch):
-    stop_after(monkeypatch, 3, ZeroDivisionError("a defect"))
+@pytest.mark.parametrize(("tiles", "kept"), [(0, []), (3, [".out.png.urst"])])
+def test_a_defect_is_not_hidden_and_leaves_nothing_but_finished_tiles(
+    folder, monkeypatch, tiles, kept
+):
+    stop_after(monkeypatch, tiles, ZeroDivisionError("a defect"))
     with pytest.raises(ZeroDivisionError, match="a defect"):
         run(folder, "--tile-size", 32)
-    assert made(folder) == []
+    assert made(folder) == kept
 
 
 def test_signal_handlers_are_put_back(folder):
