@@ -185,12 +185,14 @@ class FileRun:
 
     def _go_on(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> None:
         """Do what is not done yet."""
+        folder.take_reserve()
         with WorkFile.reopen(folder.pixels, self.source) as pixels:
             journal = Journal(folder.journal, pixels.flush)
             try:
                 self._make_tiles(folder, record, pixels, journal, listener)
                 journal.save()
             finally:
+                folder.give_reserve()
                 with suppress(OutputError):
                     journal.save()
                 journal.close()

@@ -19,6 +19,7 @@ from .geometry import Size, windows_area
 from .overlap import AHEAD, BEHIND
 from .settings import Settings
 from .work_file import raw_bytes
+from .work_folder import RESERVE_BYTES
 
 BAND_BYTES_PER_PIXEL = 3 * 4 * 3
 """A band of the picture while a thumbnail is made: stored, as float32, and narrowed."""
@@ -174,7 +175,7 @@ def plan_run(
         host_bytes=_host_bytes(content, window),
         host_free_bytes=psutil.virtual_memory().available,
         folder=output.absolute().parent,
-        work_bytes=raw_bytes(content),
+        work_bytes=raw_bytes(content) + RESERVE_BYTES,
         result_bytes=raw_bytes(content),
         disk_free_bytes=shutil.disk_usage(output.absolute().parent).free,
     )

@@ -7,6 +7,7 @@ A run of ``OUT.tif`` works in ``.OUT.tif.urst``::
     stats.safetensors   the statistics, site by site
     pixels.tif          the cores that are finished
     journal.txt         which those are
+    reserve             room on the disk, given up for the journal's last lines
 
 The folder is gone when the result is there.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from .errors import OutputError
 from .journal import finished_cores
 from .run_record import RunRecord, flushed
 from .stats import ThumbnailStats
+
+RESERVE_BYTES = 1 << 16
+"""More than the lines of two seconds take; see :meth:`WorkFolder.take_reserve`."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class WorkFolder:
         self.journal = self.path / "journal.txt"
         self._record = self.path / "run.json"
         self._stats = self.path / "stats.safetensors"
+        self._reserve = self.path / "reserve"
         self._lock: Any = None
 
     @contextmanager
@@ -122,6 +127,26 @@ class WorkFolder:
         if not self.pixels.is_file():
             return 0
         return 512 * getattr(self.pixels.stat(), "st_blocks", 0)
+
+    def take_reserve(self) -> None:
+        """Occupy some room, so that a full disk still takes the note of what was finished.
+
+        Raises:
+            OutputError: the disk is full already, or failing.
+        """
+        try:
+            # Not zeros: some file systems keep no room for those.
+            self._reserve.write_bytes(os.urandom(RESERVE_BYTES))
+            flushed(self._reserve)
+        except OSError as error:
+            raise OutputError(
+                f"work folder {self.path} cannot be written to ({error}); free disk space"
+            ) from error
+
+    def give_reserve(self) -> None:
+        """Give the room back, for the last notes of a run."""
+        with suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove all but the lock, the record first: without it the rest means nothing.
