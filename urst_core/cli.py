@@ -14,6 +14,7 @@ from . import __version__
 from .demo_cli import add_demo_command
 from .errors import URSTError
 from .info_cli import add_info_command
+from .plan_cli import add_plan_command
 from .stop_signals import StopSignals
 from .stylize_cli import add_stylize_command
 from .training.train_cli import add_train_command
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"urst {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_stylize_command(commands)
+    add_plan_command(commands)
     add_demo_command(commands)
     add_train_command(commands)
     add_weights_command(commands)

@@ -65,7 +65,6 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         help="auto: half precision where it proves equal on a GPU (default: %(default)s)",
     )
     add("--device", default=defaults.device, metavar="auto|cpu|cuda[:N]|mps")
-    add("--quiet", action="store_true", help="print nothing but errors")
 
 
 def settings_of(options: argparse.Namespace) -> Settings:

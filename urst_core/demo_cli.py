@@ -37,6 +37,7 @@ def add_demo_command(commands: Commands) -> None:
         help="where the three pictures go (default: urst-demo)",
     )
     add_stylizing_options(command)
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(run=run_demo, style_weights=None)
 
 

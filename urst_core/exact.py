@@ -43,7 +43,7 @@ def exact_sites(
     """
     sites = dict(earlier or {})
     for name in backbone.network.site_names[len(sites) :]:
-        measured = _SiteMeasurement(content, backbone, code, name, dict(sites))
+        measured = SiteMeasurement(content, backbone, code, name, dict(sites))
         tiles.run(f"statistics {name}", measured, listener)
         sites[name] = measured.stats()
         if keep is not None:
@@ -51,7 +51,7 @@ def exact_sites(
     return sites
 
 
-class _SiteMeasurement:
+class SiteMeasurement:
     """One site's moments, gathered from the cores of all tiles."""
 
     def __init__(
@@ -60,7 +60,7 @@ class _SiteMeasurement:
         backbone: Backbone,
         code: StyleCode,
         name: str,
-        earlier: dict[str, SiteStats],
+        earlier: Mapping[str, SiteStats],
     ) -> None:
         self._content, self._network, self._code = content, backbone.network, code
         self._transfer = Transfer(backbone.device)

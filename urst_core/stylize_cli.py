@@ -20,22 +20,7 @@ from .work_folder import WorkFolder
 def add_stylize_command(commands: Commands) -> None:
     """Add ``stylize`` to the commands of a parser."""
     command = commands.add_parser("stylize", help="paint a picture in the style of another")
-    command.add_argument("content", type=Path, metavar="CONTENT", help="the picture, of any size")
-    command.add_argument(
-        "styles",
-        nargs="*",
-        metavar="STYLE",
-        help="a painting, or the name of a style inside the weights; several are mixed",
-    )
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
-    command.add_argument(
-        "--style-weights",
-        type=float,
-        nargs="+",
-        metavar="W",
-        help="share of each style, any scale (default: equal)",
-    )
-    command.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
+    add_run_arguments(command)
     start = command.add_mutually_exclusive_group()
     start.add_argument(
         "--resume",
@@ -45,9 +30,40 @@ def add_stylize_command(commands: Commands) -> None:
     start.add_argument(
         "--restart", action="store_true", help="throw away what an interrupted run has done"
     )
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    command.set_defaults(run=run_stylize)
+
+
+def add_run_arguments(
+    command: argparse.ArgumentParser, *, default_output: Path | None = None
+) -> None:
+    """Add what describes a run from file to file."""
+    add = command.add_argument
+    add("content", type=Path, metavar="CONTENT", help="the picture, of any size")
+    add(
+        "styles",
+        nargs="*",
+        metavar="STYLE",
+        help="a painting, or the name of a style inside the weights; several are mixed",
+    )
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        required=default_output is None,
+        metavar="OUT",
+        help=f"(default: {default_output})" if default_output else None,
+    )
+    add(
+        "--style-weights",
+        type=float,
+        nargs="+",
+        metavar="W",
+        help="share of each style, any scale (default: equal)",
+    )
+    add("--overwrite", action="store_true", help="replace OUT where it exists")
     add_stylizing_options(command)
     add_output_arguments(command)
-    command.set_defaults(run=run_stylize)
 
 
 def run_stylize(options: argparse.Namespace) -> None:
