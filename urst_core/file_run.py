@@ -21,11 +21,10 @@ from .canvas import Source
 from .device import PRECISIONS, find_device
 from .encode import encode
 from .errors import OutputError, URSTError
-from .files import check_output_name
+from .files import check_output_name, open_picture
 from .forecast import Plan, plan_run
-from .image_file import ImageFile
 from .journal import Journal
-from .libvips import vips
+from .libvips import vips, vips_errors
 from .output_options import OutputOptions
 from .pipeline import measure, tile_loop, tile_network
 from .run_record import RunRecord, file_hash
@@ -70,13 +69,13 @@ class FileRun:
     overwrite: bool = False
 
     @cached_property
-    def source(self) -> ImageFile:
+    def source(self) -> Source:
         """The content, opened.
 
         Raises:
             ImageError: it cannot be used.
         """
-        return ImageFile(self.content)
+        return open_picture(self.content)
 
     @cached_property
     def style_sources(self) -> list[Source | str]:
@@ -87,7 +86,7 @@ class FileRun:
         """
         if self.backbone.network.style_names:
             return list(self.styles)
-        return [ImageFile(Path(style), flatten=True) for style in self.styles]
+        return [open_picture(Path(style), flatten=True) for style in self.styles]
 
     def run(self, listener: Listener = ignore, *, start: Start = Start.NEW) -> None:
         """Make the result; what is finished is kept where the run is interrupted.
@@ -129,7 +128,14 @@ class FileRun:
 
     def plan(self) -> Plan:
         """What the run will take, without trying any tile."""
-        return plan_run(self.source, self.style_sources, self.output, self.backbone, self.settings)
+        return plan_run(
+            self.source,
+            self.style_sources,
+            self.output,
+            self.backbone,
+            self.settings,
+            self.options,
+        )
 
     def _interrupted(self, folder: WorkFolder, start: Start) -> RunRecord | None:
         """The record of the run to go on with; None where a new one is to begin."""
@@ -174,7 +180,7 @@ class FileRun:
             "device": find_device(settings.device).type,
             "urst": __version__,
             "torch": torch.__version__,
-            "libvips": ".".join(str(vips().version(part)) for part in range(3)),
+            "libvips": _libvips_version(),
         }
         if earlier is not None:
             edge = str(earlier.tile_size or earlier.statistics_tile_size)
@@ -256,3 +262,8 @@ class FileRun:
             partial_folder=folder.path,
             listener=tell,
         )
+
+
+def _libvips_version() -> str:
+    """What decodes pictures, if it is there."""
+    return ".".join(str(vips().version(part)) for part in range(3)) if vips_errors() else "none"

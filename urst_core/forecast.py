@@ -14,12 +14,12 @@ import torch
 from .backbone import Backbone, Traits
 from .canvas import BAND_PIXELS, Source, thumbnail_size_of
 from .device import choose_tile_size, find_device, find_precision, free_bytes
+from .disk_needs import disk_needs
 from .errors import DeviceError, OutputError
 from .geometry import Size, windows_area
+from .output_options import OutputOptions
 from .overlap import AHEAD, BEHIND
 from .settings import Settings
-from .work_file import raw_bytes
-from .work_folder import RESERVE_BYTES
 
 BAND_BYTES_PER_PIXEL = 3 * 4 * 3
 """A band of the picture while a thumbnail is made: stored, as float32, and narrowed."""
@@ -97,27 +97,27 @@ class Plan:
         needed = self.work_bytes + self.result_bytes - present_bytes
         if needed > self.disk_free_bytes:
             raise OutputError(
-                f"the result may take {_gb(needed)} with its work file, "
-                f"{_gb(self.disk_free_bytes)} are free in {self.folder}; "
+                f"the result may take {amount(needed)} with its work file, "
+                f"{amount(self.disk_free_bytes)} are free in {self.folder}; "
                 "free some or choose another folder"
             )
-        free = f"{_gb(self.device_free_bytes)} are free"
+        free = f"{amount(self.device_free_bytes)} are free"
         if self.small_bytes > self.device_free_bytes:
             raise DeviceError(
-                f"the thumbnail and the styles need about {_gb(self.small_bytes)} on "
+                f"the thumbnail and the styles need about {amount(self.small_bytes)} on "
                 f"{self.device}, {free}; use smaller sizes of them (--thumbnail-size, "
                 "--style-size) or another device"
             )
         if self.tile_bytes > self.device_free_bytes:
             raise DeviceError(
-                f"tiles of {self.tile_size} px need about {_gb(self.tile_bytes)} on "
+                f"tiles of {self.tile_size} px need about {amount(self.tile_bytes)} on "
                 f"{self.device}, {free}; {self._smaller_tiles()}"
             )
         # The CPU's own memory is the host's: there both have to fit.
         needed = self.host_bytes + (self.device_bytes if self.device == "cpu" else 0)
         if needed > self.host_free_bytes:
             raise DeviceError(
-                f"the run needs about {_gb(needed)} of memory, {_gb(self.host_free_bytes)} are "
+                f"the run needs about {amount(needed)} of memory, {amount(self.host_free_bytes)} are "
                 f"free; close other programs, or {self._smaller_tiles()}"
             )
 
@@ -137,12 +137,14 @@ def plan_run(
     output: Path,
     backbone: Backbone,
     settings: Settings,
+    options: OutputOptions,
 ) -> Plan:
     """What a run will take, without trying any tile.
 
     Args:
         content, styles, backbone, settings: as in :func:`urst_core.pipeline.stylize`.
         output: the file to make; its folder exists.
+        options: how to store it.
 
     Raises:
         SettingsError, DeviceError: as in :meth:`Settings.check`.
@@ -157,6 +159,7 @@ def plan_run(
     fitting = choose_tile_size(frame, traits, dtype, device, available_bytes=free)
     edge = settings.tile_size or fitting
     window = min(frame[0], edge + 2 * traits.halo), min(frame[1], edge + 2 * traits.halo)
+    disk, folder = disk_needs(output, content, options), output.resolve().parent
     exact = settings.stats == "exact"
     tile_dtype = torch.float32 if exact else dtype
     return Plan(
@@ -174,10 +177,10 @@ def plan_run(
         fitting_tile_size=fitting,
         host_bytes=_host_bytes(content, window),
         host_free_bytes=psutil.virtual_memory().available,
-        folder=output.absolute().parent,
-        work_bytes=raw_bytes(content) + RESERVE_BYTES,
-        result_bytes=raw_bytes(content),
-        disk_free_bytes=shutil.disk_usage(output.absolute().parent).free,
+        folder=folder,
+        work_bytes=disk.work_file,
+        result_bytes=disk.result,
+        disk_free_bytes=shutil.disk_usage(folder).free,
     )
 
 
@@ -206,5 +209,6 @@ def _area(size: Size) -> int:
     return size[0] * size[1]
 
 
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"
+def amount(count: int) -> str:
+    """Bytes, for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

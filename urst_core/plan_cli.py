@@ -9,7 +9,7 @@ from pathlib import Path
 from .calibration import calibrated
 from .commands import Commands
 from .file_run import FileRun
-from .forecast import Plan
+from .forecast import Plan, amount
 from .output_options import output_options
 from .stylize_cli import add_run_arguments, file_run_of
 
@@ -73,11 +73,11 @@ def _told(plan: Plan, run: FileRun) -> str:
         f"frame     {plan.frame[1]} x {plan.frame[0]} px",
         f"tiles     {plan.tiles} of {plan.tile_size} px{passes}; their halo of "
         f"{run.backbone.traits.halo} px costs {plan.halo_share:.0%} more pixels",
-        f"device    {plan.device}, {precision}: {_amount(plan.device_bytes)} of "
-        f"{_amount(plan.device_free_bytes)} free",
-        f"memory    {_amount(plan.host_bytes)} of {_amount(plan.host_free_bytes)} free",
-        f"disk      {_amount(plan.work_bytes)} of work, {_amount(plan.result_bytes)} of result "
-        f"at most, of {_amount(plan.disk_free_bytes)} free in {plan.folder}",
+        f"device    {plan.device}, {precision}: {amount(plan.device_bytes)} of "
+        f"{amount(plan.device_free_bytes)} free",
+        f"memory    {amount(plan.host_bytes)} of {amount(plan.host_free_bytes)} free",
+        f"disk      {amount(plan.work_bytes)} of work, {amount(plan.result_bytes)} of result "
+        f"at most, of {amount(plan.disk_free_bytes)} free in {plan.folder}",
     ]
     if plan.seconds is not None:
         seconds = plan.seconds
@@ -86,10 +86,6 @@ def _told(plan: Plan, run: FileRun) -> str:
             f"tiles {_duration(seconds.tiles)}, encoding {_duration(seconds.encoding)}"
         )
     return "\n".join(lines)
-
-
-def _amount(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
 def _duration(seconds: float) -> str:

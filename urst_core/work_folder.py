@@ -51,7 +51,9 @@ class WorkFolder:
 
     def __init__(self, output: Path) -> None:
         self.output = output
-        self.path = output.with_name(f".{output.name}.urst")
+        # Where a link points to: the result can only be moved within one disk.
+        target = Path(os.path.realpath(output))
+        self.path = target.with_name(f".{target.name}.urst")
         self.pixels = self.path / "pixels.tif"
         self.journal = self.path / "journal.txt"
         self._record = self.path / "run.json"

@@ -443,7 +443,7 @@ def test_a_disk_that_is_really_full(folder, a_run, monkeypatch):
         filler.write_bytes(bytes(48 * 1024))
         run = replace(a_run(), output=disk / "out.png")
         message = refusal(run)
-        assert message.startswith("the result may take 0.0 GB with its work file, 0.0 GB are free")
+        assert message.startswith("the result may take 2.2 MB with its work file, 0.1 MB are free")
         assert message.endswith(f"in {disk}; free some or choose another folder")
         with monkeypatch.context() as context:
             context.setattr("urst_core.forecast.Plan.check", lambda *_, **__: None)
@@ -452,7 +452,7 @@ def test_a_disk_that_is_really_full(folder, a_run, monkeypatch):
         assert message.endswith("free disk space")
         assert WorkFolder(run.output).interruption() is not None
         filler.unlink()
-        subprocess.run(["mount", "-o", "remount,size=400k", str(disk)], check=True)
+        subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
         run.run(start=Start.RESUME)
         assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
     finally:
