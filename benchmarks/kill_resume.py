@@ -20,13 +20,14 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from urst_core.canvas import TensorSource
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.files import ImageFileCanvas, copy_picture
 from urst_core.work_folder import WorkFolder
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:

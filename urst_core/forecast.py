@@ -111,14 +111,15 @@ class Plan:
         if self.tile_bytes > self.device_free_bytes:
             raise DeviceError(
                 f"tiles of {self.tile_size} px need about {amount(self.tile_bytes)} on "
-                f"{self.device}, {free}; {self._smaller_tiles()}"
+                f"{self.device}, {free}; free some, or {self._smaller_tiles()}"
             )
         # The CPU's own memory is the host's: there both have to fit.
         needed = self.host_bytes + (self.device_bytes if self.device == "cpu" else 0)
         if needed > self.host_free_bytes:
             raise DeviceError(
-                f"the run needs about {amount(needed)} of memory, {amount(self.host_free_bytes)} are "
-                f"free; close other programs, or {self._smaller_tiles()}"
+                f"the run needs about {amount(needed)} of memory, "
+                f"{amount(self.host_free_bytes)} are free; "
+                f"close other programs, or {self._smaller_tiles()}"
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -128,7 +129,7 @@ class Plan:
     def _smaller_tiles(self) -> str:
         if self.fitting_tile_size < self.tile_size:
             return f"use smaller tiles (--tile-size {self.fitting_tile_size})"
-        return "free some, or use another device"
+        return "use another device"
 
 
 def plan_run(

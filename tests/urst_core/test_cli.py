@@ -480,6 +480,10 @@ def test_refused_outputs(folder, capsys, output, message):
             "argument --stats: invalid choice: 'local'",
         ),
         (["demo", "--overwrite"], "unrecognized arguments: --overwrite"),
+        (
+            ["stylize", "a.png", "b.png", "-o", "c.png", "--resume", "--restart"],
+            "argument --restart: not allowed with argument --resume",
+        ),
         *(
             (
                 ["demo", "--size", size],
@@ -678,6 +682,36 @@ def test_interrupted(folder, capsys, monkeypatch, existing):
     assert made(folder) == [".out.png.urst", *(["out.png"] if existing else [])]
     if existing:
         assert (folder / "out.png").read_bytes() == b"old"
+
+
+def test_going_on_with_an_interrupted_run(folder, capsys, monkeypatch):
+    assert run(folder, "--tile-size", 32, output="whole.png") == 0
+    with monkeypatch.context() as context:
+        stop_after(context, 3, SystemExit(143))
+        with pytest.raises(SystemExit):
+            run(folder, "--tile-size", 32)
+    hint = f"urst: 23% of its tiles done, kept beside {folder / 'out.png'}; go on with --resume\n"
+    assert capsys.readouterr().err.endswith(hint)
+    assert run(folder, "--tile-size", 32) == 1
+    assert "was interrupted with 23% of its tiles done; go on with" in capsys.readouterr().err
+    assert run(folder, "--tile-size", 32, "--resume") == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("going on with 23% of its tiles done\n")
+    assert "tile 3/20" in printed.err
+    assert made(folder) == ["out.png", "whole.png"]
+    assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
+
+
+def test_nothing_to_go_on_with(folder, capsys):
+    assert run(folder, "--resume") == 0
+    assert capsys.readouterr().out.startswith("nothing to resume, begins anew\n")
+    assert run(folder, "--resume") == 1
+    printed = capsys.readouterr()
+    assert printed.err == (
+        f"urst: {folder / 'out.png'} exists; choose another name, or overwrite it (--overwrite)\n"
+    )
+    assert run(folder, "--resume", "--overwrite", "--quiet") == 0
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(("tiles", "kept"), [(0, []), (3, [".out.png.urst"])])
