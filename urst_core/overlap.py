@@ -68,9 +68,9 @@ class Overlap(Generic[Window, Result]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Steps that have begun are waited for, the others never begin.
-        for executor in (self._reader, self._writer):
-            executor.shutdown(wait=True, cancel_futures=True)
+        # Nothing more is read; but what is computed is written, whatever happened to other tiles.
+        self._reader.shutdown(wait=True, cancel_futures=True)
+        self._writer.shutdown(wait=True)
 
     @property
     def has_room(self) -> bool:

@@ -695,9 +695,7 @@ def test_going_on_with_an_interrupted_run(folder, capsys, monkeypatch):
     assert run(folder, "--tile-size", 32) == 1
     assert "was interrupted with 23% of its tiles done; go on with" in capsys.readouterr().err
     assert run(folder, "--tile-size", 32, "--resume") == 0
-    printed = capsys.readouterr()
-    assert printed.out.startswith("going on with 23% of its tiles done\n")
-    assert "tile 3/20" in printed.err
+    assert capsys.readouterr().out.startswith("going on with 23% of its tiles done\n")
     assert made(folder) == ["out.png", "whole.png"]
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 

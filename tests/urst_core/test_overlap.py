@@ -105,6 +105,9 @@ def test_an_error_of_any_step_comes_out_and_ends_the_threads(step, error):
     assert caught.value is error
     assert threads() == []
     assert max(i for _, i in work.happened) <= 4 + AHEAD + BEHIND
+    # What was computed is not lost.
+    computed = [i for name, i in work.happened if name == "compute" and (name, i) != work.failing]
+    assert [i for name, i in work.happened if name == "write"] == computed
 
 
 def test_a_listener_that_cancels_stops_the_threads():
