@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .commands import Commands, add_stylizing_options, settings_of
+from .download_bar import download_bar
 from .errors import URSTError
 from .file_run import FileRun, Start
 from .output_options import add_output_arguments, output_options
@@ -123,7 +124,9 @@ def file_run_of(
         content,
         styles,
         output,
-        load_backbone(options.backbone, options.weights),
+        load_backbone(
+            options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
+        ),
         settings_of(options),
         style_weights=options.style_weights,
         options=options.stored,
