@@ -45,6 +45,10 @@ class TrainingError(URSTError):
     """Training cannot begin, or cannot go on."""
 
 
+class ClusterError(URSTError):
+    """A cluster cannot be reached, or its workers cannot do the work."""
+
+
 def some_of(names: Iterable[str], most: int = 3) -> str:
     """The first few names for a message, and whether there are more."""
     names = list(names)

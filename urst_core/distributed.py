@@ -1,0 +1,290 @@
+"""One picture on many machines: measured here, stylized by Ray workers, gathered in a Zarr store.
+
+      here                                   each worker
+      content ──► statistics ──► network ──► its copy, baked and moved to the device once
+                                             content (read there) ──► tile ──► chunks of the store
+      store ──► pyramid, or picture file
+
+The statistics are shared, so the picture is that of one machine, whoever stylized which tile.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .backbone import Backbone
+from .canvas import Source
+from .device import find_precision
+from .distributed_resume import FinishedTiles, run_identity
+from .errors import OutputError, URSTError
+from .files import ImageFileCanvas, copy_picture
+from .formats import DEFAULT_QUALITY
+from .geometry import Rectangle, cut, round_up
+from .pipeline import measure
+from .ray_cluster import joined_cluster, share_cluster
+from .settings import Settings
+from .stats import ThumbnailStats
+from .tile_worker import Job, PictureFacts, TilePlan
+from .tiling import Listener, Progress, ignore
+from .worker_pool import WorkerPool
+from .zarr_canvas import ZarrCanvas, check_zarr_output, notes_at
+from .zarr_files import ZarrPicture, open_picture
+from .zarr_store import Location, is_zarr
+
+
+def add_distributed_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--ray`` and ``--ray-workers``."""
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="stylize on the machines of a Ray cluster (HOST:PORT, auto, or local to start one "
+        "here); each must reach CONTENT and OUT by these names",
+    )
+    parser.add_argument(
+        "--ray-workers",
+        type=int,
+        metavar="N",
+        help="how many (default: one a GPU, or one for every 4 CPUs)",
+    )
+
+
+def stylize_distributed(
+    content: Location,
+    styles: Sequence[Source | str],
+    output: Location,
+    backbone: Backbone,
+    settings: Settings | None = None,
+    *,
+    address: str,
+    workers: int | None = None,
+    style_weights: Sequence[float] | None = None,
+    quality: int = DEFAULT_QUALITY,
+    overwrite: bool = False,
+    resume: bool = False,
+    listener: Listener = ignore,
+) -> ThumbnailStats:
+    """Stylize a picture on a Ray cluster; what comes out is what one machine would make.
+
+    When it ends early, by an error, Ctrl-C or a power cut, the tiles that are finished stay beside
+    the output (behind a URL: in its place), and ``resume`` goes on from there.
+
+    Args:
+        content: path or URL that every machine can read.
+        styles: as for :func:`~urst_core.pipeline.stylize`; read here only.
+        output: a Zarr name that every machine can write, or a picture file in a folder that they
+            can, which is encoded here at the end.
+        backbone: network and weights.
+        settings: see :class:`~urst_core.settings.Settings`; the device is the workers'. Statistics
+            are measured here, on the GPU where there is one (``cpu`` holds for both).
+        address: see :func:`~urst_core.ray_cluster.joined_cluster`.
+        workers: how many; by the cluster's size when not given.
+        style_weights: share of each style, equal when not given.
+        quality: 1 to 100, of JPEG and WebP.
+        overwrite: replace a finished output, and drop an unfinished one if not ``resume``.
+        resume: go on with an unfinished output of the same inputs and settings.
+        listener: told of each tile, without its pixels; what it raises ends the run.
+
+    Returns:
+        The statistics that were used.
+
+    Raises:
+        URSTError: one of its subclasses, for what cannot be used: pictures, settings, cluster.
+    """
+    settings = settings or Settings()
+    source = open_picture(content)
+    # What the workers' device cannot do is refused where the cluster is known.
+    here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
+    here.check(backbone.traits)
+    with _target(output, source, quality=quality, overwrite=overwrite, resume=resume) as target:
+        with joined_cluster(address) as ray:
+            share = share_cluster(ray, device=settings.device, workers=workers)
+            stats = measure(
+                source, styles, backbone, here, style_weights=style_weights, listener=listener
+            )
+            job = Job(
+                content,
+                PictureFacts.of(source),
+                backbone.bake(stats),
+                backbone.traits,
+                "cuda" if share.gpus else "cpu",
+                share.threads,
+                share.workers,
+            )
+            with WorkerPool(ray, job, share) as pool:
+                _stylize_tiles(pool, job, stats, settings, target, listener)
+        target.finish()
+    return stats
+
+
+class _Target:
+    """Where the tiles go, and what becomes of them.
+
+    Args:
+        store: the Zarr store for the tiles.
+        source: the content.
+        overwrite, resume: see :func:`stylize_distributed`.
+
+    Attributes:
+        file: the picture file that the tiles are copied into; None where the store is the result.
+        canvas: None until it is opened.
+        notes: what an unfinished run left that is gone on with.
+
+    Raises:
+        OutputError: the store could not be written.
+    """
+
+    def __init__(self, store: Location, source: Source, *, overwrite: bool, resume: bool) -> None:
+        self.store = store
+        self.file: ImageFileCanvas | None = None
+        self.canvas: ZarrCanvas | None = None
+        self._source = source
+        goes_on = check_zarr_output(store, source, overwrite=overwrite, resume=resume)
+        self.notes = notes_at(store) if goes_on else {}
+
+    def open(self, edge: int) -> ZarrCanvas:
+        """Make the store, or go on with the one that is there; its names were checked."""
+        self.canvas = ZarrCanvas(
+            self.store,
+            self._source,
+            edge=edge,
+            overwrite=True,
+            resume=bool(self.notes),
+            pyramid=self.file is None,
+        )
+        return self.canvas
+
+    def finish(self) -> None:
+        """Give the store its name, or copy it into the picture file."""
+        assert self.canvas is not None  # opened before any tile
+        if self.file is None:
+            self.canvas.finish()
+        else:
+            copy_picture(ZarrPicture(self.canvas.working_location, unfinished=True), self.file)
+
+
+@contextmanager
+def _target(
+    output: Location, source: Source, *, quality: int, overwrite: bool, resume: bool
+) -> Generator[_Target, None, None]:
+    """Check and open the output before any work; on errors keep tiles that are finished."""
+    if is_zarr(output):
+        target = _Target(output, source, overwrite=overwrite, resume=resume)
+        with _kept_or_dropped(target):
+            yield target
+        return
+    if not isinstance(output, Path):
+        raise OutputError(
+            f"output {output} is a URL, behind which only Zarr can be written; end it with .zarr, "
+            "or name a local file"
+        )
+    store = output.with_name(f"{output.name}.tiles.zarr")
+    target = _Target(store, source, overwrite=overwrite, resume=resume)
+    file_canvas = ImageFileCanvas(output, source, quality=quality, overwrite=overwrite)
+    with _kept_or_dropped(target), file_canvas as target.file:
+        yield target
+    if target.canvas is not None:
+        target.canvas.drop()
+
+
+@contextmanager
+def _kept_or_dropped(target: _Target) -> Generator[None, None, None]:
+    try:
+        yield
+    except BaseException as error:
+        canvas = target.canvas
+        if canvas is None:
+            raise
+        if not canvas.keep_on_error:
+            canvas.drop()
+        elif isinstance(error, URSTError):
+            raise type(error)(
+                f"{error}; the finished tiles are kept in {canvas.working_location}: go on with "
+                "--resume, or drop them with --overwrite"
+            ) from error
+        raise
+
+
+def _stylize_tiles(
+    pool: WorkerPool,
+    job: Job,
+    stats: ThumbnailStats,
+    settings: Settings,
+    target: _Target,
+    listener: Listener,
+) -> None:
+    """All tiles that are not finished yet, and the pyramid."""
+    edge, dtype = _plan(pool, job, settings, target.notes)
+    tiles = list(cut(Rectangle.of_size(job.frame), edge))
+    identity = run_identity(job, stats, edge=edge, dtype=dtype)
+    finished = FinishedTiles(len(tiles), edge=edge, dtype=dtype, identity=identity)
+    finished.restore(target.notes)
+    canvas = target.open(edge)
+    finished.flush(canvas)
+    plan = TilePlan(canvas.working_location, edge, dtype)
+    progress = _StageProgress("tiles", tiles, finished.numbers, listener)
+    todo = [number for number in range(len(tiles)) if number not in finished.numbers]
+    try:
+        for number, _ in pool.each(
+            lambda worker, number: worker.stylize.remote(tiles[number], plan), todo
+        ):
+            finished.add(number, canvas)
+            progress.step(tiles[number])
+    finally:
+        finished.flush(canvas)
+    for level, cores in enumerate(canvas.take_pyramid(), start=1):
+        progress = _StageProgress(f"pyramid {level}", cores, (), listener)
+        for core, _ in pool.each(_shrinking(level, plan), cores):
+            progress.step(core)
+
+
+def _plan(
+    pool: WorkerPool, job: Job, settings: Settings, notes: Mapping[str, Any]
+) -> tuple[int, torch.dtype]:
+    """Tile edge and type to compute in: asked for, an earlier run's, or what suits a worker."""
+    edge = settings.tile_size
+    dtype = find_precision(settings.precision, job.traits)
+    if notes:
+        edge, dtype = edge or int(notes["edge"]), dtype or getattr(torch, notes["dtype"])
+    if edge is None or dtype is None:
+        _, (dtype, chosen) = next(pool.each(lambda worker, _: worker.survey.remote(dtype), [0]))
+        edge = edge or chosen
+    # A tile size beyond the picture asks for one tile.
+    return min(edge, round_up(max(job.frame), job.traits.stride)), dtype
+
+
+def _shrinking(level: int, plan: TilePlan) -> Callable[[Any, Rectangle], Any]:
+    return lambda worker, core: worker.shrink.remote(core, level, plan)
+
+
+class _StageProgress:
+    """Counts tiles as they are done, and tells the listener."""
+
+    def __init__(
+        self,
+        stage: str,
+        tiles: Sequence[Rectangle],
+        finished: Collection[int],
+        listener: Listener,
+    ) -> None:
+        self._stage, self._total, self._listener = stage, len(tiles), listener
+        self._done = len(finished)
+        self._pixels = sum(tiles[number].area for number in finished)
+        self._pixels_total = sum(tile.area for tile in tiles)
+        self._tell(None)
+
+    def step(self, tile: Rectangle) -> None:
+        self._done += 1
+        self._pixels += tile.area
+        self._tell(tile)
+
+    def _tell(self, tile: Rectangle | None) -> None:
+        self._listener(
+            Progress(self._stage, self._done, self._total, self._pixels, self._pixels_total, tile)
+        )

@@ -1,0 +1,166 @@
+"""Zarr arrays and OME-Zarr images as sources."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .canvas import from_unit, to_unit
+from .errors import ImageError
+from .files import ImageFile
+from .geometry import Rectangle, Size
+from .ome_zarr import Axes, largest_level
+from .zarr_store import ZARR_ENDING, Location, explained, is_unfinished, open_node, own_attributes
+
+DTYPES: dict[str, torch.dtype] = {
+    "uint8": torch.uint8,
+    "uint16": torch.uint16,
+    "float16": torch.float16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+"""What a picture may be stored as, by NumPy's names."""
+
+
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+"""What lies in every folder that is a Zarr store."""
+
+
+def open_picture(location: Location, *, flatten: bool = False) -> ImageFile | ZarrPicture:
+    """A picture file, or a Zarr store where the name or the folder says so; URLs are Zarr only.
+
+    Raises:
+        ImageError: it is missing, or of a kind that cannot be used.
+    """
+    if isinstance(location, Path) and not (
+        any(part.endswith(ZARR_ENDING) for part in location.parts)
+        or any((location / name).is_file() for name in ZARR_FILES)
+    ):
+        return ImageFile(location, flatten=flatten)
+    return ZarrPicture(location, flatten=flatten)
+
+
+class ZarrPicture:
+    """A picture in a Zarr store, read by rectangles: RGB or RGBA.
+
+    An array, or a group that is an OME-Zarr 0.4 or 0.5 image, whose largest level is read. Gray
+    becomes RGB. Chunks that a store lacks are zeros, as Zarr defines it.
+
+    Args:
+        location: path or URL of the store, or of an array or image in it.
+        flatten: drop alpha by laying the picture on white: for styles.
+        unfinished: read a store that is still being made, which otherwise is refused.
+
+    Raises:
+        ImageError: there is no such picture, or it is of a kind that cannot be used.
+    """
+
+    def __init__(
+        self, location: Location, *, flatten: bool = False, unfinished: bool = False
+    ) -> None:
+        self.location = location
+        node = open_node(location)
+        if is_unfinished(node) and not unfinished:
+            raise ImageError(
+                f"picture {location} is unfinished: a run writes it still, or ended early; "
+                "let that run finish, or delete it"
+            )
+        self._own = own_attributes(node)
+        self._array, names, self.resolution = largest_level(node, location)
+        shape = tuple(self._array.shape)
+        self._axes = Axes.of(names, shape, location) if names else Axes.guessed(shape, location)
+        self._stored_channels = 1 if self._axes.channel is None else shape[self._axes.channel]
+        self._flatten = flatten
+        self._check(shape)
+
+    @property
+    def size(self) -> Size:
+        shape = self._array.shape
+        return shape[self._axes.row], shape[self._axes.column]
+
+    @property
+    def channels(self) -> int:
+        return 4 if self._stored_channels in (2, 4) and not self._flatten else 3
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self._array.dtype.name]
+
+    @property
+    def profile(self) -> bytes | None:
+        """The ICC profile that the pixel values are meant in.
+
+        Raises:
+            ImageError: what the store holds as one is no base64.
+        """
+        encoded = self._own.get("icc_profile")
+        if encoded is None:
+            return None
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except (binascii.Error, TypeError, ValueError) as error:
+            raise ImageError(
+                f"picture {self.location} has a damaged color profile ({error}); "
+                "remove icc_profile from its attributes, or get it again"
+            ) from error
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """Pixels of a rectangle, (C, h, w).
+
+        Raises:
+            ImageError: chunks there are damaged, or cannot be reached.
+        """
+        axes = self._axes
+        selection: list[Any] = [0] * len(self._array.shape)
+        selection[axes.row], selection[axes.column] = rectangle.slices
+        if axes.channel is not None:
+            selection[axes.channel] = slice(None)
+        with explained(
+            f"picture {self.location} is damaged or out of reach",
+            "check the store, or get it again",
+        ):
+            values = np.asarray(self._array[tuple(selection)])
+        values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+        pixels = torch.from_numpy(values)
+        return self._as_rgb(self._channels_first(pixels))
+
+    def _channels_first(self, pixels: Tensor) -> Tensor:
+        """(C, h, w) of what was read, whose axes of length 1 are gone."""
+        axes = self._axes
+        if axes.channel is None:
+            return (pixels if axes.row < axes.column else pixels.T).unsqueeze(0)
+        order = sorted((axes.channel, axes.row, axes.column))
+        return pixels.permute([order.index(a) for a in (axes.channel, axes.row, axes.column)])
+
+    def _as_rgb(self, pixels: Tensor) -> Tensor:
+        if self._stored_channels <= 2:
+            pixels = torch.cat([pixels[:1].expand(3, -1, -1), pixels[1:]])
+        if not self._flatten or pixels.shape[0] == 3:
+            return pixels
+        colors, alpha = to_unit(pixels[:3]), to_unit(pixels[3:])
+        return from_unit(colors * alpha + (1.0 - alpha), self.dtype)
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if self._array.dtype.name not in DTYPES:
+            raise ImageError(
+                f"picture {self.location} stores {self._array.dtype.name} values; "
+                "use uint8, uint16, or floating ones of 0 to 1"
+            )
+        if not 1 <= self._stored_channels <= 4:
+            raise ImageError(
+                f"picture {self.location} has {self._stored_channels} channels; "
+                "use gray or RGB, with or without alpha"
+            )
+        if 0 in shape:
+            raise ImageError(f"picture {self.location} of shape {shape} is empty; get it again")
+        if self._flatten and self.profile is not None:
+            raise ImageError(
+                f"style {self.location} has a color profile, which is not applied to Zarr styles; "
+                "save it as a TIFF or PNG file"
+            )
