@@ -11,10 +11,8 @@ The statistics are shared, so the picture is that of one machine, whoever styliz
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,11 +20,10 @@ import torch
 from .backbone import Backbone
 from .canvas import Source
 from .device import find_precision
+from .distributed_output import Target, open_target
 from .distributed_resume import FinishedTiles, run_identity
-from .errors import OutputError, URSTError
-from .files import ImageFileCanvas, copy_picture
-from .formats import DEFAULT_QUALITY
 from .geometry import Rectangle, cut, round_up
+from .output_options import OutputOptions
 from .pipeline import measure
 from .ray_cluster import joined_cluster, share_cluster
 from .settings import Settings
@@ -34,9 +31,8 @@ from .stats import ThumbnailStats
 from .tile_worker import Job, PictureFacts, TilePlan
 from .tiling import Listener, Progress, ignore
 from .worker_pool import WorkerPool
-from .zarr_canvas import ZarrCanvas, check_zarr_output, notes_at
-from .zarr_files import ZarrPicture, open_picture
-from .zarr_store import Location, is_zarr
+from .zarr_files import open_picture
+from .zarr_store import Location
 
 
 def add_distributed_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +61,7 @@ def stylize_distributed(
     address: str,
     workers: int | None = None,
     style_weights: Sequence[float] | None = None,
-    quality: int = DEFAULT_QUALITY,
+    options: OutputOptions | None = None,
     overwrite: bool = False,
     resume: bool = False,
     listener: Listener = ignore,
@@ -86,7 +82,7 @@ def stylize_distributed(
         address: see :func:`~urst_core.ray_cluster.joined_cluster`.
         workers: how many; by the cluster's size when not given.
         style_weights: share of each style, equal when not given.
-        quality: 1 to 100, of JPEG and WebP.
+        options: how a picture file is stored; Zarr takes none.
         overwrite: replace a finished output, and drop an unfinished one if not ``resume``.
         resume: go on with an unfinished output of the same inputs and settings.
         listener: told of each tile, without its pixels; what it raises ends the run.
@@ -102,7 +98,9 @@ def stylize_distributed(
     # What the workers' device cannot do is refused where the cluster is known.
     here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
     here.check(backbone.traits)
-    with _target(output, source, quality=quality, overwrite=overwrite, resume=resume) as target:
+    with open_target(
+        output, source, options or OutputOptions(), overwrite=overwrite, resume=resume
+    ) as target:
         with joined_cluster(address) as ray:
             share = share_cluster(ray, device=settings.device, workers=workers)
             stats = measure(
@@ -123,100 +121,12 @@ def stylize_distributed(
     return stats
 
 
-class _Target:
-    """Where the tiles go, and what becomes of them.
-
-    Args:
-        store: the Zarr store for the tiles.
-        source: the content.
-        overwrite, resume: see :func:`stylize_distributed`.
-
-    Attributes:
-        file: the picture file that the tiles are copied into; None where the store is the result.
-        canvas: None until it is opened.
-        notes: what an unfinished run left that is gone on with.
-
-    Raises:
-        OutputError: the store could not be written.
-    """
-
-    def __init__(self, store: Location, source: Source, *, overwrite: bool, resume: bool) -> None:
-        self.store = store
-        self.file: ImageFileCanvas | None = None
-        self.canvas: ZarrCanvas | None = None
-        self._source = source
-        goes_on = check_zarr_output(store, source, overwrite=overwrite, resume=resume)
-        self.notes = notes_at(store) if goes_on else {}
-
-    def open(self, edge: int) -> ZarrCanvas:
-        """Make the store, or go on with the one that is there; its names were checked."""
-        self.canvas = ZarrCanvas(
-            self.store,
-            self._source,
-            edge=edge,
-            overwrite=True,
-            resume=bool(self.notes),
-            pyramid=self.file is None,
-        )
-        return self.canvas
-
-    def finish(self) -> None:
-        """Give the store its name, or copy it into the picture file."""
-        assert self.canvas is not None  # opened before any tile
-        if self.file is None:
-            self.canvas.finish()
-        else:
-            copy_picture(ZarrPicture(self.canvas.working_location, unfinished=True), self.file)
-
-
-@contextmanager
-def _target(
-    output: Location, source: Source, *, quality: int, overwrite: bool, resume: bool
-) -> Generator[_Target, None, None]:
-    """Check and open the output before any work; on errors keep tiles that are finished."""
-    if is_zarr(output):
-        target = _Target(output, source, overwrite=overwrite, resume=resume)
-        with _kept_or_dropped(target):
-            yield target
-        return
-    if not isinstance(output, Path):
-        raise OutputError(
-            f"output {output} is a URL, behind which only Zarr can be written; end it with .zarr, "
-            "or name a local file"
-        )
-    store = output.with_name(f"{output.name}.tiles.zarr")
-    target = _Target(store, source, overwrite=overwrite, resume=resume)
-    file_canvas = ImageFileCanvas(output, source, quality=quality, overwrite=overwrite)
-    with _kept_or_dropped(target), file_canvas as target.file:
-        yield target
-    if target.canvas is not None:
-        target.canvas.drop()
-
-
-@contextmanager
-def _kept_or_dropped(target: _Target) -> Generator[None, None, None]:
-    try:
-        yield
-    except BaseException as error:
-        canvas = target.canvas
-        if canvas is None:
-            raise
-        if not canvas.keep_on_error:
-            canvas.drop()
-        elif isinstance(error, URSTError):
-            raise type(error)(
-                f"{error}; the finished tiles are kept in {canvas.working_location}: go on with "
-                "--resume, or drop them with --overwrite"
-            ) from error
-        raise
-
-
 def _stylize_tiles(
     pool: WorkerPool,
     job: Job,
     stats: ThumbnailStats,
     settings: Settings,
-    target: _Target,
+    target: Target,
     listener: Listener,
 ) -> None:
     """All tiles that are not finished yet, and the pyramid."""

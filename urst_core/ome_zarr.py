@@ -25,8 +25,11 @@ MICROMETERS: dict[str, float] = {
     "inch": 25_400.0,
 }
 
-UNKNOWN_RESOLUTION = (1.0, 1.0)
-"""What libvips, too, says of a picture whose file names no resolution."""
+DEFAULT_RESOLUTION = (1.0, 1.0)
+"""What libvips says of a picture whose file names no resolution."""
+
+BLOBS = frozenset({"profile", "exif", "xmp", "photoshop"})
+"""Metadata for which the format has no place; kept in an attribute of ours, base64."""
 
 RGB_COLORS = ("FF0000", "00FF00", "0000FF")
 
@@ -84,10 +87,10 @@ class Axes:
 
 def largest_level(
     node: Any, location: Location
-) -> tuple[Any, tuple[str, ...], tuple[float, float]]:
+) -> tuple[Any, tuple[str, ...], tuple[float, float] | None]:
     """The array with the picture, the names of its axes where it has them, and its resolution."""
     if hasattr(node, "shape"):
-        return node, _dimension_names(node), UNKNOWN_RESOLUTION
+        return node, _dimension_names(node), None
     attributes: Mapping[str, Any] = node.attrs.get("ome", node.attrs)
     images = attributes.get("multiscales")
     if not images:
@@ -113,7 +116,9 @@ def _dimension_names(array: Any) -> tuple[str, ...]:
     return tuple(names) if {"y", "x"} <= set(names) else ()
 
 
-def _resolution(axes: Sequence[Mapping[str, Any]], level: Mapping[str, Any]) -> tuple[float, float]:
+def _resolution(
+    axes: Sequence[Mapping[str, Any]], level: Mapping[str, Any]
+) -> tuple[float, float] | None:
     """Pixels per millimeter, across and down; unknown where the axes name no unit of length."""
     scale: Sequence[float] = next(
         (t["scale"] for t in level.get("coordinateTransformations", ()) if t["type"] == "scale"), ()
@@ -124,7 +129,7 @@ def _resolution(axes: Sequence[Mapping[str, Any]], level: Mapping[str, Any]) -> 
         if axis.get("unit") in MICROMETERS and length > 0
     }
     if not {"x", "y"} <= sizes.keys():
-        return UNKNOWN_RESOLUTION
+        return None
     return 1000.0 / sizes["x"], 1000.0 / sizes["y"]
 
 
@@ -140,7 +145,12 @@ def _check_colors(attributes: Mapping[str, Any], location: Location) -> None:
 
 
 def describe(
-    name: str, levels: int, *, channels: int, dtype: torch.dtype, resolution: tuple[float, float]
+    name: str,
+    levels: int,
+    *,
+    channels: int,
+    dtype: torch.dtype,
+    resolution: tuple[float, float] | None,
 ) -> dict[str, Any]:
     """The ``ome`` attribute, version 0.5, of arrays "0", "1", … with axes c, y, x.
 
@@ -150,11 +160,11 @@ def describe(
             2 x 2: so centers move by half a pixel of the finer level.
         channels: 3 or 4.
         dtype: of the pixels.
-        resolution: pixels per millimeter, across and down.
+        resolution: pixels per millimeter, across and down; None where unknown.
     """
-    known = resolution != UNKNOWN_RESOLUTION
+    known = resolution not in (None, DEFAULT_RESOLUTION)
     unit = {"unit": "micrometer"} if known else {}
-    across, down = (1000.0 / pixels if known else 1.0 for pixels in resolution)
+    across, down = (1000.0 / n for n in resolution) if resolution and known else (1.0, 1.0)
     full_scale = FULL_SCALE.get(dtype, 1)
     window = {"min": 0, "max": full_scale, "start": 0, "end": full_scale}
     colors = zip(("red", "green", "blue", "alpha")[:channels], (*RGB_COLORS, "FFFFFF"))

@@ -16,7 +16,8 @@ from torch import Tensor
 from .canvas import Source
 from .errors import ImageError, OutputError
 from .geometry import Rectangle, cut
-from .ome_zarr import UNKNOWN_RESOLUTION, describe, level_sizes
+from .metadata import metadata_of
+from .ome_zarr import BLOBS, describe, level_sizes
 from .zarr_levels import LARGEST_CHUNK, ZarrLevel, chunk_of
 from .zarr_store import (
     OWN_ATTRIBUTE,
@@ -47,7 +48,7 @@ class ZarrCanvas:
 
     Args:
         location: path or URL, ending with .zarr.
-        like: whose size, channels, dtype, profile and resolution it gets.
+        like: whose size, channels, dtype and metadata it gets.
         edge: of cores, in px, when several processes write.
         overwrite: replace what is there, finished or not.
         resume: go on with an unfinished store that is there, and keep it on errors.
@@ -146,12 +147,17 @@ class ZarrCanvas:
         remove(self.working_location)
         name = str(self.location).rstrip("/").rsplit("/", 1)[-1]
         own: dict[str, Any] = {UNFINISHED: {}}
-        profile: bytes | None = getattr(like, "profile", None)
-        if profile is not None:
-            own["icc_profile"] = base64.b64encode(profile).decode("ascii")
-        resolution = getattr(like, "resolution", UNKNOWN_RESOLUTION)
+        metadata = metadata_of(like)
+        blobs = {name: getattr(metadata, name) for name in sorted(BLOBS)}
+        own["metadata"] = {
+            name: base64.b64encode(blob).decode("ascii") for name, blob in blobs.items() if blob
+        }
         ome = describe(
-            name, len(self._sizes), channels=like.channels, dtype=like.dtype, resolution=resolution
+            name,
+            len(self._sizes),
+            channels=like.channels,
+            dtype=like.dtype,
+            resolution=metadata.resolution,
         )
         attributes = {OWN_ATTRIBUTE: own, "ome": ome}
         place, zarr = str(self.working_location), zarr_module()

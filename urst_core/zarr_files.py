@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+from base64 import b64decode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,19 @@ from .canvas import from_unit, to_unit
 from .errors import ImageError
 from .files import ImageFile
 from .geometry import Rectangle, Size
-from .ome_zarr import Axes, largest_level
-from .zarr_store import ZARR_ENDING, Location, explained, is_unfinished, open_node, own_attributes
+from .metadata import PictureMetadata
+from .ome_zarr import BLOBS, Axes, largest_level
+from .zarr_store import (
+    OWN_ATTRIBUTE,
+    ZARR_ENDING,
+    Location,
+    explained,
+    is_unfinished,
+    open_node,
+    own_attributes,
+)
+
+"""What lies in every folder that is a Zarr store."""
 
 DTYPES: dict[str, torch.dtype] = {
     "uint8": torch.uint8,
@@ -27,9 +38,8 @@ DTYPES: dict[str, torch.dtype] = {
 }
 """What a picture may be stored as, by NumPy's names."""
 
-
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
-"""What lies in every folder that is a Zarr store."""
+"""One of them lies in every folder that is a Zarr store."""
 
 
 def open_picture(location: Location, *, flatten: bool = False) -> ImageFile | ZarrPicture:
@@ -72,7 +82,7 @@ class ZarrPicture:
                 "let that run finish, or delete it"
             )
         self._own = own_attributes(node)
-        self._array, names, self.resolution = largest_level(node, location)
+        self._array, names, self._resolution = largest_level(node, location)
         shape = tuple(self._array.shape)
         self._axes = Axes.of(names, shape, location) if names else Axes.guessed(shape, location)
         self._stored_channels = 1 if self._axes.channel is None else shape[self._axes.channel]
@@ -93,22 +103,21 @@ class ZarrPicture:
         return DTYPES[self._array.dtype.name]
 
     @property
-    def profile(self) -> bytes | None:
-        """The ICC profile that the pixel values are meant in.
+    def metadata(self) -> PictureMetadata:
+        """What the result should say, too.
 
         Raises:
-            ImageError: what the store holds as one is no base64.
+            ImageError: what the store holds of it is no base64.
         """
-        encoded = self._own.get("icc_profile")
-        if encoded is None:
-            return None
+        stored: Mapping[str, str] = self._own.get("metadata", {})
         try:
-            return base64.b64decode(encoded, validate=True)
-        except (binascii.Error, TypeError, ValueError) as error:
+            blobs = {name: b64decode(stored[name], validate=True) for name in BLOBS & stored.keys()}
+        except (TypeError, ValueError) as error:
             raise ImageError(
-                f"picture {self.location} has a damaged color profile ({error}); "
-                "remove icc_profile from its attributes, or get it again"
+                f"picture {self.location} has damaged metadata ({error}); remove metadata from its "
+                f"attribute {OWN_ATTRIBUTE!r}, or get it again"
             ) from error
+        return PictureMetadata(resolution=self._resolution, **blobs)
 
     def read(self, rectangle: Rectangle) -> Tensor:
         """Pixels of a rectangle, (C, h, w).
@@ -159,7 +168,7 @@ class ZarrPicture:
             )
         if 0 in shape:
             raise ImageError(f"picture {self.location} of shape {shape} is empty; get it again")
-        if self._flatten and self.profile is not None:
+        if self._flatten and self.metadata.profile is not None:
             raise ImageError(
                 f"style {self.location} has a color profile, which is not applied to Zarr styles; "
                 "save it as a TIFF or PNG file"
