@@ -139,13 +139,12 @@ def _stylize_tiles(
     finished.flush(canvas)
     plan = TilePlan(canvas.working_location, edge, dtype)
     progress = _StageProgress("tiles", tiles, finished.numbers, listener)
-    todo = [number for number in range(len(tiles)) if number not in finished.numbers]
+    numbers = {core: number for number, core in enumerate(tiles)}
+    todo = [core for core, number in numbers.items() if number not in finished.numbers]
     try:
-        for number, _ in pool.each(
-            lambda worker, number: worker.stylize.remote(tiles[number], plan), todo
-        ):
-            finished.add(number, canvas)
-            progress.step(tiles[number])
+        for core, _ in pool.each(lambda worker, core: worker.stylize.remote(core, plan), todo):
+            finished.add(numbers[core], canvas)
+            progress.step(core)
     finally:
         finished.flush(canvas)
     for level, cores in enumerate(canvas.take_pyramid(), start=1):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .canvas import Source
+from .canvas import FULL_SCALE, Source
 from .errors import OutputError, URSTError
 from .files import ImageFileCanvas, copy_picture
 from .output_options import LABELS, OutputOptions
@@ -82,6 +82,11 @@ def open_target(
         raise OutputError(
             f"output {output} is a URL, behind which only Zarr can be written; end it with .zarr, "
             "or name a local file"
+        )
+    if source.dtype not in FULL_SCALE:
+        raise OutputError(
+            f"{output}: picture files get 8 or 16 bits a channel, the content has floating values; "
+            "end it with .zarr"
         )
     store = output.with_name(f"{output.name}.tiles.zarr")
     target = Target(store, source, overwrite=overwrite, resume=resume)

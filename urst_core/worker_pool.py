@@ -25,6 +25,9 @@ START_SECONDS = 300.0
 
 WAIT_SECONDS = 1.0
 
+END_SECONDS = 10.0
+"""How long to wait for workers to end."""
+
 
 class WorkerPool:
     """Actors of :class:`TileWorker`, replaced when they die. A context manager that ends them.
@@ -49,6 +52,7 @@ class WorkerPool:
         self._starting: dict[Any, Any] = {}
         self._ready: list[Any] = []
         self._deaths_at_start = 0
+        self._running: dict[Any, tuple[Any, Any]] = {}
         self._idle_since = time.monotonic()
         for _ in range(share.workers):
             self._start_one()
@@ -59,6 +63,10 @@ class WorkerPool:
     def __exit__(self, *_error: object) -> None:
         for actor in (*self._ready, *self._starting.values()):
             self._ray.kill(actor)
+        if self._running:
+            # Until they are gone they may write, and what they write to may be deleted next.
+            open_calls = [*self._running]
+            self._ray.wait(open_calls, num_returns=len(open_calls), timeout=END_SECONDS)
 
     def each(
         self, call: Callable[[Any, Item], Any], items: Iterable[Item]
@@ -74,7 +82,7 @@ class WorkerPool:
             ClusterError: workers do not start, or keep dying.
         """
         pending, deaths = deque(items), Counter[Item]()
-        running: dict[Any, tuple[Any, Item]] = {}
+        running = self._running
         while pending or running:
             self._feed(call, pending, running)
             for reference in self._finished([*running, *self._starting], bool(running)):
@@ -88,7 +96,7 @@ class WorkerPool:
                     self._replace(actor)
                     pending.appendleft(item)
                     deaths[item] += 1
-                    self._check_deaths(deaths[item], str(item), death)
+                    self._check_deaths(deaths[item], f"tile {item}", death)
                     continue
                 yield item, result
 
