@@ -32,6 +32,8 @@ END_SECONDS = 10.0
 class WorkerPool:
     """Actors of :class:`TileWorker`, replaced when they die. A context manager that ends them.
 
+    They start with the first call, all at once.
+
     Args:
         ray: connected.
         job: for all of them, sent to each machine once.
@@ -45,7 +47,8 @@ class WorkerPool:
         self._ray = ray
         self._share = share
         self._start_seconds = start_seconds
-        self._job = ray.put(job)
+        self._job = job
+        self._job_reference: Any = None
         self._actor_class = ray.remote(TileWorker).options(
             num_cpus=0 if share.gpus else share.threads, num_gpus=share.gpus, max_restarts=0
         )
@@ -53,9 +56,7 @@ class WorkerPool:
         self._ready: list[Any] = []
         self._deaths_at_start = 0
         self._running: dict[Any, tuple[Any, Any]] = {}
-        self._idle_since = time.monotonic()
-        for _ in range(share.workers):
-            self._start_one()
+        self._idle_since = 0.0
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -81,6 +82,11 @@ class WorkerPool:
             URSTError: that a worker raised.
             ClusterError: workers do not start, or keep dying.
         """
+        if self._job_reference is None:
+            self._job_reference = self._ray.put(self._job)
+            self._idle_since = time.monotonic()
+            for _ in range(self._share.workers):
+                self._start_one()
         pending, deaths = deque(items), Counter[Item]()
         running = self._running
         while pending or running:
@@ -130,7 +136,7 @@ class WorkerPool:
         return done
 
     def _start_one(self) -> None:
-        actor = self._actor_class.remote(self._job)
+        actor = self._actor_class.remote(self._job_reference)
         self._starting[actor.start.remote()] = actor
 
     def _admit(self, reference: Any) -> None:
