@@ -22,6 +22,7 @@ from .canvas import Source
 from .device import find_precision
 from .distributed_output import Target, open_target
 from .distributed_resume import FinishedTiles, run_identity
+from .file_run import Start
 from .geometry import Rectangle, cut, round_up
 from .output_options import OutputOptions
 from .pipeline import measure
@@ -31,7 +32,7 @@ from .stats import ThumbnailStats
 from .tile_worker import Job, PictureFacts, TilePlan
 from .tiling import Listener, Progress, ignore
 from .worker_pool import WorkerPool
-from .zarr_files import open_picture
+from .zarr_files import open_location
 from .zarr_store import Location
 
 
@@ -63,13 +64,13 @@ def stylize_distributed(
     style_weights: Sequence[float] | None = None,
     options: OutputOptions | None = None,
     overwrite: bool = False,
-    resume: bool = False,
+    start: Start = Start.NEW,
     listener: Listener = ignore,
 ) -> ThumbnailStats:
     """Stylize a picture on a Ray cluster; what comes out is what one machine would make.
 
     When it ends early, by an error, Ctrl-C or a power cut, the tiles that are finished stay beside
-    the output (behind a URL: in its place), and ``resume`` goes on from there.
+    the output (behind a URL: in its place), and :attr:`Start.RESUME` goes on from there.
 
     Args:
         content: path or URL that every machine can read.
@@ -83,8 +84,8 @@ def stylize_distributed(
         workers: how many; by the cluster's size when not given.
         style_weights: share of each style, equal when not given.
         options: how a picture file is stored; Zarr takes none.
-        overwrite: replace a finished output, and drop an unfinished one if not ``resume``.
-        resume: go on with an unfinished output of the same inputs and settings.
+        overwrite: replace a finished output.
+        start: what to do with an earlier run of the same output that was interrupted.
         listener: told of each tile, without its pixels; what it raises ends the run.
 
     Returns:
@@ -94,12 +95,12 @@ def stylize_distributed(
         URSTError: one of its subclasses, for what cannot be used: pictures, settings, cluster.
     """
     settings = settings or Settings()
-    source = open_picture(content)
+    source = open_location(content)
     # What the workers' device cannot do is refused where the cluster is known.
     here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
     here.check(backbone.traits)
     with open_target(
-        output, source, options or OutputOptions(), overwrite=overwrite, resume=resume
+        output, source, options or OutputOptions(), overwrite=overwrite, start=start
     ) as target:
         with joined_cluster(address) as ray:
             share = share_cluster(ray, device=settings.device, workers=workers)

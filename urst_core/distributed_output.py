@@ -9,6 +9,7 @@ from typing import Any
 
 from .canvas import FULL_SCALE, Source
 from .errors import OutputError, URSTError
+from .file_run import Start
 from .files import ImageFileCanvas, copy_picture
 from .output_options import LABELS, OutputOptions
 from .zarr_canvas import ZarrCanvas, check_zarr_output, notes_at
@@ -22,7 +23,7 @@ class Target:
     Args:
         store: the Zarr store for the tiles.
         source: the content.
-        overwrite, resume: see :func:`urst_core.distributed.stylize_distributed`.
+        overwrite, start: see :func:`urst_core.distributed.stylize_distributed`.
 
     Attributes:
         file: the picture file that the tiles are copied into; None where the store is the result.
@@ -33,12 +34,12 @@ class Target:
         OutputError: the store could not be written.
     """
 
-    def __init__(self, store: Location, source: Source, *, overwrite: bool, resume: bool) -> None:
+    def __init__(self, store: Location, source: Source, *, overwrite: bool, start: Start) -> None:
         self.store = store
         self.file: ImageFileCanvas | None = None
         self.canvas: ZarrCanvas | None = None
         self._source = source
-        goes_on = check_zarr_output(store, source, overwrite=overwrite, resume=resume)
+        goes_on = check_zarr_output(store, source, overwrite=overwrite, start=start)
         self.notes: Mapping[str, Any] = notes_at(store) if goes_on else {}
 
     def open(self, edge: int) -> ZarrCanvas:
@@ -48,7 +49,7 @@ class Target:
             self._source,
             edge=edge,
             overwrite=True,
-            resume=bool(self.notes),
+            start=Start.RESUME if self.notes else Start.RESTART,
             pyramid=self.file is None,
         )
         return self.canvas
@@ -62,9 +63,16 @@ class Target:
             copy_picture(ZarrPicture(self.canvas.working_location, unfinished=True), self.file)
 
 
+def store_of(output: Location) -> Location:
+    """Where the tiles of an output lie while it is made."""
+    if is_zarr(output) or isinstance(output, str):
+        return output
+    return output.with_name(f"{output.name}.tiles.zarr")
+
+
 @contextmanager
 def open_target(
-    output: Location, source: Source, options: OutputOptions, *, overwrite: bool, resume: bool
+    output: Location, source: Source, options: OutputOptions, *, overwrite: bool, start: Start
 ) -> Generator[Target, None, None]:
     """Check and open the output before any work; on errors keep tiles that are finished.
 
@@ -74,7 +82,7 @@ def open_target(
     if is_zarr(output):
         for name in options.chosen:
             raise OutputError(f"{output}: Zarr takes no {LABELS[name]}; leave it out")
-        target = Target(output, source, overwrite=overwrite, resume=resume)
+        target = Target(output, source, overwrite=overwrite, start=start)
         with _kept_or_dropped(target):
             yield target
         return
@@ -88,8 +96,8 @@ def open_target(
             f"{output}: picture files get 8 or 16 bits a channel, the content has floating values; "
             "end it with .zarr"
         )
-    store = output.with_name(f"{output.name}.tiles.zarr")
-    target = Target(store, source, overwrite=overwrite, resume=resume)
+    store = store_of(output)
+    target = Target(store, source, overwrite=overwrite, start=start)
     file_canvas = ImageFileCanvas(output, source, options, overwrite=overwrite)
     with _kept_or_dropped(target), file_canvas as target.file:
         yield target
@@ -110,6 +118,6 @@ def _kept_or_dropped(target: Target) -> Generator[None, None, None]:
         elif isinstance(error, URSTError):
             raise type(error)(
                 f"{error}; the finished tiles are kept in {canvas.working_location}: go on with "
-                "--resume, or drop them with --overwrite"
+                "--resume, or throw them away with --restart"
             ) from error
         raise

@@ -76,14 +76,14 @@ class FinishedTiles:
         if notes.get("run") != self._facts["run"]:
             raise OutputError(
                 "the unfinished result is of other pictures or settings; use the same ones as when "
-                "it began, or drop it (--overwrite without --resume)"
+                "it began, or throw it away (--restart)"
             )
         try:
             packed = np.frombuffer(zlib.decompress(base64.b64decode(notes["done"])), np.uint8)
             flags = np.unpackbits(packed, count=self._count)
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             raise OutputError(
-                f"the unfinished result has damaged notes ({error!r}); drop it (--overwrite)"
+                f"the unfinished result has damaged notes ({error!r}); throw it away (--restart)"
             ) from error
         self.numbers.update(int(number) for number in np.flatnonzero(flags))
 

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .commands import Commands, add_stylizing_options, settings_of
+from .distributed import add_distributed_arguments
 from .download_bar import download_bar
-from .errors import URSTError
+from .errors import SettingsError, URSTError
 from .file_run import FileRun, Start
 from .output_options import add_output_arguments, output_options
 from .progress_bar import ProgressBar
+from .ray_cli import stylize_on_ray
 from .tiling import Progress
 from .weights import load_backbone
 from .work_folder import WorkFolder
+from .zarr_store import Location, parse_location
 
 
 def add_stylize_command(commands: Commands) -> None:
@@ -31,6 +34,7 @@ def add_stylize_command(commands: Commands) -> None:
     start.add_argument(
         "--restart", action="store_true", help="throw away what an interrupted run has done"
     )
+    add_distributed_arguments(command)
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(run=run_stylize)
 
@@ -40,7 +44,7 @@ def add_run_arguments(
 ) -> None:
     """Add what describes a run from file to file."""
     add = command.add_argument
-    add("content", type=Path, metavar="CONTENT", help="the picture, of any size")
+    add("content", type=parse_location, metavar="CONTENT", help="the picture, of any size")
     add(
         "styles",
         nargs="*",
@@ -50,7 +54,7 @@ def add_run_arguments(
     add(
         "-o",
         "--output",
-        type=Path,
+        type=parse_location,
         required=default_output is None,
         metavar="OUT",
         help=f"(default: {default_output})" if default_output else None,
@@ -70,6 +74,9 @@ def add_run_arguments(
 def run_stylize(options: argparse.Namespace) -> None:
     """``urst stylize``: one picture in one style, or in a mixture of several."""
     options.stored = output_options(options)
+    if options.ray is not None:
+        stylize_on_ray(options)
+        return
     start = Start.RESUME if options.resume else Start.RESTART if options.restart else Start.NEW
     if options.resume and not options.quiet:
         interruption = WorkFolder(options.output).interruption()
@@ -86,9 +93,9 @@ def run_stylize(options: argparse.Namespace) -> None:
 def stylize_file(
     options: argparse.Namespace,
     *,
-    content: Path,
+    content: Location,
     styles: Sequence[str],
-    output: Path,
+    output: Location,
     start: Start,
 ) -> None:
     """File to file, with a progress bar; says where the result is, or what is kept of it."""
@@ -117,9 +124,19 @@ def stylize_file(
 
 
 def file_run_of(
-    options: argparse.Namespace, *, content: Path, styles: Sequence[str], output: Path
+    options: argparse.Namespace, *, content: Location, styles: Sequence[str], output: Location
 ) -> FileRun:
-    """The run that the options describe."""
+    """The run that the options describe.
+
+    Raises:
+        SettingsError: a location is a URL.
+    """
+    for location in (content, output):
+        if isinstance(location, str):
+            raise SettingsError(
+                f"{location} is a URL, which only Ray workers read and write; use --ray local, "
+                "or name a local file"
+            )
     return FileRun(
         content,
         styles,

@@ -13,10 +13,10 @@ from .canvas import Source, TensorCanvas
 from .device import choose_tile_size, find_device, free_bytes
 from .errors import ClusterError, URSTError
 from .geometry import Rectangle, Size, Tile, tile_around
-from .pipeline import TileStylizer
 from .precision import fastest_proven
+from .tile_stylizer import StoredWindow, StylizedCore, TileStylizer
 from .tiling import TileLoop
-from .zarr_files import open_picture
+from .zarr_files import open_location
 from .zarr_levels import ZarrLevel
 from .zarr_store import Location
 
@@ -94,7 +94,7 @@ class TileWorker:
         torch.set_num_threads(job.threads)
         self._device = find_device(job.device)
         try:
-            self._content = open_picture(job.content)
+            self._content = open_location(job.content)
         except URSTError as error:
             raise ClusterError(
                 f"worker on {platform.node()} cannot use the content: {error} (every machine reads "
@@ -132,13 +132,9 @@ class TileWorker:
         if self._network is None or self._network.compute_dtype != plan.dtype:
             self._network = self._job.network.prepared(self._device, plan.dtype)
         buffer = _CoreCanvas(inside, self._job.facts)
-        frame, halo = self._job.frame, self._job.traits.halo
-        work = TileStylizer(self._network, self._content, buffer, frame, self._device)
-
-        def stylize_part(part: Tile) -> Tensor | None:
-            return work.stylize(tile_around(part.core.shifted(core.top, core.left), halo, frame))
-
-        TileLoop(core.size, plan.edge, self._job.traits, self._device).run("tile", stylize_part)
+        work = TileStylizer(self._network, self._content, buffer, self._job.frame, self._device)
+        parts = _PartsOfCore(work, core, self._job)
+        TileLoop(core.size, plan.edge, self._job.traits, self._device).run("tile", parts)
         self._level(plan.canvas, 0).write(inside, buffer.canvas.pixels)
 
     def shrink(self, core: Rectangle, number: int, plan: TilePlan) -> None:
@@ -151,6 +147,28 @@ class TileWorker:
         if key not in self._levels:
             self._levels[key] = ZarrLevel.open(canvas, number)
         return self._levels[key]
+
+
+@dataclass(frozen=True)
+class _PartsOfCore:
+    """The work on a core, which the loop takes for a frame of its own and may cut."""
+
+    work: TileStylizer
+    core: Rectangle
+    job: Job
+
+    def read(self, tile: Tile) -> StoredWindow | None:
+        return self.work.read(self._in_frame(tile))
+
+    def compute(self, tile: Tile, window: StoredWindow | None) -> StylizedCore | None:
+        return self.work.compute(self._in_frame(tile), window)
+
+    def write(self, tile: Tile, result: StylizedCore | None) -> Tensor | None:
+        return self.work.write(self._in_frame(tile), result)
+
+    def _in_frame(self, tile: Tile) -> Tile:
+        part = tile.core.shifted(self.core.top, self.core.left)
+        return tile_around(part, self.job.traits.halo, self.job.frame)
 
 
 class _CoreCanvas:

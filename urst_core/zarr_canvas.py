@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .canvas import Source
 from .errors import ImageError, OutputError
+from .file_run import Start
 from .geometry import Rectangle, cut
 from .metadata import metadata_of
 from .ome_zarr import BLOBS, describe, level_sizes
@@ -50,8 +51,8 @@ class ZarrCanvas:
         location: path or URL, ending with .zarr.
         like: whose size, channels, dtype and metadata it gets.
         edge: of cores, in px, when several processes write.
-        overwrite: replace what is there, finished or not.
-        resume: go on with an unfinished store that is there, and keep it on errors.
+        overwrite: replace a finished store.
+        start: what to do with an unfinished one; one that was gone on with is kept on errors.
         pyramid: write smaller levels as well.
 
     Raises:
@@ -65,14 +66,14 @@ class ZarrCanvas:
         *,
         edge: int = LARGEST_CHUNK,
         overwrite: bool = False,
-        resume: bool = False,
+        start: Start = Start.NEW,
         pyramid: bool = True,
     ) -> None:
-        goes_on = check_zarr_output(location, like, overwrite=overwrite, resume=resume)
+        goes_on = check_zarr_output(location, like, overwrite=overwrite, start=start)
         self.location = location
         self.working_location = unfinished_location(location)
         self.edge = edge
-        self.keep_on_error = resume
+        self.keep_on_error = goes_on
         self._lock = Lock()
         self._pyramid_is_ours = pyramid
         self._sizes = level_sizes(like.size, chunk_of(edge)) if pyramid else [like.size]
@@ -179,7 +180,7 @@ class ZarrCanvas:
 
 
 def check_zarr_output(
-    location: Location, like: Source, *, overwrite: bool = False, resume: bool = False
+    location: Location, like: Source, *, overwrite: bool = False, start: Start = Start.NEW
 ) -> bool:
     """Refuse, before any work, a store that could not be written; whether to go on with one.
 
@@ -196,11 +197,12 @@ def check_zarr_output(
     is_begun = exists(working) and (working != location or _is_unfinished_at(location))
     if exists(location) and not overwrite and not (is_begun and working == location):
         raise OutputError(f"{location} exists; choose another name, or overwrite it (--overwrite)")
-    if is_begun and not overwrite and not resume:
+    if is_begun and start is Start.NEW:
         raise OutputError(
-            f"{working} is an unfinished result; go on with it (--resume), or drop it (--overwrite)"
+            f"an earlier run for {location} was interrupted; go on with it (--resume), or throw it "
+            "away (--restart)"
         )
-    return is_begun and resume
+    return is_begun and start is Start.RESUME
 
 
 def notes_at(location: Location) -> Mapping[str, Any]:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .canvas import from_unit, to_unit
+from .canvas import Source, from_unit, to_unit
 from .errors import ImageError
-from .files import ImageFile
+from .files import open_picture
 from .geometry import Rectangle, Size
 from .metadata import PictureMetadata
 from .ome_zarr import BLOBS, Axes, largest_level
@@ -42,7 +42,7 @@ ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 """One of them lies in every folder that is a Zarr store."""
 
 
-def open_picture(location: Location, *, flatten: bool = False) -> ImageFile | ZarrPicture:
+def open_location(location: Location, *, flatten: bool = False) -> Source:
     """A picture file, or a Zarr store where the name or the folder says so; URLs are Zarr only.
 
     Raises:
@@ -52,7 +52,7 @@ def open_picture(location: Location, *, flatten: bool = False) -> ImageFile | Za
         any(part.endswith(ZARR_ENDING) for part in location.parts)
         or any((location / name).is_file() for name in ZARR_FILES)
     ):
-        return ImageFile(location, flatten=flatten)
+        return open_picture(location, flatten=flatten)
     return ZarrPicture(location, flatten=flatten)
 
 

@@ -45,7 +45,7 @@ def result_of(server, graph_of, tools, runs):
             tools["add_node"](graph, "URSTTestProbe", image=link, name=f"{name}_{kind}")
         start = time.perf_counter()
         entry = server.run(graph)
-        print(f"{name}: {time.perf_counter() - start:.1f} s")  # noqa: T201
+        print(f"{name}: {time.perf_counter() - start:.1f} s")
         probed = {kind: server.probed(f"{name}_{kind}") for kind in links}
         runs[name] = {**probed, "saved": server.saved_picture(entry)}
         return runs[name]
@@ -79,7 +79,7 @@ def test_a_workflow_gives_what_the_engine_gives(result_of, name):
     assert result["saved"].std() > 5
     expected = engine_result(result["content"], result["style"])
     difference = np.abs(result["result"][0] - expected).max()
-    print(f"{name}: {difference:.2g} from the engine")  # noqa: T201
+    print(f"{name}: {difference:.2g} from the engine")
     assert difference <= 1e-4
     assert np.abs(result["saved"] / 255 - expected).max() <= STEP
     assert np.abs(result["content"][0] - expected).mean() > 0.01
@@ -88,7 +88,7 @@ def test_a_workflow_gives_what_the_engine_gives(result_of, name):
 def test_five_nodes_equal_all_in_one(result_of):
     five, one = result_of("five_nodes")["result"], result_of("all_in_one")["result"]
     difference = np.abs(five - one).max()
-    print(f"five nodes are {difference:.2g} from the one")  # noqa: T201
+    print(f"five nodes are {difference:.2g} from the one")
     assert difference <= 1e-5
 
 
@@ -159,7 +159,7 @@ def test_a_run_can_be_cancelled_and_run_again(server, graph_of, tools):
     start = time.perf_counter()
     server.ask("/interrupt", {})
     status = server.wait(prompt)["status"]
-    print(f"cancelled after {time.perf_counter() - start:.2f} s")  # noqa: T201
+    print(f"cancelled after {time.perf_counter() - start:.2f} s")
     [message] = [content for kind, content in status["messages"] if kind == "execution_interrupted"]
     assert message["node_type"] == "URSTStylizeImage"
     graph[node]["inputs"].update(tile_size=0, statistics="thumbnail", strength=0.9)

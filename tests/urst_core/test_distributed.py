@@ -16,7 +16,9 @@ from urst_core import ray_cluster
 from urst_core.backbone import TileNetwork
 from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.distributed import add_distributed_arguments, stylize_distributed
-from urst_core.errors import ClusterError, ImageError, OutputError
+from urst_core.distributed_resume import FinishedTiles
+from urst_core.errors import ClusterError, DeviceError, ImageError, OutputError
+from urst_core.file_run import Start
 from urst_core.files import ImageFile
 from urst_core.geometry import Rectangle, cut
 from urst_core.output_options import OutputOptions
@@ -123,27 +125,38 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
 
     def stop(progress):
         if progress.tiles_done == 20:
-            raise KeyboardInterrupt
+            raise DeviceError("the disk smells of smoke; leave the room")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(DeviceError) as caught:
         run(content, output, microast, listener=stop)
     psutil.wait_procs(workers_of_this_cluster(), timeout=10)
     assert not workers_of_this_cluster()
     unfinished = tmp_path / "a.tif.tiles.zarr.unfinished"
     assert os.listdir(tmp_path) == [unfinished.name]
+    assert str(caught.value) == (
+        "the disk smells of smoke; leave the room; the finished tiles are kept in "
+        f"{unfinished}: go on with --resume, or throw them away with --restart"
+    )
     with pytest.raises(OutputError) as caught:
         run(content, output, microast)
     assert str(caught.value) == (
-        f"{unfinished} is an unfinished result; go on with it (--resume), or drop it (--overwrite)"
+        f"an earlier run for {unfinished.with_suffix('')} was interrupted; go on with it "
+        "(--resume), or throw it away (--restart)"
     )
     with pytest.raises(OutputError) as caught:
-        run(content, output, microast, resume=True, settings=Settings(tile_size=32, device="cpu"))
+        run(
+            content,
+            output,
+            microast,
+            start=Start.RESUME,
+            settings=Settings(tile_size=32, device="cpu"),
+        )
     assert str(caught.value) == (
         "the unfinished result is of other pictures or settings; use the same ones as when it "
-        "began, or drop it (--overwrite without --resume)"
+        "began, or throw it away (--restart)"
     )
     done = []
-    run(content, output, microast, resume=True, listener=lambda p: done.append(p.tiles_done))
+    run(content, output, microast, start=Start.RESUME, listener=lambda p: done.append(p.tiles_done))
     assert done[0] == 20
     assert torch.equal(load_picture(output), expected)
     assert os.listdir(tmp_path) == ["a.tif"]
@@ -169,6 +182,16 @@ def test_a_worker_that_finds_no_content(content, microast, tmp_path):
     assert f"cannot use the content: picture {moving} does not exist; check the path" in message
     assert message.endswith("(every machine reads it itself: use a path that all share, or a URL)")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("done", ["no base64!", "AAAA", None, 7])
+def test_damaged_notes_of_an_earlier_run(done):
+    finished = FinishedTiles(35, edge=32, dtype=torch.float32, identity="the run")
+    with pytest.raises(OutputError) as caught:
+        finished.restore({"run": "the run", "done": done})
+    message = str(caught.value)
+    assert message.startswith("the unfinished result has damaged notes (")
+    assert message.endswith("); throw it away (--restart)")
 
 
 # One worker, without Ray

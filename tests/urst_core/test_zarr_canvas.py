@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 from urst_core import zarr_canvas
 from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.errors import ImageError, OutputError
+from urst_core.file_run import Start
 from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.geometry import Rectangle, cut
 from urst_core.pipeline import stylize
@@ -236,20 +237,29 @@ def test_existing_output(place):
     write(place, stored_picture((40, 40)))
     message = f"{place} exists; choose another name, or overwrite it (--overwrite)"
     assert refusal(place) == message
-    assert refusal(place, resume=True) == message
+    assert refusal(place, start=Start.RESUME) == message
 
 
 def test_unfinished_output(place):
     pixels = stored_picture((40, 40))
     begun = ZarrCanvas(place, TensorSource(pixels))
     begun.write(Rectangle(0, 0, 20, 40), pixels[:, :20])
-    assert refusal(place) == (
-        f"{begun.working_location} is an unfinished result; go on with it (--resume), "
-        "or drop it (--overwrite)"
+    assert refusal(place, overwrite=True) == (
+        f"an earlier run for {place} was interrupted; go on with it (--resume), or throw it away "
+        "(--restart)"
     )
-    with ZarrCanvas(place, TensorSource(pixels), resume=True) as canvas:
+    with ZarrCanvas(place, TensorSource(pixels), start=Start.RESUME) as canvas:
         canvas.write(Rectangle(20, 0, 40, 40), pixels[:, 20:])
     assert torch.equal(whole(ZarrPicture(place)), pixels)
+
+
+def test_unfinished_output_that_is_thrown_away(place):
+    pixels = stored_picture((40, 40))
+    begun = ZarrCanvas(place, TensorSource(pixels))
+    begun.write(Rectangle(0, 0, 40, 40), pixels)
+    with ZarrCanvas(place, TensorSource(pixels), start=Start.RESTART):
+        pass
+    assert not whole(ZarrPicture(place)).any()
 
 
 def test_output_that_is_the_content(place):

@@ -13,7 +13,7 @@ from urst_core.canvas import make_thumbnail
 from urst_core.errors import ImageError
 from urst_core.files import ImageFile
 from urst_core.geometry import Rectangle
-from urst_core.zarr_files import ZarrPicture, open_picture
+from urst_core.zarr_files import ZarrPicture, open_location
 from urst_core.zarr_store import is_zarr, parse_location
 
 zarr = pytest.importorskip("zarr", minversion="3", reason="zarr >= 3 is not installed")
@@ -152,7 +152,7 @@ def test_picture_in_memory_and_by_file_url(tmp_path):
     assert np.array_equal(whole(ZarrPicture(location)).numpy(), RAMP)
     pytest.importorskip("fsspec", reason="fsspec is not installed")
     zarr.create_array("memory://pictures/a.zarr", data=RAMP, overwrite=True)
-    picture = open_picture(parse_location("memory://pictures/a.zarr"))
+    picture = open_location(parse_location("memory://pictures/a.zarr"))
     assert np.array_equal(whole(picture).numpy(), RAMP)
     assert float(make_thumbnail(picture, 3).max()) <= 1.0
 
@@ -161,9 +161,9 @@ def test_which_pictures_are_zarr(tmp_path):
     assert is_zarr(parse_location("s3://bucket/a.ome.zarr/"))
     assert not is_zarr(parse_location("C:\\pictures\\a.tif"))
     store_array(tmp_path / "unnamed", RAMP)
-    assert isinstance(open_picture(tmp_path / "unnamed"), ZarrPicture)
+    assert isinstance(open_location(tmp_path / "unnamed"), ZarrPicture)
     file = save_picture(tmp_path / "a.png", stored_picture((5, 7)))
-    assert isinstance(open_picture(file), ImageFile)
+    assert isinstance(open_location(file), ImageFile)
 
 
 # What is refused
