@@ -6,6 +6,7 @@ import argparse
 import time
 
 from .commands import settings_of
+from .download_bar import download_bar
 from .distributed import stylize_distributed
 from .distributed_output import store_of
 from .file_run import Start
@@ -20,7 +21,9 @@ from .zarr_store import parse_location, unfinished_location
 def stylize_on_ray(options: argparse.Namespace) -> None:
     """Stylize on a cluster, with a progress bar; says where the result is."""
     started = time.monotonic()
-    backbone = load_backbone(options.backbone, options.weights)
+    backbone = load_backbone(
+        options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
+    )
     styles = [
         style
         if backbone.network.style_names

@@ -114,7 +114,7 @@ def stylize_file(
             run.run(listen, start=start)
     except BaseException:
         if has_begun:
-            options.kept = _kept(output)
+            options.kept = _kept(run.output)
         raise
     if not options.quiet:
         height, width = run.source.size
@@ -131,16 +131,10 @@ def file_run_of(
     Raises:
         SettingsError: a location is a URL.
     """
-    for location in (content, output):
-        if isinstance(location, str):
-            raise SettingsError(
-                f"{location} is a URL, which only Ray workers read and write; use --ray local, "
-                "or name a local file"
-            )
     return FileRun(
-        content,
+        _local_path(content),
         styles,
-        output,
+        _local_path(output),
         load_backbone(
             options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
         ),
@@ -148,6 +142,15 @@ def file_run_of(
         style_weights=options.style_weights,
         options=options.stored,
         overwrite=options.overwrite,
+    )
+
+
+def _local_path(location: Location) -> Path:
+    if isinstance(location, Path):
+        return location
+    raise SettingsError(
+        f"{location} is a URL, which only Ray workers read and write; use --ray local, or name a "
+        "local file"
     )
 
 
