@@ -6,9 +6,9 @@ import argparse
 import time
 
 from .commands import settings_of
-from .download_bar import download_bar
 from .distributed import stylize_distributed
 from .distributed_output import store_of
+from .download_bar import download_bar
 from .file_run import Start
 from .progress_bar import ProgressBar
 from .tiling import Progress
