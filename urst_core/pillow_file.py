@@ -61,11 +61,16 @@ class PillowPicture:
         self.path = path
         pillow = _pillow()
         try:
-            with _of_any_size(pillow), pillow.open(path, formats=FORMATS) as stored:
+            # Not by its name: where Pillow maps a TIFF, it forgets to turn it upright.
+            with (
+                _of_any_size(pillow),
+                path.open("rb") as file,
+                pillow.open(file, formats=FORMATS) as stored,
+            ):
                 _check_depth(stored, path)
                 _check_memory(stored, path)
                 metadata = _metadata_of(stored)
-                image, metadata = _as_rgb(_upright(stored), metadata, path, flatten=flatten)
+                image, metadata = _as_rgb(_upright(stored, path), metadata, path, flatten=flatten)
                 self._pixels: Any = np.array(image)
         except MemoryError as error:
             raise ImageError(f"picture {path} does not fit into memory; {REMEDY}") from error
@@ -156,13 +161,13 @@ def _check_memory(image: Any, path: Path) -> None:
     )
 
 
-def _upright(image: Any) -> Any:
+def _upright(image: Any, path: Path) -> Any:
     from PIL import ImageOps  # noqa: PLC0415 - optional
 
     if getattr(image, "n_frames", 1) > 1:
         logger.warning(
             "picture %s has %d pages or frames; only the first is used",
-            image.filename,
+            path,
             image.n_frames,
         )
     return ImageOps.exif_transpose(image)
