@@ -6,12 +6,14 @@ import errno
 import os
 import shutil
 import sys
+import tempfile
 from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pyvips
+import tifffile
 import torch
 from examples import load_picture, save_picture, stored_picture
 from PIL import Image, ImageCms, ImageOps
@@ -689,3 +691,87 @@ def test_a_folder_is_no_picture(tmp_path):
     with pytest.raises(ImageError) as caught:
         ImageFile(tmp_path)
     assert str(caught.value) == f"picture {tmp_path} is a folder; name a file in it"
+
+
+# Pages, and letting go
+
+
+def test_pages_that_are_left_out(tmp_path, caplog):
+    rows = [stored_picture((80, 100), seed=s).permute(1, 2, 0).numpy() for s in (0, 1, 2)]
+    path = tmp_path / "content.tif"
+    frames = [Image.fromarray(np.ascontiguousarray(page)) for page in rows]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert torch.equal(whole(ImageFile(path)), stored_picture((80, 100)))
+    assert caplog.messages == [
+        f"picture {path} has 3 pages or frames; only the first is used",
+    ]
+
+
+def test_a_pyramid_leaves_nothing_out(tmp_path, caplog):
+    source = TensorSource(stored_picture((400, 500)))
+    options = OutputOptions(pyramid=True, stored_tile_size=64)
+    with ImageFileCanvas(tmp_path / "content.tif", source, options) as canvas:
+        copy_picture(source, canvas)
+    assert torch.equal(whole(ImageFile(tmp_path / "content.tif")), source.pixels)
+    assert caplog.messages == []
+
+
+def test_after_it_was_closed(tmp_path):
+    path = save_picture(tmp_path / "content.png", SOURCE.pixels)
+    with ImageFile(path) as source:
+        whole(source)
+    source.close()
+    with pytest.raises(ImageError) as caught:
+        whole(source)
+    assert str(caught.value) == f"picture {path} was closed; open it again"
+    assert (source.size, source.channels, source.dtype) == ((16, 24), 3, torch.uint8)
+
+
+def test_heic_that_this_libvips_cannot_read(tmp_path):
+    path = tmp_path / "phone.heic"
+    path.write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(40))
+    with pytest.raises(ImageError) as caught:
+        ImageFile(path)
+    assert str(caught.value).startswith(f"picture {path} cannot be read (")
+    assert str(caught.value).endswith(
+        "); HEIC needs a libvips with an HEVC decoder, as those of conda-forge or the system with "
+        "pip install pyvips; or convert the picture to JPEG or AVIF"
+    )
+
+
+def test_no_room_to_unpack_a_picture(tmp_path, monkeypatch):
+    path = save_picture(tmp_path / "content.png", stored_picture((200, 300)))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    source = ImageFile(path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: Usage(9e9, 9e9, 1000))
+    with pytest.raises(ImageError) as caught:
+        whole(source)
+    message = str(caught.value)
+    assert message.startswith(f"picture {path} cannot be unpacked (")
+    assert message.endswith(f"); the disk of {tempfile.gettempdir()} is full, free some of it")
+
+
+def test_links_in_a_circle(tmp_path):
+    path = tmp_path / "a.png"
+    path.symlink_to(tmp_path / "b.png")
+    (tmp_path / "b.png").symlink_to(path)
+    with pytest.raises(OutputError, match=r"a\.png cannot be written \(.*\); choose another name"):
+        ImageFileCanvas(path, SOURCE)
+
+
+@pytest.mark.parametrize("kind", ["strips", "tiles", "bigtiff", "planar"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tiffs_of_another_writer(tmp_path, kind, dtype):
+    rows = stored_picture((70, 90)).permute(1, 2, 0).numpy().astype(dtype)
+    options = {
+        "strips": {"rowsperstrip": 7},
+        "tiles": {"tile": (32, 48)},
+        "bigtiff": {"bigtiff": True, "compression": "zlib"},
+        "planar": {"planarconfig": "separate"},
+    }[kind]
+    path = tmp_path / "content.tif"
+    stored = np.moveaxis(rows, 2, 0) if kind == "planar" else rows
+    tifffile.imwrite(path, stored, photometric="rgb", **options)
+    pixels = whole(ImageFile(path)).permute(1, 2, 0).numpy()
+    assert pixels.dtype == rows.dtype
+    assert (pixels == rows).all()
