@@ -439,13 +439,13 @@ def test_output_exists(folder, capsys):
         (
             "out.gif",
             "{folder}/out.gif: ending '.gif' names no known format; "
-            "use one of: .jpg .jpeg .png .tif .tiff .webp",
+            "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy",
         ),
         ("content.png", "output {folder}/content.png is the content itself; choose another name"),
         (
             "",
             "{folder}: ending '' names no known format; "
-            "use one of: .jpg .jpeg .png .tif .tiff .webp",
+            "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy",
         ),
     ],
 )
