@@ -176,7 +176,7 @@ def check_output_name(
     format_.check_build(path, options)
     _check_place(path, like, overwrite=overwrite)
     if format_.name == "DeepZoom":
-        check_tiles_folder(path)
+        check_tiles_folder(path.resolve())
     return format_
 
 

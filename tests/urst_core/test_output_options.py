@@ -200,6 +200,17 @@ def test_a_folder_of_somebody_else_stays(tmp_path, kind):
     assert folder.exists()
 
 
+def test_a_folder_beside_what_a_link_points_to_counts(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "b_files").mkdir(parents=True)
+    (elsewhere / "b_files" / "logo.png").touch()
+    link = tmp_path / "a.dzi"
+    link.symlink_to(elsewhere / "b.dzi")
+    with pytest.raises(OutputError, match=r"b_files, where the tiles of .*b\.dzi would lie"):
+        deep_zoom(link, overwrite=True)
+    assert os.listdir(elsewhere / "b_files") == ["logo.png"]
+
+
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
 def test_a_rename_that_fails_leaves_the_old_result(tmp_path, monkeypatch, fails_at):
     path, partial = tmp_path / "a.dzi", tmp_path / "partial"
