@@ -9,11 +9,11 @@ from .canvas import Source, TensorSource
 from .commands import Commands, add_stylizing_options
 from .demo import DemoLandscape, demo_painting
 from .errors import OutputError
-from .file_run import Start
 from .files import ImageFileCanvas, copy_picture
 from .formats import LONGEST_JPEG_SIDE
 from .geometry import Size
 from .output_options import OutputOptions
+from .start import Start
 from .stylize_cli import stylize_file
 
 DEMO_SIZE: Size = (832, 1248)

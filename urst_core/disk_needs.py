@@ -13,6 +13,7 @@ from .formats import STORED_TILE_SIZE, format_of
 from .geometry import round_up
 from .output_options import OutputOptions
 from .work_file import raw_bytes
+from .zarr_levels import LARGEST_CHUNK
 
 LZW_GROWTH = 1.5
 """What LZW makes of noise: codes of 12 bits for values of 8."""
@@ -58,6 +59,8 @@ def disk_needs(path: Path, like: Source, options: OutputOptions | None = None) -
     if "stored_tile_size" in format_.takes:
         # The tiles at the border are as large as all, also those of a pyramid's levels.
         stored = _tiled_bytes(like, edge, levels=options.pyramid or format_.name == "DeepZoom")
+    if format_.name == "Zarr":
+        stored = _tiled_bytes(like, LARGEST_CHUNK, levels=True)
     stored *= LZW_GROWTH if options.compression == "lzw" else GROWTH
     if format_.name == "DeepZoom":
         stored += CLUSTER_BYTES * (stored / (edge * edge * raw / math.prod(like.size)) + 64)

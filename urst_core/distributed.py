@@ -22,17 +22,17 @@ from .canvas import Source
 from .device import find_precision
 from .distributed_output import Target, open_target
 from .distributed_resume import FinishedTiles, run_identity
-from .file_run import Start
 from .geometry import Rectangle, cut, round_up
+from .locations import open_location
 from .output_options import OutputOptions
 from .pipeline import measure
 from .ray_cluster import joined_cluster, share_cluster
 from .settings import Settings
+from .start import Start
 from .stats import ThumbnailStats
 from .tile_worker import Job, PictureFacts, TilePlan
 from .tiling import Listener, Progress, ignore
 from .worker_pool import WorkerPool
-from .zarr_files import open_location
 from .zarr_store import Location
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from .canvas import FULL_SCALE, Source
 from .errors import OutputError, URSTError
-from .file_run import Start
 from .files import ImageFileCanvas, copy_picture
 from .output_options import LABELS, OutputOptions
+from .start import Start
 from .zarr_canvas import ZarrCanvas, check_zarr_output, notes_at
 from .zarr_files import ZarrPicture
 from .zarr_store import Location, is_zarr

@@ -22,10 +22,14 @@ from . import deep_zoom
 from .canvas import Source
 from .errors import OutputError
 from .formats import Format, format_of
+from .geometry import Rectangle
 from .libvips import FULL_DISK_BYTES, forget_pictures, reason, vips, vips_errors
 from .metadata import PictureMetadata, metadata_of, wrapped_iptc
 from .output_options import OutputOptions
+from .start import Start
 from .work_file import NUMPY_TYPES, WorkFile
+from .zarr_canvas import ZarrCanvas, put_in_place
+from .zarr_store import remove
 
 EncodingListener = Callable[[float], None]
 """Told now and then which share, 0 to 1, is encoded; what it raises ends the encoding."""
@@ -138,6 +142,18 @@ def _save_array(task: Encoding) -> None:
     _flush_file(task.partial)
 
 
+def _save_zarr(task: Encoding) -> None:
+    height, width = task.like.size
+    with (
+        WorkFile.reopen(task.work_file, task.like) as work,
+        ZarrCanvas(task.partial, task.like, start=Start.RESTART) as canvas,
+    ):
+        for top in range(0, height, canvas.edge):
+            band = Rectangle(top, 0, min(top + canvas.edge, height), width)
+            canvas.write(band, work.read(band))
+            task.listener(band.bottom / height)
+
+
 @contextlib.contextmanager
 def _picture_to_save(task: Encoding) -> Generator[Any]:
     """The work file as libvips's picture, with metadata, telling the listener how far it is."""
@@ -239,5 +255,6 @@ PLAIN_STEPS = (_save_picture, _publish_file, _remove_file)
 STEPS = {
     "DeepZoom": (_save_tiles, deep_zoom.publish_tiles, deep_zoom.remove_tiles),
     "NumPy": (_save_array, _publish_file, _remove_file),
+    "Zarr": (_save_zarr, put_in_place, remove),
 }
 """How a format is saved, published under its name, and removed where that failed."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
@@ -29,19 +28,12 @@ from .output_options import OutputOptions
 from .pipeline import measure, tile_loop, tile_network
 from .run_record import RunRecord, file_hash
 from .settings import Settings
+from .start import Start
 from .stats import ThumbnailStats
 from .tile_stylizer import TileStylizer
 from .tiling import Listener, Progress, ignore
 from .work_file import WorkFile
 from .work_folder import WorkFolder
-
-
-class Start(Enum):
-    """What to do where an earlier run for the same result was interrupted."""
-
-    NEW = "refuse, and say how far it was"
-    RESUME = "go on with it; begin where there is none"
-    RESTART = "throw it away"
 
 
 @dataclass(frozen=True)

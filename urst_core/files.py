@@ -26,13 +26,14 @@ from .numpy_file import NumpyPicture
 from .output_options import OutputOptions
 from .pillow_file import PillowPicture
 from .work_file import WorkFile
+from .zarr_files import ZarrPicture
 
 __all__ = ["ImageFile", "ImageFileCanvas", "check_output", "copy_picture", "open_picture", "vips"]
 
 NUMPY_MAGIC = b"\x93NUMPY"
 
 
-OPENERS: dict[str, Callable[[Path], Source]] = {".npy": NumpyPicture}
+OPENERS: dict[str, Callable[[Path], Source]] = {".npy": NumpyPicture, ".zarr": ZarrPicture}
 """What opens files, or folders, by their names' ending; all others are image files."""
 
 
@@ -174,13 +175,13 @@ def check_output_name(
     format_ = format_of(path)
     format_.check(path, like, options)
     format_.check_build(path, options)
-    _check_place(path, like, overwrite=overwrite)
+    _check_place(path, like, is_folder=format_.is_folder, overwrite=overwrite)
     if format_.name == "DeepZoom":
         check_tiles_folder(path.resolve())
     return format_
 
 
-def _check_place(path: Path, like: Source, *, overwrite: bool) -> None:
+def _check_place(path: Path, like: Source, *, is_folder: bool, overwrite: bool) -> None:
     try:
         target = path.resolve()
         there = target.exists()
@@ -193,7 +194,7 @@ def _check_place(path: Path, like: Source, *, overwrite: bool) -> None:
             raise OutputError(f"folder {folder} is not writable; choose another")
     if not there:
         return
-    if target.is_dir():
+    if target.is_dir() and not is_folder:
         raise OutputError(f"{path} is a folder; name a file in it")
     content = getattr(like, "path", None)
     if isinstance(content, Path) and path.samefile(content):

@@ -13,6 +13,7 @@ from .canvas import FULL_SCALE, Source
 from .errors import OutputError
 from .libvips import can_save, vips
 from .output_options import DEFAULT_COMPRESSION, DEFAULT_QUALITY, LABELS, OutputOptions
+from .zarr_store import ZARR_ENDING, zarr_module
 
 STORED_TILE_SIZE = 256
 
@@ -28,6 +29,7 @@ class Format:
         holds_alpha, holds_16_bits, holds_floats: whether it can.
         takes: which of :class:`~urst_core.output_options.OutputOptions`.
         settings: for libvips's saver.
+        is_folder: whether it is a folder of files.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Format:
     holds_floats: bool = False
     takes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    is_folder: bool = False
 
     def check(self, path: Path, picture: Source, options: OutputOptions) -> None:
         """Refuse a picture that the format would have to change, and options that it has not.
@@ -88,9 +91,12 @@ class Format:
 
         Raises:
             OutputError: the build lacks the encoder.
-            ImageError: there is no libvips.
+            ImageError: there is no libvips, or no zarr.
         """
         if self.name == "NumPy":
+            return
+        if self.name == "Zarr":
+            zarr_module()
             return
         vips()
         if self.name == "AVIF" and not can_save(".avif", self.saver_options(options)):
@@ -150,6 +156,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format("DeepZoom", (".dzi",), takes=("quality", "stored_tile_size", "tile_format")),
     Format("NumPy", (".npy",), holds_floats=True),
+    Format("Zarr", (ZARR_ENDING,), holds_floats=True, is_folder=True),
 )
 
 

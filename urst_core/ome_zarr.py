@@ -28,7 +28,7 @@ MICROMETERS: dict[str, float] = {
 DEFAULT_RESOLUTION = (1.0, 1.0)
 """What libvips says of a picture whose file names no resolution."""
 
-BLOBS = frozenset({"profile", "exif", "xmp", "photoshop"})
+BLOBS = frozenset({"profile", "exif", "xmp", "iptc"})
 """Metadata for which the format has no place; kept in an attribute of ours, base64."""
 
 RGB_COLORS = ("FF0000", "00FF00", "0000FF")

@@ -9,12 +9,12 @@ from .commands import settings_of
 from .distributed import stylize_distributed
 from .distributed_output import store_of
 from .download_bar import download_bar
-from .file_run import Start
+from .locations import open_location
 from .progress_bar import ProgressBar
+from .start import Start
 from .tiling import Progress
 from .weights import load_backbone
 from .zarr_canvas import notes_at
-from .zarr_files import open_location
 from .zarr_store import parse_location, unfinished_location
 
 

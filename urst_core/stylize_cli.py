@@ -11,10 +11,11 @@ from .commands import Commands, add_stylizing_options, settings_of
 from .distributed import add_distributed_arguments
 from .download_bar import download_bar
 from .errors import SettingsError, URSTError
-from .file_run import FileRun, Start
+from .file_run import FileRun
 from .output_options import add_output_arguments, output_options
 from .progress_bar import ProgressBar
 from .ray_cli import stylize_on_ray
+from .start import Start
 from .tiling import Progress
 from .weights import load_backbone
 from .work_folder import WorkFolder
@@ -77,9 +78,13 @@ def run_stylize(options: argparse.Namespace) -> None:
     if options.ray is not None:
         stylize_on_ray(options)
         return
+    if options.ray_workers is not None:
+        raise SettingsError(
+            f"--ray-workers {options.ray_workers} is for clusters; name one with --ray, or leave it out"
+        )
     start = Start.RESUME if options.resume else Start.RESTART if options.restart else Start.NEW
     if options.resume and not options.quiet:
-        interruption = WorkFolder(options.output).interruption()
+        interruption = WorkFolder(_local_path(options.output)).interruption()
         print(f"going on with {interruption}" if interruption else "nothing to resume, begins anew")
     stylize_file(
         options,

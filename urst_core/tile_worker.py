@@ -13,10 +13,10 @@ from .canvas import Source, TensorCanvas
 from .device import choose_tile_size, find_device, free_bytes
 from .errors import ClusterError, URSTError
 from .geometry import Rectangle, Size, Tile, tile_around
+from .locations import open_location
 from .precision import fastest_proven
 from .tile_stylizer import StoredWindow, StylizedCore, TileStylizer
 from .tiling import TileLoop
-from .zarr_files import open_location
 from .zarr_levels import ZarrLevel
 from .zarr_store import Location
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from .canvas import Source
 from .errors import ImageError, OutputError
-from .file_run import Start
 from .geometry import Rectangle, cut
 from .metadata import metadata_of
 from .ome_zarr import BLOBS, describe, level_sizes
+from .start import Start
 from .zarr_levels import LARGEST_CHUNK, ZarrLevel, chunk_of
 from .zarr_store import (
     OWN_ATTRIBUTE,
@@ -118,7 +118,7 @@ class ZarrCanvas:
         with explained(f"finishing {self.location} failed", "check the storage", OutputError):
             self._group.attrs[OWN_ATTRIBUTE] = own
             if isinstance(self.location, Path) and isinstance(self.working_location, Path):
-                _put_in_place(self.working_location, self.location)
+                put_in_place(self.working_location, self.location)
 
     def __enter__(self) -> ZarrCanvas:
         return self
@@ -235,7 +235,7 @@ def _check_folder(folder: Path, location: Path, like: Source) -> None:
         )
 
 
-def _put_in_place(finished: Path, place: Path) -> None:
+def put_in_place(finished: Path, place: Path) -> None:
     """Rename a folder; what had the name before goes only when the new one is there."""
     if not place.exists():
         finished.rename(place)

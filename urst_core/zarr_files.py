@@ -11,23 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .canvas import Source, from_unit, to_unit
+from .canvas import from_unit, to_unit
 from .errors import ImageError
-from .files import open_picture
 from .geometry import Rectangle, Size
 from .metadata import PictureMetadata
 from .ome_zarr import BLOBS, Axes, largest_level
 from .zarr_store import (
     OWN_ATTRIBUTE,
-    ZARR_ENDING,
     Location,
     explained,
     is_unfinished,
     open_node,
     own_attributes,
 )
-
-"""What lies in every folder that is a Zarr store."""
 
 DTYPES: dict[str, torch.dtype] = {
     "uint8": torch.uint8,
@@ -37,23 +33,6 @@ DTYPES: dict[str, torch.dtype] = {
     "float64": torch.float64,
 }
 """What a picture may be stored as, by NumPy's names."""
-
-ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
-"""One of them lies in every folder that is a Zarr store."""
-
-
-def open_location(location: Location, *, flatten: bool = False) -> Source:
-    """A picture file, or a Zarr store where the name or the folder says so; URLs are Zarr only.
-
-    Raises:
-        ImageError: it is missing, or of a kind that cannot be used.
-    """
-    if isinstance(location, Path) and not (
-        any(part.endswith(ZARR_ENDING) for part in location.parts)
-        or any((location / name).is_file() for name in ZARR_FILES)
-    ):
-        return open_picture(location, flatten=flatten)
-    return ZarrPicture(location, flatten=flatten)
 
 
 class ZarrPicture:
@@ -88,6 +67,11 @@ class ZarrPicture:
         self._stored_channels = 1 if self._axes.channel is None else shape[self._axes.channel]
         self._flatten = flatten
         self._check(shape)
+
+    @property
+    def path(self) -> Path | None:
+        """Where the store lies; None behind a URL."""
+        return self.location if isinstance(self.location, Path) else None
 
     @property
     def size(self) -> Size:

@@ -24,11 +24,12 @@ import urst_core
 from urst_core import cli, demo_cli
 from urst_core.backbone import TileNetwork
 from urst_core.backbones import BACKBONES
-from urst_core.file_run import FileRun, Start
+from urst_core.file_run import FileRun
 from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.output_options import OutputOptions
 from urst_core.progress_bar import ProgressBar
 from urst_core.settings import Settings
+from urst_core.start import Start
 from urst_core.tiling import Progress
 from urst_core.weights import EMBEDDED_FILES, load_backbone
 
@@ -237,13 +238,17 @@ OPTIONS = {
 }
 
 
+OF_CLUSTERS = {"--ray", "--ray-workers"}
+"""Tested in test_ray_cli.py."""
+
+
 def command_options(command: str) -> list[str]:
     """The long names of a command's options, read off the parser itself."""
     parser = cli._parser()
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     actions = commands.choices[command]._actions
     names = {action.option_strings[-1] for action in actions if action.option_strings}
-    return sorted(names - {"--help"})
+    return sorted(names - {"--help"} - OF_CLUSTERS)
 
 
 def test_every_option_is_in_the_table():
@@ -439,13 +444,13 @@ def test_output_exists(folder, capsys):
         (
             "out.gif",
             "{folder}/out.gif: ending '.gif' names no known format; "
-            "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy",
+            "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy .zarr",
         ),
         ("content.png", "output {folder}/content.png is the content itself; choose another name"),
         (
             "",
             "{folder}: ending '' names no known format; "
-            "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy",
+            "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy .zarr",
         ),
     ],
 )

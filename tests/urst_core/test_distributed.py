@@ -18,13 +18,13 @@ from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.distributed import add_distributed_arguments, stylize_distributed
 from urst_core.distributed_resume import FinishedTiles
 from urst_core.errors import ClusterError, DeviceError, ImageError, OutputError
-from urst_core.file_run import Start
 from urst_core.files import ImageFile
 from urst_core.geometry import Rectangle, cut
 from urst_core.output_options import OutputOptions
 from urst_core.pipeline import stylize
 from urst_core.ray_cluster import joined_cluster
 from urst_core.settings import Settings
+from urst_core.start import Start
 from urst_core.tile_worker import Job, PictureFacts, TilePlan, TileWorker
 from urst_core.zarr_canvas import ZarrCanvas
 from urst_core.zarr_files import ZarrPicture

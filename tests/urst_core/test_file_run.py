@@ -19,8 +19,9 @@ import urst_core
 from urst_core import file_run
 from urst_core.backbone import TileNetwork
 from urst_core.errors import OutputError, URSTError
-from urst_core.file_run import FileRun, Start
+from urst_core.file_run import FileRun
 from urst_core.settings import Settings
+from urst_core.start import Start
 from urst_core.work_file import WorkFile
 from urst_core.work_folder import Interruption, WorkFolder
 

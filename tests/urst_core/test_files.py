@@ -508,7 +508,7 @@ def test_ending_that_names_no_format(tmp_path, name):
     path = tmp_path / name
     assert refusal(path) == (
         f"{path}: ending {path.suffix!r} names no known format; "
-        "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy"
+        "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy .zarr"
     )
 
 

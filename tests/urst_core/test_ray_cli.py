@@ -9,8 +9,8 @@ from examples import save_picture, stored_picture
 
 from urst_core import ray_cli
 from urst_core.cli import main
-from urst_core.file_run import Start
 from urst_core.settings import Settings
+from urst_core.start import Start
 
 
 @pytest.fixture
@@ -50,12 +50,20 @@ def test_everything_is_handed_on(pictures, handed, capsys):
 
 def test_urls_need_ray(pictures, capsys):
     content, style = map(str, pictures)
-    for command in ("stylize", "plan"):
-        assert main([command, content, style, "-o", "s3://bucket/out.zarr"]) == 1
+    for command in (["stylize"], ["plan"], ["stylize", "--resume"]):
+        assert main([*command, content, style, "-o", "s3://bucket/out.zarr"]) == 1
         assert capsys.readouterr().err == (
             "urst: s3://bucket/out.zarr is a URL, which only Ray workers read and write; "
             "use --ray local, or name a local file\n"
         )
+
+
+def test_workers_need_ray(pictures, capsys):
+    content, style = map(str, pictures)
+    assert main(["stylize", content, style, "-o", "out.tif", "--ray-workers", "2"]) == 1
+    assert capsys.readouterr().err == (
+        "urst: --ray-workers 2 is for clusters; name one with --ray, or leave it out\n"
+    )
 
 
 def test_an_interrupted_run_says_what_is_kept(pictures, monkeypatch, capsys, tmp_path):

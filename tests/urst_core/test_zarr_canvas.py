@@ -15,11 +15,11 @@ from PIL import Image, ImageCms
 from urst_core import zarr_canvas
 from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.errors import ImageError, OutputError
-from urst_core.file_run import Start
 from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.geometry import Rectangle, cut
 from urst_core.pipeline import stylize
 from urst_core.settings import Settings
+from urst_core.start import Start
 from urst_core.zarr_canvas import ZarrCanvas, check_zarr_output
 from urst_core.zarr_files import ZarrPicture
 from urst_core.zarr_levels import ZarrLevel, chunk_of, halved

@@ -13,7 +13,8 @@ from urst_core.canvas import make_thumbnail
 from urst_core.errors import ImageError
 from urst_core.files import ImageFile
 from urst_core.geometry import Rectangle
-from urst_core.zarr_files import ZarrPicture, open_location
+from urst_core.locations import open_location
+from urst_core.zarr_files import ZarrPicture
 from urst_core.zarr_store import is_zarr, parse_location
 
 zarr = pytest.importorskip("zarr", minversion="3", reason="zarr >= 3 is not installed")
