@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from ..errors import TrainingError, some_of
-from ..files import vips
+from ..files import DTYPES, vips
 from ..geometry import Size
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
 
 LARGEST_SCALE = 2.5
-"""Short sides of pictures are at most this many times as long as the crop."""
+"""Pictures are shrunk until their short side is at most so many crops long."""
 
 Report = Callable[[str], None]
 """Told, in a sentence, of each picture that is left out."""
@@ -30,22 +30,23 @@ Report = Callable[[str], None]
 class PictureFolder:
     """The pictures of folders and their subfolders that are large enough to crop from.
 
-    Which pictures there are is fixed when the folders are opened; one that turns out to be broken
-    later is reported, and left out from then on.
+    Which pictures there are is fixed when the folders are opened. One that turns out to be broken
+    later is reported once, and another is drawn wherever it would have been: what is drawn never
+    depends on what was drawn before, or a resumed run would see other pictures.
 
     Attributes:
-        paths: of the pictures that can be used.
-        sizes: height and width of all that could be used at first, upright.
+        sizes: height and width of all pictures, upright, in the order of their names.
         names: of the same, as seen from their folder.
         report: told of what is left out.
-        contents: the files' bytes by path, where they are kept in memory.
+        encoded: the files' bytes by path, where they are kept in memory.
+        broken: those that turned out to be.
     """
 
-    paths: list[Path]
     sizes: dict[Path, Size]
     names: dict[Path, str]
     report: Report
-    contents: dict[Path, bytes] = field(default_factory=dict[Path, bytes])
+    encoded: dict[Path, bytes] = field(default_factory=dict[Path, bytes])
+    broken: set[Path] = field(default_factory=set[Path])
 
     @classmethod
     def open(
@@ -73,7 +74,7 @@ class PictureFolder:
         for path in names:
             size = _size_of_file(path)
             if size is None:
-                report(f"{path} cannot be read and is left out")
+                report(f"{path} is no readable picture of 8 or 16 bits a channel, left out")
                 continue
             largest = max(largest, min(size))
             if min(size) < crop:
@@ -86,12 +87,12 @@ class PictureFolder:
                 f"to {crop} px (largest short side: {largest}); use larger pictures, or a smaller "
                 "--image-size"
             )
-        contents = {path: path.read_bytes() for path in sizes} if keep_in_memory else {}
-        return cls(list(sizes), sizes, {p: names[p] for p in sizes}, report, contents)
+        encoded = {path: path.read_bytes() for path in sizes} if keep_in_memory else {}
+        return cls(sizes, {path: names[path] for path in sizes}, report, encoded)
 
     @property
     def description(self) -> str:
-        """How many pictures there were at first, and a short digest of their names and sizes."""
+        """How many pictures there are, and a short digest of their names and sizes."""
         lines = [f"{self.names[path]} {size}" for path, size in self.sizes.items()]
         digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
         return f"{len(lines)} ({digest})"
@@ -103,8 +104,9 @@ class PictureFolder:
             TrainingError: all pictures turned out to be broken.
         """
         crops: list[Tensor] = []
+        paths = list(self.sizes)
         while len(crops) < count:
-            path = generator.choice(self.paths)
+            path = generator.choice(paths)
             shrinking = generator.random()
             place = (generator.random(), generator.random())
             mirrored = generator.random() < 0.5
@@ -117,25 +119,26 @@ class PictureFolder:
         self, path: Path, edge: int, shrinking: float, place: tuple[float, float]
     ) -> Tensor | None:
         """One crop, (3, edge, edge); None, and the picture left out, where it is broken."""
+        if path in self.broken:
+            return None
         height, width = self.sizes[path]
         # Between the smallest size that holds the crop and LARGEST_SCALE times it.
         most = min(LARGEST_SCALE, min(height, width) / edge)
         scale = edge * most**shrinking / min(height, width)
         rows, columns = max(edge, round(height * scale)), max(edge, round(width * scale))
         top, left = (round(p * (side - edge)) for p, side in zip(place, (rows, columns)))
-        source = self.contents.get(path, path)
         try:
-            pixels = _decode(source, rows, columns).crop(left, top, edge, edge).numpy()
+            picture = _decode(path, rows, columns, encoded=self.encoded.get(path))
+            pixels = picture.crop(left, top, edge, edge).numpy()
         except (vips().Error, OSError) as error:
             self._leave_out(path, error)
             return None
         return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255.0
 
     def _leave_out(self, path: Path, error: Exception) -> None:
-        self.paths.remove(path)
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        self.report(f"{path} is broken ({reason}) and is left out")
-        if not self.paths:
+        self.broken.add(path)
+        self.report(f"{path} is broken ({_reason(error)}) and is left out")
+        if len(self.broken) == len(self.sizes):
             raise TrainingError(
                 f"all {len(self.sizes)} pictures are broken, {path} was the last; get them again"
             )
@@ -149,7 +152,7 @@ def load_style(path: Path, edge: int) -> Tensor:
     """
     size = _size_of_file(path) if path.is_file() else None
     if size is None:
-        raise TrainingError(f"style {path} does not exist or cannot be read; name a picture")
+        raise TrainingError(f"style {path} is no picture, or not there; name a picture file")
     if min(size) < edge:
         raise TrainingError(
             f"style {path} ({size[1]} x {size[0]} px) is smaller than {edge} px; use a larger one"
@@ -158,7 +161,7 @@ def load_style(path: Path, edge: int) -> Tensor:
     try:
         pixels = _decode(path, round(size[0] * scale), round(size[1] * scale)).numpy()
     except vips().Error as error:
-        raise TrainingError(f"style {path} is broken ({error}); get it again") from error
+        raise TrainingError(f"style {path} is broken ({_reason(error)}); get it again") from error
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255.0
 
 
@@ -179,27 +182,32 @@ def _pictures_in(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _size_of_file(path: Path) -> Size | None:
-    """Height and width of the upright picture; None where its header cannot be read."""
+    """Height and width of the upright picture; None where it is of no use."""
     try:
         image = vips().Image.new_from_file(str(path)).autorot()
     except vips().Error:
         return None
-    return image.height, image.width
+    return (image.height, image.width) if image.format in DTYPES else None
 
 
-def _decode(source: Path | bytes, rows: int, columns: int) -> Any:
-    """An upright sRGB picture of that size, 8 bits, no alpha; decoded no larger than needed."""
-    thumbnail = (
-        vips().Image.thumbnail if isinstance(source, Path) else vips().Image.thumbnail_buffer
-    )
-    image = thumbnail(
-        str(source) if isinstance(source, Path) else source,
-        columns,
-        height=rows,
-        size="force",
-        export_profile="srgb",
-        fail_on="truncated",
-    )
+def _decode(path: Path, rows: int, columns: int, *, encoded: bytes | None = None) -> Any:
+    """An upright sRGB picture of that size, 8 bits, no alpha; decoded no larger than needed.
+
+    Args:
+        path: the file, which is not looked at where ``encoded`` has its bytes.
+        rows, columns: the size.
+        encoded: the file's bytes.
+    """
+    # libvips takes what is missing in a TIFF for a warning, and leaves it black. A JPEG's
+    # warnings are mostly harmless.
+    fail_on = "warning" if path.suffix.lower() in (".tif", ".tiff") else "truncated"
+    options = {"height": rows, "size": "force", "export_profile": "srgb"}
+    if encoded is None:
+        image = vips().Image.thumbnail(str(path), columns, fail_on=fail_on, **options)
+    else:
+        # As an option of the loader: thumbnail_buffer's own fail_on lets truncated files pass.
+        loader = f"[fail_on={fail_on}]"
+        image = vips().Image.thumbnail_buffer(encoded, columns, option_string=loader, **options)
     if image.hasalpha():
         image = image.flatten(background=[255, 255, 255])
     if image.bands == 1:
@@ -207,3 +215,8 @@ def _decode(source: Path | bytes, rows: int, columns: int) -> Any:
     if image.format != "uchar":
         image = image.colourspace("srgb").cast("uchar")
     return image.copy_memory()
+
+
+def _reason(error: Exception) -> str:
+    """The last line that libvips, or the system, said."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
