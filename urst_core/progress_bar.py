@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import NoReturn
+from typing import Any
 
-from tqdm import tqdm
-
+from .errors import SettingsError
 from .tiling import Progress
 
 BAR_FORMAT = "{desc} |{bar:30}| {percentage:3.0f}%{postfix} {rate_noinv_fmt}, {remaining} left"
 
 
+def bar_class() -> Any:
+    """tqdm's bar.
+
+    Raises:
+        SettingsError: tqdm is not installed.
+    """
+    try:
+        from tqdm import tqdm  # noqa: PLC0415 - of the extra "app"
+    except ImportError as error:
+        raise SettingsError(
+            f"progress is shown with tqdm, which did not load ({error}); "
+            "pip install tqdm, or use --quiet"
+        ) from error
+    return tqdm
+
+
 class ProgressBar:
-    """Draws one bar for each stage of a run, on standard error; nothing when ``quiet``."""
+    """Draws one bar for each stage of a run, on standard error; nothing when ``quiet``.
+
+    Raises:
+        SettingsError: tqdm is not installed, and the bar is not to be quiet.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+        self._class = None if quiet else bar_class()
         self._stage = ""
-        self._bar: tqdm[NoReturn] | None = None
+        self._bar: Any = None
 
     def update(self, progress: Progress) -> None:
         """Draw a tile's progress; a listener of the engine."""
-        if self._quiet:
+        if self._class is None:
             return
         if self._bar is None or progress.stage != self._stage:
             self.close()
             self._stage = progress.stage
-            self._bar = tqdm(
+            self._bar = self._class(
                 total=progress.pixels_total / 1e6,
                 # What an earlier run has done says nothing of the speed of this one.
                 initial=progress.pixels_done / 1e6,
