@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except URSTError as error:
         print(f"urst: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("urst: interrupted, no result was written", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"urst: {str(error) or 'interrupted, no result was written'}", file=sys.stderr)
         return 130
     finally:
         if options.kept:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import SettingsError
+from ..errors import OutputError, SettingsError
 from .trainer import TrainingProgress
 
 
@@ -13,6 +13,7 @@ class ScalarBoard:
 
     Raises:
         SettingsError: TensorBoard is not installed.
+        OutputError: the folder cannot be written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -22,7 +23,12 @@ class ScalarBoard:
             raise SettingsError(
                 f"--board needs TensorBoard, which did not load ({error}); pip install tensorboard"
             ) from error
-        self._writer = SummaryWriter(str(folder))
+        try:
+            self._writer = SummaryWriter(str(folder))
+        except OSError as error:
+            raise OutputError(
+                f"board folder {folder} cannot be written to ({error}); choose another"
+            ) from error
 
     def add(self, progress: TrainingProgress) -> None:
         """Write one step."""

@@ -23,6 +23,9 @@ from ..errors import TrainingError
 
 CHECKPOINT_FORMAT = "urst-training-1"
 
+KINDS = ("weights", "average", "first_moment", "second_moment")
+"""What is kept of each parameter that learns."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -31,7 +34,7 @@ class Checkpoint:
     Attributes:
         step: how many were taken.
         seconds: how long that took.
-        tensors: by kind (``weights``, ``average``, ``first_moment``, ``second_moment``) and name.
+        tensors: by kind (all of :data:`KINDS`) and name.
         run: what determines the result beside the step: a flat description, to be compared.
     """
 
@@ -76,22 +79,25 @@ class Checkpoint:
             raise TrainingError(
                 f"there is no checkpoint {path} to go on from; leave --resume out to begin"
             )
+        tensors: dict[str, dict[str, Tensor]] = {kind: {} for kind in KINDS}
         try:
             with safe_open(path, "pt") as file:
                 header = file.metadata() or {}
                 if header.get("format") != CHECKPOINT_FORMAT:
                     raise TrainingError(
-                        f"{path} is no checkpoint of this version; leave --resume out to begin"
+                        f"{path} is no checkpoint of this version; begin anew without it"
                     )
-                tensors: dict[str, dict[str, Tensor]] = {}
                 for key in file.keys():  # noqa: SIM118 - it is no dictionary
                     kind, _, name = key.partition(":")
-                    tensors.setdefault(kind, {})[name] = file.get_tensor(key)
-        except (SafetensorError, OSError) as error:
-            raise TrainingError(f"checkpoint {path} is damaged ({error}); begin anew") from error
-        return cls(
-            int(header["step"]), float(header["seconds"]), tensors, json.loads(header["run"])
-        )
+                    # Cloned, or they would stay mapped from the file, which could then not be
+                    # replaced on Windows.
+                    tensors[kind][name] = file.get_tensor(key).clone()
+            run = json.loads(header["run"])
+            return cls(int(header["step"]), float(header["seconds"]), tensors, run)
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise TrainingError(
+                f"checkpoint {path} is damaged ({error}); begin anew without it"
+            ) from error
 
     def check_run(self, run: Mapping[str, str]) -> None:
         """Refuse to go on with something else.
@@ -107,7 +113,7 @@ class Checkpoint:
         if changes:
             raise TrainingError(
                 f"the checkpoint is of another training: {'; '.join(changes)}; use the same "
-                "settings, or begin anew from its weights (--start-from)"
+                "settings, or begin another training from its weights (--start-from)"
             )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..canvas import TensorSource, from_unit
+from ..errors import OutputError
 from ..files import ImageFileCanvas, copy_picture
 from .batches import Batch
 from .recipe import Recipe
@@ -35,7 +36,12 @@ def save_grid(grid: Tensor, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {path.parent} cannot be made ({error}); move what is in the way"
+        ) from error
     source = TensorSource(grid)
     with ImageFileCanvas(path, source, overwrite=True) as canvas:
         copy_picture(source, canvas)

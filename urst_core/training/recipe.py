@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..backbone import StylizationNetwork
 from ..errors import SettingsError
 from ..stats import StyleCode
+from ..weights import fingerprint
 from .batches import Batch
 from .losses import (
     content_loss,
@@ -68,6 +69,7 @@ class Recipe(ABC):
         vgg: frozen, what losses are measured in.
         default_weights: of the losses, as the method's paper or code has them.
         takes_styles: whether batches must hold styles.
+        has_signals: whether styles have signals that can be told apart.
         learned: prefixes of the names of the parameters that learn.
     """
 
@@ -75,6 +77,7 @@ class Recipe(ABC):
     vgg: VGGFeatures
     default_weights: LossWeights
     takes_styles: bool = True
+    has_signals: bool = False
     learned: tuple[str, ...] = ("",)
 
     def modules(self) -> tuple[nn.Module, ...]:
@@ -89,7 +92,22 @@ class Recipe(ABC):
 
     def description(self) -> dict[str, str]:
         """What determines the result beside settings and pictures."""
-        return {"backbone": self.network.traits.name}
+        return {
+            "backbone": self.network.traits.name,
+            "VGG": fingerprint(self.vgg.state_dict())[:12],
+        }
+
+    def check(self, weights: LossWeights) -> None:
+        """Refuse losses that this network cannot be trained with.
+
+        Raises:
+            SettingsError: the contrastive loss counts, and there is nothing to contrast.
+        """
+        if weights.contrastive and not self.has_signals:
+            raise SettingsError(
+                f"{self.network.traits.title} has no style signals to contrast; "
+                "leave the contrastive loss at weight 0"
+            )
 
     def prepare(self, device: torch.device) -> None:
         """Move everything to a device, and let only what learns have gradients."""
@@ -146,12 +164,8 @@ class Recipe(ABC):
         return mean_std_loss(features, detached(features_without_gradient(self.vgg, batch.styles)))
 
     def contrastive_loss(self, stylized: Tensor, code: StyleCode) -> Tensor:
-        """Of networks whose styles have signals that can be told apart."""
-        del stylized, code
-        raise SettingsError(
-            f"{self.network.traits.title} has no style signals to contrast; "
-            "leave the contrastive loss at weight 0"
-        )
+        """Of networks whose styles have signals; :meth:`check` refuses it for others."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def show(self, contents: Tensor, styles: Tensor | None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import torch
 
@@ -90,9 +90,9 @@ class TrainingSettings:
         clip_norm: gradients longer than this are shortened to it.
         ema_decay: of the moving average of weights that is saved, below 1; the first steps
             average over fewer.
-        seed: of the first weights and of all choices of pictures.
+        seed: of the first weights and of all choices of pictures, 0 to 2**63 - 1.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        checkpoint_minutes: between two checkpoints.
+        checkpoint_minutes: between two checkpoints; 0 writes one after each step.
     """
 
     schedule: Schedule
@@ -148,6 +148,29 @@ class TrainingSettings:
                 f"gradient norm {self.clip_norm} and average decay {self.ema_decay} cannot be "
                 "used; use a norm above 0, and a decay of 0 or more, below 1"
             )
+        if not 0 <= self.seed < 2**63:
+            raise SettingsError(f"seed {self.seed} is out of range; use 0 to 2**63 - 1")
+        if not 0 <= self.checkpoint_minutes < math.inf:
+            raise SettingsError(
+                f"{self.checkpoint_minutes} minutes between checkpoints cannot be used; "
+                "use 0 or more"
+            )
+
+    def description(self) -> dict[str, str]:
+        """What determines the result, but for the schedule's length, precision and device."""
+        schedule = self.schedule
+        chosen = {
+            "learning rate": schedule.learning_rate,
+            "warmup": schedule.warmup,
+            "final share": schedule.final_share,
+            "batch size": self.batch_size,
+            "image size": self.image_size,
+            "gradient norm": self.clip_norm,
+            "average decay": self.ema_decay,
+            "seed": self.seed,
+            **{f"{name} weight": value for name, value in asdict(self.weights).items()},
+        }
+        return {name: str(value) for name, value in chosen.items()}
 
 
 def training_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from ..errors import OutputError, SettingsError
-from ..weights import build_backbone, read_weights, used_weights
+from ..progress_bar import bar_class
+from .assembling import assemble_batches, assemble_recipe, checkpoint_of
 from .batches import Batches
-from .board import ScalarBoard
-from .checkpoint import restore
-from .grid import save_grid
-from .pictures import PictureFolder
-from .recipe import LossWeights, Recipe
-from .recipes import RECIPES, RecipeEntry, build_recipe, find_recipe
+from .listening import listening
+from .recipe import LossWeights
+from .recipes import RECIPES, RecipeEntry, find_recipe
 from .settings import Schedule, TrainingSettings
-from .trainer import Trainer, TrainingListener, TrainingProgress
-from .vgg import load_vgg
-
-CHECKPOINT_ENDING = ".checkpoint.safetensors"
+from .stopping import StopAfterStep
+from .trainer import Trainer, TrainingProgress
 
 
 def add_train_command(
@@ -57,21 +50,19 @@ def add_train_command(
     add("--minutes", type=float, metavar="M", help="end after so much time")
     add("--resume", action="store_true", help="go on from the checkpoint beside OUT")
     add("--stop-after", type=int, metavar="N", help="stop at step N; --resume goes on later")
-    add("--start-from", type=Path, metavar="FILE", help="weights to begin with (default: random)")
+    add(
+        "--start-from",
+        type=Path,
+        metavar="FILE",
+        help="weights to begin with: a result, or a checkpoint (default: random)",
+    )
     add("--overwrite", action="store_true", help="replace OUT and its checkpoint")
     add(
         "--image-size",
         type=int,
         default=settings.image_size,
         metavar="PX",
-        help="edge of pictures (default: %(default)s)",
-    )
-    add(
-        "--thumbnail-size",
-        type=int,
-        default=settings.thumbnail_size,
-        metavar="PX",
-        help="edge of thumbnails, patches and styles (default: %(default)s)",
+        help="edge of pictures; thumbnails, patches and styles have half (default: %(default)s)",
     )
     add("--batch-size", type=int, default=settings.batch_size, metavar="N")
     add("--learning-rate", type=float, default=schedule.learning_rate, metavar="RATE")
@@ -116,19 +107,26 @@ def run_train(options: argparse.Namespace) -> None:
     entry = find_recipe(options.recipe)
     settings = _settings(options, entry)
     settings.check()
+    _check_options(options)
     checkpoint_path = _check_output(options)
-    recipe, batches = _recipe_and_batches(options, entry, settings)
-    trainer = Trainer(recipe, batches, settings, checkpoint_path)
-    if options.resume:
-        trainer.resume()
-    with _stopped_between_steps() as stop, _listening(options, trainer, batches) as listener:
+    trainer, batches = _trainer_and_batches(options, entry, settings, checkpoint_path)
+    listeners = listening(
+        trainer,
+        batches,
+        grid_folder=options.output.with_suffix(".grids"),
+        grid_every=options.grid_every,
+        board_folder=options.board,
+        warn=_warn if options.quiet else _warn_above_bar,
+        quiet=options.quiet,
+    )
+    with StopAfterStep() as stop, _saying_how_to_go_on(trainer), listeners as listener:
 
         def listen(progress: TrainingProgress) -> None:
             listener(progress)
             stop.check()
 
         trainer.run(listen, stop_after=options.stop_after)
-    trainer.save_weights(options.output)
+        trainer.save_weights(options.output)
     if not options.quiet:
         print(
             f"{options.output}: {trainer.step} steps in {trainer.seconds / 60:.1f} minutes; "
@@ -153,7 +151,6 @@ def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettin
         weights=replace(entry.default_weights, **chosen),
         batch_size=options.batch_size,
         image_size=options.image_size,
-        thumbnail_size=options.thumbnail_size,
         precision=options.precision,
         clip_norm=options.clip_norm,
         ema_decay=options.ema_decay,
@@ -163,6 +160,15 @@ def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettin
     )
 
 
+def _check_options(options: argparse.Namespace) -> None:
+    if options.stop_after is not None and options.stop_after < 1:
+        raise SettingsError(f"--stop-after {options.stop_after} is no step; use 1 or more")
+    if options.grid_every < 0:
+        raise SettingsError(
+            f"--grid-every {options.grid_every} cannot be used; use steps, or 0 for no grids"
+        )
+
+
 def _check_output(options: argparse.Namespace) -> Path:
     """Where the checkpoint goes; refuses, before any work, a result that could not be written."""
     output: Path = options.output
@@ -170,130 +176,69 @@ def _check_output(options: argparse.Namespace) -> Path:
         raise OutputError(f"{output} must end in .safetensors, as all weights do")
     if not output.parent.is_dir():
         raise OutputError(f"folder {output.parent} does not exist; make it first")
-    checkpoint_path = output.with_name(output.stem + CHECKPOINT_ENDING)
-    if not options.resume and not options.overwrite:
-        for path in (output, checkpoint_path):
-            if path.exists():
-                raise OutputError(
-                    f"{path} exists; go on from it (--resume), replace it (--overwrite), "
-                    "or choose another name"
-                )
+    checkpoint_path = checkpoint_of(output)
+    for path in (output, checkpoint_path):
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; choose another name")
+        if path.exists() and options.vgg.exists() and path.samefile(options.vgg):
+            raise OutputError(f"output {path} is the VGG file itself; choose another name")
+        if path.exists() and not (options.resume or options.overwrite):
+            raise OutputError(
+                f"{path} exists; go on from it (--resume), replace it (--overwrite), "
+                "or choose another name"
+            )
     return checkpoint_path
 
 
-def _recipe_and_batches(
-    options: argparse.Namespace, entry: RecipeEntry, settings: TrainingSettings
-) -> tuple[Recipe, Batches]:
-    edge = settings.thumbnail_size
+def _trainer_and_batches(
+    options: argparse.Namespace,
+    entry: RecipeEntry,
+    settings: TrainingSettings,
+    checkpoint_path: Path,
+) -> tuple[Trainer, Batches]:
+    recipe = assemble_recipe(
+        entry, settings, vgg=options.vgg, styles=options.style, start_from=options.start_from
+    )
+    batches = assemble_batches(
+        entry,
+        settings,
+        contents=options.content,
+        styles=options.style,
+        keep_in_memory=options.keep_in_memory,
+        report=_ignore if options.quiet else _warn_above_bar,
+    )
+    trainer = Trainer(recipe, batches, settings, checkpoint_path)
+    if options.resume:
+        trainer.resume()
+    return trainer, batches
 
-    def report(sentence: str) -> None:
-        if not options.quiet:
-            print(f"urst: {sentence}", file=sys.stderr)
 
-    def opened(folders: Sequence[Path], crop: int) -> PictureFolder:
-        return PictureFolder.open(
-            folders, crop, report=report, keep_in_memory=options.keep_in_memory
+@contextmanager
+def _saying_how_to_go_on(trainer: Trainer) -> Generator[None, None, None]:
+    """Add to what stopped the training how it goes on."""
+
+    def sentence() -> str:
+        return (
+            f"training stopped, its checkpoint holds step {trainer.saved_step}; "
+            "repeat the command with --resume to go on from there"
         )
 
-    if entry.takes_folders:
-        _check_pair(options.content, options.style)
-    vgg = load_vgg(options.vgg)
-    recipe = build_recipe(entry, vgg, options.style, edge=edge, seed=settings.seed)
-    if options.start_from:
-        _start_from(recipe, options.start_from)
-    styles = opened(options.style, edge) if entry.takes_folders else None
-    contents = opened(options.content, settings.image_size)
-    return recipe, Batches(
-        contents,
-        styles,
-        size=settings.batch_size,
-        image_size=settings.image_size,
-        thumbnail_size=edge,
-        seed=settings.seed,
-    )
-
-
-def _check_pair(contents: Sequence[Path], styles: Sequence[Path]) -> None:
-    for style in styles:
-        if any(
-            style.exists() and content.exists() and style.samefile(content) for content in contents
-        ):
-            raise SettingsError(f"folder {style} is both content and style; name two folders")
-
-
-def _start_from(recipe: Recipe, path: Path) -> None:
-    network_class = type(recipe.network)
-    state = used_weights(network_class, read_weights(path))
-    build_backbone(network_class, state, origin=str(path))  # which says what does not fit
-    restore(recipe.network.state_dict(), state)
-
-
-class _StopAfterStep:
-    """Ctrl-C and SIGTERM, kept until a step is complete: half a step cannot be gone on from."""
-
-    def __init__(self) -> None:
-        self.pending: BaseException | None = None
-
-    def handle(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self.pending is not None and number == signal.SIGINT:
-            raise self.pending  # asked twice
-        interrupted = number == signal.SIGINT
-        self.pending = KeyboardInterrupt() if interrupted else SystemExit(128 + number)
-
-    def check(self) -> None:
-        if self.pending is not None:
-            raise self.pending
-
-
-@contextmanager
-def _stopped_between_steps() -> Generator[_StopAfterStep]:
-    stop = _StopAfterStep()
-    previous = {n: signal.signal(n, stop.handle) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(sentence()) from None
+    except SystemExit:
+        _warn(sentence())
+        raise
 
 
-@contextmanager
-def _listening(
-    options: argparse.Namespace, trainer: Trainer, batches: Batches
-) -> Generator[TrainingListener]:
-    """What is told of each step: a bar, TensorBoard, grids of pictures."""
-    grids: Path = options.output.with_suffix(".grids")
-    shown = batches.at(-1) if options.grid_every else None
-    board = ScalarBoard(options.board) if options.board else None
-    bar = _progress_bar(quiet=options.quiet)
-
-    def listen(progress: TrainingProgress) -> None:
-        bar.n = round(1000 * progress.done)
-        losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-        bar.set_postfix_str(f"step {progress.step}, {losses}")
-        if board is not None:
-            board.add(progress)
-        if shown is not None and progress.step % options.grid_every == 0:
-            save_grid(trainer.picture_grid(shown), grids / f"step-{progress.step:06d}.jpg")
-
-    try:
-        yield listen
-    finally:
-        bar.close()
-        if board is not None:
-            board.close()
+def _ignore(sentence: str) -> None:
+    del sentence
 
 
-def _progress_bar(*, quiet: bool) -> Any:
-    try:
-        from tqdm import tqdm  # noqa: PLC0415 - of the extra "app"
-    except ImportError as error:
-        raise SettingsError(
-            f"training shows its progress with tqdm, which is missing ({error}); pip install tqdm"
-        ) from error
-    return tqdm(
-        total=1000,
-        disable=quiet,
-        unit="‰",
-        bar_format="{percentage:5.1f}%|{bar}| {elapsed}<{remaining} {postfix}",
-    )
+def _warn(sentence: str) -> None:
+    print(f"urst: {sentence}", file=sys.stderr)
+
+
+def _warn_above_bar(sentence: str) -> None:
+    bar_class().write(f"urst: {sentence}", file=sys.stderr)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..device import find_device
+from ..device import explained_out_of_memory, find_device
 from ..errors import OutputError, TrainingError
 from .batches import Batch, Batches, Prefetched
 from .checkpoint import Checkpoint, restore, write_whole
@@ -53,6 +54,11 @@ class Trainer:
         settings: how.
         checkpoint_path: where the run is kept between starts.
 
+    Attributes:
+        step: how many were taken, from the very beginning.
+        seconds: time spent on them, over all starts; not on checkpoints and listeners.
+        saved_step: the step of the checkpoint of this run; None where there is none yet.
+
     Raises:
         SettingsError, DeviceError: settings cannot be used.
     """
@@ -61,10 +67,12 @@ class Trainer:
         self, recipe: Recipe, batches: Batches, settings: TrainingSettings, checkpoint_path: Path
     ) -> None:
         settings.check()
+        recipe.check(settings.weights)
         self.recipe = recipe
         self.settings = settings
         self.step = 0
         self.seconds = 0.0
+        self.saved_step: int | None = None
         self._batches = batches
         self._checkpoint_path = checkpoint_path
         self._device = find_device(settings.device)
@@ -73,6 +81,7 @@ class Trainer:
         self._learned = dict(recipe.learned_parameters())
         self._average = {name: p.detach().clone() for name, p in self._learned.items()}
         self._optimizer = torch.optim.Adam(self._learned.values(), settings.schedule.learning_rate)
+        self._description = self._describe()
 
     def resume(self) -> None:
         """Go on from the checkpoint.
@@ -81,8 +90,9 @@ class Trainer:
             TrainingError: there is none, it is damaged, or of another training.
         """
         checkpoint = Checkpoint.load(self._checkpoint_path)
-        checkpoint.check_run(self._description())
+        checkpoint.check_run(self._description)
         self.step, self.seconds = checkpoint.step, checkpoint.seconds
+        self.saved_step = checkpoint.step
         restore(self._learned, checkpoint.tensors["weights"])
         restore(self._average, checkpoint.tensors["average"])
         for name, parameter in self._learned.items():
@@ -95,6 +105,9 @@ class Trainer:
     def run(self, listener: TrainingListener, *, stop_after: int | None = None) -> None:
         """Train to the end of the schedule, or to a step before it.
 
+        A checkpoint is written before the first step, too: a folder that cannot be written to
+        shows before the work, and an older run's checkpoint is never taken for this one's.
+
         Args:
             listener: told of each step; what it raises ends the run, after a checkpoint.
             stop_after: end, with a checkpoint, when that many steps were taken in all.
@@ -102,25 +115,31 @@ class Trainer:
         Raises:
             TrainingError: the loss is no longer a number, all pictures of a folder are broken, or a
                 checkpoint cannot be written.
+            DeviceError: a step needs more memory than there is.
         """
+        if self.saved_step is None:
+            self.save_checkpoint()
         saved = time.monotonic()
         with Prefetched(self._batches, self.step) as batches:
             while not self._is_finished(stop_after):
                 began = time.monotonic()
                 rate = self.settings.schedule.rate(self.step, self.seconds)
-                losses = self._take_step(batches, rate)
+                with self._saved_on_error():
+                    batch = batches.take()
+                losses = self._take_step(batch, rate)
                 self.step += 1
                 self.seconds += time.monotonic() - began
-                done = self.settings.schedule.progress(self.step, self.seconds)
-                try:
-                    listener(TrainingProgress(self.step, done, self.seconds, losses, rate))
-                except BaseException:
-                    self.save_checkpoint()
-                    raise
+                with self._saved_on_error():
+                    listener(TrainingProgress(self.step, self.done, self.seconds, losses, rate))
                 if time.monotonic() - saved > 60.0 * self.settings.checkpoint_minutes:
                     self.save_checkpoint()
                     saved = time.monotonic()
         self.save_checkpoint()
+
+    @property
+    def done(self) -> float:
+        """Share of the schedule that is over, 0 to 1."""
+        return self.settings.schedule.progress(self.step, self.seconds)
 
     def save_checkpoint(self) -> None:
         """Write what :meth:`resume` goes on from.
@@ -138,9 +157,9 @@ class Trainer:
                 name: state[p][key] if p in state else torch.zeros_like(p)
                 for name, p in self._learned.items()
             }
-        Checkpoint(self.step, self.seconds, tensors, self._description()).save(
-            self._checkpoint_path
-        )
+        checkpoint = Checkpoint(self.step, self.seconds, tensors, self._description)
+        checkpoint.save(self._checkpoint_path)
+        self.saved_step = self.step
 
     def picture_grid(self, batch: Batch) -> Tensor:
         """What the network makes of some pictures by now; see :func:`picture_grid`."""
@@ -158,7 +177,7 @@ class Trainer:
         Raises:
             OutputError: it cannot be written.
         """
-        header = {"format": "pt", "training": json.dumps(dict(self._description()))}
+        header = {"format": "pt", "training": json.dumps(self._description)}
         try:
             write_whole(path, save(self.averaged_weights(), header))
         except OSError as error:
@@ -167,31 +186,44 @@ class Trainer:
             ) from error
 
     def _is_finished(self, stop_after: int | None) -> bool:
-        if stop_after is not None and self.step >= stop_after:
-            return True
-        return self.settings.schedule.progress(self.step, self.seconds) >= 1.0
+        return self.done >= 1.0 or (stop_after is not None and self.step >= stop_after)
 
-    def _take_step(self, batches: Prefetched, rate: float) -> dict[str, float]:
-        settings = self.settings
+    @contextmanager
+    def _saved_on_error(self) -> Generator[None, None, None]:
+        """Between two steps: whatever is raised there, the steps so far are kept."""
+        try:
+            yield
+        except BaseException as error:
+            try:
+                self.save_checkpoint()
+            except TrainingError as failure:
+                reason = f"{type(error).__name__} {error}".strip()
+                raise TrainingError(f"{failure}; training had ended by {reason}") from error
+            raise
+
+    def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        batch = batches.take().to(self._device)
-        with self._mixed_precision():
-            losses = self.recipe.losses(batch, settings.weights)
-        total = torch.stack(list(losses.values())).sum()
-        if not bool(total.isfinite()):
-            self._refuse(losses)
-        self._optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self._learned.values(), settings.clip_norm)
-        if not bool(norm.isfinite()):
-            self._refuse(losses)
-        self._optimizer.step()
+        remedy = "a smaller --batch-size or --image-size"
+        with explained_out_of_memory(self._device, "a training step", remedy):
+            with self._mixed_precision():
+                losses = self.recipe.losses(batch.to(self._device), self.settings.weights)
+            total = torch.stack(list(losses.values())).sum()
+            if not bool(total.isfinite()):
+                self._refuse(losses)
+            self._optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            norm = nn.utils.clip_grad_norm_(self._learned.values(), self.settings.clip_norm)
+            if not bool(norm.isfinite()):
+                self._refuse(losses)
+            self._optimizer.step()
         self._update_average()
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
-    def _mixed_precision(self) -> torch.autocast:
-        return torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32)
+    def _mixed_precision(self) -> AbstractContextManager[object]:
+        if self._dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self._device.type, self._dtype)
 
     def _update_average(self) -> None:
         # Of n steps no more than n / 10 are averaged, or the first weights would stay in it.
@@ -202,32 +234,17 @@ class Trainer:
 
     def _refuse(self, losses: Mapping[str, Tensor]) -> None:
         values = ", ".join(f"{name} {float(loss.detach()):.4g}" for name, loss in losses.items())
-        kept = "no checkpoint was written yet"
-        if self._checkpoint_path.exists():
-            step = Checkpoint.load(self._checkpoint_path).step
-            kept = f"the checkpoint of step {step} is kept"
         raise TrainingError(
-            f"step {self.step + 1} gave no finite loss or gradient ({values}); {kept}; "
-            "use a lower learning rate, or precision fp32"
+            f"step {self.step + 1} gave no finite loss or gradient ({values}); the checkpoint of "
+            f"step {self.saved_step} is kept; begin another training from its weights "
+            "(--start-from), with a lower --learning-rate or --precision fp32"
         )
 
-    def _description(self) -> dict[str, str]:
+    def _describe(self) -> dict[str, str]:
         """All that determines the result, but for the length of the schedule."""
-        settings = self.settings
-        schedule = asdict(settings.schedule)
-        chosen = {
+        return {
             **self.recipe.description(),
-            "learning rate": schedule["learning_rate"],
-            "warmup": schedule["warmup"],
-            "final share": schedule["final_share"],
-            "batch size": settings.batch_size,
-            "image size": settings.image_size,
-            "thumbnail size": settings.thumbnail_size,
-            "precision": self._dtype,
-            "gradient norm": settings.clip_norm,
-            "average decay": settings.ema_decay,
-            "seed": settings.seed,
-            **{f"{name} weight": value for name, value in asdict(settings.weights).items()},
+            **self.settings.description(),
+            "precision": str(self._dtype),
             **self._batches.description(),
         }
-        return {name: str(value) for name, value in chosen.items()}

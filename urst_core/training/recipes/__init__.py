@@ -102,5 +102,6 @@ def build_recipe(
         SettingsError: not one picture is given where one is needed.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # Not torch.manual_seed, which would leave the generators of GPUs changed behind.
+        torch.default_generator.manual_seed(seed)
         return entry.build(vgg, styles, edge)

@@ -16,6 +16,7 @@ class MicroASTRecipe(Recipe):
     """Content, style, contrastive (weights 1, 3, 3, as published), and URST's stroke loss."""
 
     default_weights = LossWeights(content=1.0, style=3.0, stroke=1.0, contrastive=3.0)
+    has_signals = True
 
     def __init__(self, vgg: nn.Sequential) -> None:
         self.vgg = VGGFeatures(vgg)
