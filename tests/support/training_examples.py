@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -9,13 +10,21 @@ from examples import picture, save_picture, stored_picture
 from torch import nn
 from torch.nn import functional as F
 
+from urst_core.backbone import StylizationNetwork
 from urst_core.backbones.adain import vgg_to_relu4_1
+from urst_core.backbones.microast import MicroAST
 from urst_core.geometry import Rectangle
+from urst_core.stats import StyleCode
+from urst_core.tin import Site
 from urst_core.training.batches import Batch, Batches
+from urst_core.training.losses import style_signal_contrastive_loss
+from urst_core.training.normalization import batch_stats
 from urst_core.training.pictures import PictureFolder
+from urst_core.training.recipe import Recipe
 from urst_core.training.recipes.microast import MicroASTRecipe
 from urst_core.training.settings import Schedule, TrainingSettings
 from urst_core.training.trainer import Trainer
+from urst_core.training.vgg import VGGFeatures
 
 IMAGE_SIZE = 32
 EDGE = IMAGE_SIZE // 2
@@ -95,11 +104,69 @@ def microast_recipe(seed: int = 0) -> MicroASTRecipe:
         return MicroASTRecipe(random_vgg(thinness=16))
 
 
+class TinyNetwork(StylizationNetwork):
+    """Two convolutions and a normalization: all that the loop needs of a network."""
+
+    traits = dataclasses.replace(MicroAST.traits, name="tiny", title="Tiny", stride=1)
+    site_names = ("here",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Conv2d(3, 8, 3, padding=1)
+        self.decoder = nn.Conv2d(8, 3, 3, padding=1)
+
+    def stages(self, image, code):
+        target = code.channel_stats("here")
+        normalized = yield Site("here", self.encoder(image))
+        return self.decoder(torch.relu(normalized * target.std + target.mean))
+
+    def fold(self, code, sites):
+        raise NotImplementedError
+
+
+class TinyFeatures(VGGFeatures):
+    """Four levels, each half the size of the one before, of one convolution."""
+
+    def __init__(self, seed: int = 0) -> None:
+        nn.Module.__init__(self)
+        generator = torch.Generator().manual_seed(seed)
+        self.levels = nn.ModuleList()
+        for inputs, outputs in ((3, 4), (4, 8), (8, 8), (8, 8)):
+            stride = 1 if inputs == 3 else 2
+            convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+            noise = torch.randn(convolution.weight.shape, generator=generator)
+            convolution.weight.data = noise * (2.0 / (9 * inputs)) ** 0.5
+            convolution.bias.data = torch.rand(outputs, generator=generator)
+            self.levels.append(nn.Sequential(convolution, nn.ReLU()))
+        self.eval().requires_grad_(False)
+
+
+class TinyRecipe(Recipe):
+    """The fastest recipe that has every loss."""
+
+    default_weights = MicroASTRecipe.default_weights
+    has_signals = True
+
+    def __init__(self, *, seed: int = 0, vgg_seed: int = 0) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = TinyNetwork()
+        self.vgg = TinyFeatures(vgg_seed)
+
+    def code(self, styles, count):
+        del count
+        stats = batch_stats(self.network.encoder(styles))
+        return StyleCode({"here.mean": stats.mean, "here.std": stats.std})
+
+    def contrastive_loss(self, stylized, code):
+        return style_signal_contrastive_loss(self.code(stylized, len(stylized)), code)
+
+
 def make_trainer(pictures: Path, checkpoint_path: Path, *, recipe=None, **chosen) -> Trainer:
-    """A trainer of MicroAST on the pictures of a folder, if nothing else is asked for."""
+    """A trainer of a tiny network on the pictures of a folder, if nothing else is asked for."""
     chosen = settings(**chosen)
     batches = open_batches(pictures, size=chosen.batch_size, seed=chosen.seed)
-    return Trainer(recipe or microast_recipe(), batches, chosen, checkpoint_path)
+    return Trainer(recipe or TinyRecipe(), batches, chosen, checkpoint_path)
 
 
 def ignore(progress: object) -> None:

@@ -178,8 +178,15 @@ def training_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision != "auto":
         return TRAINING_PRECISIONS[precision]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return torch.bfloat16 if _gpu_has_bfloat16(device) else torch.float32
     # Older versions of PyTorch do not say what the processor can do.
     capabilities = getattr(torch.cpu, "get_capabilities", dict[str, bool])()
     fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return torch.bfloat16 if device.type == "cpu" and fast else torch.float32
+
+
+def _gpu_has_bfloat16(device: torch.device) -> bool:
+    # On NVIDIA's PyTorch counts GPUs in that only emulate it, slowly.
+    if torch.version.hip is not None:
+        return torch.cuda.is_bf16_supported()
+    return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -67,6 +67,10 @@ def load_vgg(path: Path) -> nn.Sequential:
                 f"VGG file {path}: {name} has shape {tuple(state[name].shape)}, not "
                 f"{tuple(parameter.shape)}; use the normalized VGG-19, no VGG-16"
             )
+        if not bool(state[name].isfinite().all()):
+            raise WeightsError(
+                f"VGG file {path}: {name} holds NaN or infinite values; get it again"
+            )
     layers.load_state_dict({name: state[name] for name in expected})
     return layers.eval().requires_grad_(False)
 

@@ -1,0 +1,196 @@
+"""Checkpoints: what they keep, what they refuse, and what a full disk leaves."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from urst_core.errors import TrainingError
+from urst_core.training.checkpoint import KINDS, Checkpoint, restore, write_whole
+
+
+def checkpoint(step: int = 3, **run: str) -> Checkpoint:
+    tensors = {
+        kind: {"layer.weight": torch.full((2, 3), number + step / 8)}
+        for number, kind in enumerate(KINDS)
+    }
+    return Checkpoint(step, 12.3456789012345, tensors, {"seed": "0", **run})
+
+
+def test_loads_what_was_saved(tmp_path):
+    path, saved = tmp_path / "checkpoint.safetensors", checkpoint()
+    saved.save(path)
+    loaded = Checkpoint.load(path)
+    assert (loaded.step, loaded.seconds, loaded.run) == (3, 12.3456789012345, {"seed": "0"})
+    assert list(loaded.tensors) == list(KINDS)
+    for kind in KINDS:
+        assert torch.equal(
+            loaded.tensors[kind]["layer.weight"], saved.tensors[kind]["layer.weight"]
+        )
+    assert os.listdir(tmp_path) == ["checkpoint.safetensors"]
+
+
+def test_any_layout_of_memory(tmp_path):
+    """Weights lie with channels last while they are trained."""
+    values = torch.arange(24.0).reshape(1, 2, 3, 4).contiguous(memory_format=torch.channels_last)
+    saved = Checkpoint(0, 0.0, {kind: {"w": values} for kind in KINDS}, {})
+    saved.save(tmp_path / "checkpoint.safetensors")
+    loaded = Checkpoint.load(tmp_path / "checkpoint.safetensors")
+    assert torch.equal(loaded.tensors["average"]["w"], values)
+
+
+def test_loaded_tensors_do_not_hold_the_file(tmp_path):
+    """A mapped file cannot be replaced on Windows, and changes under what was loaded."""
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint(3).save(path)
+    loaded = Checkpoint.load(path).tensors["weights"]["layer.weight"]
+    with path.open("r+b") as file:
+        file.seek(-8, os.SEEK_END)
+        file.write(b"\xff" * 8)
+    assert torch.equal(loaded, torch.full((2, 3), 3 / 8))
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        assert str(path) not in maps.read_text()
+
+
+def test_restore():
+    into = {"a": torch.zeros(2), "b": torch.zeros(1)}
+    restore(into, {"a": torch.tensor([1.0, 2.0]), "b": torch.tensor([3.0]), "c": torch.zeros(1)})
+    assert into["a"].tolist() == [1.0, 2.0]
+    assert into["b"].tolist() == [3.0]
+
+
+# Refused
+
+
+def refusal(path) -> str:
+    with pytest.raises(TrainingError) as caught:
+        Checkpoint.load(path)
+    return str(caught.value)
+
+
+def test_no_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    message = f"there is no checkpoint {path} to go on from; leave --resume out to begin"
+    assert refusal(path) == message
+
+
+@pytest.mark.parametrize("size", [0, 5, 100, -1])
+def test_damaged(tmp_path, size):
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint().save(path)
+    path.write_bytes(path.read_bytes()[:size])
+    message = refusal(path)
+    assert message.startswith(f"checkpoint {path} is damaged (")
+    assert message.endswith("); begin anew without it")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"step": "3", "seconds": "1.0"},
+        {"step": "three", "seconds": "1.0", "run": "{}"},
+        {"step": "3", "seconds": "1.0", "run": "{"},
+    ],
+    ids=["no run", "no number", "no JSON"],
+)
+def test_damaged_header(tmp_path, header):
+    path = tmp_path / "checkpoint.safetensors"
+    save_file({"weights:w": torch.zeros(1)}, path, {"format": "urst-training-1", **header})
+    assert refusal(path).startswith(f"checkpoint {path} is damaged (")
+
+
+def test_other_files(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    message = f"{path} is no checkpoint of this version; begin anew without it"
+    for header in (None, {"format": "pt"}, {"format": "urst-training-0"}):
+        save_file({"weight": torch.zeros(1)}, path, header)
+        assert refusal(path) == message
+    save_file({"w": torch.zeros(1)}, path, {"format": "urst-training-1"})
+    assert refusal(path) == f"checkpoint {path} is damaged ('w'); begin anew without it"
+
+
+def test_another_run_is_refused_with_every_change():
+    saved = checkpoint(rate="0.1", style="a", old="1")
+    saved.check_run({"style": "a", "old": "1", "seed": "0", "rate": "0.1"})
+    with pytest.raises(TrainingError) as caught:
+        saved.check_run({"seed": "1", "rate": "0.2", "style": "a", "new": "2"})
+    assert str(caught.value) == (
+        "the checkpoint is of another training: new was not there, is 2; old was 1, is not there; "
+        "rate was 0.1, is 0.2; seed was 0, is 1; use the same settings, or begin another training "
+        "from its weights (--start-from)"
+    )
+
+
+# A full disk
+
+
+class FullDisk(io.FileIO):
+    """Takes half of what it is given, as a disk does that fills up."""
+
+    def write(self, data):
+        super().write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    def opened(path, mode):
+        return FullDisk(path, mode)
+
+    monkeypatch.setattr(Path, "open", opened)
+
+
+def test_full_disk_keeps_the_checkpoint_before(tmp_path, request):
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint(3).save(path)
+    request.getfixturevalue("full_disk")
+    with pytest.raises(TrainingError) as caught:
+        checkpoint(4).save(path)
+    assert str(caught.value) == (
+        f"checkpoint {path} of step 4 cannot be written ([Errno 28] No space left on device); "
+        "the one before is kept, --resume goes on from it"
+    )
+    assert Checkpoint.load(path).step == 3
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_full_disk_at_the_first_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(TrainingError) as caught:
+        checkpoint(0).save(path)
+    assert str(caught.value) == (
+        f"checkpoint {path} of step 0 cannot be written ([Errno 28] No space left on device)"
+    )
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_failures_after_writing_keep_the_file_before(tmp_path, monkeypatch, function):
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+
+    def fail(*_arguments):
+        raise OSError(errno.EIO, "the disk fails")
+
+    monkeypatch.setattr(*((os, "fsync") if function == "fsync" else (Path, "replace")), fail)
+    with pytest.raises(OSError, match="the disk fails"):
+        write_whole(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_write_whole_replaces(tmp_path):
+    path = tmp_path / "file"
+    for content in (b"old", b"new"):
+        write_whole(path, content)
+        assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["file"]
