@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,10 +27,14 @@ class VGGFeatures(nn.Module):
 
     The weights are scaled so that features have a mean of about 1 over natural pictures, as those
     of the published AdaIN and MicroAST are: only then do the weights of losses mean the same.
+
+    Args:
+        layers: as :func:`load_vgg` gives them; they are copied.
     """
 
     def __init__(self, layers: nn.Sequential) -> None:
         super().__init__()
+        layers = copy.deepcopy(layers)
         starts = (0, *LAYER_ENDS[:-1])
         self.levels = nn.ModuleList(layers[start:end] for start, end in zip(starts, LAYER_ENDS))
         self.eval().requires_grad_(False)

@@ -37,6 +37,13 @@ def test_smallest_pictures(vgg, size):
     assert VGGFeatures(vgg)(picture(size)[None])[-1].isfinite().all()
 
 
+def test_layers_that_are_given_stay_as_they_are(vgg):
+    """Though they are laid out anew for fast convolutions."""
+    features = VGGFeatures(vgg).to(memory_format=torch.channels_last)
+    assert features.levels[1][1].weight.is_contiguous(memory_format=torch.channels_last)
+    assert all(parameter.is_contiguous() for parameter in vgg.parameters())
+
+
 def test_features_of_targets_have_no_gradient(vgg):
     pictures = picture((16, 16))[None].requires_grad_()
     assert not features_without_gradient(VGGFeatures(vgg), pictures)[-1].requires_grad
