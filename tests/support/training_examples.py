@@ -35,7 +35,8 @@ def random_vgg(*, thinness: int = 1, seed: int = 0) -> nn.Sequential:
 
     Its layers have ``thinness`` times fewer channels than the real ones.
     """
-    layers = vgg_to_relu4_1()
+    with torch.device("meta"):  # for its layers' kinds and widths only
+        layers = vgg_to_relu4_1()
     generator = torch.Generator().manual_seed(seed)
     for index, layer in enumerate(layers):
         if isinstance(layer, nn.Conv2d):
