@@ -80,7 +80,8 @@ def run_stylize(options: argparse.Namespace) -> None:
         return
     if options.ray_workers is not None:
         raise SettingsError(
-            f"--ray-workers {options.ray_workers} is for clusters; name one with --ray, or leave it out"
+            f"--ray-workers {options.ray_workers} is for clusters; name one with --ray, "
+            "or leave it out"
         )
     start = Start.RESUME if options.resume else Start.RESTART if options.restart else Start.NEW
     if options.resume and not options.quiet:

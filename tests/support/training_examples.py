@@ -57,7 +57,7 @@ def made_up_batch(count: int = 2, *, edge: int = EDGE, seed: int = 0) -> Batch:
     place = Rectangle(3, 6, 3 + edge, 6 + edge)
     styles = torch.stack([picture((edge, edge), seed=seed + 100 + n) for n in range(count)])
     thumbnails = F.interpolate(pictures, (edge, edge), mode="bilinear", antialias=True)
-    return Batch(thumbnails, pictures[(..., *place.slices)], place, styles)
+    return Batch(thumbnails, pictures[(..., *place.slices)], place, IMAGE_SIZE // EDGE, styles)
 
 
 def save_pictures(folder: Path, count: int, *, edge: int = 40, seed: int = 0) -> Path:
@@ -81,7 +81,7 @@ def open_batches(pictures: Path, *, size: int = 2, seed: int = 0, **options) -> 
     """Batches from the folders ``content`` and ``style`` below one."""
     contents = open_folder(pictures / "content", IMAGE_SIZE, **options)
     styles = open_folder(pictures / "style", EDGE, **options)
-    return Batches(contents, styles, size, IMAGE_SIZE, seed)
+    return Batches(contents, styles, size, IMAGE_SIZE, EDGE, seed)
 
 
 def settings(*, steps: int | None = 4, minutes: float | None = None, **chosen) -> TrainingSettings:

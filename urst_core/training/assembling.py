@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import SettingsError, TrainingError
 from ..weights import build_backbone, read_weights, used_weights
-from .batches import THUMBNAIL_SCALE, Batches
+from .batches import Batches
 from .checkpoint import Checkpoint, restore
 from .pictures import PictureFolder, Report
 from .recipe import Recipe
@@ -44,7 +44,7 @@ def assemble_recipe(
         WeightsError: a file of weights is missing or does not fit.
         TrainingError, SettingsError: the style picture, or the checkpoint, cannot be used.
     """
-    edge = settings.image_size // THUMBNAIL_SCALE
+    edge = settings.edge
     recipe = build_recipe(entry, load_vgg(vgg), styles, edge=edge, seed=settings.seed)
     if start_from is not None:
         begin_with(recipe, start_from)
@@ -73,13 +73,14 @@ def assemble_batches(
     style_pictures = None
     if entry.takes_folders:
         _check_apart(contents, styles)
-        style_pictures = opened(styles, settings.image_size // THUMBNAIL_SCALE)
+        style_pictures = opened(styles, settings.edge)
     return Batches(
         opened(contents, settings.image_size),
         style_pictures,
-        settings.batch_size,
-        settings.image_size,
-        settings.seed,
+        size=settings.batch_size,
+        image_size=settings.image_size,
+        thumbnail_size=settings.edge,
+        seed=settings.seed,
     )
 
 

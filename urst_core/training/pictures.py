@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ..errors import TrainingError, some_of
-from ..files import DTYPES, vips
 from ..geometry import Size
+from ..image_file import DTYPES
+from ..libvips import vips
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
 

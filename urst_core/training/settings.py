@@ -83,8 +83,8 @@ class TrainingSettings:
         batch_size: pictures a step.
         image_size: edge of the pictures, in px.
         thumbnail_size: edge of thumbnails, patches and styles; divides ``image_size``, and is
-            smaller where the stroke perceptual loss counts. URST has 512 and 256. Both the same
-            gives the step of the methods' own papers.
+            smaller where the stroke perceptual loss counts; None for half of it. URST has 512 and
+            256. Both the same gives the step of the methods' own papers.
         precision: of networks' forward passes, ``fp32`` or ``bf16``, or ``auto`` for the one that
             the device is fast in; weights stay float32.
         clip_norm: gradients longer than this are shortened to it.
@@ -99,13 +99,18 @@ class TrainingSettings:
     weights: LossWeights = field(default_factory=LossWeights)
     batch_size: int = 8
     image_size: int = 512
-    thumbnail_size: int = 256
+    thumbnail_size: int | None = None
     precision: str = "auto"
     clip_norm: float = 10.0
     ema_decay: float = 0.999
     seed: int = 0
     device: str = "auto"
     checkpoint_minutes: float = 5.0
+
+    @property
+    def edge(self) -> int:
+        """Of thumbnails, patches and styles, in px."""
+        return self.image_size // 2 if self.thumbnail_size is None else self.thumbnail_size
 
     def check(self) -> None:
         """Refuse what cannot be trained with.
@@ -122,7 +127,7 @@ class TrainingSettings:
                 f"batch size {self.batch_size} leaves the contrastive loss nothing to contrast; "
                 "use 2 or more, or --contrastive-weight 0"
             )
-        edge = self.thumbnail_size
+        edge = self.edge
         if edge < MINIMUM_SIZE or edge % 8:
             raise SettingsError(
                 f"thumbnail size {edge} cannot be used; "
@@ -131,7 +136,7 @@ class TrainingSettings:
         if self.image_size < edge or self.image_size % edge:
             raise SettingsError(
                 f"image size {self.image_size} is no multiple of thumbnail size {edge}; "
-                f"use {2 * edge}"
+                f"use {max(1, self.image_size // edge) * edge}"
             )
         if self.weights.stroke and self.image_size == edge:
             raise SettingsError(
@@ -165,6 +170,7 @@ class TrainingSettings:
             "final share": schedule.final_share,
             "batch size": self.batch_size,
             "image size": self.image_size,
+            "thumbnail size": self.edge,
             "gradient norm": self.clip_norm,
             "average decay": self.ema_decay,
             "seed": self.seed,

@@ -62,7 +62,13 @@ def add_train_command(
         type=int,
         default=settings.image_size,
         metavar="PX",
-        help="edge of pictures; thumbnails, patches and styles have half (default: %(default)s)",
+        help="edge of pictures (default: %(default)s)",
+    )
+    add(
+        "--thumbnail-size",
+        type=int,
+        metavar="PX",
+        help="edge of thumbnails, patches and styles (default: half of --image-size)",
     )
     add("--batch-size", type=int, default=settings.batch_size, metavar="N")
     add("--learning-rate", type=float, default=schedule.learning_rate, metavar="RATE")
@@ -151,6 +157,7 @@ def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettin
         weights=replace(entry.default_weights, **chosen),
         batch_size=options.batch_size,
         image_size=options.image_size,
+        thumbnail_size=options.thumbnail_size,
         precision=options.precision,
         clip_norm=options.clip_norm,
         ema_decay=options.ema_decay,

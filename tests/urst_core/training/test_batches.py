@@ -30,7 +30,7 @@ def test_patch_of_a_thumbnail_by_hand():
     """A thumbnail whose values are its columns, enlarged: 0, .25, .75, 1.25, … px."""
     columns = torch.arange(8.0).expand(1, 3, 8, 8)
     nothing = torch.zeros(1, 3, 8, 8)
-    batch = Batch(nothing, nothing, Rectangle(top=4, left=5, bottom=12, right=13), None)
+    batch = Batch(nothing, nothing, Rectangle(top=4, left=5, bottom=12, right=13), 2, None)
     patch = batch.patch_of(columns)
     assert patch.shape == (1, 3, 8, 8)
     expected = torch.tensor([2.25, 2.75, 3.25, 3.75, 4.25, 4.75, 5.25, 5.75])
@@ -80,7 +80,7 @@ def test_on_a_device(pictures):
     moved = batch.to(torch.device("cpu"))
     assert same(batch, moved)
     assert moved.patches.is_contiguous(memory_format=torch.channels_last)
-    without = Batch(batch.thumbnails, batch.patches, batch.place, None)
+    without = Batch(batch.thumbnails, batch.patches, batch.place, batch.scale, None)
     assert without.to(torch.device("cpu")).styles is None
 
 
@@ -141,7 +141,7 @@ def test_not_on_the_order_in_which_the_system_lists_a_folder(pictures, monkeypat
 
 def test_without_styles(pictures):
     batches = open_batches(pictures)
-    without = type(batches)(batches.contents, None, 2, IMAGE_SIZE, 0)
+    without = type(batches)(batches.contents, None, 2, IMAGE_SIZE, EDGE, 0)
     assert without.at(0).styles is None
     assert torch.equal(without.at(0).patches, batches.at(0).patches)
     assert list(without.description()) == ["content pictures"]

@@ -23,7 +23,7 @@ def constant(value: float, count: int) -> torch.Tensor:
 @pytest.mark.parametrize("with_styles", [True, False])
 def test_content_style_and_result_below_one_another(count, columns, with_styles):
     styles = constant(0.4, count) if with_styles else None
-    batch = Batch(constant(0.2, count), constant(0.9, count), None, styles)
+    batch = Batch(constant(0.2, count), constant(0.9, count), None, 2, styles)
     shown = []
 
     def show(contents, given):

@@ -141,9 +141,19 @@ def test_content_and_style_are_needed(content, style):
         *(
             (
                 {"image_size": size},
-                f"image size {size} cannot be used; use a multiple of 16 px, 32 or more",
+                f"thumbnail size {size // 2} cannot be used; use a multiple of 8 px, 16 or more",
             )
-            for size in (0, 16, 33, 40, 500)
+            for size in (0, 16, 40, 500)
+        ),
+        ({"image_size": 33}, "image size 33 is no multiple of thumbnail size 16; use 32"),
+        (
+            {"image_size": 64, "thumbnail_size": 128},
+            "image size 64 is no multiple of thumbnail size 128; use 128",
+        ),
+        (
+            {"image_size": 64, "thumbnail_size": 64},
+            "thumbnails as large as the pictures (64 px) show no larger strokes; use an image size "
+            "of 128, or --stroke-weight 0",
         ),
         ({"precision": "fp16"}, "precision 'fp16' is unknown; use auto, fp32 or bf16"),
         *(
@@ -186,6 +196,8 @@ def test_refused_settings(chosen, message):
         {"batch_size": 1, "weights": LossWeights()},
         {"image_size": 32},
         {"image_size": 48},
+        {"image_size": 72, "thumbnail_size": 24},
+        {"image_size": 64, "thumbnail_size": 64, "weights": LossWeights(stroke=0)},
         {"ema_decay": 0},
         {"seed": 2**63 - 1},
         {"checkpoint_minutes": 0},
@@ -206,6 +218,7 @@ def test_description_names_all_but_length_precision_and_device():
         "final share": "0.01",
         "batch size": "2",
         "image size": "32",
+        "thumbnail size": "16",
         "gradient norm": "10.0",
         "average decay": "0.999",
         "seed": "7",

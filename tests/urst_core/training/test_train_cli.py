@@ -422,7 +422,7 @@ def refused(train, capsys, *options, **chosen) -> str:
         ),
         (
             ["--steps", 5, "--image-size", 40],
-            "image size 40 cannot be used; use a multiple of 16 px, 32 or more",
+            "thumbnail size 20 cannot be used; use a multiple of 8 px, 16 or more",
         ),
     ],
     ids=str,

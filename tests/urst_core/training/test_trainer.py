@@ -280,7 +280,7 @@ def test_broken_pictures_do_not_part_a_resumed_training_from_the_other(tmp_path,
 
     def make(checkpoint_path):
         contents = open_folder(tmp_path / "content", report=said.append)
-        batches = Batches(contents, open_folder(tmp_path / "style", EDGE), 2, IMAGE_SIZE, 0)
+        batches = Batches(contents, open_folder(tmp_path / "style", EDGE), 2, IMAGE_SIZE, EDGE, 0)
         return Trainer(TinyRecipe(), batches, settings(steps=12), checkpoint_path)
 
     said: list[str] = []
