@@ -24,6 +24,9 @@ from .losses import (
 from .normalization import stylize_thumbnail_and_patch
 from .vgg import VGGFeatures, detached, features_without_gradient
 
+PATCH_RANGE = (-10.0, 11.0)
+"""Pixels of stylized patches beyond these values are as wrong as they can be."""
+
 
 @dataclass(frozen=True)
 class LossWeights:
@@ -139,6 +142,9 @@ class Recipe(ABC):
             "style": self.style_loss(features, batch),
         }
         if patches is not None:
+            # Where a thumbnail is flat and its patch is not, the patch is divided by almost
+            # nothing; one such picture would outweigh all others.
+            patches = patches.clamp(*PATCH_RANGE)
             target = batch.patch_of(stylized.detach())
             losses["stroke"] = stroke_perceptual_loss(
                 self.vgg(patches)[-1], features_without_gradient(self.vgg, target)[-1]

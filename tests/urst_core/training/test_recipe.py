@@ -13,6 +13,7 @@ from training_examples import made_up_batch, microast_recipe, random_vgg
 from urst_core.backbones.johnson import BLOCKS
 from urst_core.errors import SettingsError, TrainingError
 from urst_core.tin import collect, replay
+from urst_core.training import recipe as recipe_module
 from urst_core.training.losses import (
     content_loss,
     gram_loss,
@@ -208,6 +209,25 @@ def test_patches_are_not_stylized_without_the_stroke_loss(vgg, name):
         broken = dataclasses.replace(batch, patches=torch.full_like(batch.patches, torch.nan))
         losses = recipe.losses(broken, LossWeights(1.0, 1.0, 0.0, 0.0, 0.0, 1.0))
     assert losses == expected
+
+
+def test_patches_of_flat_thumbnails_count_no_more_than_patches_can(vgg, monkeypatch):
+    recipe = recipe_of("microast", vgg)
+    batch = made_up_batch()
+    plain = recipe_module.stylize_thumbnail_and_patch
+    patches = torch.full_like(batch.patches, recipe_module.PATCH_RANGE[1])
+
+    def with_patches(factor: float):
+        def stylize(*runs):
+            return plain(*runs)[0], patches * factor
+
+        monkeypatch.setattr(recipe_module, "stylize_thumbnail_and_patch", stylize)
+        return recipe.losses(batch, weights_of(recipe, stroke=1.0, out_of_range=1.0))
+
+    largest, beyond = with_patches(1.0), with_patches(1e6)
+    assert {name: float(loss) for name, loss in largest.items()} == {
+        name: float(loss) for name, loss in beyond.items()
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
