@@ -26,6 +26,7 @@ from .geometry import Rectangle
 from .libvips import FULL_DISK_BYTES, forget_pictures, reason, vips, vips_errors
 from .metadata import PictureMetadata, metadata_of, wrapped_iptc
 from .output_options import OutputOptions
+from .png_text import append_texts
 from .start import Start
 from .work_file import NUMPY_TYPES, WorkFile
 from .zarr_canvas import ZarrCanvas, put_in_place
@@ -112,6 +113,8 @@ def partial_name(output: Path) -> str:
 def _save_picture(task: Encoding) -> None:
     with _picture_to_save(task) as image:
         image.write_to_file(str(task.partial), **task.format_.saver_options(task.options))
+    if task.format_.name == "PNG":
+        append_texts(task.partial, metadata_of(task.like).texts)
     _flush_file(task.partial)
 
 

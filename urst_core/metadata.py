@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .canvas import Source
 
@@ -30,6 +31,7 @@ class PictureMetadata:
             orientation is not meant for the result, whose pixels are upright.
         xmp: an XMP packet, its orientation already upright.
         iptc: IPTC records (IIM), not wrapped.
+        texts: by keyword; only PNG holds them.
     """
 
     profile: bytes | None = None
@@ -37,6 +39,7 @@ class PictureMetadata:
     exif: bytes | None = None
     xmp: bytes | None = None
     iptc: bytes | None = None
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def metadata_of(picture: Source) -> PictureMetadata:
