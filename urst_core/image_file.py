@@ -42,6 +42,7 @@ class ImageFile:
     Args:
         path: the file.
         flatten: drop alpha by laying the picture on white, and bring colors to sRGB: for styles.
+        to_srgb: bring colors to sRGB and leave the profile out: for what cannot carry one along.
 
     Attributes:
         path: the file.
@@ -51,12 +52,14 @@ class ImageFile:
         ImageError: the file is missing, empty, no image, or of a kind that cannot be used.
     """
 
-    def __init__(self, path: Path, *, flatten: bool = False) -> None:
+    def __init__(self, path: Path, *, flatten: bool = False, to_srgb: bool = False) -> None:
         check_picture_path(path)
         self.path = path
         try:
             stored = _open(path)
-            self._image: Any = _as_rgb(stored.autorot(), path, flatten=flatten)
+            self._image: Any = _as_rgb(
+                stored.autorot(), path, flatten=flatten, to_srgb=to_srgb or flatten
+            )
             self.metadata = _metadata_of(self._image, turned=_is_turned(stored))
             _warn_of_other_pages(stored, path)
         except vips().Error as error:
@@ -149,7 +152,7 @@ def _open(path: Path) -> Any:
     return opened("warning") if image.get("vips-loader") == "tiffload" else image
 
 
-def _as_rgb(image: Any, path: Path, *, flatten: bool) -> Any:
+def _as_rgb(image: Any, path: Path, *, flatten: bool, to_srgb: bool) -> Any:
     """RGB or RGBA of 8 or 16 bits."""
     if image.format not in DTYPES:
         raise ImageError(
@@ -164,7 +167,7 @@ def _as_rgb(image: Any, path: Path, *, flatten: bool) -> Any:
     wide = image.format == "ushort"
     has_profile = image.get_typeof("icc-profile-data") != 0
     is_rgb = image.interpretation in RGB_SPACES
-    if image.interpretation == "cmyk" or (has_profile and (flatten or not is_rgb)):
+    if image.interpretation == "cmyk" or (has_profile and (to_srgb or not is_rgb)):
         # The built-in CMYK profile serves where the file brings none.
         image = image.icc_transform("srgb", embedded=has_profile, depth=16 if wide else 8)
         image = _without_profile(image)

@@ -19,7 +19,7 @@ from examples import load_picture, save_picture, stored_picture
 from PIL import Image, ImageCms, ImageOps
 
 from urst_core import files
-from urst_core.canvas import TensorSource
+from urst_core.canvas import TensorSource, to_unit
 from urst_core.errors import ImageError, OutputError, ShapeError
 from urst_core.files import ImageFile, ImageFileCanvas, check_output, copy_picture
 from urst_core.geometry import Rectangle
@@ -280,6 +280,24 @@ def test_content_keeps_the_colors_of_its_profile_and_a_style_is_brought_to_srgb(
     assert int((whole(content).int() - pixels.int()).abs().max()) > 8
     assert style.profile is None
     assert float((whole(style).int() - pixels.int()).abs().float().mean()) < 1.5
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+def test_colors_come_in_srgb_where_they_are_asked_for_so(tmp_path, dtype, channels):
+    pixels = stored_picture((40, 40), dtype, channels=channels)
+    path = save_picture(tmp_path / "plain.png", pixels)
+    assert torch.equal(whole(ImageFile(path, to_srgb=True)), pixels)
+    wide = tmp_path / "wide.png"
+    image = pyvips.Image.new_from_file(str(path))
+    depth = 8 * dtype.itemsize
+    image.icc_transform("p3", input_profile="srgb", depth=depth).write_to_file(str(wide))
+    source = ImageFile(wide, to_srgb=True)
+    assert (source.channels, source.dtype, source.profile) == (channels, dtype, None)
+    colors, expected = (to_unit(p) for p in (whole(source), pixels))
+    assert float((to_unit(load_picture(wide)) - expected)[:3].abs().max()) > 0.03
+    assert float((colors - expected)[:3].abs().mean()) < 0.005
+    assert torch.equal(colors[3:], expected[3:])
 
 
 def test_gray_with_a_profile_of_colors(tmp_path):
