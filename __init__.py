@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 async def comfy_entrypoint() -> URSTExtension:
     """What ComfyUI asks for the nodes of this pack."""
     from .nodes.extension import URSTExtension  # noqa: PLC0415
-    from .nodes.host import register_model_folder  # noqa: PLC0415
+    from .nodes.host import quiet_libvips, register_model_folder  # noqa: PLC0415
 
     register_model_folder()
+    quiet_libvips()
     return URSTExtension()

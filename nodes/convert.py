@@ -7,13 +7,19 @@ The engine reads (C, H, W) with C = 3 or 4.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..urst_core.canvas import TensorSource
+from ..urst_core.canvas import TensorSource, check_finite, from_unit
 from ..urst_core.errors import ImageError, ShapeError
-from ..urst_core.geometry import Rectangle
+from ..urst_core.geometry import Rectangle, Size
+from ..urst_core.metadata import PictureMetadata
+from ..urst_core.preview import Preview
+
+PREVIEW_SIZE = 2048
+"""The longest side, in px, of what is shown of a picture: browsers end where it is far larger."""
 
 
 class ImageCanvas:
@@ -27,8 +33,42 @@ class ImageCanvas:
         self._pixels[(..., *rectangle.slices)] = pixels.to(self._pixels.device)
 
 
-def pictures_of(image: Tensor) -> Tensor:
-    """An IMAGE as (B, C, H, W), float32, C = 3 or 4: a view wherever that is possible.
+@dataclass(frozen=True)
+class StoredPicture:
+    """One picture of an IMAGE as a file stores it; converted where it is read, never as a whole.
+
+    Attributes:
+        picture: (H, W, C), floating, on any device; C = 1, 3 or 4.
+        dtype: uint8 or uint16.
+        metadata: for the file.
+    """
+
+    picture: Tensor
+    dtype: torch.dtype
+    metadata: PictureMetadata
+
+    @property
+    def size(self) -> Size:
+        return self.picture.shape[0], self.picture.shape[1]
+
+    @property
+    def channels(self) -> int:
+        return max(3, self.picture.shape[2])
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """Pixels of a rectangle, (C, h, w).
+
+        Raises:
+            ImageError: one of them is NaN or infinite.
+        """
+        rows, columns = rectangle.slices
+        values = self.picture[rows, columns].permute(2, 0, 1).to("cpu", torch.float32)
+        check_finite(values, rectangle)
+        return from_unit(values.expand(self.channels, -1, -1), self.dtype)
+
+
+def check_image(image: Tensor) -> None:
+    """Refuse what is no IMAGE.
 
     Raises:
         ShapeError: the shape is none of an IMAGE, or the batch is empty.
@@ -41,6 +81,14 @@ def pictures_of(image: Tensor) -> Tensor:
         )
     if not image.is_floating_point():
         raise ImageError(f"IMAGE holds {image.dtype} values; pass floating ones from 0 to 1")
+
+
+def pictures_of(image: Tensor) -> Tensor:
+    """An IMAGE as (B, C, H, W), float32, C = 3 or 4: a view wherever that is possible.
+
+    Errors as in :func:`check_image`.
+    """
+    check_image(image)
     pictures = image.permute(0, 3, 1, 2)
     if pictures.shape[1] == 1:
         pictures = pictures.expand(-1, 3, -1, -1)
@@ -98,3 +146,9 @@ def blank_image(
     first = sources[0]
     image = torch.zeros(len(sources), *first.size, first.channels, device=device)
     return image, [ImageCanvas(picture) for picture in image]
+
+
+def preview_image(*previews: Preview) -> Tensor:
+    """Previews of pictures of one size as an IMAGE, on the CPU."""
+    pictures = torch.stack([preview.pixels for preview in previews])
+    return image_of(pictures.clamp(0.0, 1.0), torch.device("cpu"))

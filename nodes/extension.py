@@ -6,7 +6,9 @@ from comfy_api.latest import ComfyExtension, io
 
 from .assemble_tiles import AssembleTiles
 from .load_backbone import LoadBackbone
+from .load_large_image import LoadLargeImage
 from .make_thumbnail_stats import MakeThumbnailStats
+from .save_large_image import SaveLargeImage
 from .stylize_image import StylizeImage
 from .stylize_patches import StylizePatches
 from .tile_image import TileImage
@@ -18,6 +20,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     StylizePatches,
     AssembleTiles,
     StylizeImage,
+    LoadLargeImage,
+    SaveLargeImage,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,18 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy import model_management
+from comfy_api.latest import io, ui
+from PIL import Image
 
 from ..urst_core.backbone import Traits
-from ..urst_core.canvas import Source, thumbnail_size_of
+from ..urst_core.canvas import Source, from_unit, thumbnail_size_of
+from ..urst_core.device import largest_tile
+from ..urst_core.encode import EncodingListener
 from ..urst_core.errors import URSTError, WeightsError
 from ..urst_core.geometry import Size
 from ..urst_core.hub import DownloadListener, DownloadProgress
 from ..urst_core.manifest import WeightsEntry, entry_named, find_entry, read_manifest
+from ..urst_core.preview import Preview
 from ..urst_core.settings import Settings
 from ..urst_core.tiling import Listener, Progress
 from ..urst_core.verified import file_state
@@ -27,6 +33,11 @@ from .sockets import LoadedBackbone
 
 MODEL_FOLDER = "urst"
 """The folder below models/ that weights are looked for in; the key in extra_model_paths.yaml."""
+
+SECONDS_BETWEEN_PREVIEWS = 1.0
+
+LONGEST_LIVE_PREVIEW = 1024
+"""The longest side, in px, of what is shown while a node runs."""
 
 BUILT_IN = "built-in"
 """Stands for the weights inside the pack; a list of files alone could be empty."""
@@ -37,6 +48,11 @@ def register_model_folder() -> None:
     folder_paths.add_model_folder_path(
         MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER)
     )
+
+
+def quiet_libvips() -> None:
+    """Keep what libvips tells of its threads, line after line, out of ComfyUI's log."""
+    logging.getLogger("pyvips").setLevel(logging.WARNING)
 
 
 def weights_choices() -> list[str]:
@@ -152,6 +168,18 @@ def style_areas(styles: Sequence[Source | str], style_size: int) -> list[Size]:
     return [thumbnail_size_of(s.size, style_size) for s in styles if not isinstance(s, str)]
 
 
+def run_areas(
+    loaded: LoadedBackbone, size: Size, styles: Sequence[Source | str], settings: Settings
+) -> list[Size]:
+    """Heights and widths that go through the network when a whole picture is stylized."""
+    edge = settings.tile_size or largest_tile(device_of(loaded.device))
+    return [
+        window_size(loaded.backbone.traits, edge, size),
+        thumbnail_size_of(size, settings.thumbnail_size),
+        *style_areas(styles, settings.style_size),
+    ]
+
+
 def progress_listener(*, picture: int = 0, pictures: int = 1) -> Listener:
     """A listener that moves the node's progress bar, and ends the run when the user cancels.
 
@@ -167,3 +195,53 @@ def progress_listener(*, picture: int = 0, pictures: int = 1) -> Listener:
         bar.update_absolute(done, pictures * progress.pixels_total)
 
     return tell
+
+
+def encoding_listener(listener: Listener, size: Size) -> EncodingListener:
+    """Passes an encoding's progress on to a listener of tiles; each percent once."""
+    area = size[0] * size[1]
+    last = -1
+
+    def tell(share: float) -> None:
+        nonlocal last
+        # libvips speaks up for every few rows.
+        if int(100 * share) > last:
+            last = int(100 * share)
+            listener(Progress("encoding", 0, 0, round(share * area), area))
+
+    return tell
+
+
+def preview_listener(preview: Preview) -> Listener:
+    """As :func:`progress_listener`, and shows the picture as it fills, once a second."""
+    bar = comfy.utils.ProgressBar(1)
+    last = -SECONDS_BETWEEN_PREVIEWS
+
+    def tell(progress: Progress) -> None:
+        nonlocal last
+        shown = None
+        if progress.core is not None and progress.pixels is not None:
+            preview.add(progress.core, progress.pixels)
+            if time.monotonic() - last >= SECONDS_BETWEEN_PREVIEWS:
+                last = time.monotonic()
+                shown = ("JPEG", _pillow_image(preview), LONGEST_LIVE_PREVIEW)
+        bar.update_absolute(progress.pixels_done, progress.pixels_total, shown)
+
+    return tell
+
+
+def _pillow_image(preview: Preview) -> Image.Image:
+    """A copy: ComfyUI encodes it later, in another thread."""
+    pixels = from_unit(preview.pixels, torch.uint8)
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+
+
+def page_output(image: torch.Tensor, node: type[io.ComfyNode], paths: Sequence[Path]) -> dict:
+    """What a page is told when a node is done: pictures, as temporary files, and where results are.
+
+    Args:
+        image: small pictures, an IMAGE.
+        node: the node's class as ComfyUI calls it.
+        paths: of the results; only texts, so that no page fetches them.
+    """
+    return ui.PreviewImage(image, cls=node).as_dict() | {"text": [str(path) for path in paths]}

@@ -115,3 +115,15 @@ def look_inputs() -> list[io.Input]:
             "picture, tile by tile, in several passes; as if it fitted in memory.",
         ),
     ]
+
+
+def tile_size_input() -> io.Input:
+    return io.Int.Input(
+        "tile_size",
+        default=0,
+        min=0,
+        max=LARGEST_SIZE,
+        step=8,
+        tooltip="Edge of a tile in px, a multiple of the backbone's stride; 0 chooses by free "
+        "memory. It does not change the picture, only memory and speed.",
+    )

@@ -8,19 +8,17 @@ from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.canvas import thumbnail_size_of
-from ..urst_core.device import largest_tile
 from ..urst_core.pipeline import stylize
 from . import host
 from .convert import blank_image, mixture_of, sources_of
 from .sockets import (
     CATEGORY,
-    LARGEST_SIZE,
     LoadedBackbone,
     backbone_input,
     look_inputs,
     other_style_inputs,
     style_input,
+    tile_size_input,
 )
 
 
@@ -44,15 +42,7 @@ class StylizeImage(io.ComfyNode):
                 ),
                 style_input(),
                 *look_inputs(),
-                io.Int.Input(
-                    "tile_size",
-                    default=0,
-                    min=0,
-                    max=LARGEST_SIZE,
-                    step=8,
-                    tooltip="Edge of a tile in px, a multiple of the backbone's stride; 0 chooses "
-                    "by free memory. It does not change the picture, only memory and speed.",
-                ),
+                tile_size_input(),
                 *other_style_inputs(),
             ],
             outputs=[
@@ -90,13 +80,7 @@ class StylizeImage(io.ComfyNode):
             stats=statistics,
             tile_size=tile_size or None,
         )
-        traits, size = backbone.backbone.traits, contents[0].size
-        device = host.device_of(backbone.device)
-        areas = [
-            host.window_size(traits, tile_size or largest_tile(device), size),
-            thumbnail_size_of(size, thumbnail_size),
-            *host.style_areas(styles, style_size),
-        ]
+        areas = host.run_areas(backbone, contents[0].size, styles, settings)
         image, canvases = blank_image(contents, model_management.intermediate_device())
         with host.working_memory(backbone, *areas):
             for index, (source, canvas) in enumerate(zip(contents, canvases)):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import mimetypes
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -77,13 +79,32 @@ class Schema:
     outputs: list[Socket]
     description: str = ""
     is_output_node: bool = False
+    hidden: list[str] | None = None
+
+
+class ComfyNode:
+    """What ComfyUI tells a node beside its inputs; a clone of the class holds it during a run."""
+
+    hidden: Any = None
 
 
 class NodeOutput(tuple):
-    __slots__ = ()
+    ui: Any
 
-    def __new__(cls, *values: Any) -> NodeOutput:
-        return super().__new__(cls, values)
+    def __new__(cls, *values: Any, ui: Any = None) -> NodeOutput:
+        output = super().__new__(cls, values)
+        output.ui = ui
+        return output
+
+
+class PreviewImage:
+    """Keeps what would be saved as temporary files."""
+
+    def __init__(self, image: torch.Tensor, *, cls: type) -> None:
+        self.image, self.node = image, cls
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"images": list(self.image), "animated": (False,)}
 
 
 class CancelledError(Exception):
@@ -96,11 +117,14 @@ class StubHost:
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     folder: Path | None = None
+    base: Path | None = None
+    disable_metadata: bool = False
     freed_bytes: list[int] = field(default_factory=list)
     emptied: int = 0
     progress: list[tuple[int, int]] = field(default_factory=list)
+    previews: list[Any] = field(default_factory=list)
     cancel_at: int | None = None
-    cancelled: type[Exception] = CancelledError
+    cancelled: type[BaseException] = CancelledError
     registered: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -111,19 +135,31 @@ class ProgressBar:
     def __init__(self, total: int) -> None:
         self.total = total
 
-    def update_absolute(self, value: int, total: int | None = None) -> None:
+    def update_absolute(self, value: int, total: int | None = None, preview: Any = None) -> None:
         HOST.progress.append((value, total or self.total))
+        if preview is not None:
+            HOST.previews.append(preview)
         if HOST.cancel_at is not None and len(HOST.progress) >= HOST.cancel_at:
-            raise CancelledError
+            raise HOST.cancelled
+
+
+class Arguments:
+    """ComfyUI's command line."""
+
+    @property
+    def disable_metadata(self) -> bool:
+        return HOST.disable_metadata
 
 
 def stub_modules() -> dict[str, ModuleType]:
-    names = ("comfy_api", "comfy_api.latest", "comfy", "comfy.utils", "folder_paths")
-    modules = {name: ModuleType(name) for name in (*names, "comfy.model_management")}
+    names = ("comfy_api", "comfy_api.latest", "comfy", "comfy.utils", "comfy.cli_args")
+    modules = {
+        name: ModuleType(name) for name in (*names, "comfy.model_management", "folder_paths")
+    }
     api, host = modules["comfy_api.latest"], modules["comfy.model_management"]
     api.ComfyExtension = object
     api.io = SimpleNamespace(
-        ComfyNode=object,
+        ComfyNode=ComfyNode,
         Schema=Schema,
         NodeOutput=NodeOutput,
         Custom=socket_type,
@@ -133,7 +169,13 @@ def stub_modules() -> dict[str, ModuleType]:
         Float=socket_type("FLOAT", (*NUMBER, "round")),
         String=socket_type("STRING", TEXT),
         Combo=socket_type("COMBO", COMBO),
+        Boolean=socket_type("BOOLEAN", (*INPUT, "default", "label_on", "label_off")),
+        Mask=socket_type("MASK"),
+        Hidden=SimpleNamespace(prompt="PROMPT", extra_pnginfo="EXTRA_PNGINFO"),
     )
+    api.ui = SimpleNamespace(PreviewImage=PreviewImage)
+    modules["comfy.cli_args"].args = Arguments()
+    modules["comfy"].cli_args = modules["comfy.cli_args"]
     modules["comfy_api"].latest = api
     modules["comfy"].model_management = host
     modules["comfy"].utils = modules["comfy.utils"]
@@ -156,6 +198,37 @@ def fill_folder_paths(folders: ModuleType) -> None:
         assert kind == "urst"
         return [path.name for path in HOST.folder.iterdir()] if HOST.folder else []
 
+    def directory(kind: str) -> Callable[[], str]:
+        return lambda: str(HOST.base / kind) if HOST.base else f"no-{kind}-folder"
+
+    def annotated(name: str) -> tuple[str, str | None]:
+        for kind in ("output", "input", "temp"):
+            if name.endswith(f"[{kind}]"):
+                return name[: -len(kind) - 3], directory(kind)()
+        return name, None
+
+    def save_path(
+        prefix: str, base: str, width: int, height: int
+    ) -> tuple[str, str, int, str, str]:
+        prefix = prefix.replace("%width%", str(width)).replace("%height%", str(height))
+        prefix = prefix.replace("%year%", "2024")
+        subfolder, name = os.path.split(os.path.normpath(prefix))
+        folder = Path(base, subfolder)
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = [
+            int(path.name[len(name) + 1 :].split("_")[0]) for path in folder.glob(f"{name}_*_*")
+        ]
+        return str(folder), name, max(numbers, default=0) + 1, subfolder, prefix
+
+    for kind in ("input", "output", "temp"):
+        setattr(folders, f"get_{kind}_directory", directory(kind))
+    folders.annotated_filepath = annotated
+    folders.get_save_image_path = save_path
+    folders.filter_files_content_types = lambda names, kinds: [
+        name
+        for name in names
+        if (mimetypes.guess_type(name, strict=False)[0] or "").split("/")[0] in kinds
+    ]
     folders.models_dir = "models"
     folders.add_model_folder_path = lambda kind, path: HOST.registered.setdefault(kind, []).append(
         path
@@ -208,3 +281,12 @@ def nodes(pack: ModuleType, host: StubHost) -> dict[str, type]:
     found = asyncio.run(extension.get_node_list())
     assert host.registered
     return {node.define_schema().node_id: node for node in found}
+
+
+@pytest.fixture
+def base(host: StubHost, tmp_path: Path) -> Path:
+    """ComfyUI's folders input, output and temp, empty."""
+    for kind in ("input", "output", "temp"):
+        (tmp_path / "comfyui" / kind).mkdir(parents=True)
+    host.base = tmp_path / "comfyui"
+    return host.base

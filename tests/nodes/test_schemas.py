@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-WIDGETS = ("INT", "FLOAT", "COMBO", "STRING")
+WIDGETS = ("INT", "FLOAT", "COMBO", "STRING", "BOOLEAN")
+FILE_CHOICES = ("image", "content")
+"""Combos whose options are what a user has in a folder."""
 NODE_IDS = (
     "URSTLoadBackbone",
     "URSTMakeThumbnailStats",
@@ -17,6 +20,8 @@ NODE_IDS = (
     "URSTStylizePatches",
     "URSTAssembleTiles",
     "URSTStylizeImage",
+    "URSTLoadImage",
+    "URSTSaveImage",
 )
 
 
@@ -29,6 +34,7 @@ def test_the_nodes_and_the_model_folder(nodes, host):
     assert len({node.define_schema().display_name for node in nodes.values()}) == len(nodes)
     [folder] = host.registered["urst"]
     assert Path(folder) == Path("models/urst")
+    assert not logging.getLogger("pyvips.vobject").isEnabledFor(logging.INFO)
 
 
 @pytest.mark.parametrize("node_id", NODE_IDS)
@@ -59,10 +65,15 @@ def test_execute_takes_what_the_schema_offers(nodes, node_id):
 def test_defaults_lie_in_range(nodes, node_id):
     for socket in nodes[node_id].define_schema().inputs:
         values = socket.values
-        if socket.io_type == "COMBO":
+        if socket.io_type == "COMBO" and socket.id in FILE_CHOICES:
+            assert values["options"] == []
+            assert "default" not in values
+        elif socket.io_type == "COMBO":
             assert values["default"] in values["options"]
         elif socket.io_type == "STRING":
             assert isinstance(values["default"], str)
+        elif socket.io_type == "BOOLEAN":
+            assert isinstance(values["default"], bool)
         elif socket.io_type in WIDGETS:
             assert values["min"] <= values["default"] <= values["max"]
 

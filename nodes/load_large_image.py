@@ -1,0 +1,91 @@
+"""Load Image (Ultra-HR): a file of any size and depth as an IMAGE."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..urst_core.bands import check_host_memory, read_bands
+from ..urst_core.canvas import Source, to_unit
+from ..urst_core.image_file import ImageFile
+from ..urst_core.preview import Preview
+from . import folders, host
+from .convert import PREVIEW_SIZE, ImageCanvas, preview_image
+from .file_inputs import picture_input
+from .sockets import CATEGORY
+
+BYTES_PER_PIXEL = 12
+"""Three channels of float32."""
+
+BYTES_PER_MASK_PIXEL = 4
+
+
+class LoadLargeImage(io.ComfyNode):
+    """File → IMAGE, MASK."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="URSTLoadImage",
+            display_name="Load Image (Ultra-HR)",
+            category=CATEGORY,
+            description="Loads pictures that Load Image refuses, beyond 178 megapixels, and those "
+            "of 16 bits as they are. Needs 12 bytes of memory a pixel; Stylize File needs none.",
+            inputs=[picture_input("image")],
+            outputs=[
+                io.Image.Output(
+                    "picture",
+                    display_name="image",
+                    tooltip="The picture, upright, its colors in sRGB.",
+                ),
+                io.Mask.Output(
+                    "mask",
+                    display_name="mask",
+                    tooltip="Where the picture is transparent; 64 x 64 px of nothing where it has "
+                    "no alpha, as Load Image does.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, image: str | None = None) -> bool | str:
+        """Whether the file is there; a message where it is not."""
+        return folders.complaint_about(image)
+
+    @classmethod
+    def fingerprint_inputs(cls, image: str, **_: object) -> str:
+        """Changes when the file on disk does, so that it is read again."""
+        return folders.fingerprint(folders.picture_path(image))
+
+    @classmethod
+    def execute(cls, *, image: str) -> io.NodeOutput:
+        with ImageFile(folders.picture_path(image), to_srgb=True) as source:
+            picture, mask = _empty_tensors(source, image)
+            canvas, mask_canvas = ImageCanvas(picture[0]), ImageCanvas(mask[0].unsqueeze(-1))
+            preview = Preview(source.size, PREVIEW_SIZE)
+            for band, pixels in read_bands(source, "loading", host.progress_listener()):
+                values = to_unit(pixels)
+                canvas.write(band, values[:3])
+                if source.channels == 4:
+                    mask_canvas.write(band, 1.0 - values[3:])
+                preview.add(band, pixels)
+        shown = host.page_output(preview_image(preview), cls, [])
+        return io.NodeOutput(picture, mask, ui=shown)
+
+
+def _empty_tensors(source: Source, name: str) -> tuple[Tensor, Tensor]:
+    """An IMAGE and a MASK to be filled; the mask is done where the picture has no alpha.
+
+    Raises:
+        DeviceError: they do not fit into the memory.
+    """
+    (height, width), has_alpha = source.size, source.channels == 4
+    bytes_per_pixel = BYTES_PER_PIXEL + (BYTES_PER_MASK_PIXEL if has_alpha else 0)
+    check_host_memory(
+        height * width * bytes_per_pixel,
+        f"picture {name} of {width} x {height} px",
+        remedy="use Stylize File, which never holds it",
+    )
+    mask = torch.empty(1, height, width) if has_alpha else torch.zeros(1, 64, 64)
+    return torch.empty(1, height, width, 3), mask

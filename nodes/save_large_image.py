@@ -1,0 +1,92 @@
+"""Save Image (Ultra-HR): IMAGEs of any size into files, of which a page sees a small copy."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..urst_core.bands import read_bands
+from ..urst_core.files import ImageFileCanvas
+from ..urst_core.preview import Preview
+from . import folders, host
+from .convert import PREVIEW_SIZE, StoredPicture, check_image, preview_image
+from .file_inputs import find_format, format_inputs, output_options
+from .sockets import CATEGORY
+from .workflow_metadata import workflow_metadata
+
+DEPTHS = {"8": torch.uint8, "16": torch.uint16}
+"""Bits a channel."""
+
+
+class SaveLargeImage(io.ComfyNode):
+    """IMAGE → files."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="URSTSaveImage",
+            display_name="Save Image (Ultra-HR)",
+            category=CATEGORY,
+            description="Saves pictures of any size into ComfyUI's output folder, without a second "
+            "copy in memory. The page shows a small copy; the files are in the folder.",
+            inputs=[
+                io.Image.Input("images", tooltip="Pictures of any size. Alpha is kept."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="urst/ultra",
+                    tooltip="What file names begin with, in ComfyUI's output folder; a number "
+                    "follows. %year%, %month%, %day%, %hour%, %minute%, %second%, %width%, "
+                    "%height% and %batch_num% are replaced.",
+                ),
+                *format_inputs(),
+                io.Combo.Input(
+                    "bits",
+                    options=list(DEPTHS),
+                    default="8",
+                    tooltip="Bits a channel. TIFF, PNG and DeepZoom hold 16.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    "paths", display_name="paths", tooltip="Where the files are, one in a line."
+                )
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        *,
+        images: Tensor,
+        filename_prefix: str,
+        file_format: str,
+        quality: int,
+        bits: str,
+    ) -> io.NodeOutput:
+        check_image(images)
+        format_ = find_format(file_format)
+        options = output_options(format_, quality)
+        metadata = workflow_metadata(cls.hidden, format_.name)
+        size = images.shape[1], images.shape[2]
+        folder, name, number = folders.numbered_output(filename_prefix, size)
+        paths, previews = [], []
+        for index, image in enumerate(images):
+            beginning = name.replace("%batch_num%", str(index))
+            paths.append(folder / f"{beginning}_{number + index:05}_{format_.endings[0]}")
+            previews.append(Preview(size, PREVIEW_SIZE))
+            picture = StoredPicture(image, DEPTHS[bits], metadata)
+            # Each picture is gone over twice: written in bands, and encoded.
+            saving, encoding = (
+                host.progress_listener(picture=2 * index + step, pictures=2 * len(images))
+                for step in (0, 1)
+            )
+            encoded = host.encoding_listener(encoding, size)
+            with ImageFileCanvas(paths[-1], picture, options, listener=encoded) as canvas:
+                for band, pixels in read_bands(picture, "saving", saving):
+                    canvas.write(band, pixels)
+                    previews[-1].add(band, pixels)
+        shown = host.page_output(preview_image(*previews), cls, paths)
+        return io.NodeOutput("\n".join(map(str, paths)), ui=shown)

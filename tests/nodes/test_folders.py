@@ -1,0 +1,153 @@
+"""Paths stay inside ComfyUI's folders, and the choices follow what is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def folders(part):
+    return part("nodes.folders")
+
+
+@pytest.fixture
+def errors(part):
+    return part("urst_core.errors")
+
+
+OUTSIDE = [
+    "../secret.png",
+    "deep/../../secret.png",
+    "..",
+    "link.png",
+    "links/secret.png",
+    "circle/a.png",
+    "null\0.png",
+]
+
+
+@pytest.fixture
+def traps(base, tmp_path):
+    """Files outside, and links to them in each of ComfyUI's folders."""
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    try:
+        for kind in ("input", "output", "temp"):
+            (base / kind / "link.png").symlink_to(tmp_path / "secret.png")
+            (base / kind / "links").symlink_to(tmp_path, target_is_directory=True)
+            (base / kind / "circle").symlink_to(base / kind / "circle")
+    except OSError:
+        pytest.skip("this system makes no links")
+    return tmp_path
+
+
+def test_choices_are_the_pictures_in_the_input_folder(folders, base):
+    for name in ("b.png", "a.tif", "c.jpg", "d.webp", "notes.txt", "movie.mp4", "noending"):
+        (base / "input" / name).write_bytes(b"1")
+    (base / "input" / "folder.png").mkdir()
+    assert folders.picture_choices() == ["a.tif", "b.png", "c.jpg", "d.webp"]
+
+
+def test_no_input_folder_is_no_choice_and_no_error(folders, base):
+    (base / "input").rmdir()
+    assert folders.picture_choices() == []
+
+
+def test_schemas_stand_without_an_input_folder(nodes, base):
+    (base / "input").rmdir()
+    for node in nodes.values():
+        assert node.define_schema().node_id
+
+
+@pytest.mark.parametrize("kind", ["input", "output", "temp"])
+def test_names_may_say_their_folder(folders, base, kind):
+    path = base / kind / "sub" / "a.png"
+    path.parent.mkdir()
+    path.write_bytes(b"1")
+    assert folders.picture_path(f"sub/a.png [{kind}]") == path
+    assert folders.complaint_about(f"sub/a.png [{kind}]") is True
+
+
+@pytest.mark.parametrize("suffix", ["", " [input]", " [output]", " [temp]"])
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.usefixtures("traps")
+def test_pictures_outside_are_refused(folders, errors, name, suffix):
+    with pytest.raises(errors.ImageError, match=r"leads out of the folder .*; put the file itself"):
+        folders.picture_path(name + suffix)
+    assert "leads out of the folder" in folders.complaint_about(name + suffix)
+
+
+def test_absolute_paths_are_refused_even_into_the_folder(folders, errors, traps, base):
+    (base / "input" / "a.png").write_bytes(b"1")
+    for path in (traps / "secret.png", base / "input" / "a.png"):
+        with pytest.raises(errors.ImageError, match="leads out of the folder"):
+            folders.picture_path(str(path))
+
+
+@pytest.mark.usefixtures("base")
+def test_a_missing_picture_is_told_of_with_its_folder(folders, errors):
+    with pytest.raises(errors.ImageError, match=r"'gone\.png' is not in the folder .*input; put"):
+        folders.picture_path("gone.png")
+    assert "'gone.png' is not in the folder" in folders.complaint_about("gone.png")
+
+
+def test_a_picture_from_another_node_is_looked_at_later(folders):
+    assert folders.complaint_about(None) is True
+
+
+def test_the_input_folder_itself_may_be_a_link(folders, host, base, tmp_path):
+    (base / "input" / "a.png").write_bytes(b"1")
+    (tmp_path / "linked").symlink_to(base, target_is_directory=True)
+    host.base = tmp_path / "linked"
+    assert folders.picture_path("a.png").read_bytes() == b"1"
+
+
+def test_output_names_get_their_ending_and_their_folder(folders, base):
+    endings = (".jpg", ".jpeg")
+    output = base / "output"
+    assert folders.output_path("sub/deep/a", endings) == output / "sub" / "deep" / "a.jpg"
+    assert (output / "sub" / "deep").is_dir()
+    assert folders.output_path("a.v2", endings) == output / "a.v2.jpg"
+    assert folders.output_path("a.JPEG", endings) == output / "a.JPEG"
+
+
+@pytest.mark.parametrize("name", [*OUTSIDE, "/absolute/a.png"])
+def test_outputs_outside_are_refused_and_nothing_is_made_there(folders, errors, traps, name):
+    before = sorted(traps.iterdir())
+    with pytest.raises(errors.OutputError, match=r"leads out of the folder .*; give a name inside"):
+        folders.output_path(name, (".png",))
+    with pytest.raises(errors.OutputError, match=r"leads out of the folder .*; give a name inside"):
+        folders.numbered_output(name, (4, 4))
+    assert sorted(traps.iterdir()) == before
+
+
+def test_what_a_prefix_becomes_is_looked_at_too(folders, errors, traps, base):
+    (base / "output" / "2024").symlink_to(traps, target_is_directory=True)
+    with pytest.raises(errors.OutputError, match=r"'%year%/a' leads out of the folder"):
+        folders.numbered_output("%year%/a", (4, 4))
+
+
+@pytest.mark.parametrize("name", ["", "  ", "sub/"])
+@pytest.mark.usefixtures("base")
+def test_an_output_needs_a_name(folders, errors, name):
+    with pytest.raises(errors.OutputError, match=r"names no file; give one, as urst/painted"):
+        folders.output_path(name, (".png",))
+
+
+def test_a_folder_that_cannot_be_made_is_told_of(folders, errors, base):
+    (base / "output" / "file").write_bytes(b"1")
+    with pytest.raises(
+        errors.OutputError, match=r"folder .*file.* cannot be made .*choose another"
+    ):
+        folders.output_path("file/a", (".png",))
+
+
+def test_a_changed_file_is_told(folders, base):
+    path = Path(base / "input" / "a.png")
+    path.write_bytes(b"1")
+    first = folders.fingerprint(path)
+    assert folders.fingerprint(path) == first
+    os.utime(path, (1, 1))
+    assert folders.fingerprint(path) != first
