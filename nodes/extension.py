@@ -9,6 +9,7 @@ from .load_backbone import LoadBackbone
 from .load_large_image import LoadLargeImage
 from .make_thumbnail_stats import MakeThumbnailStats
 from .save_large_image import SaveLargeImage
+from .stylize_file import StylizeFile
 from .stylize_image import StylizeImage
 from .stylize_patches import StylizePatches
 from .tile_image import TileImage
@@ -22,6 +23,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     StylizeImage,
     LoadLargeImage,
     SaveLargeImage,
+    StylizeFile,
 )
 
 

@@ -22,6 +22,7 @@ NODE_IDS = (
     "URSTStylizeImage",
     "URSTLoadImage",
     "URSTSaveImage",
+    "URSTStylizeFile",
 )
 
 

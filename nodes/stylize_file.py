@@ -1,0 +1,188 @@
+"""Stylize File: from file to file, without ever holding the picture."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import folder_paths
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..urst_core.bands import read_bands
+from ..urst_core.canvas import TensorSource
+from ..urst_core.file_run import FileRun, Start
+from ..urst_core.files import ImageFileCanvas
+from ..urst_core.image_file import ImageFile
+from ..urst_core.metadata import PictureMetadata
+from ..urst_core.output_options import OutputOptions
+from ..urst_core.preview import Preview, add_finished_cores
+from ..urst_core.tiling import Progress
+from ..urst_core.work_folder import WorkFolder
+from . import folders, host
+from .convert import PREVIEW_SIZE, StoredPicture, mixture_of, preview_image
+from .file_inputs import find_format, format_inputs, output_options, picture_input
+from .sockets import (
+    CATEGORY,
+    LoadedBackbone,
+    backbone_input,
+    look_inputs,
+    other_style_inputs,
+    style_input,
+    tile_size_input,
+)
+
+
+class StylizeFile(io.ComfyNode):
+    """Picture file and styles → stylized picture file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="URSTStylizeFile",
+            display_name="Stylize File",
+            category=CATEGORY,
+            description="Stylizes a file of any size into another file, tile by tile; memory "
+            "follows the tile. Depth, alpha, profile and metadata are kept. What is finished "
+            "survives a cancel or a crash.",
+            inputs=[
+                backbone_input(),
+                picture_input("content"),
+                style_input(),
+                *look_inputs(),
+                tile_size_input(),
+                io.String.Input(
+                    "output_name",
+                    default="urst/stylized",
+                    tooltip="The file to make in ComfyUI's output folder, / between folders; the "
+                    "format's ending is added.",
+                ),
+                *format_inputs(),
+                io.Boolean.Input(
+                    "resume",
+                    default=True,
+                    tooltip="On: go on where an earlier run for this file was cancelled or "
+                    "crashed, with the same settings. Off: throw away what it has done.",
+                ),
+                io.Boolean.Input(
+                    "overwrite",
+                    default=False,
+                    tooltip="Whether a finished file of that name may be replaced.",
+                ),
+                *other_style_inputs(),
+            ],
+            outputs=[
+                io.String.Output("path", display_name="path", tooltip="Where the file is."),
+                io.Image.Output(
+                    "preview",
+                    display_name="preview",
+                    tooltip=f"The stylized picture, no larger than {PREVIEW_SIZE} px.",
+                ),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, content: str | None = None) -> bool | str:
+        """Whether the file is there; a message where it is not."""
+        return folders.complaint_about(content)
+
+    @classmethod
+    def fingerprint_inputs(cls, content: str, **_: object) -> str:
+        """Changes when the file on disk does, so that it is stylized again."""
+        return folders.fingerprint(folders.picture_path(content))
+
+    @classmethod
+    def execute(
+        cls,
+        *,
+        backbone: LoadedBackbone,
+        content: str,
+        style: Tensor | None = None,
+        thumbnail_size: int,
+        style_size: int,
+        strength: float,
+        statistics: str,
+        tile_size: int,
+        output_name: str,
+        file_format: str,
+        quality: int,
+        resume: bool,
+        overwrite: bool,
+        style_2: Tensor | None = None,
+        style_2_weight: float = 0.5,
+        style_names: str = "",
+    ) -> io.NodeOutput:
+        format_ = find_format(file_format)
+        styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
+        settings = replace(
+            host.settings_for(backbone),
+            thumbnail_size=thumbnail_size,
+            style_size=style_size,
+            strength=strength,
+            stats=statistics,
+            tile_size=tile_size or None,
+        )
+        with _style_files(styles) as style_paths:
+            run = FileRun(
+                folders.picture_path(content),
+                style_paths,
+                folders.output_path(output_name, format_.endings),
+                backbone.backbone,
+                settings,
+                style_weights=weights or None,
+                options=output_options(format_, quality),
+                overwrite=overwrite,
+            )
+            areas = host.run_areas(backbone, run.source.size, styles, settings)
+            with host.working_memory(backbone, *areas):
+                preview = _run(run, Start.RESUME if resume else Start.RESTART)
+        image = preview_image(preview)
+        shown = host.page_output(image, cls, [run.output])
+        return io.NodeOutput(str(run.output), image, ui=shown)
+
+
+def _run(run: FileRun, start: Start) -> Preview:
+    """Do the run; returns what the page has seen of it in the end: all."""
+    preview = Preview(run.source.size, PREVIEW_SIZE)
+    show = host.preview_listener(preview)
+
+    def listen(progress: Progress) -> None:
+        if progress.core is None and progress.tiles_done:
+            # Tiles of an earlier run are not told of again.
+            add_finished_cores(preview, WorkFolder(run.output), run.source)
+        show(progress)
+
+    try:
+        run.run(listen, start=start)
+    finally:
+        # Else an unpacked JPEG stays on the disk as long as ComfyUI runs.
+        if isinstance(run.source, ImageFile):
+            run.source.close()
+    return preview
+
+
+@contextmanager
+def _style_files(styles: Sequence[TensorSource | str]) -> Iterator[list[str]]:
+    """Styles as a file run takes them: names, or files of 16 bits that are gone after the block."""
+    temporary = Path(folder_paths.get_temp_directory())
+    temporary.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=temporary, ignore_cleanup_errors=True) as folder:
+        yield [
+            style if isinstance(style, str) else _save_style(style, Path(folder) / f"{index}.tif")
+            for index, style in enumerate(styles)
+        ]
+
+
+def _save_style(style: TensorSource, path: Path) -> str:
+    # Without alpha, which styles of Stylize Image have not either.
+    colors = style.pixels[:3].permute(1, 2, 0)
+    picture = StoredPicture(colors, torch.uint16, PictureMetadata())
+    with ImageFileCanvas(path, picture, OutputOptions(compression="none")) as canvas:
+        for band, pixels in read_bands(picture, "styles"):
+            canvas.write(band, pixels)
+    return str(path)

@@ -1,0 +1,250 @@
+"""Stylize File, over the stub: the same pixels as Stylize Image, and no work lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from examples import load_picture, picture, save_picture, stored_picture
+
+LOOK = {"thumbnail_size": 64, "style_size": 64, "strength": 1.0, "statistics": "thumbnail"}
+FILE = {
+    "content": "a.tif",
+    "output_name": "sub/painted",
+    "file_format": "TIFF",
+    "quality": 90,
+    "resume": True,
+    "overwrite": False,
+    "tile_size": 64,
+}
+SIZE = (120, 200)
+
+
+@pytest.fixture(autouse=True)
+def inference_mode():
+    """Nodes run in it, in ComfyUI."""
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture
+def call(nodes):
+    return lambda node_id, **inputs: nodes[f"URST{node_id}"].execute(**inputs)
+
+
+@pytest.fixture
+def backbone(call):
+    [loaded] = call(
+        "LoadBackbone", backbone="microast", weights="built-in", precision="fp32", device="cpu"
+    )
+    return loaded
+
+
+@pytest.fixture
+def style():
+    return picture((80, 70), seed=2).permute(1, 2, 0).unsqueeze(0)
+
+
+@pytest.fixture
+def stylize(call, backbone, style, base):
+    save_picture(base / "input" / "a.tif", stored_picture(SIZE, seed=1))
+    return lambda **inputs: call(
+        "StylizeFile", **({"backbone": backbone, "style": style, **LOOK, **FILE} | inputs)
+    )
+
+
+@pytest.fixture
+def errors(part):
+    return part("urst_core.errors")
+
+
+def files_in(base: Path) -> list[str]:
+    """All files below ComfyUI's output and temp folders."""
+    folders = (base / "output", base / "temp")
+    return sorted(
+        path.relative_to(base).as_posix()
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
+
+
+def cancel_after(host, steps):
+    host.progress.clear()
+    host.cancel_at = steps
+
+
+@pytest.mark.parametrize("look", [{}, {"strength": 0.5}, {"statistics": "exact"}], ids=str)
+def test_a_file_gets_the_pixels_of_stylize_image(stylize, call, backbone, style, base, look):
+    before = style.clone()
+    output = stylize(**look)
+    path, preview = output
+    assert path == str(base / "output" / "sub" / "painted.tif")
+    assert output.ui["text"] == [path]
+    content = (load_picture(base / "input" / "a.tif").float() / 255).permute(1, 2, 0)[None]
+    [expected] = call(
+        "StylizeImage",
+        backbone=backbone,
+        content=content,
+        style=style,
+        tile_size=64,
+        **(LOOK | look),
+    )
+    stored = load_picture(Path(path))
+    assert stored.dtype == torch.uint8
+    expected = expected[0].permute(2, 0, 1)
+    assert float((stored.float() / 255 - expected).abs().max()) <= 0.5 / 255 + 1e-4
+    torch.testing.assert_close(preview[0].permute(2, 0, 1), stored.float() / 255, rtol=0, atol=1e-5)
+    assert torch.equal(torch.stack(output.ui["images"]), preview)
+    assert files_in(base) == ["output/sub/painted.tif"]
+    assert torch.equal(style, before)
+
+
+def test_depth_and_alpha_of_the_content_are_kept(stylize, base):
+    pixels = stored_picture(SIZE, torch.uint16, seed=1, channels=4)
+    save_picture(base / "output" / "deep.png", pixels)
+    path, _ = stylize(content="deep.png [output]", file_format="PNG")
+    assert path.endswith("painted.png")
+    stored = load_picture(Path(path))
+    assert stored.dtype == torch.uint16
+    assert torch.equal(stored[3], pixels[3])
+    with pytest.raises(Exception, match=r"JPEG has 8 bits a channel, the picture 16; use \.png"):
+        stylize(content="deep.png [output]", file_format="JPEG")
+
+
+def test_the_page_sees_the_picture_fill(stylize, host, part, monkeypatch):
+    monkeypatch.setattr(part("nodes.host"), "SECONDS_BETWEEN_PREVIEWS", 0.0)
+    _, preview = stylize()
+    kind, last, longest = host.previews[-1]
+    assert (kind, last.size, longest) == ("JPEG", SIZE[::-1], 1024)
+    finished = (preview[0] * 255).round().to(torch.uint8)
+    assert last.tobytes() == bytes(finished.numpy().tobytes())
+    shares = [
+        sum(pixel != 0 for pixel in image.convert("L").tobytes()) for _, image, _ in host.previews
+    ]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.3 * shares[-1]
+    done = [value for value, _ in host.progress]
+    assert done[-1] == host.progress[-1][1]
+
+
+def test_previews_are_sent_now_and_then(stylize, host, part, monkeypatch):
+    monkeypatch.setattr(part("nodes.host"), "SECONDS_BETWEEN_PREVIEWS", 1000.0)
+    stylize()
+    assert len(host.previews) == 1
+
+
+class Interrupt(BaseException):
+    """ComfyUI's may become one."""
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, Interrupt])
+def test_a_cancelled_run_goes_on_and_ends_with_the_same_file(stylize, host, base, kind):
+    whole = Path(stylize(output_name="whole")[0]).read_bytes()
+    host.cancelled = kind
+    cancel_after(host, 5)
+    with pytest.raises(kind):
+        stylize()
+    assert not (base / "output" / "sub" / "painted.tif").exists()
+    assert host.emptied == 2
+    cancel_after(host, None)
+    path, preview = stylize()
+    assert Path(path).read_bytes() == whole
+    assert host.progress[0][0] > 0
+    expected = load_picture(Path(path)).float() / 255
+    torch.testing.assert_close(preview[0].permute(2, 0, 1), expected, rtol=0, atol=1e-5)
+    assert files_in(base) == ["output/sub/painted.tif", "output/whole.tif"]
+
+
+def test_the_content_is_let_go_of_however_a_run_ends(stylize, host, part, monkeypatch):
+    image_file, closed = part("urst_core.image_file").ImageFile, []
+    monkeypatch.setattr(image_file, "close", lambda source: closed.append(source.path.name))
+    cancel_after(host, 5)
+    with pytest.raises(host.cancelled):
+        stylize()
+    assert closed == ["a.tif"]
+    cancel_after(host, None)
+    stylize()
+    assert closed == ["a.tif", "a.tif"]
+
+
+def test_without_resume_a_cancelled_run_begins_anew(stylize, host, base):
+    cancel_after(host, 5)
+    with pytest.raises(host.cancelled):
+        stylize()
+    cancel_after(host, None)
+    stylize(resume=False, strength=0.5)
+    assert host.progress[0][0] == 0
+    assert files_in(base) == ["output/sub/painted.tif"]
+
+
+def test_a_run_with_other_settings_does_not_go_on(stylize, host, errors):
+    cancel_after(host, 5)
+    with pytest.raises(host.cancelled):
+        stylize()
+    cancel_after(host, None)
+    with pytest.raises(errors.OutputError, match=r"cannot go on, it had: strength 1\.0, not 0\.5"):
+        stylize(strength=0.5)
+
+
+def test_a_finished_file_is_replaced_only_where_that_is_asked_for(stylize, errors):
+    path, _ = stylize()
+    with pytest.raises(errors.OutputError, match=r"painted\.tif exists; choose another name"):
+        stylize(strength=0.5)
+    first = load_picture(Path(path))
+    stylize(strength=0.5, overwrite=True)
+    assert not torch.equal(load_picture(Path(path)), first)
+
+
+def test_paths_outside_are_refused(stylize, nodes, errors):
+    with pytest.raises(errors.ImageError, match=r"leads out of the folder"):
+        stylize(content="../a.tif")
+    with pytest.raises(errors.OutputError, match=r"leads out of the folder"):
+        stylize(output_name="../painted")
+    node = nodes["URSTStylizeFile"]
+    assert "leads out of the folder" in node.validate_inputs(content="../a.tif")
+    assert node.validate_inputs(content="a.tif") is True
+    assert node.validate_inputs() is True
+
+
+def test_a_replaced_content_is_told(stylize, nodes, base):
+    assert stylize
+    node = nodes["URSTStylizeFile"]
+    first = node.fingerprint_inputs(**FILE)
+    save_picture(base / "input" / "a.tif", stored_picture((10, 10)))
+    assert node.fingerprint_inputs(**FILE) != first
+
+
+def test_several_styles_and_alpha_of_styles(stylize, call, backbone, style, base):
+    clear = torch.cat([style, torch.zeros_like(style[..., :1])], dim=-1)
+    path, _ = stylize(style=clear, style_2=torch.cat([style, 1 - style]), style_2_weight=0.75)
+    content = (load_picture(base / "input" / "a.tif").float() / 255).permute(1, 2, 0)[None]
+    [expected] = call(
+        "StylizeImage",
+        backbone=backbone,
+        content=content,
+        style=clear,
+        style_2=torch.cat([style, 1 - style]),
+        style_2_weight=0.75,
+        tile_size=64,
+        **LOOK,
+    )
+    stored = load_picture(Path(path)).float() / 255
+    assert float((stored - expected[0].permute(2, 0, 1)).abs().max()) <= 0.5 / 255 + 1e-3
+
+
+def test_styles_inside_the_weights_are_named(part, base):
+    with part("nodes.stylize_file")._style_files(["3", "12"]) as styles:
+        assert styles == ["3", "12"]
+    assert files_in(base) == []
+
+
+def test_a_style_becomes_a_file_of_the_same_values(part, base, style):
+    source = part("urst_core.canvas").TensorSource(style[0].permute(2, 0, 1))
+    with part("nodes.stylize_file")._style_files([source, source]) as paths:
+        assert files_in(base) == [Path(path).relative_to(base).as_posix() for path in paths]
+        for path in paths:
+            stored = load_picture(Path(path)).float() / 65535
+            assert float((stored - source.pixels).abs().max()) <= 0.51 / 65535
+    assert files_in(base) == []
