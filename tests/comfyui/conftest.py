@@ -112,8 +112,10 @@ class Server:
             self.process.kill()
             self.process.wait()
 
-    def queue(self, graph: Graph) -> str:
-        return self.ask("/prompt", {"prompt": graph})["prompt_id"]
+    def queue(self, graph: Graph, *, workflow: Any = None) -> str:
+        """Queue a graph, as a page does that shows ``workflow``; returns the run's id."""
+        extra_data = {} if workflow is None else {"extra_pnginfo": {"workflow": workflow}}
+        return self.ask("/prompt", {"prompt": graph, "extra_data": extra_data})["prompt_id"]
 
     def wait(self, prompt_id: str) -> dict[str, Any]:
         """The history entry of a run, once it has ended in whatever way."""
@@ -126,9 +128,9 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(f"no end of the run in {RUN_SECONDS} s:\n{self.log()[-4000:]}")
 
-    def run(self, graph: Graph) -> dict[str, Any]:
+    def run(self, graph: Graph, *, workflow: Any = None) -> dict[str, Any]:
         """The history entry of a run that succeeded."""
-        entry = self.wait(self.queue(graph))
+        entry = self.wait(self.queue(graph, workflow=workflow))
         status = entry["status"]
         assert status["status_str"] == "success", json.dumps(status["messages"], indent=1)
         return entry

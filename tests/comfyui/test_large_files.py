@@ -1,0 +1,156 @@
+"""The nodes for files of any size in a real ComfyUI."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from urst_core.canvas import TensorSource
+from urst_core.files import ImageFile, ImageFileCanvas
+from urst_core.pipeline import stylize
+from urst_core.settings import Settings
+from urst_core.weights import load_backbone
+
+
+@pytest.fixture
+def file_graph(graph_of, tools):
+    """The workflow from file to file, with other inputs for its node; and that node's number."""
+
+    def build(**inputs):
+        graph = graph_of("file_to_file")
+        [node] = tools["ids_of"](graph, "URSTStylizeFile")
+        graph[node]["inputs"].update(inputs)
+        return graph, node
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def expected(server, tmp_path_factory):
+    """What the engine makes of the same files, (H, W, 3), uint8."""
+    pictures = server.base / "input"
+    content = ImageFile(pictures / "example.png")
+    style = np.asarray(Image.open(pictures / "style.png"), np.float32) / 255
+    path = tmp_path_factory.mktemp("expected") / "painted.tif"
+    with ImageFileCanvas(path, content) as canvas:
+        source = TensorSource(torch.from_numpy(style).permute(2, 0, 1))
+        stylize(content, [source], canvas, load_backbone(), Settings(device="cpu"))
+    return pixels_of(path)
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def kinds_shown(entry):
+    return {image["type"] for out in entry["outputs"].values() for image in out.get("images", [])}
+
+
+def hidden_files(server):
+    folders = (server.base / "output", server.base / "temp")
+    return [path for folder in folders for path in folder.rglob(".*")]
+
+
+def test_a_file_becomes_a_file(server, tools, file_graph, expected):
+    graph, node = file_graph()
+    tools["add_node"](graph, "URSTTestProbe", image=[node, 1], name="file_preview")
+    entry = server.run(graph)
+    [path] = entry["outputs"][node]["text"]
+    assert Path(path) == server.base / "output" / "urst" / "stylized.tif"
+    painted = pixels_of(path)
+    difference = np.abs(painted.astype(int) - expected).max()
+    print(f"file to file: {difference} of 255 from the engine")  # noqa: T201
+    assert painted.shape == (720, 1080, 3)
+    assert difference <= 1
+    assert np.abs(server.probed("file_preview")[0] - painted / 255).max() < 1e-4
+    assert kinds_shown(entry) == {"temp"}
+    assert hidden_files(server) == []
+
+
+def test_a_cancelled_file_goes_on(server, file_graph, expected):
+    graph, node = file_graph(output_name="resumed", tile_size=128)
+    prompt = server.queue(graph)
+    work = server.base / "output" / ".resumed.tif.urst" / "journal.txt"
+    end = time.monotonic() + 60
+    while not (work.is_file() and work.stat().st_size) and time.monotonic() < end:
+        time.sleep(0.05)
+    start = time.perf_counter()
+    server.ask("/interrupt", {})
+    status = server.wait(prompt)["status"]
+    print(f"cancelled after {time.perf_counter() - start:.2f} s")  # noqa: T201
+    [message] = [content for kind, content in status["messages"] if kind == "execution_interrupted"]
+    assert message["node_type"] == "URSTStylizeFile"
+    done = len(work.read_text().splitlines())
+    assert 0 < done < 6 * 9
+    assert not (server.base / "output" / "resumed.tif").exists()
+    graph[node]["inputs"]["strength"] = 0.9
+    status = server.wait(server.queue(graph))["status"]
+    [message] = [content for kind, content in status["messages"] if kind == "execution_error"]
+    assert "cannot go on, it had: strength 1.0, not 0.9" in message["exception_message"]
+    graph[node]["inputs"]["strength"] = 1.0
+    server.run(graph)
+    painted = pixels_of(server.base / "output" / "resumed.tif")
+    assert np.abs(painted.astype(int) - expected).max() <= 1
+    assert hidden_files(server) == []
+
+
+@pytest.mark.parametrize("file_format", ["TIFF", "PNG", "JPEG", "WebP"])
+def test_a_picture_is_loaded_and_saved(server, tools, file_format):
+    graph = {"1": {"class_type": "URSTLoadImage", "inputs": {"image": "example.png"}}}
+    options = {"file_format": file_format, "quality": 95, "bits": "8"}
+    save, _ = tools["add_node"](
+        graph, "URSTSaveImage", images=["1", 0], filename_prefix="ultra/a", **options
+    )
+    workflow = {"nodes": [], "made by": file_format}
+    entry = server.run(graph, workflow=workflow)
+    [path] = entry["outputs"][save]["text"]
+    assert Path(path).parent == server.base / "output" / "ultra"
+    loaded = pixels_of(server.base / "input" / "example.png").astype(int)
+    difference = np.abs(pixels_of(path) - loaded)
+    assert difference.max() == 0 if file_format in ("TIFF", "PNG") else difference.mean() < 4
+    assert kinds_shown(entry) == {"temp"}
+    with Image.open(path) as image:
+        if file_format == "PNG":
+            assert json.loads(image.text["workflow"]) == workflow
+            assert json.loads(image.text["prompt"])[save]["inputs"] == graph[save]["inputs"]
+        elif file_format != "TIFF":
+            assert json.loads(image.getexif()[0x010F].removeprefix("workflow:")) == workflow
+        else:
+            assert b"comfyui:graph" in bytes(image.tag_v2[700])
+
+
+def test_a_replaced_file_is_loaded_again(server, tools):
+    path = server.base / "input" / "changing.png"
+    for value in (10, 20):
+        Image.new("RGB", (40, 30), (value, 0, 0)).save(path)
+        graph = {"1": {"class_type": "URSTLoadImage", "inputs": {"image": "changing.png"}}}
+        tools["add_node"](graph, "URSTTestProbe", image=["1", 0], name="changing")
+        server.run(graph)
+        assert server.probed("changing")[0, 0, 0, 0] == pytest.approx(value / 255)
+
+
+@pytest.mark.parametrize("name", ["../../secret.png", "/etc/hostname", "gone.png"])
+def test_a_file_elsewhere_is_refused_before_anything_runs(server, tools, file_graph, name):
+    graph = {"1": {"class_type": "URSTLoadImage", "inputs": {"image": name}}}
+    tools["add_node"](graph, "PreviewImage", images=["1", 0])
+    reason = "is not in the folder" if name == "gone.png" else "leads out of the folder"
+    with pytest.raises(AssertionError, match=reason):
+        server.queue(graph)
+    graph, _ = file_graph(content=name)
+    # Its other outputs cannot run either.
+    with pytest.raises(AssertionError, match=reason):
+        server.queue(graph)
+
+
+def test_an_output_elsewhere_is_refused(server, file_graph):
+    graph, _ = file_graph(output_name="../escaped")
+    status = server.wait(server.queue(graph))["status"]
+    [message] = [content for kind, content in status["messages"] if kind == "execution_error"]
+    assert "leads out of the folder" in message["exception_message"]
+    assert not list(server.base.glob("escaped*"))
