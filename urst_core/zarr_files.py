@@ -95,7 +95,9 @@ class ZarrPicture:
         """
         stored: Mapping[str, str] = self._own.get("metadata", {})
         try:
-            blobs = {name: b64decode(stored[name], validate=True) for name in BLOBS & stored.keys()}
+            blobs: dict[str, Any] = {
+                name: b64decode(stored[name], validate=True) for name in BLOBS & stored.keys()
+            }
         except (TypeError, ValueError) as error:
             raise ImageError(
                 f"picture {self.location} has damaged metadata ({error}); remove metadata from its "

@@ -65,7 +65,7 @@ def test_a_file_becomes_a_file(server, tools, file_graph, expected):
     assert Path(path) == server.base / "output" / "urst" / "stylized.tif"
     painted = pixels_of(path)
     difference = np.abs(painted.astype(int) - expected).max()
-    print(f"file to file: {difference} of 255 from the engine")  # noqa: T201
+    print(f"file to file: {difference} of 255 from the engine")
     assert painted.shape == (720, 1080, 3)
     assert difference <= 1
     assert np.abs(server.probed("file_preview")[0] - painted / 255).max() < 1e-4
@@ -83,7 +83,7 @@ def test_a_cancelled_file_goes_on(server, file_graph, expected):
     start = time.perf_counter()
     server.ask("/interrupt", {})
     status = server.wait(prompt)["status"]
-    print(f"cancelled after {time.perf_counter() - start:.2f} s")  # noqa: T201
+    print(f"cancelled after {time.perf_counter() - start:.2f} s")
     [message] = [content for kind, content in status["messages"] if kind == "execution_interrupted"]
     assert message["node_type"] == "URSTStylizeFile"
     done = len(work.read_text().splitlines())

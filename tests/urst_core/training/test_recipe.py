@@ -159,6 +159,7 @@ def test_losses_by_their_definitions(vgg, name):
     weights = LossWeights(2.0, 3.0, 5.0, 7.0 if name == "microast" else 0.0, 11.0, 13.0)
     losses = recipe.losses(batch, weights)
     code, thumbnails, patches = stylized_of(recipe, batch)
+    patches = patches.clamp(*recipe_module.PATCH_RANGE)
     features, contents = recipe.vgg(thumbnails), recipe.vgg(batch.thumbnails)
     expected = {
         "stroke": 5
