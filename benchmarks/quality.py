@@ -11,7 +11,7 @@ ssim      of gray pictures of 8 bits, content against result, scikit-image's def
 style     AdaIN's style loss, equation 13, relu1_1 to relu4_1; lower is nearer to the painting.
 content   mean squared difference of relu4_1; lower keeps more of the content.
 lpips     content against result (AlexNet), where the package lpips is installed.
-seam      mean step across tile borders over the mean step beside them; 1 is no seam.
+seam      mean step across tile borders over the mean step 16 px beside them; 1 is no seam.
 
 Without FILE the embedded weights are used. Needs scikit-image.
 """
@@ -68,8 +68,9 @@ def main() -> None:
         content = square(content_path, options.size, options.enlarge)
         style = shrunk(style_path, options.style_size)
         results = {n: stylized(content, style, b, options) for n, b in backbones.items()}
+        pair = Pair.of(content, style, vgg)
         for name, result in results.items():
-            scores[name].append(scores_of(content, style, result, vgg, options.tile_size))
+            scores[name].append(scores_of(pair, result, vgg, options.tile_size))
         rows.append([content.pixels, style.pixels, *(r for r in results.values())])
         print(f"{content_path.name} + {style_path.name}", file=sys.stderr, flush=True)
     print_table(scores, options)
@@ -92,22 +93,36 @@ def stylized(
     return canvas.pixels
 
 
+@dataclass(frozen=True)
+class Pair:
+    """What results are compared with.
+
+    Attributes:
+        content: pixels, (3, H, W), uint8.
+        content_features: of relu4_1.
+        style_features: of all four layers.
+    """
+
+    content: Tensor
+    content_features: Tensor
+    style_features: Sequence[Tensor]
+
+    @classmethod
+    @torch.inference_mode()
+    def of(cls, content: TensorSource, style: TensorSource, vgg: VGGFeatures) -> Pair:
+        before, painting = (to_unit(source.pixels).unsqueeze(0) for source in (content, style))
+        return cls(content.pixels, vgg(before)[-1], vgg(painting))
+
+
 @torch.inference_mode()
-def scores_of(
-    content: TensorSource, style: TensorSource, result: Tensor, vgg: VGGFeatures, edge: int
-) -> Scores:
-    before, after, painting = (
-        to_unit(pixels).unsqueeze(0) for pixels in (content.pixels, result, style.pixels)
-    )
-    features, targets = vgg(after), vgg(painting)
-    style_distance = float(mean_std_loss(features, targets))
-    deepest = features[-1]
-    del features, targets
+def scores_of(pair: Pair, result: Tensor, vgg: VGGFeatures, edge: int) -> Scores:
+    after = to_unit(result).unsqueeze(0)
+    features = vgg(after)
     return Scores(
-        ssim=ssim(content.pixels, result),
-        style=style_distance,
-        content=float(content_loss(deepest, vgg(before)[-1])),
-        lpips=lpips_distance(before, after),
+        ssim=ssim(pair.content, result),
+        style=float(mean_std_loss(features, pair.style_features)),
+        content=float(content_loss(features[-1], pair.content_features)),
+        lpips=lpips_distance(to_unit(pair.content).unsqueeze(0), after),
         seam=seam(after[0], edge),
     )
 
@@ -125,14 +140,18 @@ def gray(pixels: Tensor) -> np.ndarray:
 
 
 def seam(picture: Tensor, edge: int) -> float:
-    """Steps between neighboring pixels at tile borders over those two pixels to either side."""
+    """Steps between neighboring pixels at tile borders over those 16 px to either side.
+
+    16 is a multiple of every network's stride: upsampling leaves a pattern of that period, which is
+    no seam.
+    """
     at_borders: list[Tensor] = []
     beside: list[Tensor] = []
     for axis in (1, 2):
         steps = picture.diff(dim=axis).abs().transpose(1, axis)
         for border in range(edge, picture.shape[axis], edge):
             at_borders.append(steps[:, border - 1].mean())
-            beside += [steps[:, border - 3].mean(), steps[:, border + 1].mean()]
+            beside += [steps[:, border - 1 + side].mean() for side in (-16, 16)]
     return float(torch.stack(at_borders).mean() / torch.stack(beside).mean()) if beside else 1.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,9 @@ class ToyTiles(nn.Module):
 def registered(monkeypatch):
     """Step 4: the registry, wherever it was imported."""
     extended = (*urst_core.backbones.BACKBONES, Toy)
-    for module in (urst_core.backbones, urst_core.weights, urst_core.cli):
-        monkeypatch.setattr(module, "BACKBONES", extended)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("urst_core.") and hasattr(module, "BACKBONES"):
+            monkeypatch.setattr(module, "BACKBONES", extended)
 
 
 def test_the_guide_has_the_steps_that_are_walked_here():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,15 @@ class NumpyPicture:
         check_picture_path(path)
         self.path = path
         self.metadata = PictureMetadata()
+        if zipfile.is_zipfile(path):
+            raise ImageError(f"picture {path} holds several arrays; save one by numpy.save")
         try:
-            array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+            # Not numpy.load, which could run code; this maps plain values, or refuses.
+            array: Any = np.lib.format.open_memmap(path, mode="r")
         except (OSError, ValueError, EOFError) as error:
             raise ImageError(
                 f"picture {path} is no complete NumPy file ({error}); save it again by numpy.save"
             ) from error
-        if not isinstance(array, np.memmap):
-            array.close()
-            raise ImageError(f"picture {path} holds several arrays; save one by numpy.save")
         self._array: Any = array
         shape = array.shape
         if 0 in shape or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):

@@ -26,7 +26,7 @@ def add_plan_command(commands: Commands) -> None:
     )
     add_run_arguments(command, default_output=DEFAULT_OUTPUT)
     command.add_argument("--json", action="store_true", help="print it as JSON")
-    command.set_defaults(run=run_plan)
+    command.set_defaults(run=run_plan, quiet=False)
 
 
 def run_plan(options: argparse.Namespace) -> None:

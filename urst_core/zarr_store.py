@@ -6,13 +6,13 @@ being made says so in its root's attributes, and locally lies under another name
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from .errors import ImageError, OutputError, URSTError
 
@@ -33,7 +33,11 @@ def parse_location(text: str | Path) -> Location:
     if isinstance(text, Path) or "://" not in text:
         return Path(text)
     parts = urlsplit(text)
-    return Path(url2pathname(parts.path)) if parts.scheme == "file" else text
+    if parts.scheme != "file":
+        return text
+    path = unquote(parts.path)
+    # file:///C:/pictures
+    return Path(path.removeprefix("/") if os.name == "nt" else path)
 
 
 def is_zarr(location: Location) -> bool:
