@@ -53,6 +53,17 @@ def find_device(name: str = "auto") -> torch.device:
     return torch.device(kind, int(index)) if index else torch.device(kind)
 
 
+@contextmanager
+def cpu_threads(count: int) -> Generator[None, None, None]:
+    """So many threads for PyTorch's work on the CPU, within the context."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def find_precision(name: str, traits: Traits) -> torch.dtype | None:
     """The type called ``fp32``, ``fp16`` or ``bf16``; None for ``auto``.
 

@@ -17,7 +17,7 @@ import torch
 from . import __version__
 from .backbone import Backbone
 from .canvas import Source
-from .device import PRECISIONS, find_device
+from .device import PRECISIONS, cpu_threads, find_device
 from .encode import encode
 from .errors import OutputError, URSTError
 from .files import check_output_name, open_picture
@@ -97,7 +97,9 @@ class FileRun:
         with folder.locked():
             record = self._interrupted(folder, start)
             try:
-                self._go_on(folder, record or self._begin(folder), listener)
+                record = record or self._begin(folder)
+                with cpu_threads(record.threads):
+                    self._go_on(folder, record, listener)
             except BaseException:
                 with suppress(URSTError):
                     if folder.interruption() is None:
@@ -146,7 +148,13 @@ class FileRun:
         folder.clear()
         device = find_device(self.settings.device)
         tiles = tile_loop(self.source, self.backbone, self.settings, device, torch.float32)
-        record = RunRecord(self._fingerprint(), tiles.frame, tiles.edge, overwrite=self.overwrite)
+        record = RunRecord(
+            self._fingerprint(),
+            tiles.frame,
+            tiles.edge,
+            torch.get_num_threads(),
+            overwrite=self.overwrite,
+        )
         WorkFile.create(folder.pixels, self.source).close()
         folder.save_record(record)
         return record

@@ -33,6 +33,7 @@ class RunRecord:
         fingerprint: what must be the same to go on.
         frame: height and width, in px, of what is tiled.
         statistics_tile_size: edge of cores, in px, while statistics are measured.
+        threads: of the CPU; sums are rounded differently in another number of parts.
         tile_size: edge of cores while tiles are stylized; None before that.
         precision: that tiles are computed in; None before that.
         overwrite: whether a file of the result's name may be replaced.
@@ -41,6 +42,7 @@ class RunRecord:
     fingerprint: Fingerprint
     frame: Size
     statistics_tile_size: int
+    threads: int = 1
     tile_size: int | None = None
     precision: str | None = None
     overwrite: bool = False

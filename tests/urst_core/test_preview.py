@@ -56,7 +56,7 @@ def test_what_an_earlier_run_finished_is_shown(tmp_path):
     content = TensorSource(stored_picture((70, 90), seed=5))
     folder = WorkFolder(tmp_path / "out.tif")
     folder.path.mkdir()
-    RunRecord({}, (72, 96), 32).save(folder.path / "run.json")
+    RunRecord({}, (72, 96), 32, threads=1).save(folder.path / "run.json")
     finished, unfinished = Rectangle(64, 64, 72, 96), Rectangle(0, 0, 32, 32)
     with WorkFile.create(folder.pixels, content) as work:
         for core in (finished, unfinished):
