@@ -109,7 +109,7 @@ def test_resumed_with_another_number_of_threads(folder, a_run, threads):
     a_run("whole.png", stats="exact").run()
     run = a_run(stats="exact")
     with pytest.raises(Stop):
-        run.run(stop_at(3, "statistics dec1"))
+        run.run(stop_at(3, "statistics dec2"))
     torch.set_num_threads(1)
     run.run(start=Start.RESUME)
     assert torch.get_num_threads() == 1
