@@ -103,7 +103,8 @@ def test_interrupted_after_some_tiles_and_resumed(folder, a_run, stats, channels
     assert sum(p.core is not None for p in done) == 20 - done[0].tiles_done
 
 
-def test_resumed_with_another_number_of_threads(folder, a_run, threads):
+@pytest.mark.usefixtures("threads")
+def test_resumed_with_another_number_of_threads(folder, a_run):
     """Sums over a plane are rounded differently by other threads; the run keeps its own."""
     torch.set_num_threads(2)
     a_run("whole.png", stats="exact").run()

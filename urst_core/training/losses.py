@@ -18,6 +18,12 @@ from ..site_stats import ChannelStats
 from ..stats import StyleCode
 from .normalization import batch_stats
 
+GRID_PERIOD = 4
+"""Of the grids that two enlargements by 2 leave, in px."""
+
+GRID_BLOCK = 32
+"""Edge of the squares, in px, in which a grid is told from texture."""
+
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of features, (N, C, H, W) (Johnson et al., 2016, equation 2)."""
@@ -110,6 +116,28 @@ def total_variation_loss(pictures: Tensor) -> Tensor:
     down = pictures.float().diff(dim=-2).square().mean()
     across = pictures.float().diff(dim=-1).square().mean()
     return down + across
+
+
+def grid_loss(pictures: Tensor) -> Tensor:
+    """Energy of patterns that repeat every ``GRID_PERIOD`` px, of (N, 3, H, W); 0 below 32 px.
+
+    Networks that enlarge features by repeating them, as all decoders here do, leave such grids
+    (Odena et al., 2016, "Deconvolution and checkerboard artifacts"). What is finer than 5 px is
+    averaged over its repetitions in blocks of ``GRID_BLOCK`` px, where texture cancels and a grid
+    does not; the loss is the mean square of what is left.
+    """
+    edges = [side - side % GRID_BLOCK for side in pictures.shape[-2:]]
+    if not all(edges):
+        return pictures.float().sum() * 0.0
+    gray = pictures.float().mean(dim=1, keepdim=True)
+    fine = gray - F.avg_pool2d(F.pad(gray, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
+    rows, columns = (edge // GRID_BLOCK for edge in edges)
+    repeats = GRID_BLOCK // GRID_PERIOD
+    fine = fine[..., : edges[0], : edges[1]].reshape(
+        len(pictures), rows, repeats, GRID_PERIOD, columns, repeats, GRID_PERIOD
+    )
+    grid = fine.mean(dim=(2, 5))
+    return (grid - grid.mean(dim=(2, 4), keepdim=True)).square().mean()
 
 
 def out_of_range_loss(pictures: Tensor) -> Tensor:

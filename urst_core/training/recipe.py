@@ -16,6 +16,7 @@ from ..weights import fingerprint
 from .batches import Batch
 from .losses import (
     content_loss,
+    grid_loss,
     mean_std_loss,
     out_of_range_loss,
     stroke_perceptual_loss,
@@ -37,6 +38,7 @@ class LossWeights:
         stroke: URST's stroke perceptual loss.
         contrastive: MicroAST's style-signal contrastive loss; other recipes have none.
         total_variation: of the stylized thumbnail.
+        grid: of the stylized thumbnail, what its enlargements leave.
         out_of_range: of all stylized pixels.
     """
 
@@ -45,6 +47,7 @@ class LossWeights:
     stroke: float = 1.0
     contrastive: float = 0.0
     total_variation: float = 0.0
+    grid: float = 0.0
     out_of_range: float = 0.0
 
     def check(self) -> None:
@@ -153,6 +156,8 @@ class Recipe(ABC):
             losses["contrastive"] = self.contrastive_loss(stylized, code)
         if weights.total_variation:
             losses["total_variation"] = total_variation_loss(stylized)
+        if weights.grid:
+            losses["grid"] = grid_loss(stylized)
         if weights.out_of_range:
             shown = [stylized] if patches is None else [stylized, patches]
             losses["out_of_range"] = torch.stack([out_of_range_loss(p) for p in shown]).mean()

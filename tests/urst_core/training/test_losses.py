@@ -12,6 +12,7 @@ from urst_core.training.losses import (
     content_loss,
     gram_loss,
     gram_matrix,
+    grid_loss,
     mean_std_loss,
     out_of_range_loss,
     stroke_perceptual_loss,
@@ -211,3 +212,39 @@ def test_out_of_range_loss_by_hand():
     pixels = torch.tensor([[[[-0.5, 0.0], [1.0, 2.0]]]])
     assert out_of_range_loss(pixels).item() == pytest.approx((0.25 + 1) / 4)
     assert out_of_range_loss(picture((8, 8))).item() == 0
+
+
+# Grids
+
+
+def test_grid_loss_by_hand():
+    # Columns of 0.5 and -0.5 in turn; three of five neighbors have the column's own sign.
+    columns = torch.tensor([0.5, -0.5]).repeat(16)
+    stripes = columns.expand(2, 3, 32, 32)
+    fine = 0.5 - 0.1
+    # Reflected borders keep the turn.
+    assert grid_loss(stripes).item() == pytest.approx(fine**2, rel=1e-5)
+    assert grid_loss(stripes.mT).item() == pytest.approx(fine**2, rel=1e-5)
+
+
+def test_grid_loss_sees_grids_and_not_texture():
+    noise = torch.randn((4, 3, 96, 128), generator=torch.Generator().manual_seed(0))
+    # 64 repetitions of 16 phases: what is left of noise is a 64th of its energy.
+    assert grid_loss(noise).item() < noise.mean(dim=1).square().mean().item() / 50
+    grid = torch.zeros(4, 4)
+    grid[1, 2] = 1.0
+    assert grid_loss(grid.repeat(24, 32).expand(4, 3, 96, 128)).item() > 0.03
+    assert grid_loss(torch.full((1, 3, 64, 64), 0.25)).item() == pytest.approx(0, abs=1e-12)
+    ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
+    assert grid_loss(ramp).item() < 1e-6
+
+
+def test_grid_loss_leaves_out_what_fills_no_block():
+    stripes = torch.tensor([0.5, -0.5]).repeat(20).expand(1, 3, 40, 40)
+    assert grid_loss(stripes).item() == pytest.approx(grid_loss(stripes[..., :34, :34]).item())
+    small = torch.rand((1, 3, 31, 64), requires_grad=True)
+    loss = grid_loss(small)
+    loss.backward()
+    assert loss.item() == 0
+    assert small.grad is not None
+    assert small.grad.abs().max().item() == 0

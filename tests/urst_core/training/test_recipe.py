@@ -17,6 +17,7 @@ from urst_core.training import recipe as recipe_module
 from urst_core.training.losses import (
     content_loss,
     gram_loss,
+    grid_loss,
     mean_std_loss,
     style_signal_contrastive_loss,
 )
@@ -155,8 +156,8 @@ def stylized_of(recipe, batch):
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_losses_by_their_definitions(vgg, name):
-    recipe, batch = recipe_of(name, vgg), made_up_batch(3)
-    weights = LossWeights(2.0, 3.0, 5.0, 7.0 if name == "microast" else 0.0, 11.0, 13.0)
+    recipe, batch = recipe_of(name, vgg), made_up_batch(3, edge=32)
+    weights = LossWeights(2.0, 3.0, 5.0, 7.0 if name == "microast" else 0.0, 11.0, 17.0, 13.0)
     losses = recipe.losses(batch, weights)
     code, thumbnails, patches = stylized_of(recipe, batch)
     patches = patches.clamp(*recipe_module.PATCH_RANGE)
@@ -165,6 +166,7 @@ def test_losses_by_their_definitions(vgg, name):
         "stroke": 5
         * F.mse_loss(recipe.vgg(patches)[-1], recipe.vgg(batch.patch_of(thumbnails))[-1]),
         "total_variation": 11 * sum(thumbnails.diff(dim=d).square().mean() for d in (-2, -1)),
+        "grid": 17 * grid_loss(thumbnails),
         "out_of_range": 13
         * sum((p - p.clamp(0, 1)).square().mean() for p in (thumbnails, patches))
         / 2,

@@ -139,6 +139,7 @@ def test_options_reach_the_training(train, tmp_path):
         "--stroke-weight": ("stroke weight", "0.25"),
         "--contrastive-weight": ("contrastive weight", "0.75"),
         "--total-variation-weight": ("total_variation weight", "0.125"),
+        "--grid-weight": ("grid weight", "0.0625"),
         "--out-of-range-weight": ("out_of_range weight", "9.0"),
         "--clip-norm": ("gradient norm", "4.0"),
         "--ema-decay": ("average decay", "0.5"),
