@@ -137,18 +137,15 @@ def measure_frames(
         raise SettingsError(
             f"smoothing radius {smoothing_radius} is negative; use 0 or more frames"
         )
+    settings.check(backbone.traits)
+    backbone = backbone.on(find_device(settings.device))
+    with explained_out_of_memory(backbone.device, "the styles", "a smaller style size"):
+        code = encode_styles(frames.styles, backbone, settings, frames.style_weights)
     if batch_statistics == SHARED:
-        stats = measure_together(frames, backbone, settings)
+        stats = measure_together(frames, code, backbone, settings)
         return iter([stats] * len(frames.contents))
     own = (
-        measure(
-            content,
-            frames.styles,
-            backbone,
-            settings,
-            style_weights=frames.style_weights,
-            listener=listener,
-        )
+        measure(content, code, backbone, settings, listener=listener)
         for content, listener in zip(frames.contents, frames.listeners)
     )
     return own if batch_statistics == PER_PICTURE else smoothed(own, smoothing_radius)
@@ -177,8 +174,10 @@ def smoothed(own: Iterator[ThumbnailStats], radius: int) -> Iterator[ThumbnailSt
         center += 1
 
 
-def measure_together(frames: Frames, backbone: Backbone, settings: Settings) -> ThumbnailStats:
-    """The statistics of all frames as if they were one picture.
+def measure_together(
+    frames: Frames, code: StyleCode, backbone: Backbone, settings: Settings
+) -> ThumbnailStats:
+    """The statistics of all frames as if they were one picture; of what styles ``code`` holds.
 
     Where the strength is below 1, the contents' own style codes are averaged over the frames.
 
@@ -186,10 +185,7 @@ def measure_together(frames: Frames, backbone: Backbone, settings: Settings) -> 
         ShapeError: the frames are of several sizes; or there are none.
         URSTError: as in :func:`stylize_frames`.
     """
-    settings.check(backbone.traits)
     _check_sizes(frames.contents)
-    backbone = backbone.on(find_device(settings.device))
-    code = encode_styles(frames.styles, backbone, settings, frames.style_weights)
     code = _code_for_all(frames, backbone, settings, code)
     sites: dict[str, SiteStats] = {}
     for name in backbone.network.site_names:
@@ -203,7 +199,7 @@ def measure_together(frames: Frames, backbone: Backbone, settings: Settings) -> 
 def _code_for_all(
     frames: Frames, backbone: Backbone, settings: Settings, code: StyleCode
 ) -> StyleCode:
-    if settings.strength == 1.0:
+    if settings.strength == 1.0 or backbone.network.style_names:
         return code
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
         codes: list[StyleCode] = []

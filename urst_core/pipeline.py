@@ -63,7 +63,7 @@ def stylize(
 
 def measure(
     content: Source,
-    styles: Sequence[Source | str],
+    styles: Sequence[Source | str] | StyleCode,
     backbone: Backbone,
     settings: Settings,
     *,
@@ -75,6 +75,7 @@ def measure(
     """Image → statistics: what all tiles share. Arguments and errors as in :func:`stylize`.
 
     Args:
+        styles: what they are for :func:`stylize`, or the code of :func:`encode_styles`.
         earlier: exact statistics that an interrupted run kept; their sites are not measured again.
         keep: handed exact statistics, as far as they are, after each site.
     """
@@ -86,7 +87,9 @@ def measure(
         return _measure_exactly(content, backbone, settings, earlier, listener, keep)
     thumbnail = make_thumbnail(content, settings.thumbnail_size)
     with explained_out_of_memory(device, "the thumbnail and the styles", "smaller sizes of them"):
-        code = encode_styles(styles, backbone, settings, style_weights)
+        code = styles
+        if not isinstance(code, StyleCode):
+            code = encode_styles(code, backbone, settings, style_weights)
         if settings.stats == "thumbnail":
             return backbone.collect(thumbnail, code, strength=settings.strength)
         code = backbone.code_for(thumbnail, code, strength=settings.strength)
@@ -100,7 +103,10 @@ def encode_styles(
     settings: Settings,
     style_weights: Sequence[float] | None,
 ) -> StyleCode:
-    """Styles → their code, each no larger than the settings say. Errors as in :func:`stylize`."""
+    """Styles → their code, each no larger than the settings say; on the backbone's device.
+
+    Errors as in :func:`stylize`.
+    """
     small_styles = [
         style if isinstance(style, str) else make_thumbnail(style, settings.style_size)
         for style in styles
