@@ -143,8 +143,8 @@ def masks_of(
     planes = [mask] if mask.ndim == 2 else list(mask)
     if len(planes) not in (1, len(sizes)):
         raise ShapeError(
-            f"a batch of {len(planes)} masks does not fit a batch of {len(sizes)}; connect one mask "
-            "for all pictures, or one a picture"
+            f"a batch of {len(planes)} masks does not fit a batch of {len(sizes)}; connect one "
+            "mask for all pictures, or one a picture"
         )
     if len(planes) == 1:
         planes *= len(sizes)

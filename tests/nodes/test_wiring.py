@@ -73,7 +73,7 @@ def test_statistics_of_another_backbone_or_of_other_weights(call, backbone, meas
     with pytest.raises(errors.StatsError, match=r"'adain' do not fit 'microast'; make them with"):
         call("StylizePatches", stats=replace(stats, backbone="adain"), **inputs)
     with pytest.raises(
-        errors.StatsError, match="do not fit weights .*; make them with the weights"
+        errors.StatsError, match=r"do not fit weights .*; make them with the weights"
     ):
         call("StylizePatches", stats=replace(stats, fingerprint="0" * 64), **inputs)
 
