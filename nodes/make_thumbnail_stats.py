@@ -103,9 +103,8 @@ class MakeThumbnailStats(io.ComfyNode):
             thumbnail_size_of(sources[0].size, thumbnail_size),
             *host.style_areas(styles, style_size),
         ]
-        listeners = [host.progress_listener() for _ in sources]
         with host.working_memory(backbone, *areas):
-            frames = Frames(sources, styles, weights, listeners)
+            frames = Frames(sources, styles, weights, lambda _: host.progress_listener())
             stats = next(
                 measure_frames(
                     frames, backbone.backbone, settings, batch_statistics=batch_statistics

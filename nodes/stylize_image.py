@@ -108,12 +108,16 @@ class StylizeImage(io.ComfyNode):
         )
         masks = masks_of(mask, mask_feather, [each.size for each in contents])
         count = len(contents)
-        listeners = [host.progress_listener(picture=i, pictures=count) for i in range(count)]
         areas = host.run_areas(backbone, contents[0].size, styles, settings)
         image, canvases = blank_image(contents, model_management.intermediate_device())
         with host.working_memory(backbone, *areas):
             stylize_frames(
-                Frames(contents, styles, weights, listeners),
+                Frames(
+                    contents,
+                    styles,
+                    weights,
+                    lambda index: host.progress_listener(picture=index, pictures=count),
+                ),
                 canvases,
                 backbone.backbone,
                 settings,

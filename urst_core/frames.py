@@ -18,25 +18,21 @@ the frames that there are share the whole.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-
-from .backbone import Backbone, TileNetwork, pad_to_frame, size_of
-from .canvas import Canvas, Source, make_thumbnail
+from .backbone import Backbone, TileNetwork
+from .canvas import Canvas, Source
 from .device import explained_out_of_memory, find_device
-from .errors import SettingsError, ShapeError
-from .exact import SiteMeasurement
+from .errors import SettingsError
 from .masks import Mask
 from .pipeline import encode_styles, measure, tile_loop, tile_network
 from .pooling import pool
 from .settings import Settings
-from .site_stats import Moments, SiteStats
-from .stats import StyleCode, ThumbnailStats, blend
+from .stats import ThumbnailStats
 from .tile_stylizer import TileStylizer
-from .tiling import Listener, Progress
-from .tin import replay_until
+from .tiling import Listener, ignore
+from .together import measure_together
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
 
@@ -54,13 +50,14 @@ class Frames:
         contents: the pictures, of one size where statistics are shared.
         styles: as for :func:`urst_core.pipeline.stylize`.
         style_weights: share of each style, equal when None.
-        listeners: one a picture, told of its tiles; what one raises ends the run.
+        listener_of: makes the listener that is told of a picture's tiles, by its number, each time
+            one is needed; what a listener raises ends the run.
     """
 
     contents: Sequence[Source]
     styles: Sequence[Source | str]
-    style_weights: Sequence[float] | None
-    listeners: Sequence[Listener]
+    style_weights: Sequence[float] | None = None
+    listener_of: Callable[[int], Listener] = lambda _: ignore
 
 
 def stylize_frames(
@@ -102,8 +99,8 @@ def stylize_frames(
         batch_statistics=batch_statistics,
         smoothing_radius=smoothing_radius,
     )
-    for content, canvas, mask, listener, stats in zip(
-        frames.contents, canvases, masks, frames.listeners, each
+    for index, (content, canvas, mask, stats) in enumerate(
+        zip(frames.contents, canvases, masks, each)
     ):
         # One network for all frames of shared statistics: its precision is chosen once, too.
         if network is None or stats is not stats_before:
@@ -111,7 +108,7 @@ def stylize_frames(
             stats_before = stats
         tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
         work = TileStylizer(network, content, canvas, tiles.frame, device, mask=mask)
-        tiles.run("tiles", work, listener)
+        tiles.run("tiles", work, frames.listener_of(index))
 
 
 def measure_frames(
@@ -142,11 +139,13 @@ def measure_frames(
     with explained_out_of_memory(backbone.device, "the styles", "a smaller style size"):
         code = encode_styles(frames.styles, backbone, settings, frames.style_weights)
     if batch_statistics == SHARED:
-        stats = measure_together(frames, code, backbone, settings)
+        stats = measure_together(
+            frames.contents, code, backbone, settings, listener=frames.listener_of(0)
+        )
         return iter([stats] * len(frames.contents))
     own = (
-        measure(content, code, backbone, settings, listener=listener)
-        for content, listener in zip(frames.contents, frames.listeners)
+        measure(content, code, backbone, settings, listener=frames.listener_of(index))
+        for index, content in enumerate(frames.contents)
     )
     return own if batch_statistics == PER_PICTURE else smoothed(own, smoothing_radius)
 
@@ -172,92 +171,3 @@ def smoothed(own: Iterator[ThumbnailStats], radius: int) -> Iterator[ThumbnailSt
             [float(radius + 1 - abs(index - center)) for index, _ in near],
         )
         center += 1
-
-
-def measure_together(
-    frames: Frames, code: StyleCode, backbone: Backbone, settings: Settings
-) -> ThumbnailStats:
-    """The statistics of all frames as if they were one picture; of what styles ``code`` holds.
-
-    Where the strength is below 1, the contents' own style codes are averaged over the frames.
-
-    Raises:
-        ShapeError: the frames are of several sizes; or there are none.
-        URSTError: as in :func:`stylize_frames`.
-    """
-    _check_sizes(frames.contents)
-    code = _code_for_all(frames, backbone, settings, code)
-    sites: dict[str, SiteStats] = {}
-    for name in backbone.network.site_names:
-        if settings.stats == "exact":
-            sites[name] = _exact_site(frames, backbone, settings, code, name, sites)
-        else:
-            sites[name] = _thumbnail_site(frames, backbone, settings, code, name, sites)
-    return backbone.stats(code, sites, strength=settings.strength)
-
-
-def _code_for_all(
-    frames: Frames, backbone: Backbone, settings: Settings, code: StyleCode
-) -> StyleCode:
-    if settings.strength == 1.0 or backbone.network.style_names:
-        return code
-    with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
-        codes: list[StyleCode] = []
-        for content in frames.contents:
-            thumbnail = make_thumbnail(content, settings.thumbnail_size)
-            codes.append(backbone.code_for(thumbnail, code, strength=settings.strength))
-        return blend(codes, [1.0] * len(codes))
-
-
-def _thumbnail_site(
-    frames: Frames,
-    backbone: Backbone,
-    settings: Settings,
-    code: StyleCode,
-    name: str,
-    earlier: dict[str, SiteStats],
-) -> SiteStats:
-    """One site, measured on the thumbnails of all frames; they are made anew for each site."""
-    moments: Moments | None = None
-    with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
-        for content in frames.contents:
-            height, width = content.size
-            # Thumbnails are quick: nothing is done yet, but a run may be cancelled here.
-            frames.listeners[0](Progress(f"statistics {name}", 0, 0, 0, height * width))
-            thumbnail = make_thumbnail(content, settings.thumbnail_size).to(backbone.device)
-            framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
-            with torch.inference_mode():
-                site = replay_until(backbone.network.stages(framed, code), name, earlier)
-                moments = moments or site.moments()
-                moments.add(site.features)
-    assert moments is not None  # there is at least one frame
-    return moments.stats()
-
-
-def _exact_site(
-    frames: Frames,
-    backbone: Backbone,
-    settings: Settings,
-    code: StyleCode,
-    name: str,
-    earlier: dict[str, SiteStats],
-) -> SiteStats:
-    """One site, measured on all tiles of all frames."""
-    measured: SiteMeasurement | None = None
-    for content, listener in zip(frames.contents, frames.listeners):
-        tiles = tile_loop(content, backbone, settings, backbone.device, torch.float32)
-        measured = SiteMeasurement(
-            content, backbone, code, name, earlier, moments=measured and measured.moments
-        )
-        tiles.run(f"statistics {name}", measured, listener)
-    assert measured is not None  # there is at least one frame
-    return measured.stats()
-
-
-def _check_sizes(contents: Sequence[Source]) -> None:
-    sizes = {content.size for content in contents}
-    if len(sizes) != 1:
-        raise ShapeError(
-            f"pictures of {len(sizes)} sizes cannot share statistics; "
-            "give at least one, all of one size"
-        )

@@ -40,7 +40,7 @@ def scene(count):
 def stylized(backbone, contents, *, settings=SETTINGS, masks=None, listener=ignore, **options):
     canvases = [TensorCanvas(content.size, dtype=torch.float32) for content in contents]
     styles = [] if backbone.network.style_names else [STYLE]
-    frames = Frames(contents, styles, None, [listener] * len(contents))
+    frames = Frames(contents, styles, listener_of=lambda _: listener)
     stylize_frames(frames, canvases, backbone, settings, masks=masks, **options)
     return torch.stack([canvas.pixels for canvas in canvases])
 
@@ -91,7 +91,7 @@ def test_shared_statistics_are_those_of_one_large_picture(microast, stats, stren
     settings = Settings(
         thumbnail_size=0, style_size=64, tile_size=64, device="cpu", stats=stats, strength=strength
     )
-    frames = Frames(halves, [STYLE], None, [ignore] * 2)
+    frames = Frames(halves, [STYLE])
     shared, again = measure_frames(frames, microast, settings, batch_statistics="shared")
     assert shared is again
     [site, *_] = microast.network.site_names
@@ -107,14 +107,14 @@ def test_shared_statistics_are_those_of_one_large_picture(microast, stats, stren
 def test_exact_statistics_can_be_shared(microast):
     contents = scene(3)
     exact = Settings(thumbnail_size=32, style_size=64, tile_size=64, device="cpu", stats="exact")
-    stages = []
+    told = []
     video = stylized(
-        microast,
-        contents,
-        settings=exact,
-        batch_statistics="shared",
-        listener=lambda progress: stages.append(progress.stage),
+        microast, contents, settings=exact, batch_statistics="shared", listener=told.append
     )
+    stages = [progress.stage for progress in told]
+    shares = [p.pixels_done / p.pixels_total for p in told if p.stage == "statistics dec1"]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
     assert flicker(video, FAR_FROM_THE_LAMP) == 0.0
     assert list(dict.fromkeys(stages)) == ["statistics dec1", "statistics dec2", "tiles"]
     # At the pictures' own size a thumbnail tells as much as all tiles do.
