@@ -29,6 +29,9 @@ SCREEN = (1500, 760)
 SCREEN_CORNER = (90, 110)
 """Left and top, in px: the page's own bars lie there."""
 
+SMALLEST_SCALE = 0.65
+"""Pages draw no text where a graph is much smaller."""
+
 UNCONNECTED_SHAPE = 7
 """How pages draw a socket that may stay unconnected."""
 
@@ -185,11 +188,12 @@ class Graph:
         }
 
     def _view(self) -> dict[str, Any]:
-        """Scale and offset with which a page shows all of the graph when it opens it."""
+        """Scale and offset with which a page shows the graph when it opens it, if it can all."""
         width, height = (
             max(node["pos"][axis] + node["size"][axis] for node in self.nodes) for axis in (0, 1)
         )
-        scale = round(min(1.0, SCREEN[0] / width, SCREEN[1] / height), 3)
+        scale = min(1.0, SCREEN[0] / width, SCREEN[1] / height)
+        scale = round(max(scale, SMALLEST_SCALE), 3)
         return {"scale": scale, "offset": [round(corner / scale) for corner in SCREEN_CORNER]}
 
 

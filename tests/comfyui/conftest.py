@@ -335,13 +335,13 @@ def graph_of(server: Server):
         style: str = "style.png",
         other_style: str = "style.png",
     ) -> Graph:
-        workflow = workflow_with(name, content, style, other_style)
+        workflow = fitted_workflow(name, content, style, other_style)
         return api_graph(workflow, server.object_info)
 
     return build
 
 
-def workflow_with(name: str, content: str, style: str, other_style: str) -> dict[str, Any]:
+def fitted_workflow(name: str, content: str, style: str, other_style: str) -> dict[str, Any]:
     """A workflow file, with pictures and models that this server has."""
     path = ROOT / "workflows" / f"{name}.json"
     workflow = json.loads(path.read_text(encoding="utf-8"))
@@ -359,6 +359,12 @@ def workflow_with(name: str, content: str, style: str, other_style: str) -> dict
         elif node["type"] == "URSTStylizeFile":
             node["widgets_values"][0] = content
     return workflow
+
+
+@pytest.fixture(scope="session")
+def workflow_with():
+    """A workflow file as a page saves it, with other pictures."""
+    return fitted_workflow
 
 
 @pytest.fixture(scope="session")

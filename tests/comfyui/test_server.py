@@ -94,24 +94,19 @@ def test_types_of_core_nodes_are_what_the_server_says(server, core_nodes):
             continue
         info = server.object_info[name]
         assert not info.get("deprecated"), name
-        inputs = {
-            n: spec
-            for part in ("required", "optional")
-            for n, spec in info["input"].get(part, {}).items()
-        }
+        optional = info["input"].get("optional", {})
+        inputs = info["input"]["required"] | optional
         assert [socket.name for socket in type_.inputs] == list(inputs)
         for socket in type_.inputs:
             kind, options = inputs[socket.name][0], (*inputs[socket.name][1:], {})[0]
             choices = kind if isinstance(kind, list) else options.get("options", [])
             assert socket.kind == ("COMBO" if isinstance(kind, list) else kind), (name, socket)
-            is_optional = socket.name in optional
-            assert socket.optional == is_optional
+            assert socket.optional == (socket.name in optional)
             assert set(socket.choices) <= set(choices)
             if socket.limits:
                 assert socket.limits == (options["min"], options["max"]), (name, socket)
-        assert [(o.name, o.kind) for o in type_.outputs] == list(
-            zip(info["output_name"], info["output"])
-        )
+        outputs = list(zip(info["output_name"], info["output"]))
+        assert [(output.name, output.kind) for output in type_.outputs] == outputs
 
 
 @pytest.mark.parametrize("before", ["URSTStylizePatches", "URSTAssembleTiles"])
