@@ -7,6 +7,7 @@ graphs; CHROMIUM the browser.
 from __future__ import annotations
 
 import os
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -103,3 +104,17 @@ def test_the_templates_have_all_with_their_pictures_and_open_as_they_are(server,
     [saved] = run_in(page, server).values()
     example = read_picture(server.base / "input" / "example.png")
     assert np.abs(saved / 255 - stylized(example[None], example)).max() <= STEP
+
+
+def test_a_help_page_opens(page, workflow_with):
+    help_page = ROOT / "web" / "docs" / "URSTStylizeImage" / "en.md"
+    if not help_page.is_file():
+        pytest.skip("the pack has no help pages")
+    page.load(workflow_with("quick_start", "landscape.png", "painting.png", "painting_2.png"))
+    text, widths = page.help_of("URSTStylizeImage")
+    headings = re.findall(r"^## (.+)$", help_page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings
+    assert all(heading in text for heading in headings)
+    assert widths
+    assert all(widths)
+    assert page.complaints == []

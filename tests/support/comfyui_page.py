@@ -47,6 +47,12 @@ NOTE_ROOM = """() => {
   return note.clientHeight - last.offsetTop - last.offsetHeight
 }"""
 
+SELECT = """type => {
+  const node = app.graph._nodes.find(n => n.type === type)
+  app.canvas.selectNode(node)
+  return [...node.pos]
+}"""
+
 SHOW = """([left, top, scale, x, y]) => {
   app.canvas.ds.scale = scale
   app.canvas.ds.offset[0] = x / scale - left
@@ -126,6 +132,17 @@ class Page:
         """Where nodes and groups are drawn: name, left, top, right, bottom."""
         nodes, frames = self.page.evaluate(BOXES)
         return nodes, frames
+
+    def help_of(self, node_type: str) -> tuple[str, list[int]]:
+        """Open the help page of a node in the graph; its text, and the widths of its pictures."""
+        corner = self.page.evaluate(SELECT, node_type)
+        self.page.evaluate(SHOW, [*corner, 1, VIEW["width"] // 2, VIEW["height"] // 3])
+        self.page.get_by_test_id("info-button").click()
+        content = self.page.locator(".node-help-content")
+        content.locator("h2").first.wait_for(timeout=ANSWER_MS)
+        self.page.wait_for_load_state("networkidle", timeout=ANSWER_MS)
+        widths = content.locator("img").evaluate_all("all => all.map(one => one.naturalWidth)")
+        return content.inner_text(), widths
 
     def note_room(self) -> float:
         """What is free below the text of the note, in px; negative where text is cut off."""
