@@ -213,7 +213,7 @@ def encoding_listener(listener: Listener, size: Size) -> EncodingListener:
 
 
 def preview_listener(preview: Preview) -> Listener:
-    """As :func:`progress_listener`, and shows the picture as it fills, once a second."""
+    """As :func:`progress_listener`, and shows the picture: once a second, and when it is full."""
     bar = comfy.utils.ProgressBar(1)
     last = -SECONDS_BETWEEN_PREVIEWS
 
@@ -222,7 +222,9 @@ def preview_listener(preview: Preview) -> Listener:
         shown = None
         if progress.core is not None and progress.pixels is not None:
             preview.add(progress.core, progress.pixels)
-            if time.monotonic() - last >= SECONDS_BETWEEN_PREVIEWS:
+            # Pages keep showing the last one when the node is done.
+            is_last = progress.pixels_done >= progress.pixels_total
+            if is_last or time.monotonic() - last >= SECONDS_BETWEEN_PREVIEWS:
                 last = time.monotonic()
                 shown = ("JPEG", _pillow_image(preview), LONGEST_LIVE_PREVIEW)
         bar.update_absolute(progress.pixels_done, progress.pixels_total, shown)

@@ -6,9 +6,11 @@ Python that runs it, this one when not given; COMFYUI_ARGS more arguments for it
 
 from __future__ import annotations
 
-import copy
+import functools
+import importlib
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -26,14 +28,23 @@ import numpy as np
 import pytest
 import torch
 from fake_hub import FakeHub, running_hub, sha256
-from PIL import Image
-from safetensors.torch import save_file
+from PIL import Image, ImageSequence
+from safetensors.torch import load_file, save_file
+from workflow_results import RESULTS, enlarged, read_picture
+
+from urst_core.demo import DemoLandscape, demo_painting
+from urst_core.geometry import Rectangle
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ("nodes", "urst_core", "workflows")
+PUBLISHED = ("nodes", "urst_core", "workflows", "web", "locales")
+"""Folders of the pack, where they are there."""
+
 START_SECONDS = 180
 RUN_SECONDS = 300
 UPSCALE_MODEL = "tiny2x.safetensors"
+
+DEMO_SIZE = (320, 480)
+"""Height and width: one tile of ComfyUI's upscaler."""
 
 Graph = dict[str, dict[str, Any]]
 """Nodes by id, as /prompt takes them: class_type and inputs; a link is [id, output]."""
@@ -112,6 +123,10 @@ class Server:
             self.process.kill()
             self.process.wait()
 
+    def clear_output(self) -> None:
+        """Forget what the workflows saved: finished files are not replaced."""
+        shutil.rmtree(self.base / "output" / "urst", ignore_errors=True)
+
     def queue(self, graph: Graph, *, workflow: Any = None) -> str:
         """Queue a graph, as a page does that shows ``workflow``; returns the run's id."""
         extra_data = {} if workflow is None else {"extra_pnginfo": {"workflow": workflow}}
@@ -135,6 +150,21 @@ class Server:
         assert status["status_str"] == "success", json.dumps(status["messages"], indent=1)
         return entry
 
+    def saved_results(self, entry: dict[str, Any]) -> dict[str, np.ndarray]:
+        """All that a run saved, (N, H, W, C), uint8, by file names without numbers and endings."""
+        saved = {}
+        for shown in entry["outputs"].values():
+            paths = [
+                self.base / "output" / image["subfolder"] / image["filename"]
+                for image in shown.get("images", [])
+                if image["type"] == "output"
+            ]
+            # Nodes of ours tell where a file is that no page can show.
+            if not paths:
+                paths = [path for text in shown.get("text", []) if (path := Path(text)).is_file()]
+            saved |= {file_name(path): np.stack(frames_of(path)) for path in paths}
+        return saved
+
     def saved_picture(self, entry: dict[str, Any]) -> np.ndarray:
         """The one picture of a run, (H, W, C), uint8."""
         images = [i for o in entry["outputs"].values() for i in o.get("images", [])]
@@ -145,6 +175,15 @@ class Server:
     def probed(self, name: str) -> np.ndarray:
         """What the probe ``name`` saw, (B, H, W, C), float32."""
         return np.load(self.base / "output" / f"{name}.npy")
+
+
+def file_name(path: Path) -> str:
+    return re.sub(r"_\d{5}_?$", "", path.stem)
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with Image.open(path) as image:
+        return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
 
 
 def widget_names(info: dict[str, Any]) -> Iterator[str | None]:
@@ -206,6 +245,18 @@ def soft_picture(height: int, width: int, *, seed: int) -> Image.Image:
     return Image.fromarray((smooth + grain).clip(0, 255).astype(np.uint8))
 
 
+def save_demo_pictures(folder: Path) -> None:
+    """A landscape and two paintings, small; the second is the first in other colors."""
+    landscape = DemoLandscape(DEMO_SIZE).read(Rectangle(0, 0, *DEMO_SIZE))
+    painting = demo_painting((384, 384))
+    pictures = {"landscape": landscape, "painting": painting, "painting_2": painting.roll(1, 0)}
+    for name, picture in pictures.items():
+        pixels = (
+            picture if picture.dtype == torch.uint8 else (picture * 255).round().to(torch.uint8)
+        )
+        Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(folder / f"{name}.png")
+
+
 def save_upscale_model(path: Path) -> None:
     """A random 2x model of the compact kind (convolutions, PReLU, pixel shuffle): seven layers."""
     generator = torch.Generator().manual_seed(5)
@@ -240,7 +291,7 @@ def fill_base(base: Path, hub: FakeHub) -> None:
     for name in ("__init__.py", "weights_manifest.json"):
         shutil.copy(ROOT / name, pack)
     add_published_weights(pack / "weights_manifest.json", hub)
-    for name in PUBLISHED:
+    for name in filter(lambda name: (ROOT / name).is_dir(), PUBLISHED):
         shutil.copytree(ROOT / name, pack / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).with_name("probe_node.py"), base / "custom_nodes")
     pictures = base / "input"
@@ -248,6 +299,7 @@ def fill_base(base: Path, hub: FakeHub) -> None:
     soft_picture(720, 1080, seed=1).save(pictures / "example.png")
     soft_picture(200, 300, seed=3).save(pictures / "small.png")
     soft_picture(400, 500, seed=2).save(pictures / "style.png")
+    save_demo_pictures(pictures)
     save_upscale_model(base / "models" / "upscale_models" / UPSCALE_MODEL)
     weights = base / "models" / "urst"
     weights.mkdir()
@@ -276,18 +328,68 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def graph_of(server: Server):
     """A workflow file as a graph for /prompt, with the pictures and models of this server."""
 
-    def build(name: str, *, content: str = "example.png") -> Graph:
-        path = ROOT / "workflows" / f"{name}.json"
-        workflow = json.loads(path.read_text(encoding="utf-8"))
-        graph = api_graph(copy.deepcopy(workflow), server.object_info)
-        for number in ids_of(graph, "LoadImage"):
-            is_style = graph[number]["_meta"]["title"] == "style"
-            graph[number]["inputs"]["image"] = "style.png" if is_style else content
-        for number in ids_of(graph, "UpscaleModelLoader"):
-            graph[number]["inputs"]["model_name"] = UPSCALE_MODEL
-        return graph
+    def build(
+        name: str,
+        *,
+        content: str = "example.png",
+        style: str = "style.png",
+        other_style: str = "style.png",
+    ) -> Graph:
+        workflow = fitted_workflow(name, content, style, other_style)
+        return api_graph(workflow, server.object_info)
 
     return build
+
+
+def fitted_workflow(name: str, content: str, style: str, other_style: str) -> dict[str, Any]:
+    """A workflow file, with pictures and models that this server has."""
+    path = ROOT / "workflows" / f"{name}.json"
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    pictures = {
+        "content": content,
+        "style": style,
+        "style inside": style,
+        "style outside": other_style,
+    }
+    for node in workflow["nodes"]:
+        if node["type"] == "LoadImage":
+            node["widgets_values"][0] = pictures[node["title"]]
+        elif node["type"] == "UpscaleModelLoader":
+            node["widgets_values"][0] = UPSCALE_MODEL
+        elif node["type"] == "URSTStylizeFile":
+            node["widgets_values"][0] = content
+    return workflow
+
+
+@pytest.fixture(scope="session")
+def workflow_with():
+    """A workflow file as a page saves it, with other pictures."""
+    return fitted_workflow
+
+
+@pytest.fixture(scope="session")
+def engine_results(server: Server):
+    """What the engine makes of the demo's pictures, by workflow."""
+    inputs = server.base / "input"
+    content, style, other = (
+        read_picture(inputs / f"{name}.png") for name in ("landscape", "painting", "painting_2")
+    )
+    pictures = {"content": content, "style": style, "style inside": style, "style outside": other}
+    model = load_file(server.base / "models" / "upscale_models" / UPSCALE_MODEL)
+
+    @functools.cache
+    def compute(name: str) -> dict[str, np.ndarray]:
+        return RESULTS[name](pictures, lambda batch: enlarged(batch, model))
+
+    return compute
+
+
+@pytest.fixture(scope="session")
+def core_nodes() -> Iterator[Any]:
+    """What the tool that writes workflows knows of ComfyUI's own nodes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "tools")
+        yield importlib.import_module("core_nodes").CORE_NODES
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def file_graph(graph_of, tools):
     """The workflow from file to file, with other inputs for its node; and that node's number."""
 
     def build(**inputs):
-        graph = graph_of("file_to_file")
+        graph = graph_of("hundred_megapixels")
         [node] = tools["ids_of"](graph, "URSTStylizeFile")
         graph[node]["inputs"].update(inputs)
         return graph, node
@@ -58,6 +58,7 @@ def hidden_files(server):
 
 
 def test_a_file_becomes_a_file(server, tools, file_graph, expected):
+    server.clear_output()
     graph, node = file_graph()
     tools["add_node"](graph, "URSTTestProbe", image=[node, 1], name="file_preview")
     entry = server.run(graph)

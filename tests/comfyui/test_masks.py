@@ -15,9 +15,9 @@ def left_half_mask(graph, tools, *, width, height):
 
 
 @pytest.fixture
-def all_in_one(graph_of, tools):
+def one_node(graph_of, tools):
     """The workflow on a small picture: its graph, and the inputs of Stylize Image."""
-    graph = graph_of("all_in_one", content="small.png")
+    graph = graph_of("quick_start", content="small.png")
     [node] = tools["ids_of"](graph, "URSTStylizeImage")
     return graph, graph[node]["inputs"], [node, 0]
 
@@ -26,8 +26,8 @@ def probe(graph, tools, link, name):
     tools["add_node"](graph, "URSTTestProbe", image=link, name=name)
 
 
-def test_a_mask_on_stylize_image(server, all_in_one, tools):
-    graph, inputs, result = all_in_one
+def test_a_mask_on_stylize_image(server, one_node, tools):
+    graph, inputs, result = one_node
     probe(graph, tools, inputs["content"], "mask_content")
     probe(graph, tools, result, "mask_everywhere")
     server.run(graph)
@@ -43,8 +43,8 @@ def test_a_mask_on_stylize_image(server, all_in_one, tools):
     assert not np.array_equal(masked[:, :, 111:150], content[:, :, 111:150])
 
 
-def test_a_mask_that_load_image_made_of_nothing_is_refused(server, all_in_one):
-    graph, inputs, _ = all_in_one
+def test_a_mask_that_load_image_made_of_nothing_is_refused(server, one_node):
+    graph, inputs, _ = one_node
     inputs["mask"] = [inputs["content"][0], 1]
     status = server.wait(server.queue(graph))["status"]
     [message] = [content for kind, content in status["messages"] if kind == "execution_error"]
@@ -55,8 +55,8 @@ def test_a_mask_that_load_image_made_of_nothing_is_refused(server, all_in_one):
     )
 
 
-def test_frames_of_shared_statistics(server, all_in_one, tools):
-    graph, inputs, result = all_in_one
+def test_frames_of_shared_statistics(server, one_node, tools):
+    graph, inputs, result = one_node
     dark = tools["add_node"](graph, "ImageInvert", image=inputs["content"])
     inputs["content"] = tools["add_node"](
         graph, "ImageBatch", image1=inputs["content"], image2=dark

@@ -129,10 +129,13 @@ def test_the_page_sees_the_picture_fill(stylize, host, part, monkeypatch):
     assert done[-1] == host.progress[-1][1]
 
 
-def test_previews_are_sent_now_and_then(stylize, host, part, monkeypatch):
+def test_previews_are_sent_now_and_then_and_at_the_end(stylize, host, part, monkeypatch):
     monkeypatch.setattr(part("nodes.host"), "SECONDS_BETWEEN_PREVIEWS", 1000.0)
-    stylize()
-    assert len(host.previews) == 1
+    _, preview = stylize()
+    assert len(host.previews) == 2
+    # Pages keep showing it when the node is done.
+    finished = (preview[0] * 255).round().to(torch.uint8)
+    assert host.previews[-1][1].tobytes() == bytes(finished.numpy().tobytes())
 
 
 class Interrupt(BaseException):

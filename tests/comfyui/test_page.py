@@ -1,0 +1,120 @@
+"""ComfyUI's own page in a browser: it loads every workflow, runs it and shows what comes of it.
+
+Environment, beside that of ``conftest.py``: SCREENSHOTS names a folder that keeps pictures of the
+graphs; CHROMIUM the browser.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from comfyui_page import find_chromium, open_page
+from workflow_results import read_picture, stylized
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+STEP = 1 / 255 + 1e-4
+"""SaveImage truncates to 8 bits."""
+
+
+@pytest.fixture(scope="module")
+def page(request):
+    find_chromium()
+    server = request.getfixturevalue("server")
+    # Else the page of a new user begins with its templates.
+    server.ask("/settings", {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False})
+    with open_page(server.url) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def screenshots(tmp_path_factory):
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def check_layout(page):
+    """Nothing lies on anything else, as the page draws it."""
+
+    def overlap(one, other):
+        return max(one["left"], other["left"]) < min(one["right"], other["right"]) and max(
+            one["top"], other["top"]
+        ) < min(one["bottom"], other["bottom"])
+
+    nodes, frames = page.boxes()
+    for boxes in (nodes, frames):
+        for one, other in combinations(boxes, 2):
+            assert not overlap(one, other), (one, other)
+    for frame in frames:
+        inside = [node for node in nodes if overlap(node, frame)]
+        assert inside
+        for node in inside:
+            assert frame["left"] <= node["left"] <= node["right"] <= frame["right"], (node, frame)
+            assert frame["top"] <= node["top"] <= node["bottom"] <= frame["bottom"], (node, frame)
+    assert page.note_room() >= 0
+
+
+def run_in(page, server):
+    """What a run that was begun on the page saved."""
+    server.clear_output()
+    entry = server.wait(page.run())
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    page.wait_until_shown(list(entry["outputs"]))
+    assert page.node_errors() == [{}, 0]
+    assert page.messages() == []
+    assert page.complaints == []
+    return server.saved_results(entry)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_the_page_runs_a_workflow(server, page, workflow_with, engine_results, screenshots, name):
+    pictures = ("landscape.png", "painting.png", "painting_2.png")
+    page.load(workflow_with(name, *pictures))
+    assert page.messages() == []
+    check_layout(page)
+    saved = run_in(page, server)
+    check_layout(page)
+    page.show_graph(screenshots / f"{name}.png")
+    expected = engine_results(name)
+    assert saved.keys() == expected.keys()
+    for file, result in expected.items():
+        difference = np.abs(saved[file] / 255 - result).max()
+        print(f"{file}: {255 * difference:.2f} of 255 from the engine")
+        assert difference <= STEP
+
+
+def test_the_templates_have_all_with_their_pictures_and_open_as_they_are(server, page):
+    page.command("Comfy.BrowseTemplates")
+    dialog = page.page.locator(".p-dialog")
+    dialog.get_by_text("urst").first.click()
+    for name in WORKFLOWS:
+        card = page.page.get_by_test_id(f"template-workflow-{name}")
+        card.scroll_into_view_if_needed()
+        handle = card.locator("img").first.element_handle()
+        page.page.wait_for_function("image => image.naturalWidth === 512", arg=handle)
+    page.page.get_by_test_id("template-workflow-quick_start").locator("img").first.click()
+    dialog.wait_for(state="hidden")
+    page.page.wait_for_function("app.graph._nodes.some(n => n.type === 'URSTStylizeImage')")
+    [saved] = run_in(page, server).values()
+    example = read_picture(server.base / "input" / "example.png")
+    assert np.abs(saved / 255 - stylized(example[None], example)).max() <= STEP
+
+
+def test_a_help_page_opens(page, workflow_with):
+    help_page = ROOT / "web" / "docs" / "URSTStylizeImage" / "en.md"
+    if not help_page.is_file():
+        pytest.skip("the pack has no help pages")
+    page.load(workflow_with("quick_start", "landscape.png", "painting.png", "painting_2.png"))
+    text, widths = page.help_of("URSTStylizeImage")
+    headings = re.findall(r"^## (.+)$", help_page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings
+    assert all(heading in text for heading in headings)
+    assert widths
+    assert all(widths)
+    assert page.complaints == []

@@ -1,0 +1,134 @@
+"""What the workflows have to give, computed by the engine alone, without ComfyUI.
+
+Pictures are (H, W, 3) arrays, float32, 0..1. Results are batches, (N, H, W, 3), by the names of the
+files that a workflow saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from urst_core.canvas import TensorCanvas, TensorSource
+from urst_core.frames import SHARED, Frames, stylize_frames
+from urst_core.masks import Mask, TensorMask
+from urst_core.settings import Settings
+from urst_core.tiling import ignore
+from urst_core.weights import load_backbone
+
+Pictures = Mapping[str, np.ndarray]
+"""``content`` and ``style``; where regions are stylized ``style inside`` and ``style outside``."""
+
+Results = dict[str, np.ndarray]
+
+
+def read_picture(path: Any) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), np.float32) / 255
+
+
+def stylized(
+    contents: np.ndarray,
+    style: np.ndarray,
+    *,
+    mask: Mask | None = None,
+    batch_statistics: str = "per picture",
+    **settings: Any,
+) -> np.ndarray:
+    """A batch, (N, H, W, 3), in a style."""
+    sources = [_source(content) for content in contents]
+    canvases = [TensorCanvas(source.size, dtype=torch.float32) for source in sources]
+    stylize_frames(
+        Frames(sources, [_source(style)], [1.0], [ignore] * len(sources)),
+        canvases,
+        load_backbone(),
+        Settings(device="cpu", **settings),
+        masks=[mask] * len(sources),
+        batch_statistics=batch_statistics,
+    )
+    return np.stack([canvas.pixels.permute(1, 2, 0).numpy() for canvas in canvases])
+
+
+def _source(picture: np.ndarray) -> TensorSource:
+    return TensorSource(torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))))
+
+
+def enlarged(pictures: np.ndarray, upscale_model: Mapping[str, Tensor]) -> np.ndarray:
+    """What an upscale model of the compact kind makes of pictures that fit in one of its tiles."""
+    inputs = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    features = inputs
+    layers = 1 + max(int(name.split(".")[1]) for name in upscale_model)
+    for layer in range(0, layers, 2):
+        weight, bias = (upscale_model[f"body.{layer}.{part}"] for part in ("weight", "bias"))
+        features = F.conv2d(features, weight, bias, padding=1)
+        slopes = upscale_model.get(f"body.{layer + 1}.weight")
+        features = features if slopes is None else F.prelu(features, slopes)
+    result = F.pixel_shuffle(features, 2) + F.interpolate(inputs, scale_factor=2, mode="nearest")
+    return result.clamp(0, 1).permute(0, 2, 3, 1).numpy()
+
+
+def _one(name: str) -> Callable[[Pictures, Any], Results]:
+    return lambda pictures, _: {name: stylized(pictures["content"][None], pictures["style"])}
+
+
+def _upscaled_first(pictures: Pictures, upscale: Any) -> Results:
+    larger = upscale(pictures["content"][None])
+    return {"upscale_then_stylize": stylized(larger, pictures["style"])}
+
+
+def _upscaled_last(pictures: Pictures, upscale: Any) -> Results:
+    painted = stylized(pictures["content"][None], pictures["style"])
+    return {"stylize_then_upscale": upscale(painted)}
+
+
+def _regions(pictures: Pictures, _: Any) -> Results:
+    content = pictures["content"]
+    inside = content[..., 2] > 0.6
+    parts = [
+        stylized(
+            content[None],
+            pictures[f"style {side}"],
+            mask=Mask(TensorMask(torch.from_numpy(region.astype(np.float32))), feather=8),
+        )
+        for side, region in (("inside", inside), ("outside", ~inside))
+    ]
+    return {"regions_with_masks": np.where(inside[None, ..., None], *parts)}
+
+
+def _video(pictures: Pictures, _: Any) -> Results:
+    content = torch.from_numpy(pictures["content"])[None].repeat(4, 1, 1, 1)
+    noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(0))
+    frames = (content + 0.1 * noise).clamp(0, 1).numpy()
+    return {"video": stylized(frames, pictures["style"], batch_statistics=SHARED)}
+
+
+def _compared(pictures: Pictures, _: Any) -> Results:
+    lanes = {
+        "A": {},
+        "B": {"style_size": 256},
+        "C": {"strength": 0.5},
+        "D": {"thumbnail_size": 128},
+    }
+    return {
+        f"compare_{lane}": stylized(pictures["content"][None], pictures["style"], **settings)
+        for lane, settings in lanes.items()
+    }
+
+
+RESULTS: Mapping[str, Callable[[Pictures, Any], Results]] = {
+    "quick_start": _one("quick_start"),
+    "five_nodes": _one("five_nodes"),
+    "hundred_megapixels": _one("stylized"),
+    "upscale_then_stylize": _upscaled_first,
+    "stylize_then_upscale": _upscaled_last,
+    "regions_with_masks": _regions,
+    "video_shared_statistics": _video,
+    "compare_backbones": _compared,
+}
+"""By workflow, a function of pictures and of what enlarges a batch."""

@@ -1,0 +1,211 @@
+"""Graphs as ComfyUI's page saves them: nodes by the order of their sockets and widgets, laid out.
+
+A column holds notes, nodes and groups one below the other; columns stand side by side. Heights
+follow from what a node shows, so that nothing overlaps where a node gets another widget.
+
+    note | Pictures | Stylize | Result
+         |  content |  node   |
+         |  style   |  node   |
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from node_types import NodeType, Socket
+
+TITLE = 30
+"""Height, in px, of a node's title, which stands above its position."""
+
+GROUP_TITLE, PADDING, GAP = 40, 20, 50
+"""In px: a group's title, what it leaves free around its nodes, and between columns."""
+
+SCREEN = (1500, 760)
+"""Width and height, in px, of what a page of a small laptop shows of a graph."""
+
+SCREEN_CORNER = (90, 110)
+"""Left and top, in px: the page's own bars lie there."""
+
+SMALLEST_SCALE = 0.65
+"""Pages draw no text where a graph is much smaller."""
+
+UNCONNECTED_SHAPE = 7
+"""How pages draw a socket that may stay unconnected."""
+
+
+Node = dict[str, Any]
+Link = tuple[Node, int]
+"""A node and the number of its output."""
+
+
+@dataclass
+class Group:
+    """Nodes of a column with a frame around them."""
+
+    title: str
+    nodes: Sequence[Node]
+    color: str = "#3f789e"
+
+
+def nodes_of(item: Node | Group) -> Sequence[Node]:
+    return item.nodes if isinstance(item, Group) else [item]
+
+
+@dataclass
+class Graph:
+    """A graph that grows node by node.
+
+    Attributes:
+        types: the types of nodes by name, those of ComfyUI and ours.
+    """
+
+    types: Mapping[str, NodeType]
+    nodes: list[Node] = field(default_factory=list)
+    links: list[list[Any]] = field(default_factory=list)
+    groups: list[dict[str, Any]] = field(default_factory=list)
+
+    def note(
+        self, text: str, *, height: int, width: int = 380, title: str = "How it works"
+    ) -> Node:
+        """Add an explanation, in Markdown."""
+        node = self.add("MarkdownNote", title=title, width=width, height=height)
+        node.update(widgets_values=[text], properties={}, color="#432", bgcolor="#653")
+        return node
+
+    def add(
+        self,
+        kind: str,
+        *,
+        title: str | None = None,
+        width: int = 320,
+        height: int = 0,
+        values: Mapping[str, Any] | None = None,
+        **links: Link,
+    ) -> Node:
+        """Add a node.
+
+        Args:
+            kind: a name in ``types``.
+            title: where it is not the type's own.
+            width: in px.
+            height: in px, at least; what the node shows may need more.
+            values: of widgets; the others get their defaults.
+            links: by the name of an input, what comes in.
+
+        Raises:
+            ValueError: a value or a link does not fit the type.
+        """
+        type_ = self.types[kind]
+        number = len(self.nodes) + 1
+        node: Node = {
+            "id": number,
+            "type": kind,
+            "pos": [0, 0],
+            "size": [width, max(height, type_.least_height)],
+            "flags": {},
+            "order": number - 1,
+            "mode": 0,
+            "inputs": [],
+            "outputs": [{"name": o.name, "type": o.kind, "links": None} for o in type_.outputs],
+            "properties": {
+                "cnr_id": "urst" if kind.startswith("URST") else "comfy-core",
+                "Node name for S&R": kind,
+            },
+            "widgets_values": _widget_values(kind, type_, values or {}),
+        }
+        if title:
+            node["title"] = title
+        node["inputs"] = [self._slot(node, socket, links) for socket in type_.sockets]
+        if links:
+            raise ValueError(f"{kind} has no input {', '.join(links)}")
+        self.nodes.append(node)
+        return node
+
+    def _slot(self, node: Node, socket: Socket, links: dict[str, Link]) -> dict[str, Any]:
+        slot: dict[str, Any] = {"name": socket.name, "type": socket.kind, "link": None}
+        if socket.optional:
+            slot["shape"] = UNCONNECTED_SHAPE
+        if socket.name not in links:
+            return slot
+        source, index = links.pop(socket.name)
+        output = source["outputs"][index]
+        if socket.kind not in (output["type"], "*"):
+            name = f"{node['type']}'s {socket.name}"
+            raise ValueError(f"{name} takes {socket.kind}, not {output['type']}")
+        slot["link"] = len(self.links) + 1
+        output["links"] = [*(output["links"] or []), slot["link"]]
+        to = [node["id"], self.types[node["type"]].sockets.index(socket)]
+        self.links.append([slot["link"], source["id"], index, *to, output["type"]])
+        return slot
+
+    def lay_out(self, *columns: Sequence[Node | Group]) -> None:
+        """Place all nodes, column by column from the left."""
+        left = 0
+        for column in columns:
+            top = 0
+            for item in column:
+                top = self._place(item, left, top) + PADDING
+            widths = [node["size"][0] for item in column for node in nodes_of(item)]
+            left += max(widths) + 2 * PADDING + GAP
+
+    def _place(self, item: Node | Group, left: int, top: int) -> int:
+        """Place a node or a group; returns where it ends."""
+        if not isinstance(item, Group):
+            item["pos"] = [left + PADDING, top + TITLE]
+            return top + TITLE + item["size"][1]
+        end = top + GROUP_TITLE
+        for node in item.nodes:
+            end = self._place(node, left, end) + PADDING
+        width = max(node["size"][0] for node in item.nodes) + 2 * PADDING
+        self.groups.append(
+            {
+                "id": len(self.groups) + 1,
+                "title": item.title,
+                "bounding": [left, top, width, end - top],
+                "color": item.color,
+                "font_size": 24,
+                "flags": {},
+            }
+        )
+        return end
+
+    def as_json(self, name: str) -> dict[str, Any]:
+        """What a page saves, and takes."""
+        return {
+            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"urst/workflows/{name}")),
+            "revision": 0,
+            "last_node_id": len(self.nodes),
+            "last_link_id": len(self.links),
+            "nodes": self.nodes,
+            "links": self.links,
+            "groups": self.groups,
+            "config": {},
+            "extra": {"ds": self._view()},
+            "version": 0.4,
+        }
+
+    def _view(self) -> dict[str, Any]:
+        """Scale and offset with which a page shows the graph when it opens it, if it can all."""
+        width, height = (
+            max(node["pos"][axis] + node["size"][axis] for node in self.nodes) for axis in (0, 1)
+        )
+        scale = min(1.0, SCREEN[0] / width, SCREEN[1] / height)
+        scale = round(max(scale, SMALLEST_SCALE), 3)
+        return {"scale": scale, "offset": [round(corner / scale) for corner in SCREEN_CORNER]}
+
+
+def _widget_values(kind: str, type_: NodeType, values: Mapping[str, Any]) -> list[Any]:
+    unknown = set(values) - {widget.name for widget in type_.widgets}
+    if unknown:
+        raise ValueError(f"{kind} has no widget {', '.join(sorted(unknown))}")
+    chosen: list[Any] = []
+    for widget in type_.widgets:
+        value = values.get(widget.name, widget.default)
+        complaint = widget.refuse(value)
+        if complaint:
+            raise ValueError(f"{kind}: {complaint}")
+        chosen += [value] if widget.page_value is None else [value, widget.page_value]
+    return chosen
