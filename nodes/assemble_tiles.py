@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..urst_core.batch import Layout, join_windows
 from .convert import image_of, pictures_of
-from .sockets import CATEGORY, LayoutSocket
+from .sockets import CATEGORY, LayoutSocket, found_by
 
 
 class AssembleTiles(io.ComfyNode):
@@ -22,6 +22,7 @@ class AssembleTiles(io.ComfyNode):
             category=CATEGORY,
             description="Joins the windows of Tile Image into one picture. Windows that were "
             "upscaled make a larger picture by as much.",
+            **found_by("merge tiles, join, stitch, untile, tiled, 拼接, 图块"),
             inputs=[
                 io.Image.Input("tiles", tooltip="All windows of one picture, in their order."),
                 LayoutSocket.Input("layout", tooltip="From the Tile Image that cut the windows."),

@@ -18,6 +18,7 @@ from .sockets import (
     LoadedBackbone,
     StatsSocket,
     backbone_input,
+    found_by,
     look_inputs,
     other_style_inputs,
     style_input,
@@ -35,6 +36,10 @@ class MakeThumbnailStats(io.ComfyNode):
             category=CATEGORY,
             description="Measures, once and on a small copy, the statistics that every tile of "
             "the picture shares: that is why tiles fit together without seams.",
+            **found_by(
+                "style transfer, AdaIN, TIN, thumbnail instance normalization, "
+                "style statistics, 风格迁移, 缩略图"
+            ),
             inputs=[
                 backbone_input(),
                 io.Image.Input("content", tooltip="The picture to stylize, whole, not in tiles."),

@@ -15,6 +15,7 @@ from .sockets import (
     CATEGORY,
     LoadedBackbone,
     backbone_input,
+    found_by,
     look_inputs,
     other_style_inputs,
     style_input,
@@ -33,6 +34,10 @@ class StylizeImage(io.ComfyNode):
             category=CATEGORY,
             description="Stylizes pictures of any size, tile by tile: the same pixels as the five "
             "other nodes together, with less memory.",
+            **found_by(
+                "style transfer, neural style, painting, AdaIN, MicroAST, tiled, "
+                "high resolution, 风格迁移, 绘画, 高分辨率"
+            ),
             inputs=[
                 backbone_input(),
                 io.Image.Input(
