@@ -30,7 +30,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ("nodes", "urst_core", "workflows")
+PUBLISHED = ("nodes", "urst_core", "locales", "web", "workflows")
 START_SECONDS = 180
 RUN_SECONDS = 300
 UPSCALE_MODEL = "tiny2x.safetensors"
@@ -237,7 +237,7 @@ def fill_base(base: Path, hub: FakeHub) -> None:
     """What a user's ComfyUI folder holds: the pack, pictures, models."""
     pack = base / "custom_nodes" / "urst"
     pack.mkdir(parents=True)
-    for name in ("__init__.py", "weights_manifest.json"):
+    for name in ("__init__.py", "pyproject.toml", "weights_manifest.json"):
         shutil.copy(ROOT / name, pack)
     add_published_weights(pack / "weights_manifest.json", hub)
     for name in PUBLISHED:
