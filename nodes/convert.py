@@ -15,6 +15,7 @@ from torch import Tensor
 from ..urst_core.canvas import TensorSource, check_finite, from_unit
 from ..urst_core.errors import ImageError, ShapeError
 from ..urst_core.geometry import Rectangle, Size
+from ..urst_core.masks import Mask, TensorMask
 from ..urst_core.metadata import PictureMetadata
 from ..urst_core.preview import Preview
 
@@ -114,6 +115,52 @@ def single_source_of(image: Tensor, *, node: str) -> TensorSource:
             "ImageFromBatch, or use Stylize Image, which takes batches"
         )
     return sources[0]
+
+
+def masks_of(
+    mask: Tensor | None, feather: int, sizes: Sequence[Size], *, what: str = "picture"
+) -> list[Mask | None]:
+    """A MASK for each of several pictures: one for all, or one a picture.
+
+    Args:
+        mask: (H, W) or (N, H, W), floating, 0..1, on any device; None stylizes everywhere.
+        feather: in px, see :class:`~urst_core.masks.Mask`.
+        sizes: heights and widths of the pictures.
+        what: they are, for errors.
+
+    Raises:
+        ShapeError: the mask is none, or of another size or number than the pictures.
+        ImageError: the values are not floating.
+        SettingsError: the feather is out of range.
+    """
+    if mask is None:
+        return [None] * len(sizes)
+    if mask.ndim not in (2, 3) or 0 in mask.shape:
+        raise ShapeError(
+            f"MASK of shape {tuple(mask.shape)} cannot be read; pass (masks, height, width) or "
+            "(height, width), not empty"
+        )
+    planes = [mask] if mask.ndim == 2 else list(mask)
+    if len(planes) not in (1, len(sizes)):
+        raise ShapeError(
+            f"a batch of {len(planes)} masks does not fit a batch of {len(sizes)}; connect one "
+            "mask for all pictures, or one a picture"
+        )
+    if len(planes) == 1:
+        planes *= len(sizes)
+    return [_mask_for(plane, feather, size, what=what) for plane, size in zip(planes, sizes)]
+
+
+def _mask_for(plane: Tensor, feather: int, size: Size, *, what: str) -> Mask:
+    if tuple(plane.shape) != size:
+        (rows, columns), (height, width) = plane.shape, size
+        raise ShapeError(
+            f"mask of {columns} x {rows} px (width x height) does not fit the {what} of "
+            f"{width} x {height} px; draw it on that picture, or scale it with Convert Mask to "
+            "Image, Upscale Image and Convert Image to Mask (a mask of 64 x 64 px is what Load "
+            "Image gives where a picture has none)"
+        )
+    return Mask(TensorMask(plane), feather)
 
 
 def mixture_of(

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.canvas import thumbnail_size_of
-from ..urst_core.pipeline import measure
+from ..urst_core.errors import ShapeError
+from ..urst_core.frames import PER_PICTURE, SHARED, Frames, measure_frames
 from ..urst_core.windows import stylized_thumbnail
 from . import host
-from .convert import image_of, mixture_of, single_source_of
+from .convert import image_of, mixture_of, sources_of
 from .sockets import (
     CATEGORY,
     LoadedBackbone,
     StatsSocket,
     backbone_input,
+    batch_statistics_input,
     found_by,
     look_inputs,
     other_style_inputs,
@@ -42,10 +45,19 @@ class MakeThumbnailStats(io.ComfyNode):
             ),
             inputs=[
                 backbone_input(),
-                io.Image.Input("content", tooltip="The picture to stylize, whole, not in tiles."),
+                io.Image.Input(
+                    "content",
+                    tooltip="The picture to stylize, whole, not in tiles; or all frames of a "
+                    "video, with shared statistics.",
+                ),
                 style_input(),
                 *look_inputs(),
                 *other_style_inputs(),
+                batch_statistics_input(
+                    (PER_PICTURE, SHARED),
+                    "per picture: content is one picture. shared: one measurement of all pictures "
+                    "of a batch, which fits the tiles of each of them.",
+                ),
             ],
             outputs=[
                 StatsSocket.Output(
@@ -76,8 +88,14 @@ class MakeThumbnailStats(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
+        batch_statistics: str = PER_PICTURE,
     ) -> io.NodeOutput:
-        source = single_source_of(content, node="Make Thumbnail Stats")
+        sources = sources_of(content)
+        if batch_statistics == PER_PICTURE and len(sources) > 1:
+            raise ShapeError(
+                f"Make Thumbnail Stats takes one picture, not a batch of {len(sources)}; pick one "
+                "with ImageFromBatch, or set batch_statistics to shared"
+            )
         styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
         settings = replace(
             host.settings_for(backbone),
@@ -87,18 +105,19 @@ class MakeThumbnailStats(io.ComfyNode):
             stats=statistics,
         )
         areas = [
-            thumbnail_size_of(source.size, thumbnail_size),
+            thumbnail_size_of(sources[0].size, thumbnail_size),
             *host.style_areas(styles, style_size),
         ]
+        listeners = [host.progress_listener() for _ in sources]
         with host.working_memory(backbone, *areas):
-            stats = measure(
-                source,
-                styles,
-                backbone.backbone,
-                settings,
-                style_weights=weights,
-                listener=host.progress_listener(),
+            frames = Frames(sources, styles, weights, listeners)
+            stats = next(
+                measure_frames(
+                    frames, backbone.backbone, settings, batch_statistics=batch_statistics
+                )
             )
-            preview = stylized_thumbnail(source, backbone.backbone, stats, settings)
+            previews = [
+                stylized_thumbnail(source, backbone.backbone, stats, settings) for source in sources
+            ]
         device = model_management.intermediate_device()
-        return io.NodeOutput(stats, image_of(preview.unsqueeze(0), device))
+        return io.NodeOutput(stats, image_of(torch.stack(previews), device))

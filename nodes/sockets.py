@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..urst_core.backbone import Backbone
+from ..urst_core.frames import PER_PICTURE
+from ..urst_core.masks import LARGEST_FEATHER
 from ..urst_core.settings import STATS_KINDS
 
 CATEGORY = "URST"
@@ -143,4 +146,30 @@ def tile_size_input() -> io.Input:
         step=8,
         tooltip="Edge of a tile in px, a multiple of the backbone's stride; 0 chooses by free "
         "memory. It does not change the picture, only memory and speed.",
+    )
+
+
+def mask_inputs(mask_tooltip: str) -> list[io.Input]:
+    """A mask and its feather."""
+    return [
+        io.Mask.Input("mask", optional=True, tooltip=mask_tooltip),
+        io.Int.Input(
+            "mask_feather",
+            optional=True,
+            default=0,
+            min=0,
+            max=LARGEST_FEATHER,
+            tooltip="How far inside the mask, in px, the style has faded in fully. Outside the "
+            "mask nothing changes. 0 keeps the mask's own edge.",
+        ),
+    ]
+
+
+def batch_statistics_input(kinds: Sequence[str], tooltip: str) -> io.Input:
+    return io.Combo.Input(
+        "batch_statistics",
+        optional=True,
+        options=list(kinds),
+        default=PER_PICTURE,
+        tooltip=tooltip,
     )

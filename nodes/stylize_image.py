@@ -8,15 +8,17 @@ from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.pipeline import stylize
+from ..urst_core.frames import BATCH_STATISTICS, PER_PICTURE, Frames, stylize_frames
 from . import host
-from .convert import blank_image, mixture_of, sources_of
+from .convert import blank_image, masks_of, mixture_of, sources_of
 from .sockets import (
     CATEGORY,
     LoadedBackbone,
     backbone_input,
+    batch_statistics_input,
     found_by,
     look_inputs,
+    mask_inputs,
     other_style_inputs,
     style_input,
     tile_size_input,
@@ -42,13 +44,33 @@ class StylizeImage(io.ComfyNode):
                 backbone_input(),
                 io.Image.Input(
                     "content",
-                    tooltip="The picture to stylize. In a batch each picture is measured and "
-                    "stylized on its own. Alpha is kept.",
+                    tooltip="The picture to stylize, or a batch of pictures or frames of a video. "
+                    "Alpha is kept.",
                 ),
                 style_input(),
                 *look_inputs(),
                 tile_size_input(),
                 *other_style_inputs(),
+                *mask_inputs(
+                    "Where to stylize: white is stylized, black keeps the content exactly, gray "
+                    "mixes. Of the content's size; one for all pictures of a batch, or one each. "
+                    "The statistics stay those of the whole picture."
+                ),
+                batch_statistics_input(
+                    BATCH_STATISTICS,
+                    "per picture: each is measured on its own. shared: one measurement of all, so "
+                    "that a video does not flicker. smoothed: each frame's own, averaged with its "
+                    "neighbors'.",
+                ),
+                io.Int.Input(
+                    "smoothing_radius",
+                    optional=True,
+                    default=4,
+                    min=1,
+                    max=1000,
+                    tooltip="Frames on each side that are averaged with a frame, nearer ones more. "
+                    "Only for smoothed.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -74,6 +96,10 @@ class StylizeImage(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
+        mask: Tensor | None = None,
+        mask_feather: int = 0,
+        batch_statistics: str = PER_PICTURE,
+        smoothing_radius: int = 4,
     ) -> io.NodeOutput:
         contents = sources_of(content)
         styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
@@ -85,17 +111,19 @@ class StylizeImage(io.ComfyNode):
             stats=statistics,
             tile_size=tile_size or None,
         )
+        masks = masks_of(mask, mask_feather, [each.size for each in contents])
+        count = len(contents)
+        listeners = [host.progress_listener(picture=i, pictures=count) for i in range(count)]
         areas = host.run_areas(backbone, contents[0].size, styles, settings)
         image, canvases = blank_image(contents, model_management.intermediate_device())
         with host.working_memory(backbone, *areas):
-            for index, (source, canvas) in enumerate(zip(contents, canvases)):
-                stylize(
-                    source,
-                    styles,
-                    canvas,
-                    backbone.backbone,
-                    settings,
-                    style_weights=weights,
-                    listener=host.progress_listener(picture=index, pictures=len(contents)),
-                )
+            stylize_frames(
+                Frames(contents, styles, weights, listeners),
+                canvases,
+                backbone.backbone,
+                settings,
+                masks=masks,
+                batch_statistics=batch_statistics,
+                smoothing_radius=smoothing_radius,
+            )
         return io.NodeOutput(image)

@@ -168,7 +168,7 @@ class Scale:
             raise ShapeError(
                 f"windows scaled by {float(self.vertical):g} x {float(self.horizontal):g} put "
                 "tile edges between pixels; use a whole scale, or a stride, a tile size and a halo "
-                f"that are multiples of {multiple}"
+                f"that are multiples of {multiple}, or the layout that these windows were cut by"
             )
         return Rectangle(int(top), int(left), int(bottom), int(right))
 

@@ -38,7 +38,7 @@ def add_demo_command(commands: Commands) -> None:
     )
     add_stylizing_options(command)
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    command.set_defaults(run=run_demo, style_weights=None)
+    command.set_defaults(run=run_demo, style_weights=None, mask=None, mask_feather=0)
 
 
 def run_demo(options: argparse.Namespace) -> None:

@@ -61,15 +61,18 @@ class SiteMeasurement:
         code: StyleCode,
         name: str,
         earlier: Mapping[str, SiteStats],
+        *,
+        moments: Moments | None = None,
     ) -> None:
+        """Measure ``content``, on top of ``moments`` that another picture's measurement left."""
         self._content, self._network, self._code = content, backbone.network, code
         self._transfer = Transfer(backbone.device)
         self._name, self._earlier = name, earlier
-        self._moments: Moments | None = None
+        self.moments = moments
 
     def stats(self) -> SiteStats:
-        assert self._moments is not None  # a frame has at least one tile
-        return self._moments.stats()
+        assert self.moments is not None  # a frame has at least one tile
+        return self.moments.stats()
 
     def read(self, tile: Tile) -> Upload:
         return self._transfer.upload(read_stored(self._content, tile.window))
@@ -78,9 +81,9 @@ class SiteMeasurement:
         site = self._reach_site(window_of(window.receive(), tile.window.size))
         # Features may be larger than the window: Multimodal Transfer doubles its size on the way.
         core = tile.core_in_window.scaled(site.features.shape[2], tile.window.height)
-        if self._moments is None:
-            self._moments = site.moments()
-        self._moments.add(site.features[(..., *core.slices)])
+        if self.moments is None:
+            self.moments = site.moments()
+        self.moments.add(site.features[(..., *core.slices)])
 
     def write(self, tile: Tile, result: None) -> None:
         """Nothing to write: the moments are the result."""

@@ -24,6 +24,7 @@ from .files import check_output_name, open_picture
 from .forecast import Plan, plan_run
 from .journal import Journal
 from .libvips import vips, vips_errors
+from .mask_file import MaskFile
 from .output_options import OutputOptions
 from .pipeline import measure, tile_loop, tile_network
 from .run_record import RunRecord, file_hash
@@ -49,6 +50,7 @@ class FileRun:
         style_weights: share of each style, equal when None.
         options: how to store the result.
         overwrite: whether a file of the result's name may be replaced.
+        mask: where to stylize; everywhere when None.
     """
 
     content: Path
@@ -59,6 +61,7 @@ class FileRun:
     style_weights: Sequence[float] | None = None
     options: OutputOptions = field(default_factory=OutputOptions)
     overwrite: bool = False
+    mask: MaskFile | None = None
 
     @cached_property
     def source(self) -> Source:
@@ -114,10 +117,15 @@ class FileRun:
             URSTError: a setting, a picture, the output, or the device.
         """
         self.settings.check(self.backbone.traits)
-        for path in self.styles:
-            if self.output.exists() and Path(path).exists() and self.output.samefile(path):
-                raise OutputError(f"output {self.output} is the style itself; choose another name")
+        inputs = [("style", Path(style)) for style in self.styles]
+        if self.mask is not None:
+            inputs.append(("mask", self.mask.path))
+        for kind, path in inputs:
+            if self.output.exists() and path.exists() and self.output.samefile(path):
+                raise OutputError(f"output {self.output} is the {kind} itself; choose another name")
         check_output_name(self.output, self.source, self.options, overwrite=overwrite)
+        if self.mask is not None:
+            self.mask.mask.check_size(self.source.size)
         _ = self.style_sources
 
     def plan(self) -> Plan:
@@ -175,6 +183,7 @@ class FileRun:
             "style size": str(settings.style_size),
             "statistics": settings.stats,
             "strength": repr(settings.strength),
+            **(self.mask.fingerprint() if self.mask else {}),
             "precision": settings.precision,
             "tile size": str(settings.tile_size or "auto"),
             "device": find_device(settings.device).type,
@@ -225,7 +234,8 @@ class FileRun:
         if record.tile_size is None:
             name = next(name for name in PRECISIONS if PRECISIONS[name] == network.compute_dtype)
             folder.save_record(replace(record, tile_size=tiles.edge, precision=name))
-        work = TileStylizer(network, self.source, pixels, tiles.frame, device)
+        mask = self.mask.mask if self.mask else None
+        work = TileStylizer(network, self.source, pixels, tiles.frame, device, mask=mask)
         tiles.run("tiles", work, listener, ledger=journal)
 
     def _measure(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> ThumbnailStats:

@@ -11,10 +11,11 @@ from .backbone import Backbone, TileNetwork
 from .canvas import Canvas, Source, make_thumbnail
 from .device import choose_tile_size, explained_out_of_memory, find_device, find_precision
 from .exact import exact_sites
+from .masks import Mask
 from .precision import fastest_proven
 from .settings import Settings
 from .site_stats import SiteStats
-from .stats import ThumbnailStats
+from .stats import StyleCode, ThumbnailStats
 from .tile_stylizer import TileStylizer
 from .tiling import Listener, TileLoop, ignore
 
@@ -27,6 +28,7 @@ def stylize(
     settings: Settings | None = None,
     *,
     style_weights: Sequence[float] | None = None,
+    mask: Mask | None = None,
     listener: Listener = ignore,
 ) -> ThumbnailStats:
     """Stylize a picture of any size: measure once, then tile by tile (arXiv:2103.11784).
@@ -39,6 +41,8 @@ def stylize(
         backbone: network and weights; neither is changed.
         settings: see :class:`~urst_core.settings.Settings`.
         style_weights: share of each style, equal when not given.
+        mask: where to stylize; tiles outside it are copied. The statistics remain the whole
+            picture's.
         listener: told of each tile; what it raises ends the run.
 
     Returns:
@@ -48,16 +52,18 @@ def stylize(
         URSTError: one of its subclasses, for what cannot be used: pictures, settings, devices.
     """
     settings = settings or Settings()
+    if mask is not None:
+        mask.check_size(content.size)
     stats = measure(
         content, styles, backbone, settings, style_weights=style_weights, listener=listener
     )
-    stylize_tiles(content, canvas, backbone, stats, settings, listener=listener)
+    stylize_tiles(content, canvas, backbone, stats, settings, mask=mask, listener=listener)
     return stats
 
 
 def measure(
     content: Source,
-    styles: Sequence[Source | str],
+    styles: Sequence[Source | str] | StyleCode,
     backbone: Backbone,
     settings: Settings,
     *,
@@ -69,6 +75,7 @@ def measure(
     """Image → statistics: what all tiles share. Arguments and errors as in :func:`stylize`.
 
     Args:
+        styles: what they are for :func:`stylize`, or the code of :func:`encode_styles`.
         earlier: exact statistics that an interrupted run kept; their sites are not measured again.
         keep: handed exact statistics, as far as they are, after each site.
     """
@@ -80,16 +87,31 @@ def measure(
         return _measure_exactly(content, backbone, settings, earlier, listener, keep)
     thumbnail = make_thumbnail(content, settings.thumbnail_size)
     with explained_out_of_memory(device, "the thumbnail and the styles", "smaller sizes of them"):
-        small_styles = [
-            style if isinstance(style, str) else make_thumbnail(style, settings.style_size)
-            for style in styles
-        ]
-        code = backbone.encode_style(small_styles, style_weights)
+        code = styles
+        if not isinstance(code, StyleCode):
+            code = encode_styles(code, backbone, settings, style_weights)
         if settings.stats == "thumbnail":
             return backbone.collect(thumbnail, code, strength=settings.strength)
         code = backbone.code_for(thumbnail, code, strength=settings.strength)
     stats = backbone.stats(code, {}, strength=settings.strength)
     return _measure_exactly(content, backbone, settings, stats, listener, keep)
+
+
+def encode_styles(
+    styles: Sequence[Source | str],
+    backbone: Backbone,
+    settings: Settings,
+    style_weights: Sequence[float] | None,
+) -> StyleCode:
+    """Styles → their code, each no larger than the settings say; on the backbone's device.
+
+    Errors as in :func:`stylize`.
+    """
+    small_styles = [
+        style if isinstance(style, str) else make_thumbnail(style, settings.style_size)
+        for style in styles
+    ]
+    return backbone.encode_style(small_styles, style_weights)
 
 
 def _measure_exactly(
@@ -120,14 +142,17 @@ def stylize_tiles(
     stats: ThumbnailStats,
     settings: Settings,
     *,
+    mask: Mask | None = None,
     listener: Listener = ignore,
 ) -> None:
     """Statistics → tiles → stylize → assemble. Arguments and errors as in :func:`stylize`."""
     settings.check(backbone.traits)
+    if mask is not None:
+        mask.check_size(content.size)
     device = find_device(settings.device)
     network = tile_network(backbone, stats, content, settings, device)
     tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
-    work = TileStylizer(network, content, canvas, tiles.frame, device)
+    work = TileStylizer(network, content, canvas, tiles.frame, device, mask=mask)
     tiles.run("tiles", work, listener)
 
 

@@ -12,6 +12,7 @@ from .distributed import add_distributed_arguments
 from .download_bar import download_bar
 from .errors import SettingsError, URSTError
 from .file_run import FileRun
+from .mask_file import add_mask_arguments, mask_of
 from .output_options import add_output_arguments, output_options
 from .progress_bar import ProgressBar
 from .ray_cli import stylize_on_ray
@@ -68,6 +69,7 @@ def add_run_arguments(
         help="share of each style, any scale (default: equal)",
     )
     add("--overwrite", action="store_true", help="replace OUT where it exists")
+    add_mask_arguments(command)
     add_stylizing_options(command)
     add_output_arguments(command)
 
@@ -75,6 +77,10 @@ def add_run_arguments(
 def run_stylize(options: argparse.Namespace) -> None:
     """``urst stylize``: one picture in one style, or in a mixture of several."""
     options.stored = output_options(options)
+    if options.ray is not None and options.mask is not None:
+        raise SettingsError(
+            f"--mask {options.mask} does not work on clusters; leave out --mask or --ray"
+        )
     if options.ray is not None:
         stylize_on_ray(options)
         return
@@ -148,6 +154,7 @@ def file_run_of(
         style_weights=options.style_weights,
         options=options.stored,
         overwrite=options.overwrite,
+        mask=mask_of(options),
     )
 
 

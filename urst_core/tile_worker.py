@@ -15,7 +15,7 @@ from .errors import ClusterError, URSTError
 from .geometry import Rectangle, Size, Tile, tile_around
 from .locations import open_location
 from .precision import fastest_proven
-from .tile_stylizer import StoredWindow, StylizedCore, TileStylizer
+from .tile_stylizer import TileInput, TileResult, TileStylizer
 from .tiling import TileLoop
 from .zarr_levels import ZarrLevel
 from .zarr_store import Location
@@ -157,13 +157,13 @@ class _PartsOfCore:
     core: Rectangle
     job: Job
 
-    def read(self, tile: Tile) -> StoredWindow | None:
+    def read(self, tile: Tile) -> TileInput:
         return self.work.read(self._in_frame(tile))
 
-    def compute(self, tile: Tile, window: StoredWindow | None) -> StylizedCore | None:
+    def compute(self, tile: Tile, window: TileInput) -> TileResult:
         return self.work.compute(self._in_frame(tile), window)
 
-    def write(self, tile: Tile, result: StylizedCore | None) -> Tensor | None:
+    def write(self, tile: Tile, result: TileResult) -> Tensor | None:
         return self.work.write(self._in_frame(tile), result)
 
     def _in_frame(self, tile: Tile) -> Tile:

@@ -124,7 +124,8 @@ def test_scale_that_puts_edges_between_pixels(window, scale, multiple, feather):
         join_windows(torch.zeros(16, 3, *window), layout, feather=feather)
     assert str(caught.value) == (
         f"windows scaled by {scale} put tile edges between pixels; use a whole scale, "
-        f"or a stride, a tile size and a halo that are multiples of {multiple}"
+        f"or a stride, a tile size and a halo that are multiples of {multiple}, "
+        "or the layout that these windows were cut by"
     )
     finer = plan_layout((40, 40), tile_size=20, halo=20, stride=20)
     scaled = tuple(edge * length // 20 for edge, length in zip(window, finer.window))

@@ -80,7 +80,7 @@ def captured(monkeypatch):
     def run(self, listener, *, start):
         seen.source, seen.styles, seen.start = self.source, self.style_sources, start
         seen.backbone, seen.settings, seen.overwrite = self.backbone, self.settings, self.overwrite
-        seen.style_weights = self.style_weights
+        seen.style_weights, seen.mask = self.style_weights, self.mask
         listener(Progress("tiles", 0, 1, 0, 1))
         with ImageFileCanvas(self.output, self.source, self.options, overwrite=True) as canvas:
             seen.canvas = canvas
@@ -192,6 +192,14 @@ OPTIONS = {
         lambda seen: seen.canvas.path.name == "other.png",
     ),
     "--style-weights": (["--style-weights", "3"], lambda seen: seen.style_weights == [3.0]),
+    "--mask": (
+        ["--mask", "{folder}/content.png"],
+        lambda seen: seen.mask.path.name == "content.png",
+    ),
+    "--mask-feather": (
+        ["--mask", "{folder}/content.png", "--mask-feather", "7"],
+        lambda seen: seen.mask.feather == 7,
+    ),
     "--backbone": (
         ["--backbone", "adain", "--weights", "{folder}/adain.safetensors"],
         lambda seen: seen.backbone.traits.name == "adain",
@@ -291,6 +299,7 @@ def test_defaults(folder, captured):
     assert captured.settings == Settings()
     assert captured.backbone.traits.name == "microast"
     assert captured.style_weights is None
+    assert captured.mask is None
     assert [style.channels for style in captured.styles] == [3]
 
 
