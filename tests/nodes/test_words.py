@@ -145,13 +145,23 @@ def message_of(node):
     return node.value if isinstance(node, ast.Constant) else "…"
 
 
+def messages_in(path):
+    """Texts with something filled in, and those that are raised as they are."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield message_of(node)
+        elif isinstance(node, ast.Raise):
+            constants = [part for part in ast.walk(node) if isinstance(part, ast.Constant)]
+            yield from (part.value for part in constants if isinstance(part.value, str))
+
+
 def test_messages_that_help_pages_quote_are_messages_of_the_engine():
     messages = [
-        message_of(node)
+        message
         for folder in ("urst_core", "nodes")
         for path in (ROOT / folder).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.JoinedStr)
+        for message in messages_in(path)
     ]
     quotes = {
         (path.parent.name, quote)
