@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -77,6 +76,11 @@ def image_of(pixels: Tensor | TensorSource) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().to(torch.uint8).numpy())
 
 
+def box_of(rectangle: Rectangle) -> tuple[int, int, int, int]:
+    """A rectangle as Pillow takes it."""
+    return rectangle.left, rectangle.top, rectangle.right, rectangle.bottom
+
+
 def side_by_side(*images: Image.Image, height: int = 260) -> Image.Image:
     """Images brought to one height, in a row."""
     scaled = [
@@ -105,8 +109,7 @@ def staircase(photo: Image.Image, result: Image.Image, *, edge: int, first: int)
     width = edge // 20
     for tile in cut(Rectangle(0, 0, photo.height, photo.width), edge):
         if tile.left // edge + tile.top // edge >= first:
-            box = (tile.left, tile.top, tile.right, tile.bottom)
-            picture.paste(result.crop(box), box)
+            picture.paste(result.crop(box_of(tile)), box_of(tile))
             # Its left and its upper edge; none along the picture's own.
             if tile.left:
                 lines.line((tile.left, tile.top, tile.left, tile.bottom), "white", width)
@@ -117,27 +120,18 @@ def staircase(photo: Image.Image, result: Image.Image, *, edge: int, first: int)
 
 def exploded(layout: Layout, windows: Sequence[Tensor], *, spread: int = 14) -> Image.Image:
     """Windows in their places, pulled apart; what they overlap by is shown dimmed."""
-    overlap = layout.overlap
     rows = sorted({tile.core.top for tile in layout.tiles})
     columns = sorted({tile.core.left for tile in layout.tiles})
     height, width = windows[0].shape[-2:]
-    size = (
-        len(columns) * (width + spread) - spread,
-        len(rows) * (height + spread) - spread,
-    )
+    size = len(columns) * (width + spread) - spread, len(rows) * (height + spread) - spread
     picture = Image.new("RGB", size, BACKGROUND)
     for tile, window in zip(layout.tiles, windows):
-        image = image_of(window.mul(255) if window.is_floating_point() else window)
-        core = (
-            tile.core.left - tile.window.left,
-            tile.core.top - tile.window.top,
-            tile.core.right - tile.window.left,
-            tile.core.bottom - tile.window.top,
-        )
+        image = image_of(window)
+        top, left = tile.core.top - tile.window.top, tile.core.left - tile.window.left
+        core = left, top, left + tile.core.width, top + tile.core.height
         dimmed = Image.blend(image, Image.new("RGB", image.size, BACKGROUND), 0.6)
         dimmed.paste(image.crop(core), core)
-        if overlap:
-            ImageDraw.Draw(dimmed).rectangle((*core[:2], core[2] - 1, core[3] - 1), outline="white")
+        ImageDraw.Draw(dimmed).rectangle((left, top, core[2] - 1, core[3] - 1), outline="white")
         left = columns.index(tile.core.left) * (width + spread)
         top = rows.index(tile.core.top) * (height + spread)
         picture.paste(dimmed, (left, top))
@@ -161,19 +155,16 @@ def separately_painted(size: Size, edge: int) -> Image.Image:
 def with_detail(source: TensorSource, detail: Rectangle) -> Image.Image:
     """A whole picture with a frame on it, and what the frame holds at full size."""
     whole = image_of(source)
-    box = (detail.left, detail.top, detail.right, detail.bottom)
-    part = whole.crop(box)
     framed = whole.copy()
-    ImageDraw.Draw(framed).rectangle(box, outline="white", width=10)
-    return side_by_side(framed, part)
+    ImageDraw.Draw(framed).rectangle(box_of(detail), outline="white", width=10)
+    return side_by_side(framed, whole.crop(box_of(detail)))
 
 
 def half_finished(size: Size, edge: int, tiles: int) -> Image.Image:
     result = image_of(painted_scene(size))
     picture = Image.new("RGB", result.size, "black")
     for tile in list(cut(Rectangle.of_size(size), edge))[:tiles]:
-        box = (tile.left, tile.top, tile.right, tile.bottom)
-        picture.paste(result.crop(box), box)
+        picture.paste(result.crop(box_of(tile)), box_of(tile))
     return side_by_side(image_of(scene(size)), picture)
 
 
@@ -215,14 +206,6 @@ HELP_PICTURES: dict[str, Callable[[], Image.Image]] = {
 }
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A picture and where it belongs."""
-
-    path: Path
-    draw: Callable[[], Image.Image]
-
-
 def icon() -> Image.Image:
     # The mountain, the sun and the boat.
     left, top, side = 160, 60, 720
@@ -240,13 +223,11 @@ def banner() -> Image.Image:
 
 
 def main() -> None:
-    drawings = [Drawing(DOCS / "icon.png", icon), Drawing(DOCS / "banner.jpg", banner)]
-    drawings += [Drawing(PAGES / name / "example.jpg", d) for name, d in HELP_PICTURES.items()]
-    for drawing in drawings:
-        image = drawing.draw()
-        drawing.path.parent.mkdir(parents=True, exist_ok=True)
-        drawing.path.write_bytes(_encoded(image, drawing.path))
-        print(drawing.path.relative_to(ROOT), image.size, drawing.path.stat().st_size, flush=True)
+    drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner}
+    drawings |= {PAGES / name / "example.jpg": draw for name, draw in HELP_PICTURES.items()}
+    for path, draw in drawings.items():
+        path.write_bytes(_encoded(draw(), path))
+        print(path.relative_to(ROOT), path.stat().st_size, flush=True)
 
 
 def _encoded(image: Image.Image, path: Path) -> bytes:

@@ -4,7 +4,8 @@
 
 Run it after a node has changed. It writes locales/en/nodeDefs.json whole, and in every help page
 the sections Inputs and Outputs, from locales/LANGUAGE/nodeDefs.json. Translations are written by
-hand; what they lack is named, and the exit status is 1 until they have it.
+hand; what they lack is named, and the exit status is 1 until they have it. English words that have
+changed are named once, when they are written.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ def main() -> int:
     print("\n".join(problems) or "All translations are complete.")
     if problems:
         return 1
+    for notice in changed_english(schemas):
+        print(notice)
     for path, text in planned_files(schemas).items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8", newline="\n")
@@ -159,6 +162,18 @@ def translation_problems(schemas: Mapping[str, Any]) -> list[str]:
             if english[key] == words[key]
         ]
     return sorted(problems)
+
+
+def changed_english(schemas: Mapping[str, Any]) -> list[str]:
+    """English words that are about to change: their translations may have to, too."""
+    if not words_path("en").is_file():
+        return []
+    before = dict(_leaves(read_words("en")))
+    return [
+        f"translate again {key}: {text}"
+        for key, text in _leaves(english_words(schemas))
+        if before.get(key, text) != text
+    ]
 
 
 def _leaves(words: Words, path: str = "") -> Iterator[tuple[str, str]]:

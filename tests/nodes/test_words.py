@@ -86,6 +86,18 @@ def test_what_a_translation_lacks_or_has_too_much_is_named(tool, schemas, monkey
     ]
 
 
+def test_english_that_has_changed_is_named_for_translators(tool, schemas, monkeypatch):
+    assert tool.changed_english(schemas) == []
+    words = tool.read_words("en")
+    words["URSTTileImage"]["inputs"]["halo"]["tooltip"] = "Something else."
+    del words["URSTTileImage"]["inputs"]["stride"]
+    monkeypatch.setattr(tool, "read_words", lambda _language: words)
+    tooltip = schemas["URSTTileImage"].inputs[3].tooltip
+    assert tool.changed_english(schemas) == [
+        f"translate again URSTTileImage.inputs.halo.tooltip: {tooltip}"
+    ]
+
+
 @pytest.mark.parametrize("language", ["en", *TRANSLATIONS])
 def test_pages_can_show_the_words(tool, language):
     """ComfyUI's pages take these characters for placeholders, plurals and links."""
