@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .nodes.extension import URSTExtension
 
+WEB_DIRECTORY = "./web"
+"""Where ComfyUI finds the help pages, ``docs/NODE_ID/LANGUAGE.md``."""
+
 
 async def comfy_entrypoint() -> URSTExtension:
     """What ComfyUI asks for the nodes of this pack."""

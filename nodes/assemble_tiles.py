@@ -12,7 +12,7 @@ from ..urst_core.canvas import TensorSource
 from ..urst_core.errors import SettingsError, ShapeError
 from ..urst_core.masks import blend_in_place
 from .convert import image_of, masks_of, pictures_of, single_source_of
-from .sockets import CATEGORY, LayoutSocket, mask_inputs
+from .sockets import CATEGORY, LayoutSocket, found_by, mask_inputs
 
 
 class AssembleTiles(io.ComfyNode):
@@ -26,6 +26,7 @@ class AssembleTiles(io.ComfyNode):
             category=CATEGORY,
             description="Joins the windows of Tile Image into one picture. Windows that were "
             "upscaled make a larger picture by as much.",
+            **found_by("merge tiles, join, stitch, untile, tiled, 拼接, 图块"),
             inputs=[
                 io.Image.Input("tiles", tooltip="All windows of one picture, in their order."),
                 LayoutSocket.Input("layout", tooltip="From the Tile Image that cut the windows."),

@@ -8,7 +8,7 @@ from ..urst_core.backbones import BACKBONES, DEFAULT_BACKBONE
 from ..urst_core.device import PRECISIONS
 from ..urst_core.weights import load_backbone
 from . import host
-from .sockets import CATEGORY, BackboneSocket, LoadedBackbone
+from .sockets import CATEGORY, BackboneSocket, LoadedBackbone, found_by
 
 
 class LoadBackbone(io.ComfyNode):
@@ -21,6 +21,10 @@ class LoadBackbone(io.ComfyNode):
             display_name="Load Backbone",
             category=CATEGORY,
             description="Loads a stylization network. The default needs no download.",
+            **found_by(
+                "style transfer model, neural style, AdaIN, MicroAST, WCT, weights, "
+                "风格迁移, 风格迁移模型"
+            ),
             inputs=[
                 io.Combo.Input(
                     "backbone",

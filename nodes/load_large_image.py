@@ -13,7 +13,7 @@ from ..urst_core.preview import Preview
 from . import folders, host
 from .convert import PREVIEW_SIZE, ImageCanvas, preview_image
 from .file_inputs import picture_input
-from .sockets import CATEGORY
+from .sockets import CATEGORY, found_by
 
 BYTES_PER_PIXEL = 12
 """Three channels of float32."""
@@ -32,6 +32,9 @@ class LoadLargeImage(io.ComfyNode):
             category=CATEGORY,
             description="Loads pictures that Load Image refuses, beyond 178 megapixels, and those "
             "of 16 bits as they are. Needs 12 bytes of memory a pixel; Stylize File needs none.",
+            **found_by(
+                "open image, big picture, gigapixel, TIFF, 16 bit, high resolution, 大图, 高分辨率"
+            ),
             inputs=[picture_input("image")],
             outputs=[
                 io.Image.Output(

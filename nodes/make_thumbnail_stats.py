@@ -21,6 +21,7 @@ from .sockets import (
     StatsSocket,
     backbone_input,
     batch_statistics_input,
+    found_by,
     look_inputs,
     other_style_inputs,
     style_input,
@@ -38,6 +39,10 @@ class MakeThumbnailStats(io.ComfyNode):
             category=CATEGORY,
             description="Measures, once and on a small copy, the statistics that every tile of "
             "the picture shares: that is why tiles fit together without seams.",
+            **found_by(
+                "style transfer, AdaIN, TIN, thumbnail instance normalization, "
+                "style statistics, 风格迁移, 缩略图"
+            ),
             inputs=[
                 backbone_input(),
                 io.Image.Input(

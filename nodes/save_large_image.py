@@ -12,7 +12,7 @@ from ..urst_core.preview import Preview
 from . import folders, host
 from .convert import PREVIEW_SIZE, StoredPicture, check_image, preview_image
 from .file_inputs import find_format, format_inputs, output_options
-from .sockets import CATEGORY
+from .sockets import CATEGORY, found_by
 from .workflow_metadata import workflow_metadata
 
 DEPTHS = {"8": torch.uint8, "16": torch.uint16}
@@ -30,6 +30,10 @@ class SaveLargeImage(io.ComfyNode):
             category=CATEGORY,
             description="Saves pictures of any size into ComfyUI's output folder, without a second "
             "copy in memory. The page shows a small copy; the files are in the folder.",
+            **found_by(
+                "export image, big picture, gigapixel, TIFF, DeepZoom, 16 bit, "
+                "high resolution, 大图, 高分辨率"
+            ),
             inputs=[
                 io.Image.Input("images", tooltip="Pictures of any size. Alpha is kept."),
                 io.String.Input(

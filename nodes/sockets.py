@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -37,6 +39,21 @@ class LoadedBackbone:
     backbone: Backbone
     precision: str
     device: str
+
+
+def found_by(words: str) -> dict[str, Any]:
+    """Keywords for a schema: what a search finds its node by, beside the node's name.
+
+    Args:
+        words: separated by commas.
+
+    Returns:
+        Nothing where this ComfyUI's schemas know no such words (0.3.64 and 0.8.0 do not): an
+        unknown keyword would fail, and ComfyUI drops all nodes after one that does.
+    """
+    if "search_aliases" not in inspect.signature(io.Schema).parameters:
+        return {}
+    return {"search_aliases": [word.strip() for word in words.split(",")]}
 
 
 def backbone_input() -> io.Input:

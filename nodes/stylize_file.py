@@ -30,6 +30,7 @@ from .sockets import (
     CATEGORY,
     LoadedBackbone,
     backbone_input,
+    found_by,
     look_inputs,
     other_style_inputs,
     style_input,
@@ -49,6 +50,10 @@ class StylizeFile(io.ComfyNode):
             description="Stylizes a file of any size into another file, tile by tile; memory "
             "follows the tile. Depth, alpha, profile and metadata are kept. What is finished "
             "survives a cancel or a crash.",
+            **found_by(
+                "style transfer, neural style, painting, gigapixel, tiled, high resolution, "
+                "file to file, 风格迁移, 大图, 高分辨率"
+            ),
             inputs=[
                 backbone_input(),
                 picture_input("content"),

@@ -16,6 +16,7 @@ from .sockets import (
     LoadedBackbone,
     backbone_input,
     batch_statistics_input,
+    found_by,
     look_inputs,
     mask_inputs,
     other_style_inputs,
@@ -35,6 +36,10 @@ class StylizeImage(io.ComfyNode):
             category=CATEGORY,
             description="Stylizes pictures of any size, tile by tile: the same pixels as the five "
             "other nodes together, with less memory.",
+            **found_by(
+                "style transfer, neural style, painting, AdaIN, MicroAST, tiled, "
+                "high resolution, 风格迁移, 绘画, 高分辨率"
+            ),
             inputs=[
                 backbone_input(),
                 io.Image.Input(

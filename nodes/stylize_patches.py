@@ -10,7 +10,7 @@ from ..urst_core.stats import ThumbnailStats
 from ..urst_core.windows import stylize_windows
 from . import host
 from .convert import blank_image, sources_of
-from .sockets import CATEGORY, LoadedBackbone, StatsSocket, backbone_input
+from .sockets import CATEGORY, LoadedBackbone, StatsSocket, backbone_input, found_by
 
 
 class StylizePatches(io.ComfyNode):
@@ -24,6 +24,10 @@ class StylizePatches(io.ComfyNode):
             category=CATEGORY,
             description="Stylizes window by window with thumbnail instance normalization (TIN): "
             "every window is normalized with the same statistics.",
+            **found_by(
+                "style transfer, neural style, AdaIN, TIN, thumbnail instance normalization, "
+                "tiled, painting, 风格迁移, 图块"
+            ),
             inputs=[
                 backbone_input(),
                 StatsSocket.Input(

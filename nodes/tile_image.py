@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..urst_core.batch import cut_windows, plan_layout
 from .convert import image_of, single_source_of
-from .sockets import CATEGORY, LARGEST_SIZE, BackboneSocket, LayoutSocket, LoadedBackbone
+from .sockets import CATEGORY, LARGEST_SIZE, BackboneSocket, LayoutSocket, LoadedBackbone, found_by
 
 TITLE = "Tile Image"
 
@@ -24,6 +24,7 @@ class TileImage(io.ComfyNode):
             category=CATEGORY,
             description="Cuts a picture into a batch of equal windows that overlap. Any node that "
             "maps pictures to pictures may follow; Assemble Tiles joins them again.",
+            **found_by("split image, tiles, patches, tiled, cut, 切块, 图块"),
             inputs=[
                 io.Image.Input("image", tooltip="One picture of any size."),
                 io.Int.Input(

@@ -36,9 +36,7 @@ from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ("nodes", "urst_core", "workflows", "web", "locales")
-"""Folders of the pack, where they are there."""
-
+PUBLISHED = ("nodes", "urst_core", "locales", "web", "workflows")
 START_SECONDS = 180
 RUN_SECONDS = 300
 UPSCALE_MODEL = "tiny2x.safetensors"
@@ -288,10 +286,10 @@ def fill_base(base: Path, hub: FakeHub) -> None:
     """What a user's ComfyUI folder holds: the pack, pictures, models."""
     pack = base / "custom_nodes" / "urst"
     pack.mkdir(parents=True)
-    for name in ("__init__.py", "weights_manifest.json"):
+    for name in ("__init__.py", "pyproject.toml", "weights_manifest.json"):
         shutil.copy(ROOT / name, pack)
     add_published_weights(pack / "weights_manifest.json", hub)
-    for name in filter(lambda name: (ROOT / name).is_dir(), PUBLISHED):
+    for name in PUBLISHED:
         shutil.copytree(ROOT / name, pack / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).with_name("probe_node.py"), base / "custom_nodes")
     pictures = base / "input"

@@ -1,0 +1,252 @@
+"""Draw the pack's icon and banner, and the pictures of its help pages, with the pack's own engine.
+
+    python tools/draw_pictures.py
+
+Everything is made from the demo's landscape and painting and the built-in weights; only the picture
+of Load Backbone is taken from docs/backbones.jpg (benchmarks/contact_sheet.py).
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from urst_core.batch import Layout, cut_windows, plan_layout
+from urst_core.canvas import TensorCanvas, TensorSource
+from urst_core.demo import DemoLandscape, demo_painting
+from urst_core.geometry import Rectangle, Size, cut
+from urst_core.pipeline import stylize
+from urst_core.settings import Settings
+from urst_core.weights import load_backbone
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = ROOT / "web" / "docs"
+BACKGROUND = (34, 34, 34)
+"""About that of ComfyUI's pages, behind the pictures of help pages."""
+
+SCENE: Size = (416, 624)
+LARGE_SCENE: Size = (1248, 1872)
+ICON_SCENE: Size = (832, 1248)
+GAP = 8
+LARGEST_HELP_PICTURE = 58_000
+ICON_SIDE = 256
+BACKBONE_CELLS = ((0, 2), (1, 0), (1, 1), (1, 2), (1, 3), (2, 2))
+"""Rows and columns in docs/backbones.jpg: MicroAST, AdaIN, Collaborative Distillation; WCT,
+Johnson and conditional instance normalization."""
+
+BANNER: Size = (720, 1680)
+
+
+@cache
+def scene(size: Size) -> TensorSource:
+    return TensorSource(DemoLandscape(size).read(Rectangle.of_size(size)))
+
+
+@cache
+def painting(side: int) -> TensorSource:
+    return TensorSource(demo_painting((side, side)))
+
+
+def painted(content: TensorSource, *, style_side: int = 512) -> TensorSource:
+    """The content by the built-in network, from statistics of its own."""
+    canvas = TensorCanvas(content.size)
+    settings = Settings(tile_size=256, thumbnail_size=512, device="cpu")
+    stylize(content, [painting(style_side)], canvas, load_backbone(), settings)
+    return TensorSource(canvas.pixels)
+
+
+@cache
+def painted_scene(size: Size) -> TensorSource:
+    return painted(scene(size))
+
+
+def image_of(pixels: Tensor | TensorSource) -> Image.Image:
+    if isinstance(pixels, TensorSource):
+        pixels = pixels.pixels
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().to(torch.uint8).numpy())
+
+
+def box_of(rectangle: Rectangle) -> tuple[int, int, int, int]:
+    """A rectangle as Pillow takes it."""
+    return rectangle.left, rectangle.top, rectangle.right, rectangle.bottom
+
+
+def side_by_side(*images: Image.Image, height: int = 260) -> Image.Image:
+    """Images brought to one height, in a row."""
+    scaled = [
+        image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS)
+        for image in images
+    ]
+    width = sum(image.width for image in scaled) + GAP * (len(scaled) - 1)
+    row, left = Image.new("RGB", (width, height), BACKGROUND), 0
+    for image in scaled:
+        row.paste(image, (left, 0))
+        left += image.width + GAP
+    return row
+
+
+def staircase(photo: Image.Image, result: Image.Image, *, edge: int, first: int) -> Image.Image:
+    """A photograph that turns into a painting, tile by tile.
+
+    Args:
+        photo: the content.
+        result: the content as it was painted, of the same size.
+        edge: of a tile, in px.
+        first: the column of the top row's first painted tile; each row begins one tile earlier.
+    """
+    picture = photo.copy()
+    lines = ImageDraw.Draw(picture)
+    width = edge // 20
+    for tile in cut(Rectangle(0, 0, photo.height, photo.width), edge):
+        if tile.left // edge + tile.top // edge >= first:
+            picture.paste(result.crop(box_of(tile)), box_of(tile))
+            # Its left and its upper edge; none along the picture's own.
+            if tile.left:
+                lines.line((tile.left, tile.top, tile.left, tile.bottom), "white", width)
+            if tile.top:
+                lines.line((tile.left, tile.top, tile.right, tile.top), "white", width)
+    return picture
+
+
+def exploded(layout: Layout, windows: Sequence[Tensor], *, spread: int = 14) -> Image.Image:
+    """Windows in their places, pulled apart; what they overlap by is shown dimmed."""
+    rows = sorted({tile.core.top for tile in layout.tiles})
+    columns = sorted({tile.core.left for tile in layout.tiles})
+    height, width = windows[0].shape[-2:]
+    size = len(columns) * (width + spread) - spread, len(rows) * (height + spread) - spread
+    picture = Image.new("RGB", size, BACKGROUND)
+    for tile, window in zip(layout.tiles, windows):
+        image = image_of(window)
+        top, left = tile.core.top - tile.window.top, tile.core.left - tile.window.left
+        core = left, top, left + tile.core.width, top + tile.core.height
+        dimmed = Image.blend(image, Image.new("RGB", image.size, BACKGROUND), 0.6)
+        dimmed.paste(image.crop(core), core)
+        ImageDraw.Draw(dimmed).rectangle((left, top, core[2] - 1, core[3] - 1), outline="white")
+        left = columns.index(tile.core.left) * (width + spread)
+        top = rows.index(tile.core.top) * (height + spread)
+        picture.paste(dimmed, (left, top))
+    return picture
+
+
+def windows_of(source: TensorSource) -> Image.Image:
+    layout = plan_layout(source.size, tile_size=208, halo=24, stride=8, name="the drawing")
+    return exploded(layout, list(cut_windows(source, layout)))
+
+
+def separately_painted(size: Size, edge: int) -> Image.Image:
+    """What comes out where every tile is measured by itself."""
+    content, joined = scene(size), Image.new("RGB", size[::-1])
+    for tile in cut(Rectangle.of_size(size), edge):
+        piece = painted(TensorSource(content.read(tile)))
+        joined.paste(image_of(piece), (tile.left, tile.top))
+    return joined
+
+
+def with_detail(source: TensorSource, detail: Rectangle) -> Image.Image:
+    """A whole picture with a frame on it, and what the frame holds at full size."""
+    whole = image_of(source)
+    framed = whole.copy()
+    ImageDraw.Draw(framed).rectangle(box_of(detail), outline="white", width=10)
+    return side_by_side(framed, whole.crop(box_of(detail)))
+
+
+def half_finished(size: Size, edge: int, tiles: int) -> Image.Image:
+    result = image_of(painted_scene(size))
+    picture = Image.new("RGB", result.size, "black")
+    for tile in list(cut(Rectangle.of_size(size), edge))[:tiles]:
+        picture.paste(result.crop(box_of(tile)), box_of(tile))
+    return side_by_side(image_of(scene(size)), picture)
+
+
+def some_backbones() -> Image.Image:
+    """One cell a network of the contact sheet, without the captions."""
+    sheet, height = Image.open(DOCS / "backbones.jpg").convert("RGB"), 240
+    cells = [
+        sheet.crop((360 * column, 258 * row, 360 * (column + 1), 258 * row + height))
+        for row, column in BACKBONE_CELLS
+    ]
+    rows = [side_by_side(*cells[:3]), side_by_side(*cells[3:])]
+    picture = Image.new("RGB", (rows[0].width, 2 * rows[0].height + GAP), BACKGROUND)
+    for index, row in enumerate(rows):
+        picture.paste(row, (0, index * (row.height + GAP)))
+    return picture
+
+
+DETAIL = Rectangle(560, 700, 960, 1100)
+"""Of the large scene: the boat and its reflection."""
+
+HELP_PICTURES: dict[str, Callable[[], Image.Image]] = {
+    "URSTLoadBackbone": some_backbones,
+    "URSTMakeThumbnailStats": lambda: side_by_side(
+        image_of(scene(SCENE)), image_of(painting(512)), image_of(painted_scene(SCENE)), height=180
+    ),
+    "URSTTileImage": lambda: windows_of(scene(SCENE)),
+    "URSTStylizePatches": lambda: side_by_side(
+        separately_painted(SCENE, 104), image_of(painted_scene(SCENE))
+    ),
+    "URSTAssembleTiles": lambda: side_by_side(
+        windows_of(painted_scene(SCENE)), image_of(painted_scene(SCENE))
+    ),
+    "URSTStylizeImage": lambda: side_by_side(
+        image_of(scene(SCENE)), image_of(painting(512)), image_of(painted_scene(SCENE))
+    ),
+    "URSTLoadImage": lambda: with_detail(scene(LARGE_SCENE), DETAIL),
+    "URSTSaveImage": lambda: with_detail(painted_scene(LARGE_SCENE), DETAIL),
+    "URSTStylizeFile": lambda: half_finished(SCENE, 104, 15),
+}
+
+
+def icon() -> Image.Image:
+    # The mountain, the sun and the boat.
+    left, top, side = 160, 60, 720
+    box = (left, top, left + side, top + side)
+    photo, result = (image_of(source(ICON_SCENE)).crop(box) for source in (scene, painted_scene))
+    drawn = staircase(photo, result, edge=side // 4, first=3)
+    smaller = drawn.resize((ICON_SIDE, ICON_SIDE), Image.Resampling.LANCZOS)
+    # 256 colors keep the file small; the painting's grain hides them.
+    return smaller.quantize(256, method=Image.Quantize.MEDIANCUT)
+
+
+def banner() -> Image.Image:
+    content = scene(BANNER)
+    return staircase(image_of(content), image_of(painted(content)), edge=120, first=8)
+
+
+def main() -> None:
+    drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner}
+    drawings |= {PAGES / name / "example.jpg": draw for name, draw in HELP_PICTURES.items()}
+    for path, draw in drawings.items():
+        path.write_bytes(_encoded(draw(), path))
+        print(path.relative_to(ROOT), path.stat().st_size, flush=True)
+
+
+def _encoded(image: Image.Image, path: Path) -> bytes:
+    """The picture's file; a help page's picture as good as its size allows."""
+    buffer = io.BytesIO()
+    if path.suffix == ".png":
+        image.save(buffer, "PNG", optimize=True)
+        return buffer.getvalue()
+    if path.is_relative_to(PAGES) and image.width > 760:
+        height = round(760 * image.height / image.width)
+        image = image.resize((760, height), Image.Resampling.LANCZOS)
+    largest = LARGEST_HELP_PICTURE if path.is_relative_to(PAGES) else 400_000
+    for quality in range(88, 40, -4):
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=quality, optimize=True, progressive=True)
+        if buffer.tell() <= largest:
+            break
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()
