@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.batch import Layout, join_windows
+from . import host
 from .convert import image_of, pictures_of
 from .sockets import CATEGORY, LayoutSocket
 
@@ -43,5 +43,4 @@ class AssembleTiles(io.ComfyNode):
     @classmethod
     def execute(cls, *, tiles: Tensor, layout: Layout, feather: int) -> io.NodeOutput:
         joined = join_windows(pictures_of(tiles), layout, feather=feather)
-        device = model_management.intermediate_device()
-        return io.NodeOutput(image_of(joined.unsqueeze(0), device))
+        return io.NodeOutput(image_of(joined.unsqueeze(0), *host.image_kind()))

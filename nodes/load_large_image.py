@@ -64,7 +64,8 @@ class LoadLargeImage(io.ComfyNode):
             picture, mask = _empty_tensors(source, image)
             canvas, mask_canvas = ImageCanvas(picture[0]), ImageCanvas(mask[0].unsqueeze(-1))
             preview = Preview(source.size, PREVIEW_SIZE)
-            for band, pixels in read_bands(source, "loading", host.progress_listener()):
+            listener = host.progress_listener(look=host.shown(preview))
+            for band, pixels in read_bands(source, "loading", listener):
                 values = to_unit(pixels)
                 canvas.write(band, values[:3])
                 if source.channels == 4:

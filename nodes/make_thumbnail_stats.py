@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -85,6 +84,7 @@ class MakeThumbnailStats(io.ComfyNode):
             thumbnail_size_of(source.size, thumbnail_size),
             *host.style_areas(styles, style_size),
         ]
+        progress = host.NodeProgress(stages=host.stages_of(backbone, settings, "tiles"))
         with host.working_memory(backbone, *areas):
             stats = measure(
                 source,
@@ -92,8 +92,9 @@ class MakeThumbnailStats(io.ComfyNode):
                 backbone.backbone,
                 settings,
                 style_weights=weights,
-                listener=host.progress_listener(),
+                listener=progress.listener(look=host.growing(source.size, source)),
             )
-            preview = stylized_thumbnail(source, backbone.backbone, stats, settings)
-        device = model_management.intermediate_device()
-        return io.NodeOutput(stats, image_of(preview.unsqueeze(0), device))
+            preview = stylized_thumbnail(
+                source, backbone.backbone, stats, settings, listener=progress.listener()
+            )
+        return io.NodeOutput(stats, image_of(preview.unsqueeze(0), *host.image_kind()))

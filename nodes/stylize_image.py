@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -81,8 +80,11 @@ class StylizeImage(io.ComfyNode):
             tile_size=tile_size or None,
         )
         areas = host.run_areas(backbone, contents[0].size, styles, settings)
-        image, canvases = blank_image(contents, model_management.intermediate_device())
-        with host.working_memory(backbone, *areas):
+        stages = host.stages_of(backbone, settings, "tiles")
+        progress = host.NodeProgress(pictures=len(contents), stages=stages)
+        result_bytes = host.image_bytes(*content.shape)
+        with host.working_memory(backbone, *areas, result_bytes=result_bytes):
+            image, canvases = blank_image(contents, *host.image_kind())
             for index, (source, canvas) in enumerate(zip(contents, canvases)):
                 stylize(
                     source,
@@ -91,6 +93,8 @@ class StylizeImage(io.ComfyNode):
                     backbone.backbone,
                     settings,
                     style_weights=weights,
-                    listener=host.progress_listener(picture=index, pictures=len(contents)),
+                    listener=progress.listener(
+                        picture=index, look=host.growing(source.size, source)
+                    ),
                 )
         return io.NodeOutput(image)

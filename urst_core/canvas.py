@@ -7,6 +7,7 @@ with C = 3 (RGB) or 4 (RGB and alpha), until they are on the device.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -189,7 +190,9 @@ def thumbnail_size_of(image: Size, longest_side: int) -> Size:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def make_thumbnail(source: Source, longest_side: int) -> Tensor:
+def make_thumbnail(
+    source: Source, longest_side: int, *, between: Callable[[float], None] | None = None
+) -> Tensor:
     """Shrink a picture band by band, with a triangle filter over all pixels (antialiased).
 
     The same pixels come out wherever the picture is stored.
@@ -197,6 +200,7 @@ def make_thumbnail(source: Source, longest_side: int) -> Tensor:
     Args:
         source: the picture.
         longest_side: in px; 0, or more than the picture has, keeps its size.
+        between: told, between two bands, which share is done; what it raises ends the work.
 
     Returns:
         (1, 3, h, w), float32, 0..1, on the CPU.
@@ -217,6 +221,8 @@ def make_thumbnail(source: Source, longest_side: int) -> Tensor:
     thumbnail = torch.empty(1, 3, rows, columns)
     for first in range(0, rows, rows_at_once):
         last = min(first + rows_at_once, rows)
+        if first and between is not None:
+            between(first / rows)
         top = max(0, math.floor((first + 0.5) * scale - scale))
         bottom = min(height, math.ceil((last - 0.5) * scale + scale))
         band = read_window(source, Rectangle(top, 0, bottom, width), cpu)

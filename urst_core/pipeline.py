@@ -16,7 +16,10 @@ from .settings import Settings
 from .site_stats import SiteStats
 from .stats import ThumbnailStats
 from .tile_stylizer import TileStylizer
-from .tiling import Listener, TileLoop, ignore
+from .tiling import Listener, Progress, TileLoop, ignore
+
+PREPARATION_STAGE = "thumbnail"
+"""What listeners are told between the bands that a large picture's thumbnail is made from."""
 
 
 def stylize(
@@ -78,10 +81,10 @@ def measure(
     if earlier is not None:
         earlier = earlier.to(device)
         return _measure_exactly(content, backbone, settings, earlier, listener, keep)
-    thumbnail = make_thumbnail(content, settings.thumbnail_size)
+    thumbnail = thumbnail_of(content, settings.thumbnail_size, listener)
     with explained_out_of_memory(device, "the thumbnail and the styles", "smaller sizes of them"):
         small_styles = [
-            style if isinstance(style, str) else make_thumbnail(style, settings.style_size)
+            style if isinstance(style, str) else thumbnail_of(style, settings.style_size, listener)
             for style in styles
         ]
         code = backbone.encode_style(small_styles, style_weights)
@@ -90,6 +93,16 @@ def measure(
         code = backbone.code_for(thumbnail, code, strength=settings.strength)
     stats = backbone.stats(code, {}, strength=settings.strength)
     return _measure_exactly(content, backbone, settings, stats, listener, keep)
+
+
+def thumbnail_of(picture: Source, longest_side: int, listener: Listener) -> torch.Tensor:
+    """Image → thumbnail, in as many steps as a large picture takes."""
+    area = picture.size[0] * picture.size[1]
+
+    def tell(share: float) -> None:
+        listener(Progress(PREPARATION_STAGE, 0, 0, round(share * area), area))
+
+    return make_thumbnail(picture, longest_side, between=tell)
 
 
 def _measure_exactly(
