@@ -16,10 +16,14 @@ from ..urst_core.canvas import TensorSource, check_finite, from_unit
 from ..urst_core.errors import ImageError, ShapeError
 from ..urst_core.geometry import Rectangle, Size
 from ..urst_core.metadata import PictureMetadata
-from ..urst_core.preview import Preview
+from ..urst_core.preview import SampledPreview
 
 PREVIEW_SIZE = 2048
 """The longest side, in px, of what is shown of a picture: browsers end where it is far larger."""
+
+PREVIEW_SAMPLES = 4
+"""Pixels that one of a preview is the mean of, along each side; of all, a preview would take as
+long as a GPU for the picture."""
 
 
 class ImageCanvas:
@@ -162,7 +166,12 @@ def blank_image(
     return image, [ImageCanvas(picture) for picture in image]
 
 
-def preview_image(*previews: Preview) -> Tensor:
+def page_preview(size: Size) -> SampledPreview:
+    """What a page is shown of a picture of that size, to be filled."""
+    return SampledPreview(size, PREVIEW_SIZE, samples=PREVIEW_SAMPLES)
+
+
+def preview_image(*previews: SampledPreview) -> Tensor:
     """Previews of pictures of one size as an IMAGE, on the CPU."""
     pictures = torch.stack([preview.pixels for preview in previews])
     return image_of(pictures.clamp(0.0, 1.0), torch.device("cpu"))

@@ -20,7 +20,7 @@ from ..urst_core.exact import stage_of_site
 from ..urst_core.geometry import Size
 from ..urst_core.hub import DownloadListener, DownloadProgress
 from ..urst_core.pipeline import PREPARATION_STAGE
-from ..urst_core.preview import LivePreview, Preview
+from ..urst_core.preview import SampledPreview
 from ..urst_core.settings import Settings
 from ..urst_core.tiling import Listener, Progress
 from .sockets import LoadedBackbone
@@ -102,7 +102,7 @@ def growing(size: Size, content: Source | None = None) -> Look:
         size: of the picture, which the cores are parts of.
         content: shown where a stage makes no pixels, but has read them there.
     """
-    preview: LivePreview | None = None
+    preview: SampledPreview | None = None
 
     def look(progress: Progress) -> Tensor | None:
         nonlocal preview
@@ -113,14 +113,14 @@ def growing(size: Size, content: Source | None = None) -> Look:
         if pixels is None and content is not None and core.area:
             pixels = content.read(core)
         if pixels is not None:
-            preview = preview or LivePreview(size, LONGEST_LIVE_PREVIEW)
+            preview = preview or SampledPreview(size, LONGEST_LIVE_PREVIEW)
             preview.add(core, pixels)
         return None if preview is None else preview.pixels
 
     return look
 
 
-def shown(preview: Preview) -> Look:
+def shown(preview: SampledPreview) -> Look:
     """Shows a preview that somebody else fills, from its first part on."""
 
     def look(progress: Progress) -> Tensor | None:

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from ..urst_core.bands import read_bands
 from ..urst_core.files import ImageFileCanvas
-from ..urst_core.preview import Preview
 from . import folders, host
-from .convert import PREVIEW_SIZE, StoredPicture, check_image, preview_image
+from .convert import StoredPicture, check_image, page_preview, preview_image
 from .file_inputs import find_format, format_inputs, output_options
 from .sockets import CATEGORY
 from .workflow_metadata import workflow_metadata
@@ -78,7 +77,7 @@ class SaveLargeImage(io.ComfyNode):
         for index, image in enumerate(images):
             beginning = name.replace("%batch_num%", str(index))
             paths.append(folder / f"{beginning}_{number + index:05}_{format_.endings[0]}")
-            previews.append(Preview(size, PREVIEW_SIZE))
+            previews.append(page_preview(size))
             picture = StoredPicture(image, DEPTHS[bits], metadata)
             listener = progress.listener(picture=index, look=host.shown(previews[-1]))
             encoded = host.encoding_listener(listener, size)

@@ -20,11 +20,17 @@ from ..urst_core.files import ImageFileCanvas
 from ..urst_core.image_file import ImageFile
 from ..urst_core.metadata import PictureMetadata
 from ..urst_core.output_options import OutputOptions
-from ..urst_core.preview import Preview, add_finished_cores
+from ..urst_core.preview import SampledPreview, add_finished_cores
 from ..urst_core.tiling import Progress
 from ..urst_core.work_folder import WorkFolder
 from . import folders, host
-from .convert import PREVIEW_SIZE, StoredPicture, mixture_of, preview_image
+from .convert import (
+    PREVIEW_SIZE,
+    StoredPicture,
+    mixture_of,
+    page_preview,
+    preview_image,
+)
 from .file_inputs import find_format, format_inputs, output_options, picture_input
 from .sockets import (
     CATEGORY,
@@ -149,9 +155,9 @@ class StylizeFile(io.ComfyNode):
         return io.NodeOutput(str(run.output), image, ui=shown)
 
 
-def _run(run: FileRun, start: Start, node_progress: host.NodeProgress) -> Preview:
+def _run(run: FileRun, start: Start, node_progress: host.NodeProgress) -> SampledPreview:
     """Do the run; returns what the page has seen of it in the end: all."""
-    preview = Preview(run.source.size, PREVIEW_SIZE)
+    preview = page_preview(run.source.size)
 
     def look(progress: Progress) -> Tensor | None:
         if progress.core is None and progress.tiles_done:
