@@ -21,9 +21,9 @@ from ..urst_core.preview import SampledPreview
 PREVIEW_SIZE = 2048
 """The longest side, in px, of what is shown of a picture: browsers end where it is far larger."""
 
-PREVIEW_SAMPLES = 4
-"""Pixels that one of a preview is the mean of, along each side; of all, a preview would take as
-long as a GPU for the picture."""
+PREVIEW_SAMPLES = 2
+"""Pixels that one of a preview is the mean of, along each side: of all pixels, the preview took a
+third of the time of saving a picture."""
 
 
 class ImageCanvas:
