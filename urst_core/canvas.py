@@ -191,7 +191,7 @@ def thumbnail_size_of(image: Size, longest_side: int) -> Size:
 
 
 def make_thumbnail(
-    source: Source, longest_side: int, *, between: Callable[[float], None] | None = None
+    source: Source, longest_side: int, *, tell: Callable[[float], None] | None = None
 ) -> Tensor:
     """Shrink a picture band by band, with a triangle filter over all pixels (antialiased).
 
@@ -200,7 +200,8 @@ def make_thumbnail(
     Args:
         source: the picture.
         longest_side: in px; 0, or more than the picture has, keeps its size.
-        between: told, between two bands, which share is done; what it raises ends the work.
+        tell: told, after each band of a picture that takes several, which share is done; what it
+            raises ends the work.
 
     Returns:
         (1, 3, h, w), float32, 0..1, on the CPU.
@@ -221,14 +222,14 @@ def make_thumbnail(
     thumbnail = torch.empty(1, 3, rows, columns)
     for first in range(0, rows, rows_at_once):
         last = min(first + rows_at_once, rows)
-        if first and between is not None:
-            between(first / rows)
         top = max(0, math.floor((first + 0.5) * scale - scale))
         bottom = min(height, math.ceil((last - 0.5) * scale + scale))
         band = read_window(source, Rectangle(top, 0, bottom, width), cpu)
         narrow = F.interpolate(band, size=(bottom - top, columns), mode="bilinear", antialias=True)
         weights = _triangle_weights(first, last, top, bottom, scale)
         thumbnail[:, :, first:last] = torch.einsum("or,ncrw->ncow", weights, narrow)
+        if tell is not None and rows_at_once < rows:
+            tell(last / rows)
     return thumbnail.clamp_(0.0, 1.0) if source.dtype in FULL_SCALE else thumbnail
 
 

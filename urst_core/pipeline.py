@@ -19,7 +19,7 @@ from .tile_stylizer import TileStylizer
 from .tiling import Listener, Progress, TileLoop, ignore
 
 PREPARATION_STAGE = "thumbnail"
-"""What listeners are told between the bands that a large picture's thumbnail is made from."""
+"""What listeners are told after each band that a large picture's thumbnail is made from."""
 
 
 def stylize(
@@ -102,7 +102,7 @@ def thumbnail_of(picture: Source, longest_side: int, listener: Listener) -> torc
     def tell(share: float) -> None:
         listener(Progress(PREPARATION_STAGE, 0, 0, round(share * area), area))
 
-    return make_thumbnail(picture, longest_side, between=tell)
+    return make_thumbnail(picture, longest_side, tell=tell)
 
 
 def _measure_exactly(

@@ -93,7 +93,7 @@ def stylized_thumbnail(
         stats: of this picture.
         settings: the preview is no larger than its ``thumbnail_size``.
         longest_side: the most that the preview may measure, in px.
-        listener: told of each tile, and between the bands of a large picture's thumbnail.
+        listener: told of each tile, and of each band that a large picture's thumbnail is made from.
 
     Returns:
         (3, h, w), float32, 0..1, on the CPU.
