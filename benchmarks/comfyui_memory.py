@@ -218,9 +218,7 @@ def main() -> None:
         resident = measure(options, Path(folder))
     warm, lasting = resident[WARM_RUNS - 1], min(resident[-LAST_RUNS:])
     print(f"growth from run {WARM_RUNS} to run {options.runs}: {resident[-1] / warm - 1:.2%}")
-    print(
-        f"growth from run {WARM_RUNS} to the least of the last {LAST_RUNS}: {lasting / warm - 1:.2%}"
-    )
+    print(f"to the least of the last {LAST_RUNS} runs: {lasting / warm - 1:.2%}")
 
 
 if __name__ == "__main__":
