@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -11,6 +10,7 @@ from ..urst_core.batch import Layout, join_windows
 from ..urst_core.canvas import TensorSource
 from ..urst_core.errors import SettingsError, ShapeError
 from ..urst_core.masks import blend_in_place
+from . import host
 from .convert import image_of, masks_of, pictures_of, single_source_of
 from .sockets import CATEGORY, LayoutSocket, found_by, mask_inputs
 
@@ -70,8 +70,7 @@ class AssembleTiles(io.ComfyNode):
         [joined_mask] = masks_of(mask, mask_feather, [size_of(joined)], what="result")
         if joined_mask is not None:
             blend_in_place(joined, _original_for(joined, original), joined_mask)
-        device = model_management.intermediate_device()
-        return io.NodeOutput(image_of(joined.unsqueeze(0), device))
+        return io.NodeOutput(image_of(joined.unsqueeze(0), *host.image_kind()))
 
 
 def _original_for(joined: Tensor, original: Tensor | None) -> TensorSource:

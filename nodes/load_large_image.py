@@ -9,9 +9,8 @@ from torch import Tensor
 from ..urst_core.bands import check_host_memory, read_bands
 from ..urst_core.canvas import Source, to_unit
 from ..urst_core.image_file import ImageFile
-from ..urst_core.preview import Preview
 from . import folders, host
-from .convert import PREVIEW_SIZE, ImageCanvas, preview_image
+from .convert import ImageCanvas, page_preview, preview_image
 from .file_inputs import picture_input
 from .sockets import CATEGORY, found_by
 
@@ -66,8 +65,9 @@ class LoadLargeImage(io.ComfyNode):
         with ImageFile(folders.picture_path(image), to_srgb=True) as source:
             picture, mask = _empty_tensors(source, image)
             canvas, mask_canvas = ImageCanvas(picture[0]), ImageCanvas(mask[0].unsqueeze(-1))
-            preview = Preview(source.size, PREVIEW_SIZE)
-            for band, pixels in read_bands(source, "loading", host.progress_listener()):
+            preview = page_preview(source.size)
+            listener = host.progress_listener(look=host.shown(preview))
+            for band, pixels in read_bands(source, "loading", listener):
                 values = to_unit(pixels)
                 canvas.write(band, values[:3])
                 if source.channels == 4:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -108,15 +107,19 @@ class MakeThumbnailStats(io.ComfyNode):
             thumbnail_size_of(sources[0].size, thumbnail_size),
             *host.style_areas(styles, style_size),
         ]
+        progress = host.NodeProgress(stages=host.stages_of(backbone, settings, "tiles"))
         with host.working_memory(backbone, *areas):
-            frames = Frames(sources, styles, weights, lambda _: host.progress_listener())
+            look = host.growing(sources[0].size, sources[0] if len(sources) == 1 else None)
+            frames = Frames(sources, styles, weights, lambda _: progress.listener(look=look))
             stats = next(
                 measure_frames(
                     frames, backbone.backbone, settings, batch_statistics=batch_statistics
                 )
             )
             previews = [
-                stylized_thumbnail(source, backbone.backbone, stats, settings) for source in sources
+                stylized_thumbnail(
+                    source, backbone.backbone, stats, settings, listener=progress.listener()
+                )
+                for source in sources
             ]
-        device = model_management.intermediate_device()
-        return io.NodeOutput(stats, image_of(torch.stack(previews), device))
+        return io.NodeOutput(stats, image_of(torch.stack(previews), *host.image_kind()))

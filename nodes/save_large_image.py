@@ -8,9 +8,8 @@ from torch import Tensor
 
 from ..urst_core.bands import read_bands
 from ..urst_core.files import ImageFileCanvas
-from ..urst_core.preview import Preview
 from . import folders, host
-from .convert import PREVIEW_SIZE, StoredPicture, check_image, preview_image
+from .convert import StoredPicture, check_image, page_preview, preview_image
 from .file_inputs import find_format, format_inputs, output_options
 from .sockets import CATEGORY, found_by
 from .workflow_metadata import workflow_metadata
@@ -77,19 +76,17 @@ class SaveLargeImage(io.ComfyNode):
         size = images.shape[1], images.shape[2]
         folder, name, number = folders.numbered_output(filename_prefix, size)
         paths, previews = [], []
+        # Each picture is gone over twice: written in bands, and encoded.
+        progress = host.NodeProgress(pictures=len(images), stages=("saving", "encoding"))
         for index, image in enumerate(images):
             beginning = name.replace("%batch_num%", str(index))
             paths.append(folder / f"{beginning}_{number + index:05}_{format_.endings[0]}")
-            previews.append(Preview(size, PREVIEW_SIZE))
+            previews.append(page_preview(size))
             picture = StoredPicture(image, DEPTHS[bits], metadata)
-            # Each picture is gone over twice: written in bands, and encoded.
-            saving, encoding = (
-                host.progress_listener(picture=2 * index + step, pictures=2 * len(images))
-                for step in (0, 1)
-            )
-            encoded = host.encoding_listener(encoding, size)
+            listener = progress.listener(picture=index, look=host.shown(previews[-1]))
+            encoded = host.encoding_listener(listener, size)
             with ImageFileCanvas(paths[-1], picture, options, listener=encoded) as canvas:
-                for band, pixels in read_bands(picture, "saving", saving):
+                for band, pixels in read_bands(picture, "saving", listener):
                     canvas.write(band, pixels)
                     previews[-1].add(band, pixels)
         shown = host.page_output(preview_image(*previews), cls, paths)

@@ -20,11 +20,17 @@ from ..urst_core.files import ImageFileCanvas
 from ..urst_core.image_file import ImageFile
 from ..urst_core.metadata import PictureMetadata
 from ..urst_core.output_options import OutputOptions
-from ..urst_core.preview import Preview, add_finished_cores
+from ..urst_core.preview import SampledPreview, add_finished_cores
 from ..urst_core.tiling import Progress
 from ..urst_core.work_folder import WorkFolder
 from . import folders, host
-from .convert import PREVIEW_SIZE, StoredPicture, mixture_of, preview_image
+from .convert import (
+    PREVIEW_SIZE,
+    StoredPicture,
+    mixture_of,
+    page_preview,
+    preview_image,
+)
 from .file_inputs import find_format, format_inputs, output_options, picture_input
 from .sockets import (
     CATEGORY,
@@ -145,25 +151,29 @@ class StylizeFile(io.ComfyNode):
             )
             areas = host.run_areas(backbone, run.source.size, styles, settings)
             with host.working_memory(backbone, *areas):
-                preview = _run(run, Start.RESUME if resume else Start.RESTART)
+                progress = host.NodeProgress(
+                    stages=host.stages_of(backbone, settings, "tiles", "encoding")
+                )
+                preview = _run(run, Start.RESUME if resume else Start.RESTART, progress)
         image = preview_image(preview)
         shown = host.page_output(image, cls, [run.output])
         return io.NodeOutput(str(run.output), image, ui=shown)
 
 
-def _run(run: FileRun, start: Start) -> Preview:
+def _run(run: FileRun, start: Start, node_progress: host.NodeProgress) -> SampledPreview:
     """Do the run; returns what the page has seen of it in the end: all."""
-    preview = Preview(run.source.size, PREVIEW_SIZE)
-    show = host.preview_listener(preview)
+    preview = page_preview(run.source.size)
 
-    def listen(progress: Progress) -> None:
+    def look(progress: Progress) -> Tensor | None:
         if progress.core is None and progress.tiles_done:
             # Tiles of an earlier run are not told of again.
             add_finished_cores(preview, WorkFolder(run.output), run.source)
-        show(progress)
+        if progress.core is not None and progress.pixels is not None:
+            preview.add(progress.core, progress.pixels)
+        return preview.pixels if progress.tiles_done else None
 
     try:
-        run.run(listen, start=start)
+        run.run(node_progress.listener(look=look), start=start)
     finally:
         # Else an unpacked JPEG stays on the disk as long as ComfyUI runs.
         if isinstance(run.source, ImageFile):

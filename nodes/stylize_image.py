@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.frames import BATCH_STATISTICS, PER_PICTURE, Frames, stylize_frames
+from ..urst_core.tiling import Listener
 from . import host
 from .convert import blank_image, masks_of, mixture_of, sources_of
 from .sockets import (
@@ -112,17 +112,20 @@ class StylizeImage(io.ComfyNode):
             tile_size=tile_size or None,
         )
         masks = masks_of(mask, mask_feather, [each.size for each in contents])
-        count = len(contents)
         areas = host.run_areas(backbone, contents[0].size, styles, settings)
-        image, canvases = blank_image(contents, model_management.intermediate_device())
-        with host.working_memory(backbone, *areas):
+        progress = host.NodeProgress(
+            pictures=len(contents), stages=host.stages_of(backbone, settings, "tiles")
+        )
+        result_bytes = host.image_bytes(*content.shape)
+
+        def listener_of(index: int) -> Listener:
+            source = contents[index]
+            return progress.listener(picture=index, look=host.growing(source.size, source))
+
+        with host.working_memory(backbone, *areas, result_bytes=result_bytes):
+            image, canvases = blank_image(contents, *host.image_kind())
             stylize_frames(
-                Frames(
-                    contents,
-                    styles,
-                    weights,
-                    lambda index: host.progress_listener(picture=index, pictures=count),
-                ),
+                Frames(contents, styles, weights, listener_of),
                 canvases,
                 backbone.backbone,
                 settings,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -53,14 +52,16 @@ class StylizePatches(io.ComfyNode):
         cls, *, backbone: LoadedBackbone, stats: ThumbnailStats, tiles: Tensor
     ) -> io.NodeOutput:
         windows = sources_of(tiles)
-        image, canvases = blank_image(windows, model_management.intermediate_device())
-        with host.working_memory(backbone, windows[0].size):
+        result_bytes = host.image_bytes(*tiles.shape)
+        with host.working_memory(backbone, windows[0].size, result_bytes=result_bytes):
+            image, canvases = blank_image(windows, *host.image_kind())
             stylize_windows(
                 windows,
                 canvases,
                 backbone.backbone,
                 stats,
                 host.settings_for(backbone),
-                listener=host.progress_listener(),
+                # Each window from its beginning; where it belongs is for Assemble Tiles to know.
+                listener=host.progress_listener(look=host.growing(windows[0].size)),
             )
         return io.NodeOutput(image)

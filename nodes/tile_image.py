@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from comfy import model_management
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.batch import cut_windows, plan_layout
+from . import host
 from .convert import image_of, single_source_of
 from .sockets import CATEGORY, LARGEST_SIZE, BackboneSocket, LayoutSocket, LoadedBackbone, found_by
 
@@ -103,4 +103,4 @@ class TileImage(io.ComfyNode):
                 name=traits.title,
             )
         windows = cut_windows(source, layout)
-        return io.NodeOutput(image_of(windows, model_management.intermediate_device()), layout)
+        return io.NodeOutput(image_of(windows, *host.image_kind()), layout)

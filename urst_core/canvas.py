@@ -7,6 +7,7 @@ with C = 3 (RGB) or 4 (RGB and alpha), until they are on the device.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -189,7 +190,9 @@ def thumbnail_size_of(image: Size, longest_side: int) -> Size:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def make_thumbnail(source: Source, longest_side: int) -> Tensor:
+def make_thumbnail(
+    source: Source, longest_side: int, *, tell: Callable[[float], None] | None = None
+) -> Tensor:
     """Shrink a picture band by band, with a triangle filter over all pixels (antialiased).
 
     The same pixels come out wherever the picture is stored.
@@ -197,6 +200,8 @@ def make_thumbnail(source: Source, longest_side: int) -> Tensor:
     Args:
         source: the picture.
         longest_side: in px; 0, or more than the picture has, keeps its size.
+        tell: told, after each band of a picture that takes several, which share is done; what it
+            raises ends the work.
 
     Returns:
         (1, 3, h, w), float32, 0..1, on the CPU.
@@ -223,6 +228,8 @@ def make_thumbnail(source: Source, longest_side: int) -> Tensor:
         narrow = F.interpolate(band, size=(bottom - top, columns), mode="bilinear", antialias=True)
         weights = _triangle_weights(first, last, top, bottom, scale)
         thumbnail[:, :, first:last] = torch.einsum("or,ncrw->ncow", weights, narrow)
+        if tell is not None and rows_at_once < rows:
+            tell(last / rows)
     return thumbnail.clamp_(0.0, 1.0) if source.dtype in FULL_SCALE else thumbnail
 
 

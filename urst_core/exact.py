@@ -44,11 +44,16 @@ def exact_sites(
     sites = dict(earlier or {})
     for name in backbone.network.site_names[len(sites) :]:
         measured = SiteMeasurement(content, backbone, code, name, dict(sites))
-        tiles.run(f"statistics {name}", measured, listener)
+        tiles.run(stage_of_site(name), measured, listener)
         sites[name] = measured.stats()
         if keep is not None:
             keep(sites)
     return sites
+
+
+def stage_of_site(name: str) -> str:
+    """What listeners are told while a site is measured."""
+    return f"statistics {name}"
 
 
 class SiteMeasurement:

@@ -137,7 +137,13 @@ def measure_frames(
     settings.check(backbone.traits)
     backbone = backbone.on(find_device(settings.device))
     with explained_out_of_memory(backbone.device, "the styles", "a smaller style size"):
-        code = encode_styles(frames.styles, backbone, settings, frames.style_weights)
+        code = encode_styles(
+            frames.styles,
+            backbone,
+            settings,
+            frames.style_weights,
+            listener=frames.listener_of(0),
+        )
     if batch_statistics == SHARED:
         stats = measure_together(
             frames.contents, code, backbone, settings, listener=frames.listener_of(0)

@@ -17,7 +17,10 @@ from .settings import Settings
 from .site_stats import SiteStats
 from .stats import StyleCode, ThumbnailStats
 from .tile_stylizer import TileStylizer
-from .tiling import Listener, TileLoop, ignore
+from .tiling import Listener, Progress, TileLoop, ignore
+
+PREPARATION_STAGE = "thumbnail"
+"""What listeners are told after each band that a large picture's thumbnail is made from."""
 
 
 def stylize(
@@ -85,11 +88,11 @@ def measure(
     if earlier is not None:
         earlier = earlier.to(device)
         return _measure_exactly(content, backbone, settings, earlier, listener, keep)
-    thumbnail = make_thumbnail(content, settings.thumbnail_size)
+    thumbnail = thumbnail_of(content, settings.thumbnail_size, listener)
     with explained_out_of_memory(device, "the thumbnail and the styles", "smaller sizes of them"):
         code = styles
         if not isinstance(code, StyleCode):
-            code = encode_styles(code, backbone, settings, style_weights)
+            code = encode_styles(code, backbone, settings, style_weights, listener=listener)
         if settings.stats == "thumbnail":
             return backbone.collect(thumbnail, code, strength=settings.strength)
         code = backbone.code_for(thumbnail, code, strength=settings.strength)
@@ -102,16 +105,28 @@ def encode_styles(
     backbone: Backbone,
     settings: Settings,
     style_weights: Sequence[float] | None,
+    *,
+    listener: Listener = ignore,
 ) -> StyleCode:
     """Styles → their code, each no larger than the settings say; on the backbone's device.
 
     Errors as in :func:`stylize`.
     """
     small_styles = [
-        style if isinstance(style, str) else make_thumbnail(style, settings.style_size)
+        style if isinstance(style, str) else thumbnail_of(style, settings.style_size, listener)
         for style in styles
     ]
     return backbone.encode_style(small_styles, style_weights)
+
+
+def thumbnail_of(picture: Source, longest_side: int, listener: Listener) -> torch.Tensor:
+    """Image → thumbnail, in as many steps as a large picture takes."""
+    area = picture.size[0] * picture.size[1]
+
+    def tell(share: float) -> None:
+        listener(Progress(PREPARATION_STAGE, 0, 0, round(share * area), area))
+
+    return make_thumbnail(picture, longest_side, tell=tell)
 
 
 def _measure_exactly(

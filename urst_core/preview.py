@@ -49,7 +49,45 @@ class Preview:
         self.pixels[:, top : top + values.shape[1], left : left + values.shape[2]] += values
 
 
-def add_finished_cores(preview: Preview, folder: WorkFolder, content: Source) -> None:
+class SampledPreview:
+    """As :class:`Preview`, but made from a part of the pixels, evenly spread.
+
+    Of large pictures no more pixels are taken than of small ones: it takes the same short time.
+
+    Attributes:
+        size: (height, width), in px, of the picture.
+        pixels: (3, h, w), float32, 0..1, on the CPU; alpha is left out.
+
+    Args:
+        size: of the picture.
+        longest_side: of the preview, in px; a small picture is not enlarged.
+        samples: how many pixels are taken for one that is shown, along each side, at most.
+    """
+
+    def __init__(self, size: Size, longest_side: int, *, samples: int = 2) -> None:
+        self.size = size
+        self._step = -(-max(size) // (samples * longest_side))
+        taken = self._taken(Rectangle.of_size(size))
+        self._preview = Preview(taken.size, longest_side)
+        self.pixels = self._preview.pixels
+
+    def add(self, part: Rectangle, pixels: Tensor) -> None:
+        """Add a part, as :meth:`Preview.add` does."""
+        part = part.clipped(self.size)
+        taken, step = self._taken(part), self._step
+        if taken.area:
+            top, left = taken.top * step - part.top, taken.left * step - part.left
+            self._preview.add(taken, pixels[:, top : part.height : step, left : part.width : step])
+
+    def _taken(self, part: Rectangle) -> Rectangle:
+        """A part in the picture of every ``step``-th pixel, from the first."""
+        edges = (part.top, part.left, part.bottom, part.right)
+        return Rectangle(*(-(-edge // self._step) for edge in edges))
+
+
+def add_finished_cores(
+    preview: Preview | SampledPreview, folder: WorkFolder, content: Source
+) -> None:
     """Add what an interrupted run has finished, before the run that goes on adds more.
 
     Args:

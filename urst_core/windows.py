@@ -19,12 +19,11 @@ from .canvas import (
     Source,
     TensorCanvas,
     TensorSource,
-    make_thumbnail,
 )
 from .device import find_device
 from .errors import ImageError, ShapeError
 from .geometry import Rectangle
-from .pipeline import stylize_tiles, tile_loop, tile_network
+from .pipeline import stylize_tiles, thumbnail_of, tile_loop, tile_network
 from .settings import Settings
 from .stats import ThumbnailStats
 from .tile_stylizer import TileStylizer
@@ -84,6 +83,7 @@ def stylized_thumbnail(
     settings: Settings | None = None,
     *,
     longest_side: int = PREVIEW_SIZE,
+    listener: Listener = ignore,
 ) -> Tensor:
     """The look of the whole picture, small: the thumbnail under the statistics of the picture.
 
@@ -93,6 +93,7 @@ def stylized_thumbnail(
         stats: of this picture.
         settings: the preview is no larger than its ``thumbnail_size``.
         longest_side: the most that the preview may measure, in px.
+        listener: told of each tile, and of each band that a large picture's thumbnail is made from.
 
     Returns:
         (3, h, w), float32, 0..1, on the CPU.
@@ -102,9 +103,9 @@ def stylized_thumbnail(
     """
     settings = settings or Settings()
     size = min(settings.thumbnail_size or longest_side, longest_side)
-    thumbnail = TensorSource(make_thumbnail(content, size)[0])
+    thumbnail = TensorSource(thumbnail_of(content, size, listener)[0])
     canvas = TensorCanvas(thumbnail.size, dtype=torch.float32)
-    stylize_tiles(thumbnail, canvas, backbone, stats, settings)
+    stylize_tiles(thumbnail, canvas, backbone, stats, settings, listener=listener)
     return canvas.pixels
 
 

@@ -1,4 +1,7 @@
-"""A node for tests alone: writes an IMAGE as float32, which no picture format of ComfyUI keeps."""
+"""Nodes for tests alone.
+
+One writes an IMAGE as float32, which no picture format of ComfyUI keeps; one spoils an IMAGE.
+"""
 
 from __future__ import annotations
 
@@ -27,4 +30,21 @@ class Probe:
         return {}
 
 
-NODE_CLASS_MAPPINGS = {"URSTTestProbe": Probe}
+class Spoil:
+    """The last pixel of ``image`` as NaN: an error that shows late."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "spoil"
+    CATEGORY = "testing"
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {"required": {"image": ("IMAGE",)}}
+
+    def spoil(self, image):
+        image = image.clone()
+        image[-1, -1, -1] = float("nan")
+        return (image,)
+
+
+NODE_CLASS_MAPPINGS = {"URSTTestProbe": Probe, "URSTTestSpoil": Spoil}

@@ -116,11 +116,14 @@ class StubHost:
     """What the nodes asked of ComfyUI, and what it answers."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    intermediate: torch.device = field(default_factory=lambda: torch.device("cpu"))
     folder: Path | None = None
     base: Path | None = None
     disable_metadata: bool = False
     freed_bytes: list[int] = field(default_factory=list)
+    freed_devices: list[torch.device] = field(default_factory=list)
     emptied: int = 0
+    at_empty: Callable[[], None] = lambda: None
     progress: list[tuple[int, int]] = field(default_factory=list)
     previews: list[Any] = field(default_factory=list)
     cancel_at: int | None = None
@@ -141,6 +144,18 @@ class ProgressBar:
             HOST.previews.append(preview)
         if HOST.cancel_at is not None and len(HOST.progress) >= HOST.cancel_at:
             raise HOST.cancelled
+
+
+def free_memory(size: int, device: torch.device, keep_loaded: Sequence[Any] = ()) -> list[Any]:
+    assert size == size // 1 > 0
+    HOST.freed_bytes.append(size)
+    HOST.freed_devices.append(device)
+    return list(keep_loaded)
+
+
+def soft_empty_cache() -> None:
+    HOST.emptied += 1
+    HOST.at_empty()
 
 
 class Arguments:
@@ -181,9 +196,9 @@ def stub_modules() -> dict[str, ModuleType]:
     modules["comfy"].utils = modules["comfy.utils"]
     modules["comfy.utils"].ProgressBar = ProgressBar
     host.get_torch_device = lambda: HOST.device
-    host.intermediate_device = lambda: torch.device("cpu")
-    host.free_memory = lambda size, _device: HOST.freed_bytes.append(size)
-    host.soft_empty_cache = lambda: setattr(HOST, "emptied", HOST.emptied + 1)
+    host.intermediate_device = lambda: HOST.intermediate
+    host.free_memory = free_memory
+    host.soft_empty_cache = soft_empty_cache
     fill_folder_paths(modules["folder_paths"])
     return modules
 

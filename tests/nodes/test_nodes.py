@@ -121,9 +121,11 @@ def test_memory_is_asked_for_and_given_back_and_progress_ends_at_the_total(call,
     five_nodes(call, backbone, content, style)
     assert len(host.freed_bytes) == host.emptied == 2
     assert min(host.freed_bytes) > 0
-    done = [value for value, _ in host.progress]
-    assert done == sorted(done)
-    assert done[-1] == host.progress[-1][1]
+    shares = [value / total for value, total in host.progress]
+    measured = shares.index(1.0) + 1
+    for node in (shares[:measured], shares[measured:]):
+        assert node == sorted(node)
+        assert (node[0], node[-1]) == (0.0, 1.0)
     host.progress.clear()
     contents = torch.cat([content, content])
     call("StylizeImage", backbone=backbone, content=contents, style=style, tile_size=64, **LOOK)

@@ -114,10 +114,10 @@ def test_depth_and_alpha_of_the_content_are_kept(stylize, base):
 
 
 def test_the_page_sees_the_picture_fill(stylize, host, part, monkeypatch):
-    monkeypatch.setattr(part("nodes.host"), "SECONDS_BETWEEN_PREVIEWS", 0.0)
+    monkeypatch.setattr(part("nodes.progress"), "SECONDS_BETWEEN_PREVIEWS", 0.0)
     _, preview = stylize()
     kind, last, longest = host.previews[-1]
-    assert (kind, last.size, longest) == ("JPEG", SIZE[::-1], 1024)
+    assert (kind, last.size, longest) == ("JPEG", SIZE[::-1], None)
     finished = (preview[0] * 255).round().to(torch.uint8)
     assert last.tobytes() == bytes(finished.numpy().tobytes())
     shares = [
@@ -130,7 +130,7 @@ def test_the_page_sees_the_picture_fill(stylize, host, part, monkeypatch):
 
 
 def test_previews_are_sent_now_and_then_and_at_the_end(stylize, host, part, monkeypatch):
-    monkeypatch.setattr(part("nodes.host"), "SECONDS_BETWEEN_PREVIEWS", 1000.0)
+    monkeypatch.setattr(part("nodes.progress"), "SECONDS_BETWEEN_PREVIEWS", 1000.0)
     _, preview = stylize()
     assert len(host.previews) == 2
     # Pages keep showing it when the node is done.

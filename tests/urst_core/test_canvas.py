@@ -201,8 +201,12 @@ def test_bands_do_not_show(monkeypatch, size, band_pixels):
         lambda self, rectangle: (reads.append(rectangle), read(self, rectangle))[1],
     )
     monkeypatch.setattr(canvas_module, "BAND_PIXELS", band_pixels)
-    banded = make_thumbnail(source, 47)
+    shares = []
+    banded = make_thumbnail(source, 47, tell=shares.append)
     assert torch.allclose(banded, whole, rtol=0, atol=1e-6)
+    assert len(shares) == (len(reads) if len(reads) > 1 else 0)
+    assert shares == sorted(shares)
+    assert shares[-1:] in ([], [1.0])
     if size[0] > 100 and size[1] > 100:
         assert len(reads) > 1
         assert max(r.area for r in reads) < size[0] * size[1]

@@ -10,7 +10,7 @@ from urst_core.canvas import TensorSource, to_unit
 from urst_core.errors import OutputError
 from urst_core.geometry import Rectangle, cut
 from urst_core.journal import Journal
-from urst_core.preview import Preview, add_finished_cores
+from urst_core.preview import Preview, SampledPreview, add_finished_cores
 from urst_core.run_record import RunRecord
 from urst_core.work_file import WorkFile
 from urst_core.work_folder import WorkFolder
@@ -75,3 +75,28 @@ def test_what_an_earlier_run_finished_is_shown(tmp_path):
     other = TensorSource(stored_picture((70, 91)))
     with pytest.raises(OutputError, match="is not that of a picture of 70 x 91 px"):
         add_finished_cores(Preview(other.size, 90), folder, other)
+
+
+@pytest.mark.parametrize("size", [(120, 200), (97, 41), (1, 300), (400, 37), (20, 30)])
+@pytest.mark.parametrize("edge", [7, 64, 1000])
+@pytest.mark.parametrize("samples", [1, 2, 4])
+def test_a_sampled_preview_takes_a_few_pixels(size, edge, samples):
+    pixels = picture(size, seed=4)
+    sampled, whole = SampledPreview(size, 37, samples=samples), Preview(size, 37)
+    for part in cut(Rectangle.of_size(size), edge):
+        sampled.add(part, pixels[(..., *part.slices)])
+        whole.add(part, pixels[(..., *part.slices)])
+    assert max(sampled.pixels.shape[1:]) <= 37
+    step = -(-max(size) // (37 * samples))
+    expected = preview_in_parts(pixels[:, ::step, ::step], 37, 1000).pixels
+    torch.testing.assert_close(sampled.pixels, expected, rtol=0, atol=1e-5)
+    if step == 1:
+        torch.testing.assert_close(sampled.pixels, whole.pixels, rtol=0, atol=1e-5)
+
+
+def test_a_sampled_preview_of_parts_beyond_the_picture():
+    sampled = SampledPreview((30, 30), 10)
+    sampled.add(Rectangle(0, 16, 32, 32), torch.ones(3, 30, 14))
+    sampled.add(Rectangle(31, 0, 32, 16), torch.ones(3, 1, 16))
+    assert sampled.pixels[:, :, 6:].min() > 0.99
+    assert sampled.pixels[:, :, :5].count_nonzero() == 0

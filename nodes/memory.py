@@ -1,0 +1,125 @@
+"""ComfyUI's devices and memory: asked for before work, and given back whole after it.
+
+Networks rest on the CPU. What computes is a copy, which is gone when the work is over; so there is
+nothing to put back on ComfyUI's offload device, and nothing that ComfyUI would have to unload.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import traceback
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+
+import torch
+from comfy import model_management
+
+from ..urst_core.backbone import Traits
+from ..urst_core.canvas import Source, thumbnail_size_of
+from ..urst_core.device import largest_tile
+from ..urst_core.geometry import Size
+from ..urst_core.settings import Settings
+from .sockets import LoadedBackbone
+
+
+def device_of(choice: str) -> torch.device:
+    """The device for a choice: ComfyUI's own for ``auto``, else the CPU.
+
+    The engine computes on CUDA (and ROCm, which torch calls so), Apple's GPUs and CPUs. Other
+    devices of ComfyUI (DirectML, XPU, NPU) fall back to the CPU.
+    """
+    if choice != "auto":
+        return torch.device(choice)
+    device = model_management.get_torch_device()
+    if device.type in ("cuda", "mps", "cpu"):
+        return device
+    logging.warning("URST: device %s is not supported; computing on the CPU", device)
+    return torch.device("cpu")
+
+
+def settings_for(loaded: LoadedBackbone) -> Settings:
+    """The engine's settings that come with a loaded backbone; the rest are defaults."""
+    return Settings(precision=loaded.precision, device=str(device_of(loaded.device)))
+
+
+def image_kind() -> tuple[torch.device, torch.dtype]:
+    """Where ComfyUI wants IMAGEs to lie, and in which type: float32, where it does not say."""
+    wanted = getattr(model_management, "intermediate_dtype", None)
+    return model_management.intermediate_device(), wanted() if wanted else torch.float32
+
+
+def image_bytes(*shape: int) -> int:
+    """What an IMAGE of that shape takes, in bytes."""
+    return math.prod(shape) * image_kind()[1].itemsize
+
+
+@contextmanager
+def working_memory(
+    loaded: LoadedBackbone, *areas: Size, result_bytes: int = 0
+) -> Generator[None, None, None]:
+    """Have ComfyUI unload models for the work of the block, and give all back after it.
+
+    After an error or a cancel too: what the frames on its way held is let go of first, since
+    ComfyUI keeps the error for a while.
+
+    Args:
+        loaded: backbone that will compute.
+        areas: heights and widths that go through the network, one at a time; the largest counts.
+        result_bytes: of the IMAGEs that the block makes.
+    """
+    device = device_of(loaded.device)
+    pixels = max(height * width for height, width in areas)
+    needed = pixels * loaded.backbone.traits.bytes_per_pixel + weights_bytes(loaded)
+    if image_kind()[0].type == device.type:
+        needed += result_bytes
+    model_management.free_memory(needed, device)
+    try:
+        yield
+    except BaseException as error:
+        _let_go(error)
+        raise
+    finally:
+        model_management.soft_empty_cache()
+
+
+def weights_bytes(loaded: LoadedBackbone) -> int:
+    """What a copy of the network takes."""
+    network = loaded.backbone.network
+    return sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
+
+
+def _let_go(error: BaseException) -> None:
+    """Empty the frames that an error, and those before it, came through and that have ended."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            traceback.clear_frames(current.__traceback__)
+            pending += [current.__cause__, current.__context__]
+
+
+def window_size(traits: Traits, edge: int, frame: Size) -> Size:
+    """The largest window of cores with that edge."""
+    longest = edge + 2 * traits.halo
+    return min(longest, frame[0]), min(longest, frame[1])
+
+
+def style_areas(styles: Sequence[Source | str], style_size: int) -> list[Size]:
+    """Heights and widths of the style pictures as they will be encoded."""
+    return [thumbnail_size_of(s.size, style_size) for s in styles if not isinstance(s, str)]
+
+
+def run_areas(
+    loaded: LoadedBackbone, size: Size, styles: Sequence[Source | str], settings: Settings
+) -> list[Size]:
+    """Heights and widths that go through the network when a whole picture is stylized."""
+    edge = settings.tile_size or largest_tile(device_of(loaded.device))
+    return [
+        window_size(loaded.backbone.traits, edge, size),
+        thumbnail_size_of(size, settings.thumbnail_size),
+        *style_areas(styles, settings.style_size),
+    ]

@@ -1,0 +1,72 @@
+"""ComfyUI's start: the pack loads nothing heavy, and its schemas ask for nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+START = f"""
+import asyncio, hashlib, importlib.util, json, pathlib, socket, sys
+import numpy, PIL.Image, psutil, safetensors.torch, torch
+sys.path.insert(0, {str(ROOT / "tests" / "nodes")!r})
+import conftest
+sys.modules.update(conftest.stub_modules())
+conftest.HOST.folder = pathlib.Path(sys.argv[1])
+before = set(sys.modules)
+spec = importlib.util.spec_from_file_location(
+    "pack", {str(ROOT / "__init__.py")!r}, submodule_search_locations=[{str(ROOT)!r}]
+)
+pack = sys.modules["pack"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(pack)
+nodes = asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
+
+asked = []
+sys.addaudithook(lambda event, arguments: asked.append([event, str(arguments[0])])
+    if event == "open" or event.startswith("socket.") else None)
+hashlib.sha256 = hashlib.md5 = hashlib.new = lambda *_: asked.append(["hash", ""])
+for node in nodes:
+    node.define_schema()
+print(json.dumps({{
+    "loaded": sorted(name for name in set(sys.modules) - before if not name.startswith("pack.")),
+    "asked": list(asked),
+    "nodes": len(nodes),
+}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """What a start of ComfyUI loads, and what the schemas ask of the machine."""
+    folder = tmp_path_factory.mktemp("weights")
+    (folder / "mine.safetensors").write_bytes(b"1")
+    answer = subprocess.run(
+        [sys.executable, "-c", START, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def test_nothing_heavy_is_loaded(start):
+    heavy = {
+        *("pyvips", "ray", "zarr", "huggingface_hub", "fsspec", "filelock", "tifffile", "tqdm"),
+        *("matplotlib", "scipy", "skimage", "cv2", "pandas", "torchvision", "torchfile", "imageio"),
+        *("requests", "httpx", "aiohttp", "tensorboard", "jsonschema", "numcodecs"),
+    }
+    assert start["nodes"] >= 9
+    assert heavy.isdisjoint(name.split(".")[0] for name in start["loaded"])
+    assert [name for name in start["loaded"] if name.endswith("ImagePlugin")] == []
+    # What torch, NumPy and ComfyUI itself have not loaded before: parts of the standard library.
+    others = {name.split(".")[0] for name in start["loaded"]} - sys.stdlib_module_names
+    assert others <= {"pack", "PIL"}
+
+
+def test_schemas_hash_nothing_and_ask_no_network(start):
+    kinds = {kind for kind, _ in start["asked"]}
+    assert kinds <= {"open"}
+    assert {Path(name).name for _, name in start["asked"]} <= {"weights_manifest.json"}

@@ -1,0 +1,182 @@
+"""nodes.memory: whatever device and memory ComfyUI says it has, and all of it given back."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+import torch
+from examples import picture
+
+LOOK = {"thumbnail_size": 64, "style_size": 64, "strength": 1.0, "statistics": "thumbnail"}
+SIZE = (120, 200)
+
+
+@pytest.fixture(autouse=True)
+def inference_mode():
+    """Nodes run in it, in ComfyUI."""
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture
+def management(part):
+    """The stand-in of comfy.model_management."""
+    return part("nodes.memory").model_management
+
+
+@pytest.fixture
+def backbone(nodes):
+    [loaded] = nodes["URSTLoadBackbone"].execute(
+        backbone="microast", weights="built-in", precision="auto", device="auto"
+    )
+    return loaded
+
+
+def image(size=SIZE, *, seed=1, dtype=torch.float32):
+    return picture(size, seed=seed).permute(1, 2, 0).unsqueeze(0).to(dtype)
+
+
+@pytest.fixture
+def stylize(nodes, backbone):
+    def run(content=None, **inputs):
+        [result] = nodes["URSTStylizeImage"].execute(
+            **{"backbone": backbone, "style": image(seed=2), "tile_size": 64, **LOOK, **inputs},
+            content=image() if content is None else content,
+        )
+        return result
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["privateuseone", "xpu", "hpu"])
+def test_devices_that_only_comfyui_knows_are_left_alone(stylize, host, caplog, kind):
+    expected = stylize()
+    host.device = torch.device(kind, 0)
+    assert torch.equal(stylize(), expected)
+    assert set(host.freed_devices) == {torch.device("cpu")}
+    assert f"device {kind}:0 is not supported; computing on the CPU" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("device", "available"),
+    [("mps", torch.backends.mps.is_available()), ("cuda:9", torch.cuda.device_count() > 9)],
+)
+def test_a_device_that_is_not_there_after_all_is_named(stylize, part, host, device, available):
+    if available:
+        pytest.skip(f"{device} is there")
+    host.device = torch.device(device)
+    with pytest.raises(part("urst_core.errors").DeviceError, match=f"device '{device}' is not th"):
+        stylize()
+    assert host.emptied == len(host.freed_bytes)
+
+
+def test_images_go_where_comfyui_keeps_them(stylize, nodes, backbone, host):
+    """As with --gpu-only; meta tensors hold nothing, but know where they are."""
+    elsewhere = host.intermediate = torch.device("meta")
+    assert stylize().device == elsewhere
+    stats, preview = nodes["URSTMakeThumbnailStats"].execute(
+        backbone=backbone, content=image(), style=image(seed=2), **LOOK
+    )
+    tiles, _ = nodes["URSTTileImage"].execute(image=image(), tile_size=64, backbone=backbone)
+    [windows] = nodes["URSTStylizePatches"].execute(backbone=backbone, stats=stats, tiles=image())
+    assert preview.device == tiles.device == windows.device == elsewhere
+
+
+def test_half_precision_between_nodes(stylize, nodes, backbone, management, monkeypatch):
+    """As with --fp16-intermediates, in versions that have it."""
+    expected = stylize()
+    assert expected.dtype == torch.float32
+    monkeypatch.setattr(management, "intermediate_dtype", lambda: torch.float16, raising=False)
+    content = image()
+    before = content.half()
+    result = stylize(before)
+    assert result.dtype == torch.float16
+    assert float((result.float() - expected).abs().max()) < 0.02
+    assert torch.equal(before, content.half())
+    tiles, layout = nodes["URSTTileImage"].execute(image=before, tile_size=64, backbone=backbone)
+    stats, preview = nodes["URSTMakeThumbnailStats"].execute(
+        backbone=backbone, content=before, style=image(seed=2).half(), **LOOK
+    )
+    [windows] = nodes["URSTStylizePatches"].execute(backbone=backbone, stats=stats, tiles=tiles)
+    [joined] = nodes["URSTAssembleTiles"].execute(tiles=windows, layout=layout, feather=0)
+    kinds = {tensor.dtype for tensor in (tiles, preview, windows, joined)}
+    assert kinds == {torch.float16}
+    assert float((joined.float() - expected).abs().max()) < 0.02
+
+
+def test_a_picture_in_half_precision_is_widened_where_it_is_read(part):
+    half = image().half()
+    [source] = part("nodes.convert").sources_of(half)
+    rectangle = part("urst_core.geometry").Rectangle(3, 5, 20, 9)
+    assert source.pixels.untyped_storage().data_ptr() == half.untyped_storage().data_ptr()
+    read = source.read(rectangle)
+    assert source.dtype == read.dtype == torch.float32
+    assert torch.equal(read, half[0, 3:20, 5:9].permute(2, 0, 1).float())
+
+
+def test_all_that_will_be_needed_is_asked_for(stylize, backbone, host):
+    stylize(tile_size=64)
+    traits, network = backbone.backbone.traits, backbone.backbone.network
+    weights = sum(parameter.nbytes for parameter in network.parameters())
+    window = min(64 + 2 * traits.halo, 120) * min(64 + 2 * traits.halo, 200)
+    result = 120 * 200 * 3 * 4
+    assert host.freed_bytes == [window * traits.bytes_per_pixel + weights + result]
+    host.intermediate = torch.device("meta")
+    stylize(tile_size=64)
+    assert host.freed_bytes[0] - host.freed_bytes[1] == result
+
+
+class Interrupt(BaseException):
+    """ComfyUI's may become one."""
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, Interrupt])
+def test_nothing_of_the_work_is_left_when_the_cache_is_emptied(
+    stylize, part, host, monkeypatch, kind
+):
+    work, alive = [], []
+    stylizer = part("urst_core.tile_stylizer").TileStylizer
+    begin = stylizer.__init__
+
+    def remember(self, *args):
+        work.append(weakref.ref(self))
+        begin(self, *args)
+
+    monkeypatch.setattr(stylizer, "__init__", remember)
+    host.at_empty = lambda: alive.extend(ref for ref in work if ref() is not None)
+    host.cancelled, host.cancel_at = kind, 3
+    gc.disable()
+    try:
+        with pytest.raises(kind):
+            stylize()
+    finally:
+        gc.enable()
+    assert len(work) == host.emptied == 1
+    assert alive == []
+    host.cancel_at = None
+    assert float(stylize().std()) > 0
+
+
+def test_errors_that_led_to_an_error_are_let_go_of_too(part, backbone, host):
+    held, alive = [], []
+
+    def fail(error, cause=None):
+        pixels = torch.zeros(3)
+        held.append(weakref.ref(pixels))
+        raise error from cause
+
+    def fail_twice():
+        try:
+            fail(ValueError("first"))
+        except ValueError as error:
+            fail(RuntimeError("second"), error)
+
+    host.at_empty = lambda: alive.extend(ref() for ref in held)
+    with (
+        pytest.raises(RuntimeError, match="second"),
+        part("nodes.memory").working_memory(backbone, SIZE),
+    ):
+        fail_twice()
+    assert alive == [None, None]
