@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -10,9 +12,13 @@ from ..urst_core.batch import Layout, join_windows
 from ..urst_core.canvas import TensorSource
 from ..urst_core.errors import SettingsError, ShapeError
 from ..urst_core.masks import blend_in_place
+from ..urst_core.seams import worst_seam
 from . import host
 from .convert import image_of, masks_of, pictures_of, single_source_of
 from .sockets import CATEGORY, LayoutSocket, found_by, mask_inputs
+
+VISIBLE_SEAM = 0.1
+"""Mean difference along a seam, of 0..1, from which on tiles are suspected to be mixed up."""
 
 
 class AssembleTiles(io.ComfyNode):
@@ -66,11 +72,28 @@ class AssembleTiles(io.ComfyNode):
         mask: Tensor | None = None,
         mask_feather: int = 0,
     ) -> io.NodeOutput:
-        joined = join_windows(pictures_of(tiles), layout, feather=feather)
+        windows = pictures_of(tiles)
+        joined = join_windows(windows, layout, feather=feather)
+        _warn_of_seams(windows, layout)
         [joined_mask] = masks_of(mask, mask_feather, [size_of(joined)], what="result")
         if joined_mask is not None:
             blend_in_place(joined, _original_for(joined, original), joined_mask)
         return io.NodeOutput(image_of(joined.unsqueeze(0), *host.image_kind()))
+
+
+def _warn_of_seams(windows: Tensor, layout: Layout) -> None:
+    """Say so where neighbors do not fit each other; what is between may have meant them to."""
+    worst = worst_seam(windows, layout)
+    if worst is not None and worst.difference > VISIBLE_SEAM:
+        logging.warning(
+            "URST: tiles %d and %d of %d differ by %.2f (of 0 to 1) where they meet; are they all "
+            "of one picture, and in the order of Tile Image? If a node in between treats each "
+            "tile in its own way, a feather softens the transitions",
+            worst.first + 1,
+            worst.second + 1,
+            len(windows),
+            worst.difference,
+        )
 
 
 def _original_for(joined: Tensor, original: Tensor | None) -> TensorSource:

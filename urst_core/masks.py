@@ -30,8 +30,8 @@ from .canvas import FULL_SCALE, Source, from_unit, to_unit
 from .errors import ImageError, SettingsError, ShapeError
 from .geometry import Rectangle, Size
 
-LARGEST_FEATHER = 1024
-"""In px: the time to feather a tile grows with it, and its square must fit float32."""
+LARGEST_FEATHER = 256
+"""In px: the time to feather a tile grows with its cube, and beyond this outlasts stylizing."""
 
 
 class MaskValues(Protocol):

@@ -1,7 +1,8 @@
 """Wires that lead to the wrong place, and pictures of every kind: each node takes or refuses them.
 
-What cannot be told: tiles in another order, and tiles of another picture that was cut alike. They
-are pictures like any other by then.
+What cannot be told for sure: tiles in another order, and tiles of another picture that was cut
+alike. They are pictures like any other by then; where neighbors do not fit each other, the log says
+so.
 """
 
 from __future__ import annotations
@@ -102,6 +103,16 @@ def test_the_layout_of_another_picture(call, errors):
         match=r"put tile edges between pixels; .* or the layout that these windows were cut by",
     ):
         call("AssembleTiles", tiles=tiles, layout=other_size, feather=0)
+
+
+def test_tiles_that_are_mixed_up_are_told_of_in_the_log(call, caplog):
+    tiles, layout = cut(call, CONTENT)
+    assert torch.equal(call("AssembleTiles", tiles=tiles, layout=layout, feather=0)[0], CONTENT)
+    assert caplog.text == ""
+    [mixed] = call("AssembleTiles", tiles=tiles.flip(0), layout=layout, feather=0)
+    assert mixed.shape == CONTENT.shape
+    assert "of 12 differ by 0." in caplog.text
+    assert "in the order of Tile Image?" in caplog.text
 
 
 def test_tiles_cut_for_another_backbone(call, backbone, measured, errors):

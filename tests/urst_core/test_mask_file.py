@@ -88,7 +88,7 @@ def test_masks_that_cannot_be_used(folder, mask, capsys):
         (["--mask", small], "mask of 64 x 64 px (height x width) does not fit a picture of 100 x"),
         (["--mask", folder / "gone.png"], "gone.png"),
         (["--mask-feather", 4], "--mask-feather 4 needs a mask; name one with --mask"),
-        (["--mask", mask, "--mask-feather", -1], "mask feather -1 is out of range; use 0 to 1024"),
+        (["--mask", mask, "--mask-feather", -1], "mask feather -1 is out of range; use 0 to 256"),
         (
             ["--mask", mask, "--ray", "local"],
             "does not work on clusters; leave out --mask or --ray",
