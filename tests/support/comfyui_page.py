@@ -54,9 +54,10 @@ SELECT = """type => {
 }"""
 
 SHOW = """([left, top, scale, x, y]) => {
+  const corner = app.canvas.canvas.getBoundingClientRect()
   app.canvas.ds.scale = scale
-  app.canvas.ds.offset[0] = x / scale - left
-  app.canvas.ds.offset[1] = y / scale - top
+  app.canvas.ds.offset[0] = (x - corner.left) / scale - left
+  app.canvas.ds.offset[1] = (y - corner.top) / scale - top
   app.canvas.setDirty(true, true)
 }"""
 
