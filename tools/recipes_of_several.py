@@ -22,8 +22,9 @@ def regions_with_masks(graph: Graph) -> None:
         "Each **Stylize Image** paints its region and leaves the rest as it was; tiles without "
         "mask take no time. The statistics stay those of the whole picture, so that a region looks "
         "as it would in a wholly painted one.\n\n"
-        "`mask_feather` is how many px inside its region a style fades in; 0 gives hard edges. A "
-        "photograph with one painted region is the first Stylize Image alone.",
+        "`mask_feather` fades a style in over so many px inside its region: with the photograph "
+        "between them, two styles meet softly. 0 gives hard edges. A photograph with one painted "
+        "region is the first Stylize Image alone.",
         height=300,
     )
     content = load_image(graph, "content")
@@ -38,7 +39,6 @@ def regions_with_masks(graph: Graph) -> None:
         stylize(
             graph,
             f"Stylize {side}",
-            values={"mask_feather": 8},
             backbone=(backbone, 0),
             content=(content, 0),
             style=(style, 0),

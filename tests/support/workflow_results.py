@@ -19,7 +19,6 @@ from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.frames import SHARED, Frames, stylize_frames
 from urst_core.masks import Mask, TensorMask
 from urst_core.settings import Settings
-from urst_core.tiling import ignore
 from urst_core.weights import load_backbone
 
 Pictures = Mapping[str, np.ndarray]
@@ -45,7 +44,7 @@ def stylized(
     sources = [_source(content) for content in contents]
     canvases = [TensorCanvas(source.size, dtype=torch.float32) for source in sources]
     stylize_frames(
-        Frames(sources, [_source(style)], [1.0], [ignore] * len(sources)),
+        Frames(sources, [_source(style)]),
         canvases,
         load_backbone(),
         Settings(device="cpu", **settings),
@@ -94,7 +93,7 @@ def _regions(pictures: Pictures, _: Any) -> Results:
         stylized(
             content[None],
             pictures[f"style {side}"],
-            mask=Mask(TensorMask(torch.from_numpy(region.astype(np.float32))), feather=8),
+            mask=Mask(TensorMask(torch.from_numpy(region.astype(np.float32)))),
         )
         for side, region in (("inside", inside), ("outside", ~inside))
     ]
