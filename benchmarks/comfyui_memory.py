@@ -3,9 +3,9 @@
     python benchmarks/comfyui_memory.py --comfyui path/to/ComfyUI --python path/to/its/python
 
 Starts a server over a folder of its own, and queues the graph of the five nodes with a new picture
-each time. Prints what is resident after each run, and how much that grew from the fifth on. In the
-end, on Linux, the C library is asked to hand free memory back to the system: what is resident then
-is held by somebody. ``--control`` runs a graph of ComfyUI's own nodes, to compare.
+each time. Prints what is resident after each run, and how much that grew from the fifth on. After
+the fifth and the last the C library of Linux is asked to hand free memory back to the system: what
+is resident then is held by somebody. ``--control`` runs a graph of ComfyUI's own nodes, to compare.
 """
 
 from __future__ import annotations
@@ -181,11 +181,11 @@ def fill(base: Path) -> None:
     random_picture(512, 0).save(base / "input" / "style.png")
 
 
-def measure(options: argparse.Namespace, base: Path) -> list[int]:
-    """What is resident after each run, in bytes."""
+def measure(options: argparse.Namespace, base: Path) -> tuple[list[int], list[int]]:
+    """What is resident after each run, and twice without free memory, in bytes."""
     fill(base)
     graph_of = core_only if options.control else five_nodes
-    resident = []
+    resident, held = [], []
     with Server(options.comfyui, options.python, base, options.arguments) as server:
         print(f"{'run':>4} {'seconds':>8} {'resident MB':>12}")
         print(f"{0:>4} {'':>8} {server.resident_bytes() / 1e6:>12.1f}", flush=True)
@@ -199,8 +199,9 @@ def measure(options: argparse.Namespace, base: Path) -> list[int]:
             print(f"{run:>4} {seconds:>8.1f} {resident[-1] / 1e6:>12.1f}", flush=True)
             if run in (WARM_RUNS, options.runs):
                 server.run({"trim": node("Trim", run=run)})
-                print(f"{'':>4} {'trimmed':>8} {server.resident_bytes() / 1e6:>12.1f}", flush=True)
-    return resident
+                held.append(server.resident_bytes())
+                print(f"{'':>4} {'trimmed':>8} {held[-1] / 1e6:>12.1f}", flush=True)
+    return resident, held
 
 
 def main() -> None:
@@ -215,10 +216,11 @@ def main() -> None:
     if options.runs < WARM_RUNS + LAST_RUNS:
         parser.error(f"--runs {options.runs} show no growth; use {WARM_RUNS + LAST_RUNS} or more")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        resident = measure(options, Path(folder))
+        resident, held = measure(options, Path(folder))
     warm, lasting = resident[WARM_RUNS - 1], min(resident[-LAST_RUNS:])
     print(f"growth from run {WARM_RUNS} to run {options.runs}: {resident[-1] / warm - 1:.2%}")
     print(f"to the least of the last {LAST_RUNS} runs: {lasting / warm - 1:.2%}")
+    print(f"without free memory: {held[1] / held[0] - 1:.2%}")
 
 
 if __name__ == "__main__":
