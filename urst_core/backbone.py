@@ -21,9 +21,12 @@ from torch import Tensor, nn
 
 from .errors import SettingsError, ShapeError, StatsError
 from .geometry import Layer, Size, frame_size, halo_of
+from .row_streams import RowLayer, bands_of
 from .site_stats import SiteStats
 from .stats import StyleCode, ThumbnailStats, blend, check_strength
 from .tin import Stages, collect
+
+BAND_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,15 @@ class TileNetwork(nn.Module):
             (N, 3, H, W), float32, not clamped.
         """
         image = window.to(self.compute_dtype, memory_format=torch.channels_last)
-        stylized = self.folded(image, at_border=at_border).float()
+        if isinstance(self.folded, RowLayer) and window.device.type == "cpu":
+            stylized = torch.empty(window.shape)
+            bands = bands_of(image, BAND_ROWS)
+            top = 0
+            for band in self.folded.rows(bands, at_border=at_border):
+                stylized[:, :, top : top + band.shape[2]] = band
+                top += band.shape[2]
+        else:
+            stylized = self.folded(image, at_border=at_border).float()
         if self.content_share > 0.0:
             stylized = stylized.lerp(window.float(), self.content_share)
         return stylized

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .folding import Kernel
+from .row_streams import Bands, Edge, RowLayer, RowQueue, slabs, with_last
 
 
-class TileConvolution(nn.Module):
+class TileConvolution(RowLayer):
     """A convolution after reflection padding."""
 
     def __init__(
@@ -40,8 +41,18 @@ class TileConvolution(nn.Module):
         )
         return F.relu_(result) if self.relu else result
 
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        padding, kernel = self.padding, self.weight.shape[-1]
+        edge = Edge.REFLECTED if at_border else Edge.ZEROS
+        columns = 0 if at_border else padding
+        for slab in slabs(bands, kernel=kernel, stride=self.stride, padding=padding, edge=edge):
+            result = F.conv2d(
+                slab, self.weight, self.bias, self.stride, (0, columns), groups=self.groups
+            )
+            yield F.relu_(result) if self.relu else result
 
-class PictureConvolution(nn.Module):
+
+class PictureConvolution(RowLayer):
     """A last convolution to 3 channels, computed for 2 x 2 output pixels at a time.
 
     Libraries compute output channels in blocks of 8 or 16, so 3 of them waste most of the work.
@@ -70,8 +81,12 @@ class PictureConvolution(nn.Module):
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         return F.pixel_shuffle(self.convolution(features, at_border=at_border), 2)
 
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for band in self.convolution.rows(bands, at_border=at_border):
+            yield F.pixel_shuffle(band, 2)
 
-class NearestUpsampledConvolution(nn.Module):
+
+class NearestUpsampledConvolution(RowLayer):
     """Nearest upsampling to twice the size, then a 3 x 3 convolution, in 4 taps instead of 9.
 
     Of the 3 x 3 pixels around an upsampled one, several are copies of the same source pixel:
@@ -92,11 +107,20 @@ class NearestUpsampledConvolution(nn.Module):
         self.relu = relu
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        count, _, height, width = features.shape
         # At the border the reflection of upsampled pixels repeats the source's outermost ones.
         # Elsewhere they are padded apart too: libraries round 2 x 2 kernels otherwise than with
         # padding of their own, and tiles would differ in their last bits.
-        features = F.pad(features, (1, 1, 1, 1), mode="replicate" if at_border else "constant")
+        edge = Edge.REPEATED if at_border else Edge.ZEROS
+        return self._of_padded(F.pad(features, (1, 1, 1, 1), mode=edge.value))
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        edge = Edge.REPEATED if at_border else Edge.ZEROS
+        for slab in slabs(bands, kernel=3, padding=1, edge=edge):
+            yield self._of_padded(slab if at_border else F.pad(slab, (1, 1)))
+
+    def _of_padded(self, features: Tensor) -> Tensor:
+        """The result of features with one more pixel on each side."""
+        count, height, width = features.shape[0], features.shape[2] - 2, features.shape[3] - 2
         result = torch.empty(
             (count, self.bias.shape[0], 2 * height, 2 * width),
             dtype=features.dtype,
@@ -112,7 +136,7 @@ class NearestUpsampledConvolution(nn.Module):
         return result
 
 
-class BilinearUpsampledConvolution(nn.Module):
+class BilinearUpsampledConvolution(RowLayer):
     """Bilinear upsampling to twice the size, then a 3 x 3 convolution, as one convolution.
 
     Both are linear, so each of the four positions in a 2 x 2 block is a 3 x 3 convolution of the
@@ -147,6 +171,87 @@ class BilinearUpsampledConvolution(nn.Module):
         result[:, :, :, -1] = self._in_two_steps(features[:, :, :, -2:])[:, :, :, -1]
         return result
 
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        if not at_border:
+            for band in self.blocks.rows(bands, at_border=False):
+                yield F.pixel_shuffle(band, 2)
+            return
+        is_first = True
+        for slab, is_last in with_last(slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED)):
+            blocks = F.conv2d(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
+            result = F.pixel_shuffle(F.relu_(blocks) if self.blocks.relu else blocks, 2)
+            # The source's own rows: those repeated above and below are no part of it.
+            source = slab[:, :, int(is_first) : slab.shape[2] - int(is_last), 1:-1]
+            above = 0 if is_first else 2
+            rows = slice(above, above + result.shape[2])
+            if is_first:
+                result[:, :, 0] = self._in_two_steps(source[:, :, :2])[:, :, 0]
+            if is_last:
+                result[:, :, -1] = self._in_two_steps(source[:, :, -2:])[:, :, -1]
+            result[:, :, :, 0] = self._in_two_steps(source[:, :, :, :2])[:, :, rows, 0]
+            result[:, :, :, -1] = self._in_two_steps(source[:, :, :, -2:])[:, :, rows, -1]
+            yield result
+            is_first = False
+
     def _in_two_steps(self, features: Tensor) -> Tensor:
         upsampled = F.interpolate(features, scale_factor=2.0, mode="bilinear")
         return self.plain(upsampled, at_border=True)
+
+
+class MaxPooling(RowLayer):
+    """The largest of each 2 x 2 px."""
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        return F.max_pool2d(features, 2)
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        del at_border
+        for slab in slabs(bands, kernel=2, stride=2):
+            yield F.max_pool2d(slab, 2)
+
+
+class Centered(RowLayer):
+    """Features without their mean, (1, C, 1, 1)."""
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(mean.detach().clone())
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        return features - self.mean
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        del at_border
+        for band in bands:
+            yield band - self.mean
+
+
+class Beside(RowLayer):
+    """``x + branch(x)``, or ``scale * x + branch(x)``; the branch keeps the size.
+
+    Args:
+        branch: layers whose result is new memory.
+        scale: of each channel, (C,).
+    """
+
+    def __init__(self, branch: RowLayer, scale: Tensor | None = None) -> None:
+        super().__init__()
+        self.branch = branch
+        self.scale = None
+        if scale is not None:
+            self.scale = nn.Parameter(scale.detach()[None, :, None, None].clone())
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        return self._sum(self.branch(features, at_border=at_border), features)
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        waiting = RowQueue()
+        for band in self.branch.rows(waiting.through(bands), at_border=at_border):
+            yield self._sum(band, waiting.take(band.shape[2]))
+
+    def _sum(self, result: Tensor, features: Tensor) -> Tensor:
+        if self.scale is None:
+            return result.add_(features)
+        return result.addcmul_(features, self.scale)
