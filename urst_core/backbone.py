@@ -133,6 +133,8 @@ class TileNetwork(nn.Module):
         network.folded.to(device=device, dtype=dtype)
         network.folded.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         network.compute_dtype = dtype
+        if isinstance(network.folded, RowLayer) and dtype == torch.float32 and device.type == "cpu":
+            network.folded.prepare_for_cpu()
         return network.eval().requires_grad_(False)
 
     def forward(self, window: Tensor, *, at_border: bool = True) -> Tensor:

@@ -28,6 +28,12 @@ Bands = Iterator[Tensor]
 class RowLayer(nn.Module, ABC):
     """A layer, or a network of them, that can work band by band."""
 
+    def prepare_for_cpu(self) -> None:
+        """Do once what makes float32 bands faster on a CPU."""
+        for layer in self.children():
+            if isinstance(layer, RowLayer):
+                layer.prepare_for_cpu()
+
     @abstractmethod
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         """What calling the layer with all bands in one would return, band by band.
@@ -42,6 +48,11 @@ class RowSequence(RowLayer):
     def __init__(self, layers: Iterable[RowLayer]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
+
+    def prepare_for_cpu(self) -> None:
+        for layer in self.layers:
+            assert isinstance(layer, RowLayer)
+            layer.prepare_for_cpu()
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         for layer in self.layers:
@@ -69,12 +80,19 @@ def bands_of(features: Tensor, rows: int) -> Bands:
 
 
 def slabs(
-    bands: Bands, *, kernel: int, stride: int = 1, padding: int = 0, edge: Edge = Edge.ZEROS
+    bands: Bands,
+    *,
+    kernel: int,
+    stride: int = 1,
+    padding: int = 0,
+    edge: Edge = Edge.ZEROS,
+    multiple: int = 1,
 ) -> Bands:
     """The padded rows, cut for a convolution: each slab is what the next rows of results need.
 
     Slabs overlap where the kernel is larger than the stride. Rows are padded, and unless with
-    zeros, columns too: convolutions pad columns with zeros themselves, without a copy.
+    zeros, columns too: convolutions pad columns with zeros themselves, without a copy. Each slab
+    but the last makes a ``multiple`` of rows.
     """
     columns = 0 if edge is Edge.ZEROS else padding
     waiting = deque[Tensor]()
@@ -83,6 +101,8 @@ def slabs(
         waiting.append(_widened(band, columns, edge))
         height += band.shape[2]
         results = (height - kernel) // stride + 1
+        if not is_last:
+            results -= results % multiple
         if results < 1:
             continue
         slab = waiting[0] if len(waiting) == 1 else torch.cat(list(waiting), dim=2)
