@@ -28,11 +28,15 @@ Bands = Iterator[Tensor]
 class RowLayer(nn.Module, ABC):
     """A layer, or a network of them, that can work band by band."""
 
-    def prepare_for_cpu(self) -> None:
-        """Do once what makes float32 bands faster on a CPU."""
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+        """Do once what makes bands faster on a CPU.
+
+        Args:
+            dtype: to compute in; where a narrow one would show or gain nothing, it stays float32.
+        """
         for layer in self.children():
             if isinstance(layer, RowLayer):
-                layer.prepare_for_cpu()
+                layer.prepare_for_cpu(dtype)
 
     @abstractmethod
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
@@ -49,10 +53,10 @@ class RowSequence(RowLayer):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def prepare_for_cpu(self) -> None:
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
         for layer in self.layers:
             assert isinstance(layer, RowLayer)
-            layer.prepare_for_cpu()
+            layer.prepare_for_cpu(dtype)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         for layer in self.layers:
@@ -77,6 +81,12 @@ class Edge(Enum):
 def bands_of(features: Tensor, rows: int) -> Bands:
     """Cut features into bands of so many rows; the last is smaller."""
     yield from features.split(rows, dim=2)
+
+
+def in_dtype(bands: Bands, dtype: torch.dtype) -> Bands:
+    """The bands, rounded to a type."""
+    for band in bands:
+        yield band.to(dtype)
 
 
 def slabs(

@@ -13,14 +13,27 @@ from torch.nn import functional as F
 
 from . import winograd
 from .folding import Kernel
-from .row_streams import Bands, Edge, RowLayer, RowQueue, slabs, with_last
+from .row_streams import Bands, Edge, RowLayer, RowQueue, in_dtype, slabs, with_last
 
 
 class TileConvolution(RowLayer):
-    """A convolution after reflection padding."""
+    """A convolution after reflection padding.
+
+    Args:
+        kernel: weight and bias.
+        stride, groups: as of any convolution.
+        relu: whether a ReLU follows.
+        delicate: whether rounding to half precision shows: then bands stay float32 here.
+    """
 
     def __init__(
-        self, kernel: Kernel, *, stride: int = 1, groups: int = 1, relu: bool = False
+        self,
+        kernel: Kernel,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        relu: bool = False,
+        delicate: bool = False,
     ) -> None:
         super().__init__()
         weight, bias = kernel
@@ -30,13 +43,17 @@ class TileConvolution(RowLayer):
         self.stride = stride
         self.groups = groups
         self.relu = relu
+        self.delicate = delicate
         self.padding = weight.shape[-1] // 2
         self.winograd: nn.Parameter | None = None
 
-    def prepare_for_cpu(self) -> None:
-        """Compute bands in fewer multiplications from now on, where that gains anything."""
-        if winograd.gains(self.weight, stride=self.stride, groups=self.groups):
-            self.winograd = nn.Parameter(winograd.transformed(self.weight), requires_grad=False)
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+        if dtype == torch.float32:
+            if winograd.gains(self.weight, stride=self.stride, groups=self.groups):
+                self.winograd = nn.Parameter(winograd.transformed(self.weight))
+        # Libraries compute strided convolutions of single channels faster in float32.
+        elif not self.delicate and (self.groups == 1 or self.stride == 1):
+            self.to(dtype)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         padding = self.padding
@@ -53,7 +70,7 @@ class TileConvolution(RowLayer):
         edge = Edge.REFLECTED if at_border else Edge.ZEROS
         columns = 0 if at_border else padding
         for slab in slabs(
-            bands,
+            in_dtype(bands, self.weight.dtype),
             kernel=kernel,
             stride=self.stride,
             padding=padding,
@@ -135,8 +152,12 @@ class NearestUpsampledConvolution(RowLayer):
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         edge = Edge.REPEATED if at_border else Edge.ZEROS
+        bands = in_dtype(bands, self.bias.dtype)
         for slab in slabs(bands, kernel=3, padding=1, edge=edge):
             yield self._of_padded(slab if at_border else F.pad(slab, (1, 1)))
+
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+        self.to(dtype)
 
     def _of_padded(self, features: Tensor) -> Tensor:
         """The result of features with one more pixel on each side."""
@@ -197,6 +218,7 @@ class BilinearUpsampledConvolution(RowLayer):
                 yield F.pixel_shuffle(band, 2)
             return
         is_first = True
+        bands = in_dtype(bands, self.blocks.weight.dtype)
         for slab, is_last in with_last(slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED)):
             blocks = F.conv2d(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
             result = F.pixel_shuffle(F.relu_(blocks) if self.blocks.relu else blocks, 2)
@@ -253,6 +275,8 @@ class Centered(RowLayer):
 class Beside(RowLayer):
     """``x + branch(x)``, or ``scale * x + branch(x)``; the branch keeps the size.
 
+    Sums of bands are float32 whatever the branch computes in: rounding them shows soonest.
+
     Args:
         branch: layers whose result is new memory.
         scale: of each channel, (C,).
@@ -271,7 +295,7 @@ class Beside(RowLayer):
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         waiting = RowQueue()
         for band in self.branch.rows(waiting.through(bands), at_border=at_border):
-            yield self._sum(band, waiting.take(band.shape[2]))
+            yield self._sum(band.float(), waiting.take(band.shape[2]).float())
 
     def _sum(self, result: Tensor, features: Tensor) -> Tensor:
         if self.scale is None:

@@ -117,9 +117,7 @@ def _in_basis(rows: Tensor, down: int, across: int) -> Tensor:
     # Views whose blocks overlap: nothing is copied.
     lines = rows.as_strided((down, 6, row), (BLOCK * row, row, 1))
     lines = torch.matmul(basis, lines)
-    blocks = lines.as_strided(
-        (down * 6, across, 6, channels), (row, BLOCK * channels, channels, 1)
-    )
+    blocks = lines.as_strided((down * 6, across, 6, channels), (row, BLOCK * channels, channels, 1))
     blocks = torch.matmul(basis, blocks).view(down, 6, across, 6, channels)
     return blocks.permute(1, 3, 0, 2, 4)
 

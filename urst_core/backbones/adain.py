@@ -128,9 +128,7 @@ class AdaIN(StylizationNetwork):
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
         measured = stats_at(sites, SITE, ChannelStats)
-        return RowSequence(
-            tile_layers(self.vgg, self.decoder, measured, code.channel_stats(SITE))
-        )
+        return RowSequence(tile_layers(self.vgg, self.decoder, measured, code.channel_stats(SITE)))
 
 
 def code_of(stats: ChannelStats) -> StyleCode:

@@ -232,7 +232,8 @@ class MicroAST(StylizationNetwork):
                 *(layer.for_tiles(relu=True) for layer in start),
                 folded_block(first.kernels()),
                 folded_block(second.kernels(), affine["dec1"]),
-                folded_block(dec1, affine["dec2"]),
+                # What it adds up nearly cancels before the next normalization spreads it again.
+                folded_block(dec1, affine["dec2"], delicate=True),
                 folded_block(dec2),
                 *_folded_end(self.decoder.dec3),
             ]
@@ -243,13 +244,27 @@ class MicroAST(StylizationNetwork):
 
 
 def folded_block(
-    kernels: tuple[Kernel, Kernel], affine: tuple[Tensor, Tensor] | None = None
+    kernels: tuple[Kernel, Kernel],
+    affine: tuple[Tensor, Tensor] | None = None,
+    *,
+    delicate: bool = False,
 ) -> Beside:
-    """``x + second(relu(first(x)))``, followed by an affine map of each channel if given one."""
+    """``x + second(relu(first(x)))``, followed by an affine map of each channel if given one.
+
+    Args:
+        kernels: of the first and the second convolution.
+        affine: scale and shift, (C,) each.
+        delicate: whether both convolutions are.
+    """
     first, second = kernels
     if affine is not None:
         second = fold_output(second, *affine)
-    branch = RowSequence([TileConvolution(first, relu=True), TileConvolution(second)])
+    branch = RowSequence(
+        [
+            TileConvolution(first, relu=True, delicate=delicate),
+            TileConvolution(second, delicate=delicate),
+        ]
+    )
     return Beside(branch, None if affine is None else affine[0])
 
 
