@@ -45,6 +45,8 @@ class Traits:
         half_precision: half-precision formats that hold on real pictures (tried per picture too).
         license: of the published code and weights.
         paper: where the method is described.
+        in_bands: whether its tile network is a :class:`~urst_core.row_streams.RowLayer`, which a
+            CPU computes in bands: large tiles cost little memory there.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Traits:
     half_precision: tuple[torch.dtype, ...]
     license: str
     paper: str
+    in_bands: bool = False
 
     @property
     def halo(self) -> int:

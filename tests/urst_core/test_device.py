@@ -199,7 +199,7 @@ def test_tile_size_fits(frame, traits, dtype, device, available):
     edge = choose_tile_size(frame, traits, dtype, device, available_bytes=available)
     smallest = math.lcm(traits.stride, 32)
     assert edge % traits.stride == 0
-    assert smallest <= edge <= largest_tile(device)
+    assert smallest <= edge <= largest_tile(device, traits)
     # Never larger than needed: one step less would not cover the frame.
     assert edge == smallest or edge - smallest < max(frame)
     window = edge + 2 * traits.halo
@@ -221,7 +221,7 @@ def test_plenty_of_memory(traits, device):
     def chosen(frame):
         return choose_tile_size(frame, traits, torch.float32, device, available_bytes=2**42)
 
-    step, largest = math.lcm(traits.stride, 32), largest_tile(device)
+    step, largest = math.lcm(traits.stride, 32), largest_tile(device, traits)
     assert chosen((8, 8)) == step
     assert chosen((16, 200)) == round_up(200, step)
     assert chosen((500, 500)) == round_up(500, step)
@@ -259,7 +259,7 @@ def test_tile_size_reads_no_more_than_the_largest_that_fits(frame, traits, devic
     step = math.lcm(traits.stride, 32)
     fitting = [
         larger
-        for larger in range(edge, largest_tile(device) + 1, step)
+        for larger in range(edge, largest_tile(device, traits) + 1, step)
         if (larger + 2 * traits.halo) ** 2 * traits.bytes_per_pixel <= available * MEMORY_SHARE
         and larger - step < max(frame)
     ]

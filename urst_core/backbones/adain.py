@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from ..backbone import StylizationNetwork, Traits
 from ..folding import Kernel, fold_input, fold_pointwise, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
+from ..plain_layers import Centered, MaxPooling
+from ..row_streams import RowLayer, RowSequence
 from ..site_stats import ChannelStats, SiteStats, stats_at
 from ..stats import StyleCode
-from ..row_streams import RowLayer, RowSequence
 from ..tile_layers import (
-    Centered,
-    MaxPooling,
     NearestUpsampledConvolution,
     PictureConvolution,
     TileConvolution,
@@ -107,6 +106,7 @@ class AdaIN(StylizationNetwork):
         bytes_per_pixel=900,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
+        in_bands=True,
         paper="arXiv:1703.06868",
     )
     site_names: tuple[str, ...] = (SITE,)

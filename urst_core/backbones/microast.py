@@ -15,11 +15,11 @@ from torch.nn import functional as F
 from ..backbone import StylizationNetwork, Traits
 from ..folding import Kernel, add_identity, fold_output, kernel_of
 from ..geometry import BilinearUpsampling, Convolution, Layer
+from ..plain_layers import Beside
+from ..row_streams import RowLayer, RowSequence
 from ..site_stats import ChannelStats, SiteStats, stats_at
 from ..stats import StyleCode
-from ..row_streams import RowLayer, RowSequence
 from ..tile_layers import (
-    Beside,
     BilinearUpsampledConvolution,
     PictureConvolution,
     TileConvolution,
@@ -167,6 +167,7 @@ class MicroAST(StylizationNetwork):
         bytes_per_pixel=560,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
+        in_bands=True,
         paper="arXiv:2211.15313",
     )
     site_names: tuple[str, ...] = ("dec1", "dec2")
