@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 import torch
@@ -115,7 +115,7 @@ def slabs(
             results -= results % multiple
         if results < 1:
             continue
-        slab = waiting[0] if len(waiting) == 1 else torch.cat(list(waiting), dim=2)
+        slab = _joined(waiting)
         used = (results - 1) * stride + kernel
         yield slab[:, :, :used]
         if not is_last:
@@ -140,15 +140,20 @@ def _widened(band: Tensor, columns: int, edge: Edge) -> Tensor:
 
 
 def _at_least(bands: Bands, rows: int) -> Bands:
-    """Bands of so many rows at least: a low one is joined with the one before it."""
-    before = next(bands)
+    """Bands of so many rows at least: low ones are joined."""
+    ready: Tensor | None = None
+    growing: list[Tensor] = []
     for band in bands:
-        if min(before.shape[2], band.shape[2]) < rows:
-            before = torch.cat([before, band], dim=2)
-        else:
-            yield before
-            before = band
-    yield before
+        growing.append(band)
+        if sum(part.shape[2] for part in growing) >= rows:
+            if ready is not None:
+                yield ready
+            ready, growing = _joined(growing), []
+    yield _joined([*([] if ready is None else [ready]), *growing])
+
+
+def _joined(bands: Sequence[Tensor]) -> Tensor:
+    return bands[0] if len(bands) == 1 else torch.cat(list(bands), dim=2)
 
 
 def with_last(bands: Bands) -> Iterator[tuple[Tensor, bool]]:
@@ -182,4 +187,4 @@ class RowQueue:
                 band = band[:, :, :rows]
             parts.append(band)
             rows -= band.shape[2]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        return _joined(parts)
