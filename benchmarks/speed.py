@@ -1,11 +1,17 @@
-"""How fast the tile loop is, beside the plain way of the published code, in one run.
+"""How fast the tile loop is, beside the published code or the plain way of it, in one run.
 
-    python benchmarks/speed.py [--backbone NAME|all] [--weights FILE] [--size HxW]
-        [--tile-size PX ...] [--rounds N]
+    python benchmarks/speed.py [--backbone NAME|all] [--weights FILE] [--size HxW ...]
+        [--tile-size PX ...] [--precision NAME ...] [--rounds N] [--clock wall|cpu]
+        [--device NAME] [--reference CHECKOUT] [--files]
 
-The plain way: the same network in its published form, contiguous, reflection padding in every
-layer of every tile, normalized tile by tile. Both see the same windows; rounds alternate, and the
-best of each counts, so that other work on the machine disturbs the ratio least.
+Ours is the whole loop: 8-bit pixels read, stylized in tiles, and written as 8 bits; ``auto`` proves
+its precision within its time. The plain way is the same network in its published form: contiguous,
+reflection padding in every layer of every tile, normalized tile by tile, on the same windows. With
+``--reference`` it is the published code itself, see ``published.py``. Rounds alternate, and the
+best of each counts, so that other work on the machine disturbs the ratio least; so does the time
+that the CPU spends (``--clock cpu``). ``--files`` measures from file to file instead.
+
+A tile size of 0 is that which would be chosen. On a GPU: ``--device cuda --size 8192x8192``.
 """
 
 from __future__ import annotations
@@ -14,75 +20,166 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from published import published_run
+
 from urst_core.backbone import Backbone
 from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
-from urst_core.canvas import TensorSource, make_thumbnail, read_window
+from urst_core.canvas import TensorCanvas, TensorSource, make_thumbnail, read_window
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.geometry import Rectangle, Tile, cut, tile_around
+from urst_core.device import find_device
+from urst_core.encode import encode
+from urst_core.file_run import FileRun
+from urst_core.geometry import Rectangle, cut, tile_around, windows_area
+from urst_core.output_options import OutputOptions
+from urst_core.pipeline import stylize_tiles, tile_loop
+from urst_core.settings import Settings
+from urst_core.stats import ThumbnailStats
 from urst_core.tin import collect
 from urst_core.weights import EMBEDDED_FILES, build_backbone, load_backbone
+from urst_core.work_file import WorkFile
+
+Way = Callable[[], None]
 
 
 def main() -> None:
     options = parse_options()
+    threads = torch.get_num_threads()
+    print(f"{threads} threads, {options.clock} time, best of {options.rounds} alternating rounds")
     names = [network.traits.name for network in BACKBONES]
-    height, width = (int(side) for side in options.size.split("x"))
-    content = TensorSource(DemoLandscape((height, width)).read(Rectangle(0, 0, height, width)))
-    print(f"{height} x {width} px, {torch.get_num_threads()} threads, best of {options.rounds}")
-    print("backbone           tile size   halo cost   plain MP/s   ours MP/s   ratio")
     for name in names if options.backbone == "all" else [options.backbone]:
-        compare(backbone_of(name, options.weights), content, options)
+        backbone = backbone_of(name, options.weights)
+        for size in options.size:
+            pixels = DemoLandscape(size).read(Rectangle.of_size(size))
+            if options.files:
+                print_file_speed(backbone, pixels, options)
+            else:
+                print_tile_speed(backbone, TensorSource(pixels), options)
 
 
-def compare(backbone: Backbone, content: TensorSource, options: argparse.Namespace) -> None:
-    """Print a row for each tile size."""
+def print_tile_speed(
+    backbone: Backbone, content: TensorSource, options: argparse.Namespace
+) -> None:
+    """A row for each tile size and precision."""
+    device = find_device(options.device)
     painting = make_thumbnail(TensorSource(demo_painting((512, 512))), 0)
-    styles = backbone.network.style_names[:1] or [painting]
-    stats = backbone.collect(make_thumbnail(content, 512), backbone.encode_style(styles))
-    baked = backbone.bake(stats).prepared(torch.device("cpu"))
-    frame = backbone.traits.frame_of(content.size)
+    thumbnail = make_thumbnail(content, 512)
+    here = backbone.on(device)
+    stats = here.collect(thumbnail, here.encode_style(here.network.style_names[:1] or [painting]))
     megapixels = content.size[0] * content.size[1] / 1e6
-    for edge in options.tile_size:
-        tiles = [
-            tile_around(core, backbone.traits.halo, frame)
-            for core in cut(Rectangle.of_size(frame), edge)
-        ]
-        windows = [read_window(content, tile.window, torch.device("cpu")) for tile in tiles]
-
-        def plain(_tile: Tile, window: Tensor) -> Tensor:
-            return collect(backbone.network.stages(window, stats.code))[1]
-
-        def ours(tile: Tile, window: Tensor) -> Tensor:
-            return baked(window, at_border=tile.touches_border(frame))
-
-        seconds = {plain: float("inf"), ours: float("inf")}
-        for _ in range(options.rounds):
-            for way, best in seconds.items():
-                seconds[way] = min(best, time_of(way, tiles, windows))
-        read = sum(tile.window.area for tile in tiles) / (frame[0] * frame[1])
+    base = "plain" if options.reference is None else "published"
+    for asked in options.tile_size:
+        settings = Settings(tile_size=asked or None, device=options.device)
+        edge = tile_loop(content, backbone, settings, device, torch.float32).edge
+        settings = replace(settings, tile_size=edge)
+        ways = {base: base_way(here, content, thumbnail, painting, stats, edge, options)}
+        for precision in options.precision:
+            ways[precision] = our_way(here, content, stats, replace(settings, precision=precision))
+        seconds = best_seconds(ways, options.rounds, options.clock)
+        frame = backbone.traits.frame_of(content.size)
+        halo = windows_area(frame, edge, backbone.traits.halo) / (frame[0] * frame[1]) - 1
         print(
-            f"{backbone.traits.name:17s}   {edge:9d}   {read - 1:8.1%}"
-            f"   {megapixels / seconds[plain]:10.2f}   {megapixels / seconds[ours]:9.2f}"
-            f"   {seconds[plain] / seconds[ours]:5.2f}",
+            f"{backbone.traits.name}, {megapixels:.1f} MP, tiles of {edge} px (halo {halo:.1%}): "
+            + ", ".join(f"{way} {megapixels / taken:.2f} MP/s" for way, taken in seconds.items())
+            + "; over "
+            + f"{base}: "
+            + ", ".join(f"{w} {seconds[base] / seconds[w]:.2f}" for w in ways if w != base),
             flush=True,
         )
 
 
-def time_of(
-    way: Callable[[Tile, Tensor], Tensor], tiles: list[Tile], windows: list[Tensor]
-) -> float:
-    started = time.perf_counter()
-    with torch.inference_mode():
-        for tile, window in zip(tiles, windows):
-            way(tile, window)
-    return time.perf_counter() - started
+def our_way(
+    backbone: Backbone, content: TensorSource, stats: ThumbnailStats, settings: Settings
+) -> Way:
+    def run() -> None:
+        canvas = TensorCanvas(content.size, dtype=torch.uint8)
+        stylize_tiles(content, canvas, backbone, stats, settings)
+
+    return run
+
+
+def base_way(
+    backbone: Backbone,
+    content: TensorSource,
+    thumbnail: Tensor,
+    style: Tensor,
+    stats: ThumbnailStats,
+    edge: int,
+    options: argparse.Namespace,
+) -> Way:
+    """The published code, or the plain way of it."""
+    if options.reference is not None:
+        picture = content.pixels.unsqueeze(0).float() / 255
+        return published_run(backbone, options.reference, picture, thumbnail, style, edge)
+    device = backbone.device
+    frame = backbone.traits.frame_of(content.size)
+    cores = list(cut(Rectangle.of_size(frame), edge))
+    tiles = [tile_around(core, backbone.traits.halo, frame) for core in cores]
+    here = stats.to(device)
+
+    def run() -> None:
+        with torch.inference_mode():
+            for tile in tiles:
+                window = read_window(content, tile.window, device)
+                collect(backbone.network.stages(window, here.code))
+
+    return run
+
+
+def best_seconds(ways: dict[str, Way], rounds: int, clock: str) -> dict[str, float]:
+    now = time.process_time if clock == "cpu" else time.perf_counter
+    best = dict.fromkeys(ways, float("inf"))
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = now()
+            way()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            best[name] = min(best[name], now() - started)
+    return best
+
+
+def print_file_speed(backbone: Backbone, pixels: Tensor, options: argparse.Namespace) -> None:
+    """From a JPEG to a JPEG, all included."""
+    with TemporaryDirectory(prefix="urst-") as name:
+        folder = Path(name)
+        styles = backbone.network.style_names[:1] or [str(folder / "style.jpg")]
+        store(demo_painting((512, 512)), folder / "style.jpg")
+        store(pixels, folder / "content.jpg")
+        for precision in options.precision:
+            settings = Settings(precision=precision, device=options.device)
+            run = FileRun(
+                folder / "content.jpg",
+                styles,
+                folder / "result.jpg",
+                backbone,
+                settings,
+                overwrite=True,
+            )
+            seconds = best_seconds({"run": run.run}, options.rounds, options.clock)["run"]
+            megapixels = pixels.shape[1] * pixels.shape[2] / 1e6
+            print(
+                f"{backbone.traits.name}, {megapixels:.1f} MP, JPEG to JPEG, {precision}: "
+                f"{seconds:.1f} s, {megapixels / seconds:.2f} MP/s",
+                flush=True,
+            )
+
+
+def store(pixels: Tensor, path: Path) -> None:
+    """Write 8-bit pixels, (3, H, W)."""
+    source = TensorSource(pixels)
+    work_path = path.with_suffix(".work.tif")
+    with WorkFile.create(work_path, source) as work:
+        work.write(Rectangle.of_size(source.size), pixels)
+    encode(work_path, path, source, OutputOptions())
 
 
 def backbone_of(name: str, weights: Path | None) -> Backbone:
@@ -93,13 +190,23 @@ def backbone_of(name: str, weights: Path | None) -> Backbone:
     return load_backbone(name, weights)
 
 
+def size_of(text: str) -> tuple[int, int]:
+    height, width = (int(side) for side in text.split("x"))
+    return height, width
+
+
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE)
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--size", default="1536x2048")
-    parser.add_argument("--tile-size", type=int, nargs="+", default=[256, 512, 1024, 2048])
+    parser.add_argument("--size", type=size_of, nargs="+", default=[(1536, 2048)])
+    parser.add_argument("--tile-size", type=int, nargs="+", default=[0])
+    parser.add_argument("--precision", nargs="+", default=["fp32", "auto"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--reference", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--files", action="store_true")
     return parser.parse_args()
 
 

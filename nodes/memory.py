@@ -117,7 +117,7 @@ def run_areas(
     loaded: LoadedBackbone, size: Size, styles: Sequence[Source | str], settings: Settings
 ) -> list[Size]:
     """Heights and widths that go through the network when a whole picture is stylized."""
-    edge = settings.tile_size or largest_tile(device_of(loaded.device))
+    edge = settings.tile_size or largest_tile(device_of(loaded.device), loaded.backbone.traits)
     return [
         window_size(loaded.backbone.traits, edge, size),
         thumbnail_size_of(size, settings.thumbnail_size),

@@ -21,9 +21,13 @@ from torch import Tensor, nn
 
 from .errors import SettingsError, ShapeError, StatsError
 from .geometry import Layer, Size, frame_size, halo_of
+from .row_streams import RowLayer, bands_of
 from .site_stats import SiteStats
 from .stats import StyleCode, ThumbnailStats, blend, check_strength
 from .tin import Stages, collect
+
+BAND_ROWS = 64
+"""Height of the bands that a CPU computes at a time, in px: few enough for its caches."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Traits:
         half_precision: half-precision formats that hold on real pictures (tried per picture too).
         license: of the published code and weights.
         paper: where the method is described.
+        in_bands: whether its tile network is a :class:`~urst_core.row_streams.RowLayer`, which a
+            CPU computes in bands: large tiles cost little memory there.
     """
 
     name: str
@@ -52,6 +58,7 @@ class Traits:
     half_precision: tuple[torch.dtype, ...]
     license: str
     paper: str
+    in_bands: bool = False
 
     @property
     def halo(self) -> int:
@@ -123,13 +130,21 @@ class TileNetwork(nn.Module):
         self.folded = folded
         self.content_share = content_share
         self.compute_dtype = torch.float32
+        self.in_bands = False
 
     def prepared(self, device: torch.device, dtype: torch.dtype = torch.float32) -> TileNetwork:
-        """A copy on ``device`` that computes in ``dtype``, laid out for fast convolutions."""
+        """A copy on ``device`` that computes in ``dtype``, laid out for fast convolutions.
+
+        On a CPU it works band by band if it can; there layers that a narrow ``dtype`` would show
+        in, or not make faster, stay float32.
+        """
         network = TileNetwork(copy.deepcopy(self.folded), content_share=self.content_share)
-        network.folded.to(device=device, dtype=dtype)
-        network.folded.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         network.compute_dtype = dtype
+        if isinstance(network.folded, RowLayer) and device.type == "cpu":
+            network.folded.to(device).prepare_for_cpu(dtype)
+            network.in_bands = True
+        network.folded.to(device=device, dtype=None if network.in_bands else dtype)
+        network.folded.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return network.eval().requires_grad_(False)
 
     def forward(self, window: Tensor, *, at_border: bool = True) -> Tensor:
@@ -143,10 +158,26 @@ class TileNetwork(nn.Module):
         Returns:
             (N, 3, H, W), float32, not clamped.
         """
-        image = window.to(self.compute_dtype, memory_format=torch.channels_last)
-        stylized = self.folded(image, at_border=at_border).float()
+        if self.in_bands:
+            stylized = self._stylize_in_bands(window, at_border=at_border)
+        else:
+            image = window.to(self.compute_dtype, memory_format=torch.channels_last)
+            stylized = self.folded(image, at_border=at_border).float()
         if self.content_share > 0.0:
             stylized = stylized.lerp(window.float(), self.content_share)
+        return stylized
+
+    def _stylize_in_bands(self, window: Tensor, *, at_border: bool) -> Tensor:
+        assert isinstance(self.folded, RowLayer)
+        stylized = torch.empty(window.shape, memory_format=torch.channels_last)
+        bands = (
+            band.to(torch.float32, memory_format=torch.channels_last)
+            for band in bands_of(window, BAND_ROWS)
+        )
+        top = 0
+        for band in self.folded.rows(bands, at_border=at_border):
+            stylized[:, :, top : top + band.shape[2]] = band
+            top += band.shape[2]
         return stylized
 
 

@@ -29,6 +29,10 @@ from .work_file import WorkFile
 SAMPLE_TILES = 4
 """How many tiles are timed, after one that warms up."""
 
+SAMPLE_EDGE_ON_CPU = 512
+"""Edge of the cores that a CPU is timed with, in px: large ones take it seconds, and no other time
+for each pixel of their windows."""
+
 SITE_SAMPLE_TILES = 2
 """The same for each pass of exact statistics."""
 
@@ -76,13 +80,15 @@ def _seconds_of_sites(run: FileRun, stats: ThumbnailStats, tiles: TileLoop) -> f
 
 def _seconds_of_all(tiles: TileLoop, work: TileWork[Any, Any], count: int) -> float:
     """Of the work on all tiles, by the window pixels of a few of them."""
-    cores = tiles.cores_to_do()
+    edge = min(tiles.edge, SAMPLE_EDGE_ON_CPU) if tiles.device.type == "cpu" else tiles.edge
+    sampled = replace(tiles, edge=edge // tiles.traits.stride * tiles.traits.stride)
+    cores = sampled.cores_to_do()
     step = max(1, len(cores) // count)
     sample = cores[step // 2 :: step][:count]
     halo = tiles.traits.halo
-    _run_only(tiles, work, sample[:1])
+    _run_only(sampled, work, sample[:1])
     started = time.monotonic()
-    _run_only(tiles, work, sample)
+    _run_only(sampled, work, sample)
     seconds = time.monotonic() - started
     pixels = sum(tile_around(core, halo, tiles.frame).window.area for core in sample)
     return seconds / pixels * windows_area(tiles.frame, tiles.edge, halo)

@@ -22,9 +22,9 @@ PRECISIONS: dict[str, torch.dtype] = {
 LARGEST_TILE = 2048
 """Beyond this edge a tile gains nothing: the halo is a few percent, the kernels are busy."""
 
-LARGEST_TILE_ON_CPU = 512
-"""Larger tiles leave the caches, and the C library returns their memory after every layer: that
-costs more than the wider share of halo."""
+LARGEST_WHOLE_TILE_ON_CPU = 512
+"""The same on a CPU, where a backbone does not work in bands: larger tiles leave the caches, and
+the C library returns their memory after every layer, which costs more than a wider halo."""
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that one tile pass may take."""
@@ -127,9 +127,18 @@ def explained_out_of_memory(
         ) from error
 
 
-def largest_tile(device: torch.device) -> int:
-    """The edge beyond which cores gain nothing on a device, in px."""
-    return LARGEST_TILE_ON_CPU if device.type == "cpu" else LARGEST_TILE
+def largest_tile(device: torch.device, traits: Traits) -> int:
+    """The edge beyond which a backbone's cores gain nothing on a device, in px."""
+    is_whole_on_cpu = device.type == "cpu" and not traits.in_bands
+    return LARGEST_WHOLE_TILE_ON_CPU if is_whole_on_cpu else LARGEST_TILE
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this machine's CPU multiplies bfloat16 in its hardware."""
+    # Of torch 2.9 or later; earlier ones do not tell.
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    features = {} if ask is None else dict(ask())
+    return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def choose_tile_size(
@@ -158,7 +167,7 @@ def choose_tile_size(
     # A device that is overcommitted reports less than nothing.
     window = math.isqrt(max(0, int(available_bytes * MEMORY_SHARE / bytes_per_pixel)))
     step = math.lcm(traits.stride, 32)
-    most = min(largest_tile(device), (window - 2 * traits.halo) // step * step)
+    most = min(largest_tile(device, traits), (window - 2 * traits.halo) // step * step)
     most = max(step, min(most, round_up(max(frame), step)))
     least = max(step, round_up(most // 2, step))
     return min(

@@ -104,7 +104,11 @@ def stylize_frames(
     ):
         # One network for all frames of shared statistics: its precision is chosen once, too.
         if network is None or stats is not stats_before:
-            network = tile_network(backbone, stats, content, settings, device)
+            shared = len(frames.contents) if batch_statistics == SHARED else 1
+            area = Rectangle.of_size(content.size).area
+            network = tile_network(
+                backbone, stats, content, settings, device, pixels=shared * area
+            )
             stats_before = stats
         tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
         work = TileStylizer(network, content, canvas, tiles.frame, device, mask=mask)

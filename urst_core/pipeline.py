@@ -177,11 +177,19 @@ def tile_network(
     sample: Source,
     settings: Settings,
     device: torch.device,
+    *,
+    pixels: int | None = None,
 ) -> TileNetwork:
-    """Statistics → network, in the precision asked for, or one that proves itself on a sample."""
+    """Statistics → network, in the precision asked for, or one that proves itself on a sample.
+
+    Args:
+        pixels: of all that will be computed; those of the sample when not given.
+    """
     baked = backbone.bake(stats)
-    asked = find_precision(settings.precision, backbone.traits)
-    return baked.prepared(device, asked or fastest_proven(baked, sample, backbone.traits, device))
+    dtype = find_precision(settings.precision, backbone.traits)
+    if dtype is None:
+        dtype = fastest_proven(baked, sample, backbone.traits, device, pixels=pixels)
+    return baked.prepared(device, dtype)
 
 
 def tile_loop(

@@ -11,14 +11,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from . import winograd
 from .folding import Kernel
+from .row_streams import Bands, Edge, RowLayer, in_dtype, slabs, with_last
 
 
-class TileConvolution(nn.Module):
-    """A convolution after reflection padding."""
+class TileConvolution(RowLayer):
+    """A convolution after reflection padding.
+
+    Args:
+        kernel: weight and bias.
+        stride, groups: as of any convolution.
+        relu: whether a ReLU follows.
+        delicate: whether rounding to half precision shows: then bands stay float32 here.
+        robust: whether rounding errors 5 times those of float32 do not show: then bands are
+            computed in fewer multiplications where that is faster, see :mod:`urst_core.winograd`.
+    """
 
     def __init__(
-        self, kernel: Kernel, *, stride: int = 1, groups: int = 1, relu: bool = False
+        self,
+        kernel: Kernel,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        relu: bool = False,
+        delicate: bool = False,
+        robust: bool = False,
     ) -> None:
         super().__init__()
         weight, bias = kernel
@@ -28,7 +46,18 @@ class TileConvolution(nn.Module):
         self.stride = stride
         self.groups = groups
         self.relu = relu
+        self.delicate = delicate
+        self.robust = robust
         self.padding = weight.shape[-1] // 2
+        self.winograd: nn.Parameter | None = None
+
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+        if dtype == torch.float32:
+            if self.robust and winograd.gains(self.weight, stride=self.stride, groups=self.groups):
+                self.winograd = nn.Parameter(winograd.transformed(self.weight))
+        # Libraries compute strided convolutions of single channels faster in float32.
+        elif not self.delicate and (self.groups == 1 or self.stride == 1):
+            self.to(dtype)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         padding = self.padding
@@ -40,8 +69,31 @@ class TileConvolution(nn.Module):
         )
         return F.relu_(result) if self.relu else result
 
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        padding, kernel = self.padding, self.weight.shape[-1]
+        edge = Edge.REFLECTED if at_border else Edge.ZEROS
+        columns = 0 if at_border else padding
+        for slab in slabs(
+            in_dtype(bands, self.weight.dtype),
+            kernel=kernel,
+            stride=self.stride,
+            padding=padding,
+            edge=edge,
+            multiple=1 if self.winograd is None else winograd.BLOCK,
+        ):
+            result = self._of_slab(slab, columns)
+            yield F.relu_(result) if self.relu else result
 
-class PictureConvolution(nn.Module):
+    def _of_slab(self, slab: Tensor, columns: int) -> Tensor:
+        """The convolution, with zeros in so many columns left and right, and no rows added."""
+        if self.winograd is not None and slab.shape[0] == 1:
+            padded = F.pad(slab, (columns, columns)) if columns else slab
+            return winograd.convolved(padded, self.winograd, self.bias)
+        padding = 0, columns
+        return F.conv2d(slab, self.weight, self.bias, self.stride, padding, groups=self.groups)
+
+
+class PictureConvolution(RowLayer):
     """A last convolution to 3 channels, computed for 2 x 2 output pixels at a time.
 
     Libraries compute output channels in blocks of 8 or 16, so 3 of them waste most of the work.
@@ -70,8 +122,12 @@ class PictureConvolution(nn.Module):
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         return F.pixel_shuffle(self.convolution(features, at_border=at_border), 2)
 
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for band in self.convolution.rows(bands, at_border=at_border):
+            yield F.pixel_shuffle(band, 2)
 
-class NearestUpsampledConvolution(nn.Module):
+
+class NearestUpsampledConvolution(RowLayer):
     """Nearest upsampling to twice the size, then a 3 x 3 convolution, in 4 taps instead of 9.
 
     Of the 3 x 3 pixels around an upsampled one, several are copies of the same source pixel:
@@ -92,11 +148,24 @@ class NearestUpsampledConvolution(nn.Module):
         self.relu = relu
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        count, _, height, width = features.shape
         # At the border the reflection of upsampled pixels repeats the source's outermost ones.
         # Elsewhere they are padded apart too: libraries round 2 x 2 kernels otherwise than with
         # padding of their own, and tiles would differ in their last bits.
-        features = F.pad(features, (1, 1, 1, 1), mode="replicate" if at_border else "constant")
+        edge = Edge.REPEATED if at_border else Edge.ZEROS
+        return self._of_padded(F.pad(features, (1, 1, 1, 1), mode=edge.value))
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        edge = Edge.REPEATED if at_border else Edge.ZEROS
+        bands = in_dtype(bands, self.bias.dtype)
+        for slab in slabs(bands, kernel=3, padding=1, edge=edge):
+            yield self._of_padded(slab if at_border else F.pad(slab, (1, 1)))
+
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+        self.to(dtype)
+
+    def _of_padded(self, features: Tensor) -> Tensor:
+        """The result of features with one more pixel on each side."""
+        count, height, width = features.shape[0], features.shape[2] - 2, features.shape[3] - 2
         result = torch.empty(
             (count, self.bias.shape[0], 2 * height, 2 * width),
             dtype=features.dtype,
@@ -112,7 +181,7 @@ class NearestUpsampledConvolution(nn.Module):
         return result
 
 
-class BilinearUpsampledConvolution(nn.Module):
+class BilinearUpsampledConvolution(RowLayer):
     """Bilinear upsampling to twice the size, then a 3 x 3 convolution, as one convolution.
 
     Both are linear, so each of the four positions in a 2 x 2 block is a 3 x 3 convolution of the
@@ -146,6 +215,29 @@ class BilinearUpsampledConvolution(nn.Module):
         result[:, :, :, 0] = self._in_two_steps(features[:, :, :, :2])[:, :, :, 0]
         result[:, :, :, -1] = self._in_two_steps(features[:, :, :, -2:])[:, :, :, -1]
         return result
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        if not at_border:
+            for band in self.blocks.rows(bands, at_border=False):
+                yield F.pixel_shuffle(band, 2)
+            return
+        is_first = True
+        bands = in_dtype(bands, self.blocks.weight.dtype)
+        for slab, is_last in with_last(slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED)):
+            blocks = F.conv2d(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
+            result = F.pixel_shuffle(F.relu_(blocks) if self.blocks.relu else blocks, 2)
+            # The source's own rows: those repeated above and below are no part of it.
+            source = slab[:, :, int(is_first) : slab.shape[2] - int(is_last), 1:-1]
+            above = 0 if is_first else 2
+            rows = slice(above, above + result.shape[2])
+            if is_first:
+                result[:, :, 0] = self._in_two_steps(source[:, :, :2])[:, :, 0]
+            if is_last:
+                result[:, :, -1] = self._in_two_steps(source[:, :, -2:])[:, :, -1]
+            result[:, :, :, 0] = self._in_two_steps(source[:, :, :, :2])[:, :, rows, 0]
+            result[:, :, :, -1] = self._in_two_steps(source[:, :, :, -2:])[:, :, rows, -1]
+            yield result
+            is_first = False
 
     def _in_two_steps(self, features: Tensor) -> Tensor:
         upsampled = F.interpolate(features, scale_factor=2.0, mode="bilinear")

@@ -65,8 +65,8 @@ def stylize_windows(
     device = find_device(settings.device)
     # The middle window shows the subject of most pictures; a corner may be bare sky.
     middle = windows[len(windows) // 2]
-    network = tile_network(backbone, stats, middle, settings, device)
     areas = [Rectangle.of_size(window.size).area for window in windows]
+    network = tile_network(backbone, stats, middle, settings, device, pixels=sum(areas))
     for index, (window, canvas) in enumerate(zip(windows, canvases)):
         tiles = tile_loop(window, backbone, settings, device, network.compute_dtype)
         work = TileStylizer(network, window, canvas, tiles.frame, device)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from urst_core import device as device_module
-from urst_core.backbones import BACKBONES
+from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
 from urst_core.backbones.adain import AdaIN
 from urst_core.device import (
     MEMORY_SHARE,
@@ -25,7 +25,7 @@ from urst_core.device import (
     largest_tile,
 )
 from urst_core.errors import DeviceError
-from urst_core.geometry import Rectangle, cut, round_up, tile_around
+from urst_core.geometry import Rectangle, cut, round_up, tile_around, windows_area
 
 CPU = torch.device("cpu")
 TRAITS = [network.traits for network in BACKBONES]
@@ -199,7 +199,7 @@ def test_tile_size_fits(frame, traits, dtype, device, available):
     edge = choose_tile_size(frame, traits, dtype, device, available_bytes=available)
     smallest = math.lcm(traits.stride, 32)
     assert edge % traits.stride == 0
-    assert smallest <= edge <= largest_tile(device)
+    assert smallest <= edge <= largest_tile(device, traits)
     # Never larger than needed: one step less would not cover the frame.
     assert edge == smallest or edge - smallest < max(frame)
     window = edge + 2 * traits.halo
@@ -221,11 +221,19 @@ def test_plenty_of_memory(traits, device):
     def chosen(frame):
         return choose_tile_size(frame, traits, torch.float32, device, available_bytes=2**42)
 
-    step, largest = math.lcm(traits.stride, 32), largest_tile(device)
+    step, largest = math.lcm(traits.stride, 32), largest_tile(device, traits)
     assert chosen((8, 8)) == step
     assert chosen((16, 200)) == round_up(200, step)
     assert chosen((500, 500)) == round_up(500, step)
     assert largest // 2 <= chosen((30_000, 40_000)) <= largest
+
+
+@pytest.mark.parametrize("device", [CPU, torch.device("cuda")], ids=str)
+def test_halo_of_the_default_backbone_is_cheap(device):
+    traits = find_backbone(DEFAULT_BACKBONE).traits
+    for frame in ((4096, 4096), (6000, 9000), (20_000, 20_000)):
+        edge = choose_tile_size(frame, traits, torch.float32, device, available_bytes=2**34)
+        assert windows_area(frame, edge, traits.halo) <= 1.12 * frame[0] * frame[1]
 
 
 def test_half_precision_takes_larger_tiles():
@@ -259,7 +267,7 @@ def test_tile_size_reads_no_more_than_the_largest_that_fits(frame, traits, devic
     step = math.lcm(traits.stride, 32)
     fitting = [
         larger
-        for larger in range(edge, largest_tile(device) + 1, step)
+        for larger in range(edge, largest_tile(device, traits) + 1, step)
         if (larger + 2 * traits.halo) ** 2 * traits.bytes_per_pixel <= available * MEMORY_SHARE
         and larger - step < max(frame)
     ]

@@ -6,18 +6,23 @@ Layers are numbered as in naoto0804/pytorch-AdaIN, whose weights load under the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..backbone import StylizationNetwork, Traits
 from ..folding import Kernel, fold_input, fold_pointwise, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
+from ..plain_layers import Centered, MaxPooling
+from ..row_streams import RowLayer, RowSequence
 from ..site_stats import ChannelStats, SiteStats, stats_at
 from ..stats import StyleCode
-from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
+from ..tile_layers import (
+    NearestUpsampledConvolution,
+    PictureConvolution,
+    TileConvolution,
+)
 from ..tin import Site, Stages, measure_features
 
 SITE = "relu4_1"
@@ -101,6 +106,7 @@ class AdaIN(StylizationNetwork):
         bytes_per_pixel=900,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
+        in_bands=True,
         paper="arXiv:1703.06868",
     )
     site_names: tuple[str, ...] = (SITE,)
@@ -121,9 +127,8 @@ class AdaIN(StylizationNetwork):
         return self.decoder(normalized * target.std + target.mean)
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
-        return AdaINTiles(
-            self.vgg, self.decoder, stats_at(sites, SITE, ChannelStats), code.channel_stats(SITE)
-        )
+        measured = stats_at(sites, SITE, ChannelStats)
+        return RowSequence(tile_layers(self.vgg, self.decoder, measured, code.channel_stats(SITE)))
 
 
 def code_of(stats: ChannelStats) -> StyleCode:
@@ -131,45 +136,30 @@ def code_of(stats: ChannelStats) -> StyleCode:
     return StyleCode({f"{SITE}.mean": stats.mean, f"{SITE}.std": stats.std})
 
 
-class AdaINTiles(nn.Module):
+def tile_layers(
+    vgg: nn.Sequential, decoder: nn.Sequential, measured: ChannelStats, target: ChannelStats
+) -> Iterator[RowLayer]:
     """Encoder and decoder in one, the normalization and the color transform folded in."""
-
-    def __init__(
-        self,
-        vgg: nn.Sequential,
-        decoder: nn.Sequential,
-        measured: ChannelStats,
-        target: ChannelStats,
-    ) -> None:
-        super().__init__()
-        color, *encoder_kernels = _kernels(vgg)
-        encoder_kernels[0] = fold_pointwise(color, encoder_kernels[0])
-        decoder_kernels = _kernels(decoder)
-        # The mean is taken off before the convolution, not folded into its bias: in channels of
-        # little spread the sum would be a small difference of large numbers.
-        self.mean = nn.Parameter(measured.mean.clone())
-        scale = (target.std / measured.std).flatten()
-        decoder_kernels[0] = fold_input(decoder_kernels[0], scale, target.mean.flatten())
-        self.pool_before = _positions(vgg, nn.MaxPool2d)
-        upsample_before = _positions(decoder, nn.Upsample)
-        self.encoder = nn.ModuleList(TileConvolution(k, relu=True) for k in encoder_kernels)
-        self.decoder = nn.ModuleList(
-            NearestUpsampledConvolution(kernel, relu=True)
-            if index in upsample_before
-            else TileConvolution(kernel, relu=True)
-            for index, kernel in enumerate(decoder_kernels[:-1])
-        )
-        self.picture = PictureConvolution(decoder_kernels[-1])
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        for index, convolution in enumerate(self.encoder):
-            if index in self.pool_before:
-                features = F.max_pool2d(features, 2)
-            features = convolution(features, at_border=at_border)
-        features = features.sub_(self.mean)
-        for convolution in self.decoder:
-            features = convolution(features, at_border=at_border)
-        return self.picture(features, at_border=at_border)
+    color, *encoder_kernels = _kernels(vgg)
+    encoder_kernels[0] = fold_pointwise(color, encoder_kernels[0])
+    pool_before = _positions(vgg, nn.MaxPool2d)
+    for index, kernel in enumerate(encoder_kernels):
+        if index in pool_before:
+            yield MaxPooling()
+        yield TileConvolution(kernel, relu=True, robust=True)
+    # The mean is taken off before the convolution, not folded into its bias: in channels of
+    # little spread the sum would be a small difference of large numbers.
+    yield Centered(measured.mean)
+    *decoder_kernels, picture = _kernels(decoder)
+    scale = (target.std / measured.std).flatten()
+    decoder_kernels[0] = fold_input(decoder_kernels[0], scale, target.mean.flatten())
+    upsample_before = _positions(decoder, nn.Upsample)
+    for index, kernel in enumerate(decoder_kernels):
+        if index in upsample_before:
+            yield NearestUpsampledConvolution(kernel, relu=True)
+        else:
+            yield TileConvolution(kernel, relu=True, robust=True)
+    yield PictureConvolution(picture)
 
 
 def _kernels(layers: nn.Sequential) -> list[Kernel]:

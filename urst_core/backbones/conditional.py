@@ -19,10 +19,10 @@ from ..site_stats import ChannelMoments, SiteStats
 from ..stats import StyleCode
 from ..tin import Stages
 from .image_transform import (
-    FoldedParts,
     NormalizedConvolution,
     Part,
     arranged,
+    folded_network,
     layers_of,
     run_parts,
 )
@@ -85,6 +85,7 @@ class ConditionalNormalization(StylizationNetwork):
         # Not bfloat16: hard styles, as number 3, lose more than the proof allows (44.7 dB).
         half_precision=(torch.float16,),
         license="MIT",
+        in_bands=True,
         paper="arXiv:1610.07629",
     )
     site_names: tuple[str, ...] = SITES
@@ -146,7 +147,7 @@ class ConditionalNormalization(StylizationNetwork):
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
         parts, picture = self._parts(code)
-        return FoldedParts(parts, sites, picture.kernel(sites), sigmoid=True)
+        return folded_network(parts, sites, picture.kernel(sites), sigmoid=True)
 
     def _layers(self) -> list[tuple[str, ConditionalConvolution]]:
         layers = (layer for layer in self.modules() if isinstance(layer, ConditionalConvolution))

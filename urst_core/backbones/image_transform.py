@@ -10,14 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..folding import Kernel, fold_input, fold_output, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling
+from ..plain_layers import Beside, Sigmoid
+from ..row_streams import RowSequence
 from ..site_stats import ChannelStats, Moments, SiteStats, stats_at
-from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
+from ..tile_layers import (
+    NearestUpsampledConvolution,
+    PictureConvolution,
+    TileConvolution,
+)
 from ..tin import Site
 
 PartStages = Generator[Site, Tensor, Tensor]
@@ -131,8 +136,8 @@ class NormalizedBlock:
         inner = yield from self.first.stages(features)
         return features + (yield from self.second.stages(inner))
 
-    def folded(self, sites: Mapping[str, SiteStats]) -> FoldedBlock:
-        return FoldedBlock(self.first.folded(sites), self.second.folded(sites))
+    def folded(self, sites: Mapping[str, SiteStats]) -> Beside:
+        return Beside(RowSequence([self.first.folded(sites), self.second.folded(sites)]))
 
 
 Part = NormalizedConvolution | NormalizedBlock
@@ -158,20 +163,14 @@ def run_parts(parts: Sequence[Part], features: Tensor) -> PartStages:
     return features
 
 
-class FoldedBlock(nn.Module):
-    """``x + second(first(x))``."""
-
-    def __init__(self, first: nn.Module, second: nn.Module) -> None:
-        super().__init__()
-        self.first = first
-        self.second = second
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        inner = self.first(features, at_border=at_border)
-        return self.second(inner, at_border=at_border).add_(features)
-
-
-class FoldedParts(nn.Module):
+def folded_network(
+    parts: Sequence[Part],
+    sites: Mapping[str, SiteStats],
+    picture: Kernel,
+    *,
+    pixels: PixelScale | None = None,
+    sigmoid: bool = False,
+) -> RowSequence:
     """All parts and the last convolution, for tiles.
 
     Args:
@@ -181,29 +180,17 @@ class FoldedParts(nn.Module):
         pixels: None where the network takes 0..1.
         sigmoid: whether one ends the network.
     """
-
-    def __init__(
-        self,
-        parts: Sequence[Part],
-        sites: Mapping[str, SiteStats],
-        picture: Kernel,
-        *,
-        pixels: PixelScale | None = None,
-        sigmoid: bool = False,
-    ) -> None:
-        super().__init__()
-        start, *rest = parts
-        assert isinstance(start, NormalizedConvolution)
-        first = start.folded(sites, pixels)
-        self.parts = nn.ModuleList([first, *(part.folded(sites) for part in rest)])
-        self.picture = PictureConvolution(picture)
-        self.sigmoid = sigmoid
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        for part in self.parts:
-            features = part(features, at_border=at_border)
-        picture = self.picture(features, at_border=at_border)
-        return torch.sigmoid(picture) if self.sigmoid else picture
+    start, *rest = parts
+    assert isinstance(start, NormalizedConvolution)
+    end = [Sigmoid()] if sigmoid else []
+    return RowSequence(
+        [
+            start.folded(sites, pixels),
+            *(part.folded(sites) for part in rest),
+            PictureConvolution(picture),
+            *end,
+        ]
+    )
 
 
 def _as_map(values: Tensor) -> Tensor:

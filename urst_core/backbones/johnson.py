@@ -19,11 +19,11 @@ from ..site_stats import ChannelMoments, SiteStats
 from ..stats import StyleCode
 from ..tin import Stages
 from .image_transform import (
-    FoldedParts,
     NormalizedConvolution,
     Part,
     PixelScale,
     arranged,
+    folded_network,
     layers_of,
     reflected_convolution,
     run_parts,
@@ -46,6 +46,7 @@ def _traits(name: str, title: str, license_name: str) -> Traits:
         bytes_per_pixel=1100,
         half_precision=(torch.float16, torch.bfloat16),
         license=license_name,
+        in_bands=True,
         paper="arXiv:1603.08155",
     )
 
@@ -94,7 +95,7 @@ class SingleStyleNetwork(StylizationNetwork):
         del code
         *_, picture_layer = self._convolutions()
         picture = self._pixels.fold_behind(kernel_of(picture_layer))
-        return FoldedParts(self._parts(), sites, picture, pixels=self._pixels)
+        return folded_network(self._parts(), sites, picture, pixels=self._pixels)
 
     @property
     def _pixels(self) -> PixelScale:

@@ -19,9 +19,15 @@ from torch.nn import functional as F
 from ..backbone import StylizationNetwork, Traits
 from ..folding import Kernel, fold_pointwise, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
+from ..plain_layers import MaxPooling
+from ..row_streams import RowLayer, RowSequence
 from ..site_stats import GramMoments, GramStats, MeanMoments, MeanStats, SiteStats, stats_at
 from ..stats import StyleCode
-from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
+from ..tile_layers import (
+    NearestUpsampledConvolution,
+    PictureConvolution,
+    TileConvolution,
+)
 from ..tin import Site, Stages
 
 MEAN_SITE = "mean"
@@ -201,7 +207,7 @@ class LinearWCT(StylizationNetwork):
         weight, bias = self.matrix.kernel(self._transform(code, products))
         content_mean = stats_at(sites, MEAN_SITE, MeanStats).mean
         bias = bias + (code.tensors["mean"] - F.conv2d(content_mean, weight)).flatten()
-        return LinearWCTTiles(self.vgg, (weight, bias), self.decoder)
+        return RowSequence(tile_layers(self.vgg, (weight, bias), self.decoder))
 
     def _transform(self, code: StyleCode, products: Tensor) -> Tensor:
         return code.tensors["matrix"] @ self.matrix.cnet.matrix(products)
@@ -220,6 +226,7 @@ class LinearR31(LinearWCT):
         # The published weights were not at hand, so nothing is known to hold.
         half_precision=(),
         license="BSD-2-Clause",
+        in_bands=True,
         paper="arXiv:1808.04537",
     )
     encoder_levels: Levels = RELU3_1
@@ -238,40 +245,28 @@ class LinearR41(LinearWCT):
         # The published weights were not at hand, so nothing is known to hold.
         half_precision=(),
         license="BSD-2-Clause",
+        in_bands=True,
         paper="arXiv:1808.04537",
     )
     encoder_levels: Levels = RELU4_1
 
 
-class LinearWCTTiles(nn.Module):
+def tile_layers(vgg: Encoder, transform: Kernel, decoder: Decoder) -> Iterator[RowLayer]:
     """Encoder and decoder, the transform and the color transform folded in."""
-
-    def __init__(self, vgg: Encoder, transform: Kernel, decoder: Decoder) -> None:
-        super().__init__()
-        encoder_kernels = _kernels(vgg)
-        encoder_kernels[0][0] = fold_pointwise(kernel_of(vgg.conv1), encoder_kernels[0][0])
-        self.encoder = nn.ModuleList(
-            nn.ModuleList(TileConvolution(kernel, relu=True) for kernel in level)
-            for level in encoder_kernels
-        )
-        self.decoder = nn.ModuleList(_decoder_layers(transform, decoder))
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        for index, level in enumerate(self.encoder):
-            if index:
-                features = F.max_pool2d(features, 2)
-            for layer in level.children():
-                features = layer(features, at_border=at_border)
-        for layer in self.decoder:
-            features = layer(features, at_border=at_border)
-        return features
+    encoder_kernels = _kernels(vgg)
+    encoder_kernels[0][0] = fold_pointwise(kernel_of(vgg.conv1), encoder_kernels[0][0])
+    for index, level in enumerate(encoder_kernels):
+        if index:
+            yield MaxPooling()
+        yield from (TileConvolution(kernel, relu=True) for kernel in level)
+    yield from _decoder_layers(transform, decoder)
 
 
 def _kernels(convolutions: LevelledConvolutions) -> list[list[Kernel]]:
     return [[kernel_of(layer) for layer in level] for level in convolutions.levels()]
 
 
-def _decoder_layers(transform: Kernel, decoder: Decoder) -> Iterator[nn.Module]:
+def _decoder_layers(transform: Kernel, decoder: Decoder) -> Iterator[RowLayer]:
     """The transform in the first convolution, upsampling joined with the one after it."""
     ((first,), *levels) = _kernels(decoder)
     picture = levels[-1].pop()

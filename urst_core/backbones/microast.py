@@ -6,7 +6,7 @@ their stylized version, which breaks pictures between 0 and 1; strength blends s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,15 @@ from torch.nn import functional as F
 from ..backbone import StylizationNetwork, Traits
 from ..folding import Kernel, add_identity, fold_output, kernel_of
 from ..geometry import BilinearUpsampling, Convolution, Layer
+from ..plain_layers import Beside
+from ..row_streams import RowLayer, RowSequence
 from ..site_stats import ChannelStats, SiteStats, stats_at
 from ..stats import StyleCode
-from ..tile_layers import BilinearUpsampledConvolution, PictureConvolution, TileConvolution
+from ..tile_layers import (
+    BilinearUpsampledConvolution,
+    PictureConvolution,
+    TileConvolution,
+)
 from ..tin import Site, Stages, measure_features
 
 CHANNELS = 64
@@ -161,6 +167,7 @@ class MicroAST(StylizationNetwork):
         bytes_per_pixel=560,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
+        in_bands=True,
         paper="arXiv:2211.15313",
     )
     site_names: tuple[str, ...] = ("dec1", "dec2")
@@ -216,58 +223,53 @@ class MicroAST(StylizationNetwork):
             )
             for site, block in self._modulated_blocks()
         )
-        blocks = (
-            FoldedBlock(first.kernels()),
-            FoldedBlock(second.kernels(), affine["dec1"]),
-            FoldedBlock(dec1, affine["dec2"]),
-            FoldedBlock(dec2),
+        start = [
+            layer
+            for layer in self.content_encoder.enc1.children()
+            if isinstance(layer, PaddedConvolution)
+        ]
+        return RowSequence(
+            [
+                *(layer.for_tiles(relu=True) for layer in start),
+                folded_block(first.kernels()),
+                folded_block(second.kernels(), affine["dec1"]),
+                # What it adds up nearly cancels before the next normalization spreads it again.
+                folded_block(dec1, affine["dec2"], delicate=True),
+                folded_block(dec2),
+                *_folded_end(self.decoder.dec3),
+            ]
         )
-        return MicroASTTiles(self.content_encoder, blocks, self.decoder.dec3)
 
     def _modulated_blocks(self) -> tuple[tuple[str, ResidualBlock], ...]:
         return ("dec1", self.decoder.dec1), ("dec2", self.decoder.dec2)
 
 
-class FoldedBlock(nn.Module):
-    """``x + second(relu(first(x)))``, followed by an affine map of each channel if given one."""
+def folded_block(
+    kernels: tuple[Kernel, Kernel],
+    affine: tuple[Tensor, Tensor] | None = None,
+    *,
+    delicate: bool = False,
+) -> Beside:
+    """``x + second(relu(first(x)))``, followed by an affine map of each channel if given one.
 
-    def __init__(
-        self, kernels: tuple[Kernel, Kernel], affine: tuple[Tensor, Tensor] | None = None
-    ) -> None:
-        super().__init__()
-        first, second = kernels
-        self.scale = None
-        if affine is not None:
-            second = fold_output(second, *affine)
-            self.scale = nn.Parameter(affine[0][None, :, None, None].clone())
-        self.first = TileConvolution(first, relu=True)
-        self.second = TileConvolution(second)
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        inner = self.first(features, at_border=at_border)
-        result = self.second(inner, at_border=at_border)
-        if self.scale is None:
-            return result.add_(features)
-        return result.addcmul_(features, self.scale)
-
-
-class MicroASTTiles(nn.Module):
-    """MicroAST with everything that one style and one content fix folded in."""
-
-    def __init__(self, encoder: Encoder, blocks: Iterable[FoldedBlock], end: nn.Sequential) -> None:
-        super().__init__()
-        start = [c for c in encoder.enc1.children() if isinstance(c, PaddedConvolution)]
-        self.steps = nn.ModuleList(
-            [*(c.for_tiles(relu=True) for c in start), *blocks, *_folded_end(end)]
-        )
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        for step in self.steps:
-            features = step(features, at_border=at_border)
-        return features
+    Args:
+        kernels: of the first and the second convolution.
+        affine: scale and shift, (C,) each.
+        delicate: whether both convolutions are.
+    """
+    first, second = kernels
+    if affine is not None:
+        second = fold_output(second, *affine)
+    branch = RowSequence(
+        [
+            TileConvolution(first, relu=True, delicate=delicate),
+            TileConvolution(second, delicate=delicate),
+        ]
+    )
+    return Beside(branch, None if affine is None else affine[0])
 
 
-def _folded_end(end: nn.Sequential) -> Iterator[nn.Module]:
+def _folded_end(end: nn.Sequential) -> Iterator[RowLayer]:
     """The way back to full size: upsampling joined with the convolution after it."""
     layers = [layer for layer in end if isinstance(layer, (nn.Upsample, PaddedConvolution))]
     *inner, last = zip([None, *layers], layers)

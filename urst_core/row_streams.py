@@ -1,0 +1,190 @@
+"""A window's rows through a network, band after band: each layer computes every row once.
+
+Whole layers of a large window leave a processor's caches, and their memory goes back to the system
+after each. Bands do neither: a layer takes bands of rows from the layer before it, keeps the last
+few that the next band needs as well, and hands on what it has computed.
+
+      bands of the window ──► layer ──► bands of features ──► layer ──► ... ──► bands of picture
+                              └ keeps k - 1 rows              └ keeps k - 1 rows
+
+Nothing is computed twice and nothing is discarded: the result is that of the whole window. All
+bands are (N, C, h, W), from top to bottom; their heights vary from layer to layer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Bands = Iterator[Tensor]
+
+
+class RowLayer(nn.Module, ABC):
+    """A layer, or a network of them, that can work band by band."""
+
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+        """Do once what makes bands faster on a CPU.
+
+        Args:
+            dtype: to compute in; where a narrow one would show or gain nothing, it stays float32.
+        """
+        for layer in self.children():
+            if isinstance(layer, RowLayer):
+                layer.prepare_for_cpu(dtype)
+
+    @abstractmethod
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        """What calling the layer with all bands in one would return, band by band.
+
+        Bands are not changed: the layer before may need their last rows once more.
+        """
+
+
+class RowSequence(RowLayer):
+    """Layers one after another."""
+
+    def __init__(self, layers: Iterable[RowLayer]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+        for layer in self.layers:
+            assert isinstance(layer, RowLayer)
+            layer.prepare_for_cpu(dtype)
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        for layer in self.layers:
+            features = layer(features, at_border=at_border)
+        return features
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for layer in self.layers:
+            assert isinstance(layer, RowLayer)
+            bands = layer.rows(bands, at_border=at_border)
+        return bands
+
+
+class Edge(Enum):
+    """What lies beyond the first and the last row and column."""
+
+    ZEROS = "constant"
+    REFLECTED = "reflect"
+    REPEATED = "replicate"
+
+
+def bands_of(features: Tensor, rows: int) -> Bands:
+    """Cut features into bands of so many rows; the last is smaller."""
+    yield from features.split(rows, dim=2)
+
+
+def in_dtype(bands: Bands, dtype: torch.dtype) -> Bands:
+    """The bands, rounded to a type."""
+    for band in bands:
+        yield band.to(dtype)
+
+
+def slabs(
+    bands: Bands,
+    *,
+    kernel: int,
+    stride: int = 1,
+    padding: int = 0,
+    edge: Edge = Edge.ZEROS,
+    multiple: int = 1,
+) -> Bands:
+    """The padded rows, cut for a convolution: each slab is what the next rows of results need.
+
+    Slabs overlap where the kernel is larger than the stride. Rows are padded, and unless with
+    zeros, columns too: convolutions pad columns with zeros themselves, without a copy. Each slab
+    but the last makes a ``multiple`` of rows.
+    """
+    columns = 0 if edge is Edge.ZEROS else padding
+    waiting = deque[Tensor]()
+    height = 0
+    for band, is_last in _padded(bands, padding, edge):
+        waiting.append(_widened(band, columns, edge))
+        height += band.shape[2]
+        results = (height - kernel) // stride + 1
+        if not is_last:
+            results -= results % multiple
+        if results < 1:
+            continue
+        slab = _joined(waiting)
+        used = (results - 1) * stride + kernel
+        yield slab[:, :, :used]
+        if not is_last:
+            waiting = deque([slab[:, :, results * stride :]])
+            height -= results * stride
+
+
+def _padded(bands: Bands, padding: int, edge: Edge) -> Iterator[tuple[Tensor, bool]]:
+    """The bands with ``padding`` rows above the first and below the last; and which is the last."""
+    above = padding
+    for band, is_last in with_last(_at_least(bands, padding + 1)):
+        yield _with_rows(band, above, padding if is_last else 0, edge), is_last
+        above = 0
+
+
+def _with_rows(band: Tensor, above: int, below: int, edge: Edge) -> Tensor:
+    return F.pad(band, (0, 0, above, below), mode=edge.value) if above or below else band
+
+
+def _widened(band: Tensor, columns: int, edge: Edge) -> Tensor:
+    return F.pad(band, (columns, columns, 0, 0), mode=edge.value) if columns else band
+
+
+def _at_least(bands: Bands, rows: int) -> Bands:
+    """Bands of so many rows at least: low ones are joined."""
+    ready: Tensor | None = None
+    growing: list[Tensor] = []
+    for band in bands:
+        growing.append(band)
+        if sum(part.shape[2] for part in growing) >= rows:
+            if ready is not None:
+                yield ready
+            ready, growing = _joined(growing), []
+    yield _joined([*([] if ready is None else [ready]), *growing])
+
+
+def _joined(bands: Sequence[Tensor]) -> Tensor:
+    return bands[0] if len(bands) == 1 else torch.cat(list(bands), dim=2)
+
+
+def with_last(bands: Bands) -> Iterator[tuple[Tensor, bool]]:
+    """Each band, and whether it is the last."""
+    band = next(bands)
+    for after in bands:
+        yield band, False
+        band = after
+    yield band, True
+
+
+class RowQueue:
+    """Rows that wait for others, which are computed from them."""
+
+    def __init__(self) -> None:
+        self._bands = deque[Tensor]()
+
+    def through(self, bands: Bands) -> Bands:
+        """The same bands; a copy of the reference to each is kept."""
+        for band in bands:
+            self._bands.append(band)
+            yield band
+
+    def take(self, rows: int) -> Tensor:
+        """The rows that have waited longest."""
+        parts: list[Tensor] = []
+        while rows:
+            band = self._bands.popleft()
+            if band.shape[2] > rows:
+                self._bands.appendleft(band[:, :, rows:])
+                band = band[:, :, :rows]
+            parts.append(band)
+            rows -= band.shape[2]
+        return _joined(parts)
