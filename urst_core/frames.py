@@ -25,6 +25,7 @@ from .backbone import Backbone, TileNetwork
 from .canvas import Canvas, Source
 from .device import explained_out_of_memory, find_device
 from .errors import SettingsError
+from .geometry import Rectangle
 from .masks import Mask
 from .pipeline import encode_styles, measure, tile_loop, tile_network
 from .pooling import pool
@@ -106,9 +107,7 @@ def stylize_frames(
         if network is None or stats is not stats_before:
             shared = len(frames.contents) if batch_statistics == SHARED else 1
             area = Rectangle.of_size(content.size).area
-            network = tile_network(
-                backbone, stats, content, settings, device, pixels=shared * area
-            )
+            network = tile_network(backbone, stats, content, settings, device, pixels=shared * area)
             stats_before = stats
         tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
         work = TileStylizer(network, content, canvas, tiles.frame, device, mask=mask)
