@@ -47,7 +47,7 @@ def saving_graph(graph_of, tools):
     return build
 
 
-@pytest.mark.parametrize("name", ["five_nodes", "all_in_one"])
+@pytest.mark.parametrize("name", ["five_nodes", "quick_start"])
 def test_only_what_changed_runs_again(server, saving_graph, name):
     graph, save = saving_graph(name, prefix=f"cached/{name}")
     server.run(graph)
@@ -57,7 +57,7 @@ def test_only_what_changed_runs_again(server, saving_graph, name):
 
 
 def test_the_same_file_is_not_made_again(server, graph_of, tools):
-    graph = graph_of("file_to_file", content="small.png")
+    graph = graph_of("hundred_megapixels", content="small.png")
     [node] = tools["ids_of"](graph, "URSTStylizeFile")
     picture = server.base / "input" / "remade.png"
     shutil.copy(server.base / "input" / "small.png", picture)
@@ -99,7 +99,7 @@ def test_a_changed_picture_is_loaded_again(server, tools):
 
 def slow_graph(graph_of, tools, node_type, statistics, seed):
     """A graph whose node works for some seconds, in small steps; other ``seed``, other work."""
-    graph = graph_of("all_in_one" if node_type == "URSTStylizeImage" else "five_nodes")
+    graph = graph_of("quick_start" if node_type == "URSTStylizeImage" else "five_nodes")
     for node in graph.values():
         inputs = node["inputs"]
         if "thumbnail_size" in inputs:
