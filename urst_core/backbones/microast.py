@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backbone import StylizationNetwork, Traits
-from ..folding import Kernel, add_identity, fold_output, kernel_of
+from ..folding import Kernel, add_identity, even_out, fold_output, kernel_of
 from ..geometry import BilinearUpsampling, Convolution, Layer
 from ..site_stats import ChannelStats, SiteStats, stats_at
 from ..stats import StyleCode
@@ -240,6 +240,7 @@ class FoldedBlock(nn.Module):
         if affine is not None:
             second = fold_output(second, *affine)
             self.scale = nn.Parameter(affine[0][None, :, None, None].clone())
+        first, second = even_out(first, second)
         self.first = TileConvolution(first, relu=True)
         self.second = TileConvolution(second)
 
