@@ -12,6 +12,7 @@ style     AdaIN's style loss, equation 13, relu1_1 to relu4_1; lower is nearer t
 content   mean squared difference of relu4_1; lower keeps more of the content.
 lpips     content against result (AlexNet), where the package lpips is installed.
 seam      mean step across tile borders over the mean step 16 px beside them; 1 is no seam.
+grid      energy of a pattern that repeats every 4 px over that in noise as strong; 1 is no grid.
 
 Without FILE the embedded weights are used. Needs scikit-image.
 """
@@ -37,7 +38,14 @@ from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.geometry import Rectangle
 from urst_core.pipeline import stylize
 from urst_core.settings import Settings
-from urst_core.training.losses import content_loss, mean_std_loss
+from urst_core.training.losses import (
+    GRID_BLOCK,
+    GRID_PERIOD,
+    content_loss,
+    fine_detail,
+    grid_loss,
+    mean_std_loss,
+)
 from urst_core.training.vgg import VGGFeatures, load_vgg
 from urst_core.weights import load_backbone
 
@@ -54,6 +62,7 @@ class Scores:
     content: float
     lpips: float
     seam: float
+    grid: float
 
 
 def main() -> None:
@@ -124,6 +133,7 @@ def scores_of(pair: Pair, result: Tensor, vgg: VGGFeatures, edge: int) -> Scores
         content=float(content_loss(features[-1], pair.content_features)),
         lpips=lpips_distance(to_unit(pair.content).unsqueeze(0), after),
         seam=seam(after[0], edge),
+        grid=grid(after),
     )
 
 
@@ -153,6 +163,12 @@ def seam(picture: Tensor, edge: int) -> float:
             at_borders.append(steps[:, border - 1].mean())
             beside += [steps[:, border - 1 + side].mean() for side in (-16, 16)]
     return float(torch.stack(at_borders).mean() / torch.stack(beside).mean()) if beside else 1.0
+
+
+def grid(pictures: Tensor) -> float:
+    """Of (1, 3, H, W); means of noise over n places have an nth of its energy."""
+    repeats = (GRID_BLOCK // GRID_PERIOD) ** 2
+    return float(repeats * grid_loss(pictures) / fine_detail(pictures).square().mean())
 
 
 def lpips_distance(first: Tensor, second: Tensor) -> float:

@@ -49,3 +49,21 @@ def fold_pointwise(first: Kernel, second: Kernel) -> Kernel:
     weight, bias = first
     mixed = torch.einsum("omyx,mi->oiyx", second[0], weight[:, :, 0, 0])
     return mixed, second[1] + (second[0].sum((2, 3)) * bias).sum(1)
+
+
+def even_out(first: Kernel, second: Kernel) -> tuple[Kernel, Kernel]:
+    """``second(relu(first(x)))`` with the channels in between scaled to what float16 can hold.
+
+    A positive scale passes a ReLU (Nagel et al. 2019, arXiv:1906.04721, section 4.1): each channel
+    between the two gets the one that makes its largest weights before and after it alike, rounded
+    to a power of two, so that results in float32 keep every bit.
+    """
+    (weight, bias), (next_weight, next_bias) = first, second
+    before = torch.maximum(weight.abs().amax((1, 2, 3)), bias.abs())
+    after = next_weight.abs().amax((0, 2, 3))
+    exponent = (after.log2() - before.log2()).div(2).round()
+    scale = torch.exp2(exponent.nan_to_num(0.0, 0.0, 0.0).clamp(-60, 60))
+    return fold_output(first, scale, torch.zeros_like(bias)), (
+        next_weight / scale[None, :, None, None],
+        next_bias,
+    )

@@ -140,9 +140,9 @@ def test_nothing_of_the_work_is_left_when_the_cache_is_emptied(
     stylizer = part("urst_core.tile_stylizer").TileStylizer
     begin = stylizer.__init__
 
-    def remember(self, *args):
+    def remember(self, *args, **options):
         work.append(weakref.ref(self))
-        begin(self, *args)
+        begin(self, *args, **options)
 
     monkeypatch.setattr(stylizer, "__init__", remember)
     host.at_empty = lambda: alive.extend(ref for ref in work if ref() is not None)

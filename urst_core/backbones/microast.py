@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backbone import StylizationNetwork, Traits
-from ..folding import Kernel, add_identity, fold_output, kernel_of
+from ..folding import Kernel, add_identity, even_out, fold_output, kernel_of
 from ..geometry import BilinearUpsampling, Convolution, Layer
 from ..plain_layers import Beside
 from ..row_streams import RowLayer, RowSequence
@@ -260,6 +260,7 @@ def folded_block(
     first, second = kernels
     if affine is not None:
         second = fold_output(second, *affine)
+    first, second = even_out(first, second)
     branch = RowSequence(
         [
             TileConvolution(first, relu=True, delicate=delicate),

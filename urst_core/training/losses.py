@@ -129,8 +129,7 @@ def grid_loss(pictures: Tensor) -> Tensor:
     edges = [side - side % GRID_BLOCK for side in pictures.shape[-2:]]
     if not all(edges):
         return pictures.float().sum() * 0.0
-    gray = pictures.float().mean(dim=1, keepdim=True)
-    fine = gray - F.avg_pool2d(F.pad(gray, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
+    fine = fine_detail(pictures)
     rows, columns = (edge // GRID_BLOCK for edge in edges)
     repeats = GRID_BLOCK // GRID_PERIOD
     fine = fine[..., : edges[0], : edges[1]].reshape(
@@ -138,6 +137,12 @@ def grid_loss(pictures: Tensor) -> Tensor:
     )
     grid = fine.mean(dim=(2, 5))
     return (grid - grid.mean(dim=(2, 4), keepdim=True)).square().mean()
+
+
+def fine_detail(pictures: Tensor) -> Tensor:
+    """What of (N, 3, H, W) pictures in gray is finer than 5 px, (N, 1, H, W)."""
+    gray = pictures.float().mean(dim=1, keepdim=True)
+    return gray - F.avg_pool2d(F.pad(gray, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
 
 
 def out_of_range_loss(pictures: Tensor) -> Tensor:
