@@ -24,6 +24,10 @@ from torch.nn import functional as F
 
 Bands = Iterator[Tensor]
 
+LEAST_RESULTS = 256
+"""Fewest pixels that a layer computes at a time: libraries sum for fewer in another order, and a
+picture would depend on how it was cut."""
+
 
 class RowLayer(nn.Module, ABC):
     """A layer, or a network of them, that can work band by band."""
@@ -107,7 +111,7 @@ def slabs(
     columns = 0 if edge is Edge.ZEROS else padding
     waiting = deque[Tensor]()
     height = 0
-    for band, is_last in _padded(bands, padding, edge):
+    for band, is_last in _padded(_joined_if_low(bands, padding, stride), padding, edge):
         waiting.append(_widened(band, columns, edge))
         height += band.shape[2]
         results = (height - kernel) // stride + 1
@@ -126,7 +130,7 @@ def slabs(
 def _padded(bands: Bands, padding: int, edge: Edge) -> Iterator[tuple[Tensor, bool]]:
     """The bands with ``padding`` rows above the first and below the last; and which is the last."""
     above = padding
-    for band, is_last in with_last(_at_least(bands, padding + 1)):
+    for band, is_last in with_last(bands):
         yield _with_rows(band, above, padding if is_last else 0, edge), is_last
         above = 0
 
@@ -139,13 +143,17 @@ def _widened(band: Tensor, columns: int, edge: Edge) -> Tensor:
     return F.pad(band, (columns, columns, 0, 0), mode=edge.value) if columns else band
 
 
-def _at_least(bands: Bands, rows: int) -> Bands:
-    """Bands of so many rows at least: low ones are joined."""
+def _joined_if_low(bands: Bands, padding: int, stride: int) -> Bands:
+    """Low bands are joined: each can be padded, and makes :data:`LEAST_RESULTS` pixels of results.
+
+    The last, too; there are fewer rows only if there are fewer in all.
+    """
     ready: Tensor | None = None
     growing: list[Tensor] = []
     for band in bands:
         growing.append(band)
-        if sum(part.shape[2] for part in growing) >= rows:
+        least = padding + max(1, -(-LEAST_RESULTS * stride**2 // band.shape[3]))
+        if sum(part.shape[2] for part in growing) >= least:
             if ready is not None:
                 yield ready
             ready, growing = _joined(growing), []
