@@ -8,6 +8,7 @@ from examples import picture
 from torch.nn import functional as F
 
 from urst_core import backbone as backbone_module
+from urst_core import row_streams
 from urst_core.backbones import BACKBONES, find_backbone
 from urst_core.plain_layers import Beside, Centered, MaxPooling, Sigmoid
 from urst_core.row_streams import Edge, RowLayer, RowQueue, RowSequence, bands_of, slabs
@@ -21,6 +22,12 @@ from urst_core.tile_layers import (
 CPU = torch.device("cpu")
 
 EDGE = Edge.REFLECTED
+
+
+@pytest.fixture
+def low_bands(monkeypatch):
+    """Bands as low as a test makes them."""
+    monkeypatch.setattr(row_streams, "LEAST_RESULTS", 1)
 
 
 def random_kernel(outputs, inputs, edge):
@@ -58,6 +65,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.usefixtures("low_bands")
 @pytest.mark.parametrize("rows", [1, 3, 16, 99])
 @pytest.mark.parametrize("at_border", [True, False])
 @pytest.mark.parametrize("name", LAYERS)
@@ -77,6 +85,7 @@ def test_a_layer_by_bands_equals_the_layer(monkeypatch, name, at_border, rows):
         assert len(bands) > 1
 
 
+@pytest.mark.usefixtures("low_bands")
 def test_slabs_overlap_by_what_a_kernel_needs():
     rows = torch.arange(10.0).reshape(1, 1, 10, 1)
     cut = [slab.flatten().tolist() for slab in slabs(bands_of(rows, 4), kernel=3)]
@@ -88,6 +97,34 @@ def test_slabs_overlap_by_what_a_kernel_needs():
     assert cut == [[1, 0, 1, 2, 3], [2, 3, 4, 5, 6, 7], [6, 7, 8, 9, 8]]
     cut = [slab.flatten().tolist() for slab in slabs(bands_of(rows, 4), kernel=3, multiple=4)]
     assert cut == [[0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9]]
+
+
+@pytest.mark.parametrize(
+    ("heights", "padding", "stride", "joined"),
+    [
+        ([64, 64, 20], 1, 1, [64, 64, 20]),  # 13 rows of 21 px are 256 px, and one is padding
+        ([64, 64, 13], 1, 1, [64, 77]),
+        ([8, 8, 8, 8, 8], 1, 1, [16, 24]),
+        ([64, 64], 1, 2, [64, 64]),
+        ([48, 48], 1, 2, [96]),
+        ([5], 1, 1, [5]),
+    ],
+)
+def test_low_bands_are_joined(heights, padding, stride, joined):
+    bands = iter([torch.zeros(1, 1, height, 21) for height in heights])
+    found = row_streams._joined_if_low(bands, padding, stride)
+    assert [band.shape[2] for band in found] == joined
+
+
+@pytest.mark.parametrize("width", [10, 21, 60])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_wide_convolutions_by_bands_equal_the_whole_bit_for_bit(width, stride):
+    """Of few pixels they would differ: see LEAST_RESULTS."""
+    layer = TileConvolution(random_kernel(64, 64, 3), stride=stride).requires_grad_(False)
+    features = torch.randn(1, 64, 132, width * stride).to(memory_format=torch.channels_last)
+    whole = layer(features, at_border=True)
+    bands = layer.rows(bands_of(features, 16), at_border=True)
+    assert torch.equal(torch.cat(list(bands), dim=2), whole)
 
 
 def test_rows_wait_in_a_queue():
@@ -116,6 +153,7 @@ def test_the_trait_tells_which_networks_work_in_bands(name, random_backbones):
     assert not network.prepared(torch.device("meta")).in_bands
 
 
+@pytest.mark.usefixtures("low_bands")
 @pytest.mark.parametrize("name", IN_BANDS)
 def test_a_network_by_bands_equals_the_network(monkeypatch, name, random_backbones):
     monkeypatch.setattr(backbone_module, "BAND_ROWS", 24)
