@@ -1,4 +1,4 @@
-"""Draw the pack's icon and banner, and the pictures of its help pages, with the pack's own engine.
+"""Draw the pack's icon, banner and demo, and the pictures of its help pages, with its own engine.
 
     python tools/draw_pictures.py
 
@@ -37,6 +37,8 @@ BACKGROUND = (34, 34, 34)
 SCENE: Size = (416, 624)
 LARGE_SCENE: Size = (1248, 1872)
 ICON_SCENE: Size = (832, 1248)
+DEMO_SCENE: Size = (832, 1248)
+"""As `urst demo` makes it."""
 GAP = 8
 LARGEST_HELP_PICTURE = 58_000
 ICON_SIDE = 256
@@ -81,14 +83,16 @@ def box_of(rectangle: Rectangle) -> tuple[int, int, int, int]:
     return rectangle.left, rectangle.top, rectangle.right, rectangle.bottom
 
 
-def side_by_side(*images: Image.Image, height: int = 260) -> Image.Image:
+def side_by_side(
+    *images: Image.Image, height: int = 260, background: tuple[int, int, int] = BACKGROUND
+) -> Image.Image:
     """Images brought to one height, in a row."""
     scaled = [
         image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS)
         for image in images
     ]
     width = sum(image.width for image in scaled) + GAP * (len(scaled) - 1)
-    row, left = Image.new("RGB", (width, height), BACKGROUND), 0
+    row, left = Image.new("RGB", (width, height), background), 0
     for image in scaled:
         row.paste(image, (left, 0))
         left += image.width + GAP
@@ -222,8 +226,16 @@ def banner() -> Image.Image:
     return staircase(image_of(content), image_of(painted(content)), edge=120, first=8)
 
 
+def demo() -> Image.Image:
+    content, style = scene(DEMO_SCENE), painting(DEMO_SCENE[0])
+    canvas = TensorCanvas(content.size)
+    stylize(content, [style], canvas, load_backbone(), Settings(device="cpu"))
+    pictures = (image_of(pixels) for pixels in (content, style, canvas.pixels))
+    return side_by_side(*pictures, height=420, background=(255, 255, 255))
+
+
 def main() -> None:
-    drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner}
+    drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner, DOCS / "demo.jpg": demo}
     drawings |= {PAGES / name / "example.jpg": draw for name, draw in HELP_PICTURES.items()}
     for path, draw in drawings.items():
         path.write_bytes(_encoded(draw(), path))
