@@ -30,12 +30,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pictures import resized
 
 from urst_core.backbone import Backbone
 from urst_core.canvas import TensorCanvas, TensorSource, from_unit, to_unit
 from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
-from urst_core.geometry import Rectangle
 from urst_core.pipeline import stylize
 from urst_core.settings import Settings
 from urst_core.training.losses import (
@@ -231,12 +233,6 @@ def shrunk(path: Path, longest: int) -> TensorSource:
     source = ImageFile(path, flatten=True)
     scale = min(1.0, longest / max(source.size)) if longest else 1.0
     return TensorSource(resized(source, *(max(16, round(s * scale)) for s in source.size)))
-
-
-def resized(source: ImageFile, height: int, width: int) -> Tensor:
-    pixels = to_unit(source.read(Rectangle.of_size(source.size)))[None]
-    small = F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)[0]
-    return from_unit(small, torch.uint8)
 
 
 def named_backbone(text: str) -> tuple[str, Backbone]:

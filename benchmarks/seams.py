@@ -3,7 +3,7 @@
     python benchmarks/seams.py CONTENT STYLE [--backbone NAME] [--weights FILE] [--size PX]
         [--tile-size PX] [--sheet FILE]
 
-The content, resized to a longest side of --size px, is stylized four ways:
+The content, a file or ``demo``, resized to a longest side of --size px, is stylized four ways:
 
 whole     by the network all at once, normalized with the thumbnail's statistics; the reference.
 thumbnail in tiles, as users get it.
@@ -29,11 +29,12 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from quality import resized, seam
+from pictures import content_of, style_of
+from quality import seam
 
 from urst_core.backbone import Backbone
 from urst_core.canvas import TensorCanvas, TensorSource, from_unit, make_thumbnail, to_unit
-from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
+from urst_core.files import ImageFileCanvas, copy_picture
 from urst_core.geometry import Rectangle, cut, tile_around
 from urst_core.pipeline import stylize_tiles
 from urst_core.settings import Settings
@@ -48,7 +49,7 @@ def main() -> None:
     options = parse_options()
     backbone = load_backbone(options.backbone, options.weights)
     content = framed(options.content, options.size, backbone)
-    style = make_thumbnail(ImageFile(options.style, flatten=True), 1024)
+    style = make_thumbnail(style_of(options.style), 1024)
     code = backbone.encode_style([style])
     stats = backbone.collect(make_thumbnail(content, 1024), code)
     whole = content.pixels.unsqueeze(0)
@@ -74,11 +75,9 @@ def main() -> None:
         save_sheet(list(ways.values()), options.tile_size, options.sheet)
 
 
-def framed(path: Path, longest_side: int, backbone: Backbone) -> TensorSource:
+def framed(name: str, longest_side: int, backbone: Backbone) -> TensorSource:
     """The picture in the size asked for, less what is no whole step of the network."""
-    source = ImageFile(path, flatten=True)
-    scale = longest_side / max(source.size)
-    pixels = resized(source, *(round(side * scale) for side in source.size))
+    pixels = content_of(name, longest_side)
     height, width = (side - side % backbone.traits.stride for side in pixels.shape[1:])
     return TensorSource(to_unit(pixels[:, :height, :width]).contiguous())
 
@@ -131,8 +130,8 @@ def save_sheet(pictures: list[Tensor], edge: int, path: Path) -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("content", type=Path)
-    parser.add_argument("style", type=Path)
+    parser.add_argument("content")
+    parser.add_argument("style")
     parser.add_argument("--backbone", default="microast")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--size", type=int, default=2048)

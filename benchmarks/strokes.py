@@ -3,10 +3,10 @@
     python benchmarks/strokes.py PICTURE STYLE NAME=BACKBONE:FILE NAME=BACKBONE:FILE ...
         [--size PX] [--thumbnail-size PX] [--sheet FILE] [--detail TOP,LEFT,EDGE]
 
-The picture, resized to a longest side of --size px, is stylized in tiles with each of the
-weights. The number is the spectral centroid of the difference in luminance between result and
-content, in cycles per 1000 px: the mean radial frequency, weighted by amplitude. Large strokes
-change the picture slowly across it, so they have a low one.
+The picture, a file or ``demo``, resized to a longest side of --size px, is stylized in tiles with
+each of the weights. The number is the spectral centroid of the difference in luminance between
+result and content, in cycles per 1000 px: the mean radial frequency, weighted by amplitude. Large
+strokes change the picture slowly across it, so they have a low one.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from quality import named_backbone, resized
+from pictures import content_of, style_of
+from quality import named_backbone
 
-from urst_core.canvas import TensorCanvas, TensorSource, to_unit
-from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
+from urst_core.canvas import TensorCanvas, TensorSource, from_unit, to_unit
+from urst_core.files import ImageFileCanvas, copy_picture
 from urst_core.pipeline import stylize
 from urst_core.settings import Settings
 
@@ -34,10 +35,8 @@ LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])
 
 def main() -> None:
     options = parse_options()
-    source = ImageFile(options.picture, flatten=True)
-    scale = options.size / max(source.size)
-    content = TensorSource(resized(source, *(round(side * scale) for side in source.size)))
-    style = ImageFile(options.style, flatten=True)
+    content = TensorSource(content_of(options.picture, options.size))
+    style = style_of(options.style)
     print(f"{content.size[1]} x {content.size[0]} px, thumbnail {options.thumbnail_size}")
     print("weights             centroid, cycles per 1000 px")
     results: list[Tensor] = []
@@ -82,8 +81,8 @@ def save_sheet(pictures: list[Tensor], options: argparse.Namespace) -> None:
         )[0]
         detail = to_unit(pixels[:, top : top + edge, left : left + edge])
         columns.append(torch.cat([whole, detail], dim=1))
-    sheet = TensorSource((torch.cat(columns, dim=2) * 255).round().to(torch.uint8))
-    with ImageFileCanvas(options.sheet, sheet, overwrite=True, quality=88) as canvas:
+    sheet = TensorSource(from_unit(torch.cat(columns, dim=2), torch.uint8))
+    with ImageFileCanvas(options.sheet, sheet, overwrite=True) as canvas:
         copy_picture(sheet, canvas)
 
 
@@ -91,8 +90,8 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("style", type=Path)
+    parser.add_argument("picture")
+    parser.add_argument("style")
     parser.add_argument("weights", nargs="+", metavar="NAME=BACKBONE:FILE")
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--thumbnail-size", type=int, default=1024)

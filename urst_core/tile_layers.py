@@ -240,5 +240,6 @@ class BilinearUpsampledConvolution(RowLayer):
             is_first = False
 
     def _in_two_steps(self, features: Tensor) -> Tensor:
+        features = features.contiguous(memory_format=torch.channels_last)
         upsampled = F.interpolate(features, scale_factor=2.0, mode="bilinear")
         return self.plain(upsampled, at_border=True)
