@@ -13,8 +13,10 @@ change the size of the windows (an upscaler): the scale is read off them when th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 from math import lcm
 
 import torch
@@ -194,29 +196,44 @@ def _crop_and_join(windows: Tensor, layout: Layout, scale: Scale) -> Tensor:
 
 
 def _feather_and_join(windows: Tensor, layout: Layout, scale: Scale, feather: int) -> Tensor:
-    total = torch.zeros(windows.shape[1], *scale.size(layout.frame))
-    weight_sum = torch.zeros(scale.size(layout.frame))
-    for window, tile in zip(windows, layout.tiles):
-        area, core = scale.rectangle(tile.window), scale.rectangle(tile.core)
-        rows = _ramp(
-            (area.top, area.bottom), (core.top, core.bottom), feather * float(scale.vertical)
-        )
-        columns = _ramp(
-            (area.left, area.right), (core.left, core.right), feather * float(scale.horizontal)
-        )
-        weights = rows[:, None] * columns[None, :]
-        total[(..., *area.slices)] += window.float().cpu() * weights
-        weight_sum[area.slices] += weights
+    height, width = scale.size(layout.frame)
+    placed = [(scale.rectangle(tile.window), scale.rectangle(tile.core)) for tile in layout.tiles]
+    down = [((area.top, area.bottom), (core.top, core.bottom)) for area, core in placed]
+    across = [((area.left, area.right), (core.left, core.right)) for area, core in placed]
+    rows = _shares(down, height, feather * float(scale.vertical))
+    columns = _shares(across, width, feather * float(scale.horizontal))
+    total = torch.zeros(windows.shape[1], height, width)
+    for spans, numbers in groupby(range(len(windows)), key=down.__getitem__):
+        # Narrow tiles overlap many times over: a row of them is added up in twice the precision.
+        top, bottom = spans[0]
+        strip = torch.zeros(windows.shape[1], bottom - top, width, dtype=torch.float64)
+        for number in numbers:
+            left, right = across[number][0]
+            strip[..., left:right] += windows[number].cpu() * columns[across[number]]
+        total[:, top:bottom] += (strip * rows[spans][:, None]).float()
     height, width = scale.size(layout.image)
-    return (total / weight_sum)[:, :height, :width].to(windows.dtype)
+    return total[:, :height, :width].to(windows.dtype)
+
+
+Spans = tuple[tuple[int, int], tuple[int, int]]
+"""Where a window and its core begin and end along one axis."""
+
+
+def _shares(spans: Iterable[Spans], length: int, feather: float) -> dict[Spans, Tensor]:
+    """Weights along one axis, which sum to 1 in every place: windows lie in rows and columns."""
+    ramps = {(window, core): _ramp(window, core, feather) for window, core in spans}
+    total = torch.zeros(length, dtype=torch.float64)
+    for (window, _), ramp in ramps.items():
+        total[slice(*window)] += ramp
+    return {pair: ramp / total[slice(*pair[0])] for pair, ramp in ramps.items()}
 
 
 def _ramp(window: tuple[int, int], core: tuple[int, int], feather: float) -> Tensor:
-    """Weights along one axis: 1 in the core, 0.5 on its edges, 0 from ``feather`` px outside.
+    """1 in the core, 0.5 on its edges, 0 from ``feather`` px outside.
 
     The ramps of two neighbors sum to 1. Where two windows meet nothing else, at the frame's
-    border, the division by the sum of weights brings the outermost pixels back to 1.
+    border, or more than two meet, they do not.
     """
-    positions = torch.arange(*window) + 0.5
+    positions = torch.arange(*window, dtype=torch.float64) + 0.5
     outside = torch.maximum(core[0] - positions, positions - core[1])
     return (0.5 - outside / (2 * feather)).clamp(0.0, 1.0)
