@@ -100,13 +100,11 @@ def slabs(
     stride: int = 1,
     padding: int = 0,
     edge: Edge = Edge.ZEROS,
-    multiple: int = 1,
 ) -> Bands:
     """The padded rows, cut for a convolution: each slab is what the next rows of results need.
 
     Slabs overlap where the kernel is larger than the stride. Rows are padded, and unless with
-    zeros, columns too: convolutions pad columns with zeros themselves, without a copy. Each slab
-    but the last makes a ``multiple`` of rows.
+    zeros, columns too: convolutions pad columns with zeros themselves, without a copy.
     """
     columns = 0 if edge is Edge.ZEROS else padding
     waiting = deque[Tensor]()
@@ -115,8 +113,6 @@ def slabs(
         waiting.append(_widened(band, columns, edge))
         height += band.shape[2]
         results = (height - kernel) // stride + 1
-        if not is_last:
-            results -= results % multiple
         if results < 1:
             continue
         slab = _joined(waiting)

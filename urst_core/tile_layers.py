@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from . import winograd
 from .folding import Kernel
 from .row_streams import Bands, Edge, RowLayer, in_dtype, slabs, with_last
 
@@ -24,8 +23,6 @@ class TileConvolution(RowLayer):
         stride, groups: as of any convolution.
         relu: whether a ReLU follows.
         delicate: whether rounding to half precision shows: then bands stay float32 here.
-        robust: whether rounding errors 5 times those of float32 do not show: then bands are
-            computed in fewer multiplications where that is faster, see :mod:`urst_core.winograd`.
     """
 
     def __init__(
@@ -36,7 +33,6 @@ class TileConvolution(RowLayer):
         groups: int = 1,
         relu: bool = False,
         delicate: bool = False,
-        robust: bool = False,
     ) -> None:
         super().__init__()
         weight, bias = kernel
@@ -47,16 +43,11 @@ class TileConvolution(RowLayer):
         self.groups = groups
         self.relu = relu
         self.delicate = delicate
-        self.robust = robust
         self.padding = weight.shape[-1] // 2
-        self.winograd: nn.Parameter | None = None
 
     def prepare_for_cpu(self, dtype: torch.dtype) -> None:
-        if dtype == torch.float32:
-            if self.robust and winograd.gains(self.weight, stride=self.stride, groups=self.groups):
-                self.winograd = nn.Parameter(winograd.transformed(self.weight))
         # Libraries compute strided convolutions of single channels faster in float32.
-        elif not self.delicate and (self.groups == 1 or self.stride == 1):
+        if not self.delicate and (self.groups == 1 or self.stride == 1):
             self.to(dtype)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
@@ -79,18 +70,11 @@ class TileConvolution(RowLayer):
             stride=self.stride,
             padding=padding,
             edge=edge,
-            multiple=1 if self.winograd is None else winograd.BLOCK,
         ):
-            result = self._of_slab(slab, columns)
+            result = F.conv2d(
+                slab, self.weight, self.bias, self.stride, (0, columns), groups=self.groups
+            )
             yield F.relu_(result) if self.relu else result
-
-    def _of_slab(self, slab: Tensor, columns: int) -> Tensor:
-        """The convolution, with zeros in so many columns left and right, and no rows added."""
-        if self.winograd is not None and slab.shape[0] == 1:
-            padded = F.pad(slab, (columns, columns)) if columns else slab
-            return winograd.convolved(padded, self.winograd, self.bias)
-        padding = 0, columns
-        return F.conv2d(slab, self.weight, self.bias, self.stride, padding, groups=self.groups)
 
 
 class PictureConvolution(RowLayer):

@@ -146,7 +146,7 @@ def tile_layers(
     for index, kernel in enumerate(encoder_kernels):
         if index in pool_before:
             yield MaxPooling()
-        yield TileConvolution(kernel, relu=True, robust=True)
+        yield TileConvolution(kernel, relu=True)
     # The mean is taken off before the convolution, not folded into its bias: in channels of
     # little spread the sum would be a small difference of large numbers.
     yield Centered(measured.mean)
@@ -158,7 +158,7 @@ def tile_layers(
         if index in upsample_before:
             yield NearestUpsampledConvolution(kernel, relu=True)
         else:
-            yield TileConvolution(kernel, relu=True, robust=True)
+            yield TileConvolution(kernel, relu=True)
     yield PictureConvolution(picture)
 
 

@@ -1,0 +1,39 @@
+"""Pictures that benchmarks take: any file, or ``demo`` for the demo's landscape and painting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from urst_core.canvas import Source, TensorSource, from_unit, to_unit
+from urst_core.demo import DemoLandscape, demo_painting
+from urst_core.files import ImageFile
+from urst_core.geometry import Rectangle
+
+DEMO = "demo"
+
+
+def content_of(name: str, longest_side: int) -> Tensor:
+    """The picture in that size, (3, H, W), uint8."""
+    if name == DEMO:
+        height, width = longest_side * 2 // 3, longest_side
+        return DemoLandscape((height, width)).read(Rectangle(0, 0, height, width))
+    source = ImageFile(Path(name), flatten=True)
+    scale = longest_side / max(source.size)
+    return resized(source, *(round(side * scale) for side in source.size))
+
+
+def style_of(name: str) -> Source:
+    if name == DEMO:
+        return TensorSource(demo_painting((1024, 1024)))
+    return ImageFile(Path(name), flatten=True)
+
+
+def resized(source: ImageFile, height: int, width: int) -> Tensor:
+    """(3, height, width), uint8."""
+    pixels = to_unit(source.read(Rectangle.of_size(source.size)))[None]
+    small = F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)[0]
+    return from_unit(small, torch.uint8)
