@@ -7,7 +7,7 @@ Operations are those of the folded network's convolutions, a multiplication and 
 ``least`` bytes are those of a network that keeps everything between reading a pixel and writing it
 in caches; ``layered`` bytes those of one that writes each layer's result to memory and reads it
 again. The ceilings are measured beside it: a product of two matrices, a convolution of 256 by 256
-channels, a copy. Minimal filtering does fewer operations than are counted: it may pass a ceiling.
+channels, a copy.
 """
 
 from __future__ import annotations
