@@ -26,6 +26,8 @@ def published_run(
 ) -> Callable[[], None]:
     """A function that stylizes the picture once by the published code, with our weights.
 
+    It runs where the backbone is; pictures stay in host memory between patches, as in URST.
+
     Args:
         backbone: ``adain`` or ``microast``.
         checkout: of the repository named above.
@@ -47,11 +49,11 @@ def _microast(backbone: Backbone, picture: Tensor, style: Tensor) -> Callable[[]
     code = importlib.import_module("net_microAST")
     network = code.TestNet(code.Encoder(), code.Encoder(), code.Modulator(), code.Decoder())
     network.load_state_dict(backbone.network.state_dict())
-    network.eval()
+    network.eval().to(backbone.device)
 
     def run() -> None:
         with torch.no_grad():
-            network(picture, style, 1.0)
+            network(picture.to(backbone.device), style.to(backbone.device), 1.0).cpu()
 
     return run
 
@@ -61,24 +63,28 @@ def _adain(
 ) -> Callable[[], None]:
     code = importlib.import_module("model")
     norms = importlib.import_module("thumb_instance_norm")
+    device = backbone.device
     vgg = torch.nn.Sequential(*list(code.vgg.children())[:31]).eval()
     vgg.load_state_dict(backbone.network.get_submodule("vgg").state_dict())
     decoder = code.decoder.eval()
     decoder.load_state_dict(backbone.network.get_submodule("decoder").state_dict())
     norm = norms.ThumbAdaptiveInstanceNorm().eval()
+    for network in (vgg, decoder, norm):
+        network.to(device)
     size = (picture.shape[2], picture.shape[3])
     windows = [
         core.grown(PADDING).clipped(size).slices for core in cut(Rectangle.of_size(size), edge)
     ]
     with torch.no_grad():
-        style_features = vgg(style)
+        style_features = vgg(style.to(device))
         norms.init_thumbnail_instance_norm(norm, collection=True)
-        norm(vgg(thumbnail), style_features)
+        norm(vgg(thumbnail.to(device)), style_features)
         norms.init_thumbnail_instance_norm(norm, collection=False)
 
     def run() -> None:
         with torch.no_grad():
             for window in windows:
-                decoder(norm(vgg(picture[(..., *window)]), style_features))
+                patch = picture[(..., *window)].to(device)
+                decoder(norm(vgg(patch), style_features)).cpu()
 
     return run

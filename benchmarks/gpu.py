@@ -1,0 +1,224 @@
+"""100 megapixels on a GPU: seconds, share of its ceiling, memory, and the published code.
+
+    python benchmarks/gpu.py [--backbone NAME ...] [--size HxW] [--precision NAME] [--device NAME]
+        [--urst CHECKOUT] [--microast CHECKOUT] [--rounds N]
+
+loop      seconds of the tile loop, from 8-bit pixels in host memory to 8-bit pixels there.
+alone     seconds of the same convolutions on the same shapes with nothing around them.
+memory    most device memory at a time, while tiles are stylized.
+files     seconds from JPEG to JPEG, statistics included; and those of copying JPEG to JPEG.
+published seconds of the published code on the same device, from checkouts that the user has.
+
+Random weights stand in where none are embedded; they take as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from published import published_run
+from speed import backbone_of, size_of, store
+
+from urst_core.backbone import Backbone
+from urst_core.canvas import TensorCanvas, TensorSource, make_thumbnail
+from urst_core.demo import DemoLandscape, demo_painting
+from urst_core.device import find_device
+from urst_core.file_run import FileRun
+from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
+from urst_core.geometry import Rectangle, cut, tile_around
+from urst_core.pipeline import stylize_tiles, tile_loop, tile_network
+from urst_core.settings import Settings
+from urst_core.stats import ThumbnailStats
+
+Call = tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]]
+
+
+def main() -> None:
+    options = parse_options()
+    device = find_device(options.device)
+    print(f"{device}, {options.size[0]} x {options.size[1]} px, {options.precision}", flush=True)
+    with TemporaryDirectory(prefix="urst-") as temporary:
+        folder = Path(temporary)
+        pixels = DemoLandscape(options.size).read(Rectangle.of_size(options.size))
+        painting = demo_painting((1024, 1024))
+        store(pixels, folder / "content.jpg")
+        store(painting, folder / "style.jpg")
+        copying = best_seconds(lambda: copy_file(folder), device, options.rounds)
+        for name in options.backbone:
+            report(backbone_of(name, None), TensorSource(pixels), folder, copying, options)
+
+
+def report(
+    backbone: Backbone,
+    content: TensorSource,
+    folder: Path,
+    copying: float,
+    options: argparse.Namespace,
+) -> None:
+    device = find_device(options.device)
+    settings = Settings(device=options.device, precision=options.precision)
+    style = ImageFile(folder / "style.jpg")
+    here = backbone.on(device)
+    thumbnail = make_thumbnail(content, settings.thumbnail_size)
+    stats = here.collect(thumbnail, here.encode_style([make_thumbnail(style, 1024)]))
+    canvas = TensorCanvas(content.size)
+    forget_peak(device)
+    loop = best_seconds(
+        lambda: stylize_tiles(content, canvas, here, stats, settings), device, options.rounds
+    )
+    memory = peak(device)
+    alone = alone_seconds(here, content, stats, settings, device)
+    run = FileRun(
+        folder / "content.jpg",
+        [str(folder / "style.jpg")],
+        folder / "result.jpg",
+        backbone,
+        settings,
+        overwrite=True,
+    )
+    files = best_seconds(run.run, device, options.rounds)
+    print(
+        f"{backbone.traits.name}: loop {loop:.2f} s, alone {alone:.2f} s ({alone / loop:.0%}), "
+        f"memory {memory}, files {files:.2f} s, copying {copying:.2f} s "
+        f"({files / copying:.2f} times)",
+        flush=True,
+    )
+    checkout = {"adain": options.urst, "microast": options.microast}.get(backbone.traits.name)
+    if checkout is not None:
+        picture = content.pixels.unsqueeze(0).float() / 255
+        edge = tile_loop(content, backbone, settings, device, torch.float32).edge
+        painting = make_thumbnail(style, 1024)
+        published = published_run(here, checkout, picture, thumbnail, painting, edge)
+        seconds = best_seconds(published, device, options.rounds)
+        print(f"    published {seconds:.2f} s, {seconds / loop:.1f} times ours", flush=True)
+
+
+def alone_seconds(
+    backbone: Backbone,
+    content: TensorSource,
+    stats: ThumbnailStats,
+    settings: Settings,
+    device: torch.device,
+) -> float:
+    """Of the convolutions of all tiles, each shape timed by itself and multiplied."""
+    network = tile_network(backbone, stats, content, settings, device)
+    tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
+    windows = (
+        tile_around(core, backbone.traits.halo, tiles.frame)
+        for core in cut(Rectangle.of_size(tiles.frame), tiles.edge)
+    )
+    areas = Counter((tile.window.size, tile.touches_border(tiles.frame)) for tile in windows)
+    total = 0.0
+    with torch.inference_mode():
+        for (size, at_border), count in areas.items():
+            with Recorder() as recorder:
+                network(torch.rand(1, 3, *size, device=device), at_border=at_border)
+            total += count * sum(
+                times * best_seconds(lambda call=call: replay(call, device), device, rounds=2)
+                for call, times in recorder.calls.items()
+            )
+    return total
+
+
+class Recorder(TorchFunctionMode):
+    """Counts the convolutions that run inside it, by the shapes and types of what they take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[Call] = Counter()
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is F.conv2d:
+            described = tuple(map(described_tensor, args))
+            self.calls[described, tuple(sorted(kwargs.items()))] += 1
+        return func(*args, **kwargs)
+
+
+def described_tensor(value: object) -> object:
+    return (tuple(value.shape), value.dtype) if isinstance(value, Tensor) else value
+
+
+def replay(call: Call, device: torch.device) -> None:
+    """One recorded convolution of zeros."""
+    described, kwargs = call
+    args = [
+        torch.zeros(value[0], dtype=value[1], device=device) if is_tensor(value) else value
+        for value in described
+    ]
+    args = [
+        arg.contiguous(memory_format=torch.channels_last)
+        if isinstance(arg, Tensor) and arg.ndim == 4
+        else arg
+        for arg in args
+    ]
+    F.conv2d(*args, **dict(kwargs))
+
+
+def is_tensor(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], torch.dtype)
+
+
+def copy_file(folder: Path) -> None:
+    source = ImageFile(folder / "content.jpg")
+    with ImageFileCanvas(folder / "copy.jpg", source, overwrite=True) as canvas:
+        copy_picture(source, canvas)
+
+
+def best_seconds(work: Callable[[], object], device: torch.device, rounds: int) -> float:
+    best = float("inf")
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def forget_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak(device: torch.device) -> str:
+    if device.type != "cuda":
+        return "not measured"
+    return f"{torch.cuda.max_memory_allocated(device) / 1e9:.2f} GB"
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backbone", nargs="+", default=["microast", "adain"])
+    parser.add_argument("--size", type=size_of, default=(10_000, 10_000))
+    parser.add_argument("--precision", default="fp16")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--urst", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--microast", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--rounds", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
