@@ -31,6 +31,7 @@ from .convert import (
     page_preview,
     preview_image,
 )
+from .error_words import naming_inputs
 from .file_inputs import find_format, format_inputs, output_options, picture_input
 from .sockets import (
     CATEGORY,
@@ -138,7 +139,7 @@ class StylizeFile(io.ComfyNode):
             stats=statistics,
             tile_size=tile_size or None,
         )
-        with _style_files(styles) as style_paths:
+        with naming_inputs(), _style_files(styles) as style_paths:
             run = FileRun(
                 folders.picture_path(content),
                 style_paths,

@@ -187,17 +187,32 @@ def test_a_run_with_other_settings_does_not_go_on(stylize, host, errors):
     with pytest.raises(host.cancelled):
         stylize()
     cancel_after(host, None)
-    with pytest.raises(errors.OutputError, match=r"cannot go on, it had: strength 1\.0, not 0\.5"):
+    with pytest.raises(
+        errors.OutputError, match=r"cannot go on, it had: strength 1\.0, not 0\.5"
+    ) as told:
         stylize(strength=0.5)
+    assert str(told.value).endswith("start anew (resume off)")
 
 
 def test_a_finished_file_is_replaced_only_where_that_is_asked_for(stylize, errors):
     path, _ = stylize()
-    with pytest.raises(errors.OutputError, match=r"painted\.tif exists; choose another name"):
+    with pytest.raises(
+        errors.OutputError, match=r"painted\.tif exists; choose another name"
+    ) as told:
         stylize(strength=0.5)
+    assert str(told.value).endswith("or overwrite it (overwrite on)")
     first = load_picture(Path(path))
     stylize(strength=0.5, overwrite=True)
     assert not torch.equal(load_picture(Path(path)), first)
+
+
+def test_errors_name_inputs(part, errors):
+    naming_inputs = part("nodes.error_words").naming_inputs
+    with pytest.raises(errors.DeviceError) as told, naming_inputs():
+        raise errors.DeviceError("use smaller tiles (--tile-size 512), or --resume; -- or none")
+    assert str(told.value) == "use smaller tiles (tile_size 512), or resume on; -- or none"
+    with pytest.raises(ValueError, match=r"^--tile-size$"), naming_inputs():
+        raise ValueError("--tile-size")
 
 
 def test_paths_outside_are_refused(stylize, nodes, errors):
