@@ -32,6 +32,10 @@ SCREEN_CORNER = (90, 110)
 SMALLEST_SCALE = 0.65
 """Pages draw no text where a graph is much smaller."""
 
+SHOW_THEIR_WORK = frozenset({"URSTStylizeImage", "URSTStylizePatches", "URSTStylizeFile"})
+LEAST_PREVIEW = 220
+"""In px: pages make these nodes so much higher as soon as they run."""
+
 UNCONNECTED_SHAPE = 7
 """How pages draw a socket that may stay unconnected."""
 
@@ -99,12 +103,13 @@ class Graph:
             ValueError: a value or a link does not fit the type.
         """
         type_ = self.types[kind]
+        least_height = type_.least_height + (LEAST_PREVIEW if kind in SHOW_THEIR_WORK else 0)
         number = len(self.nodes) + 1
         node: Node = {
             "id": number,
             "type": kind,
             "pos": [0, 0],
-            "size": [width, max(height, type_.least_height)],
+            "size": [width, max(height, least_height)],
             "flags": {},
             "order": number - 1,
             "mode": 0,

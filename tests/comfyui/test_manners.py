@@ -192,7 +192,8 @@ def test_the_page_sees_the_picture_fill(server, listening, graph_of, tools):
     looks = [np.asarray(Image.open(io.BytesIO(jpeg))) for jpeg in listening.previews]
     result = server.probed("URSTStylizeImage-91")[0]
     print(f"{len(looks)} previews in {seconds:.1f} s, {max(map(len, listening.previews))} bytes")
-    assert 1 < len(looks) <= seconds + 1
+    # One a second; the first and the last as soon as they are there.
+    assert 1 < len(looks) <= seconds + 2
     # JPEG is not quite black where nothing is yet.
     fills = [float((look.max(-1) > 40).mean()) for look in looks]
     assert fills == sorted(fills)
