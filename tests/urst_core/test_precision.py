@@ -88,7 +88,7 @@ def test_delicate_layers_are_worth_their_float32(microast, stats):
     kept = decibels_lost(microast.bake(stats), window, CPU, torch.bfloat16)
     baked = microast.bake(stats)
     delicate = [layer for layer in baked.modules() if getattr(layer, "delicate", False)]
-    assert len(delicate) == 2
+    assert len(delicate) == 6
     for layer in delicate:
         layer.delicate = False
     assert decibels_lost(baked, window, CPU, torch.bfloat16) < kept - 1

@@ -65,9 +65,15 @@ class PaddedConvolution(nn.Module):
     def kernel(self) -> Kernel:
         return kernel_of(self.conv_layer)
 
-    def for_tiles(self, *, relu: bool) -> TileConvolution:
+    def for_tiles(self, *, relu: bool, delicate: bool = False) -> TileConvolution:
         layer = self.conv_layer
-        return TileConvolution(self.kernel, stride=layer.stride[0], groups=layer.groups, relu=relu)
+        return TileConvolution(
+            self.kernel,
+            stride=layer.stride[0],
+            groups=layer.groups,
+            relu=relu,
+            delicate=delicate,
+        )
 
 
 class ResidualBlock(nn.Module):
@@ -230,11 +236,13 @@ class MicroAST(StylizationNetwork):
         ]
         return RowSequence(
             [
-                *(layer.for_tiles(relu=True) for layer in start),
+                # Rounding before and in the first strided convolutions shows in edges of pictures.
+                *(layer.for_tiles(relu=True, delicate=True) for layer in start[:3]),
+                *(layer.for_tiles(relu=True) for layer in start[3:]),
                 folded_block(first.kernels()),
-                folded_block(second.kernels(), affine["dec1"]),
-                # What it adds up nearly cancels before the next normalization spreads it again.
-                folded_block(dec1, affine["dec2"], delicate=True),
+                # What these add up nearly cancels before a normalization spreads it.
+                folded_block(second.kernels(), affine["dec1"], delicate=(False, True)),
+                folded_block(dec1, affine["dec2"], delicate=(True, True)),
                 folded_block(dec2),
                 *_folded_end(self.decoder.dec3),
             ]
@@ -248,14 +256,14 @@ def folded_block(
     kernels: tuple[Kernel, Kernel],
     affine: tuple[Tensor, Tensor] | None = None,
     *,
-    delicate: bool = False,
+    delicate: tuple[bool, bool] = (False, False),
 ) -> Beside:
     """``x + second(relu(first(x)))``, followed by an affine map of each channel if given one.
 
     Args:
         kernels: of the first and the second convolution.
         affine: scale and shift, (C,) each.
-        delicate: whether both convolutions are.
+        delicate: which of the convolutions are.
     """
     first, second = kernels
     if affine is not None:
@@ -263,8 +271,8 @@ def folded_block(
     first, second = even_out(first, second)
     branch = RowSequence(
         [
-            TileConvolution(first, relu=True, delicate=delicate),
-            TileConvolution(second, delicate=delicate),
+            TileConvolution(first, relu=True, delicate=delicate[0]),
+            TileConvolution(second, delicate=delicate[1]),
         ]
     )
     return Beside(branch, None if affine is None else affine[0])
