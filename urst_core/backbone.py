@@ -26,8 +26,10 @@ from .site_stats import SiteStats
 from .stats import StyleCode, ThumbnailStats, blend, check_strength
 from .tin import Stages, collect
 
-BAND_ROWS = 64
-"""Height of the bands that a CPU computes at a time, in px: few enough for its caches."""
+LEAST_BAND_ROWS = 64
+BAND_PIXELS = 2**17
+"""Height, and area in float32, of the bands that a CPU computes at a time, in px: small enough for
+its caches, large enough for all its cores."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +169,16 @@ class TileNetwork(nn.Module):
             stylized = stylized.lerp(window.float(), self.content_share)
         return stylized
 
+    def _band_rows(self, width: int) -> int:
+        pixels = BAND_PIXELS * torch.float32.itemsize // self.compute_dtype.itemsize
+        return max(LEAST_BAND_ROWS, pixels // width)
+
     def _stylize_in_bands(self, window: Tensor, *, at_border: bool) -> Tensor:
         assert isinstance(self.folded, RowLayer)
         stylized = torch.empty(window.shape, memory_format=torch.channels_last)
         bands = (
             band.to(torch.float32, memory_format=torch.channels_last)
-            for band in bands_of(window, BAND_ROWS)
+            for band in bands_of(window, self._band_rows(window.shape[3]))
         )
         top = 0
         for band in self.folded.rows(bands, at_border=at_border):

@@ -151,7 +151,8 @@ def test_the_trait_tells_which_networks_work_in_bands(name, random_backbones):
 @pytest.mark.usefixtures("low_bands")
 @pytest.mark.parametrize("name", IN_BANDS)
 def test_a_network_by_bands_equals_the_network(monkeypatch, name, random_backbones):
-    monkeypatch.setattr(backbone_module, "BAND_ROWS", 24)
+    monkeypatch.setattr(backbone_module, "LEAST_BAND_ROWS", 24)
+    monkeypatch.setattr(backbone_module, "BAND_PIXELS", 1)
     baked = tile_network(random_backbones[name])
     network = baked.prepared(CPU)
     window = picture((56, 72), seed=4).unsqueeze(0)
