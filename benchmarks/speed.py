@@ -2,14 +2,15 @@
 
     python benchmarks/speed.py [--backbone NAME|all] [--weights FILE] [--size HxW ...]
         [--tile-size PX ...] [--precision NAME ...] [--rounds N] [--clock wall|cpu]
-        [--device NAME] [--reference CHECKOUT] [--files]
+        [--device NAME] [--reference CHECKOUT] [--files [--plot FILE.png]]
 
 Ours is the whole loop: 8-bit pixels read, stylized in tiles, and written as 8 bits; ``auto`` proves
 its precision within its time. The plain way is the same network in its published form: contiguous,
 reflection padding in every layer of every tile, normalized tile by tile, on the same windows. With
 ``--reference`` it is the published code itself, see ``published.py``. Rounds alternate, and the
 best of each counts, so that other work on the machine disturbs the ratio least; so does the time
-that the CPU spends (``--clock cpu``). ``--files`` measures from file to file instead.
+that the CPU spends (``--clock cpu``). ``--files`` measures from file to file instead; ``--plot``
+draws that.
 
 A tile size of 0 is that which would be chosen. On a GPU: ``--device cuda --size 8192x8192``.
 """
@@ -48,6 +49,8 @@ from urst_core.weights import EMBEDDED_FILES, build_backbone, load_backbone
 from urst_core.work_file import WorkFile
 
 Way = Callable[[], None]
+Curves = dict[str, list[tuple[float, float]]]
+"""Megapixels, and megapixels a second, by what was run."""
 
 
 def main() -> None:
@@ -55,14 +58,17 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(f"{threads} threads, {options.clock} time, best of {options.rounds} alternating rounds")
     names = [network.traits.name for network in BACKBONES]
+    curves: Curves = {}
     for name in names if options.backbone == "all" else [options.backbone]:
         backbone = backbone_of(name, options.weights)
         for size in options.size:
             pixels = DemoLandscape(size).read(Rectangle.of_size(size))
             if options.files:
-                print_file_speed(backbone, pixels, options)
+                print_file_speed(backbone, pixels, options, curves)
             else:
                 print_tile_speed(backbone, TensorSource(pixels), options)
+    if options.plot:
+        plot(curves, options.plot)
 
 
 def print_tile_speed(
@@ -147,8 +153,10 @@ def best_seconds(ways: dict[str, Way], rounds: int, clock: str) -> dict[str, flo
     return best
 
 
-def print_file_speed(backbone: Backbone, pixels: Tensor, options: argparse.Namespace) -> None:
-    """From a JPEG to a JPEG, all included."""
+def print_file_speed(
+    backbone: Backbone, pixels: Tensor, options: argparse.Namespace, curves: Curves
+) -> None:
+    """From a JPEG to a JPEG, all included; a point is added to each precision's curve."""
     with TemporaryDirectory(prefix="urst-") as name:
         folder = Path(name)
         styles = backbone.network.style_names[:1] or [str(folder / "style.jpg")]
@@ -171,6 +179,24 @@ def print_file_speed(backbone: Backbone, pixels: Tensor, options: argparse.Names
                 f"{seconds:.1f} s, {megapixels / seconds:.2f} MP/s",
                 flush=True,
             )
+            curve = curves.setdefault(f"{backbone.traits.name}, {precision}", [])
+            curve.append((megapixels, megapixels / seconds))
+
+
+def plot(curves: Curves, path: Path) -> None:
+    import matplotlib as mpl  # noqa: PLC0415 - optional
+
+    mpl.use("Agg")
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    for label, points in curves.items():
+        axes.plot(*zip(*points), marker="o", label=label)
+    axes.set(xlabel="megapixels", ylabel="megapixels a second, file to file", ylim=(0, None))
+    axes.set_xscale("log")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
 
 
 def store(pixels: Tensor, path: Path) -> None:
@@ -207,6 +233,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--reference", type=Path, metavar="CHECKOUT")
     parser.add_argument("--files", action="store_true")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="of --files")
     return parser.parse_args()
 
 
