@@ -305,3 +305,31 @@ def base(host: StubHost, tmp_path: Path) -> Path:
         (tmp_path / "comfyui" / kind).mkdir(parents=True)
     host.base = tmp_path / "comfyui"
     return host.base
+
+
+@pytest.fixture
+def inference_mode() -> Iterator[None]:
+    """Nodes run in it, in ComfyUI."""
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture
+def call(nodes: dict[str, Any]) -> Callable[..., Any]:
+    """Runs a node: ``call("StylizeImage", content=...)``."""
+    return lambda node_id, **inputs: nodes[f"URST{node_id}"].execute(**inputs)
+
+
+@pytest.fixture
+def backbone(call: Callable[..., Any]) -> Any:
+    """The built-in one, in float32 on the CPU."""
+    [loaded] = call(
+        "LoadBackbone", backbone="microast", weights="built-in", precision="fp32", device="cpu"
+    )
+    return loaded
+
+
+@pytest.fixture
+def errors(part: Callable[[str], ModuleType]) -> ModuleType:
+    """Of the pack under test; those of the package are other classes."""
+    return part("urst_core.errors")

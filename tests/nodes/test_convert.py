@@ -11,11 +11,6 @@ def convert(part):
     return part("nodes.convert")
 
 
-@pytest.fixture
-def errors(part):
-    return part("urst_core.errors")
-
-
 def test_a_picture_keeps_its_pixels_and_is_not_copied(convert):
     image = torch.rand(1, 5, 7, 3)
     [source] = convert.sources_of(image)

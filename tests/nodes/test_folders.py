@@ -13,11 +13,6 @@ def folders(part):
     return part("nodes.folders")
 
 
-@pytest.fixture
-def errors(part):
-    return part("urst_core.errors")
-
-
 OUTSIDE = [
     "../secret.png",
     "deep/../../secret.png",

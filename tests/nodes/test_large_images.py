@@ -14,15 +14,7 @@ from PIL import Image
 FULL_SCALE = {torch.uint8: 255, torch.uint16: 65535}
 SAVING = {"filename_prefix": "sub/a", "file_format": "TIFF", "quality": 90, "bits": "8"}
 
-
-@pytest.fixture(autouse=True)
-def inference_mode():
-    """Nodes run in it, in ComfyUI."""
-    with torch.inference_mode():
-        yield
-
-
-pytestmark = pytest.mark.usefixtures("base")
+pytestmark = pytest.mark.usefixtures("inference_mode", "base")
 
 
 @pytest.fixture(autouse=True)
@@ -41,11 +33,6 @@ def save(nodes):
     return lambda images, **inputs: nodes["URSTSaveImage"].execute(
         images=images, **(SAVING | inputs)
     )
-
-
-@pytest.fixture
-def errors(part):
-    return part("urst_core.errors")
 
 
 def image_of(pixels):

@@ -12,12 +12,7 @@ from examples import picture
 LOOK = {"thumbnail_size": 64, "style_size": 64, "strength": 1.0, "statistics": "thumbnail"}
 SIZE = (120, 200)
 
-
-@pytest.fixture(autouse=True)
-def inference_mode():
-    """Nodes run in it, in ComfyUI."""
-    with torch.inference_mode():
-        yield
+pytestmark = pytest.mark.usefixtures("inference_mode")
 
 
 @pytest.fixture

@@ -9,30 +9,16 @@ import torch
 
 LOOK = {"thumbnail_size": 64, "style_size": 64, "strength": 1.0, "statistics": "thumbnail"}
 
-
-@pytest.fixture(autouse=True)
-def inference_mode():
-    """Nodes run in it, in ComfyUI."""
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture
-def call(nodes):
-    return lambda node_id, **inputs: nodes[f"URST{node_id}"].execute(**inputs)
+pytestmark = pytest.mark.usefixtures("inference_mode")
 
 
 @pytest.fixture
 def backbone(call):
+    """As a new graph has it."""
     [loaded] = call(
         "LoadBackbone", backbone="microast", weights="built-in", precision="auto", device="auto"
     )
     return loaded
-
-
-@pytest.fixture
-def errors(part):
-    return part("urst_core.errors")
 
 
 def picture(height: int, width: int, *, seed: int, channels: int = 3) -> torch.Tensor:

@@ -12,21 +12,12 @@ from examples import picture
 LOOK = {"thumbnail_size": 64, "style_size": 64, "strength": 1.0}
 SIZE = (120, 200)
 
-
-@pytest.fixture(autouse=True)
-def inference_mode():
-    """Nodes run in it, in ComfyUI."""
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture
-def call(nodes):
-    return lambda node_id, **inputs: nodes[f"URST{node_id}"].execute(**inputs)
+pytestmark = pytest.mark.usefixtures("inference_mode")
 
 
 @pytest.fixture
 def backbone(call):
+    """As a new graph has it."""
     [loaded] = call(
         "LoadBackbone", backbone="microast", weights="built-in", precision="auto", device="auto"
     )

@@ -20,25 +20,7 @@ FILE = {
 }
 SIZE = (120, 200)
 
-
-@pytest.fixture(autouse=True)
-def inference_mode():
-    """Nodes run in it, in ComfyUI."""
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture
-def call(nodes):
-    return lambda node_id, **inputs: nodes[f"URST{node_id}"].execute(**inputs)
-
-
-@pytest.fixture
-def backbone(call):
-    [loaded] = call(
-        "LoadBackbone", backbone="microast", weights="built-in", precision="fp32", device="cpu"
-    )
-    return loaded
+pytestmark = pytest.mark.usefixtures("inference_mode")
 
 
 @pytest.fixture
@@ -52,11 +34,6 @@ def stylize(call, backbone, style, base):
     return lambda **inputs: call(
         "StylizeFile", **({"backbone": backbone, "style": style, **LOOK, **FILE} | inputs)
     )
-
-
-@pytest.fixture
-def errors(part):
-    return part("urst_core.errors")
 
 
 def files_in(base: Path) -> list[str]:

@@ -10,25 +10,7 @@ from urst_core import cli
 
 LOOK = {"thumbnail_size": 64, "style_size": 64, "strength": 1.0, "statistics": "thumbnail"}
 
-
-@pytest.fixture(autouse=True)
-def inference_mode():
-    """Nodes run in it, in ComfyUI."""
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture
-def call(nodes):
-    return lambda node_id, **inputs: nodes[f"URST{node_id}"].execute(**inputs)
-
-
-@pytest.fixture
-def backbone(call):
-    [loaded] = call(
-        "LoadBackbone", backbone="microast", weights="built-in", precision="fp32", device="cpu"
-    )
-    return loaded
+pytestmark = pytest.mark.usefixtures("inference_mode")
 
 
 def loaded(path):
