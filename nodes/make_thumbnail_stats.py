@@ -11,6 +11,7 @@ from torch import Tensor
 from ..urst_core.canvas import thumbnail_size_of
 from ..urst_core.errors import ShapeError
 from ..urst_core.frames import PER_PICTURE, SHARED, Frames, measure_frames
+from ..urst_core.pipeline import TILES_STAGE
 from ..urst_core.windows import stylized_thumbnail
 from . import host
 from .convert import image_of, mixture_of, sources_of
@@ -107,7 +108,7 @@ class MakeThumbnailStats(io.ComfyNode):
             thumbnail_size_of(sources[0].size, thumbnail_size),
             *host.style_areas(styles, style_size),
         ]
-        progress = host.NodeProgress(stages=host.stages_of(backbone, settings, "tiles"))
+        progress = host.NodeProgress(stages=host.stages_of(backbone, settings, TILES_STAGE))
         with host.working_memory(backbone, *areas):
             look = host.growing(sources[0].size, sources[0] if len(sources) == 1 else None)
             frames = Frames(sources, styles, weights, lambda _: progress.listener(look=look))

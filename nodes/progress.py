@@ -19,7 +19,7 @@ from ..urst_core.encode import EncodingListener
 from ..urst_core.exact import stage_of_site
 from ..urst_core.geometry import Size
 from ..urst_core.hub import DownloadListener, DownloadProgress
-from ..urst_core.pipeline import PREPARATION_STAGE
+from ..urst_core.pipeline import PREPARATION_STAGE, TILES_STAGE
 from ..urst_core.preview import SampledPreview
 from ..urst_core.settings import Settings
 from ..urst_core.tiling import Listener, Progress
@@ -29,9 +29,6 @@ SECONDS_BETWEEN_PREVIEWS = 1.0
 
 LONGEST_LIVE_PREVIEW = 1024
 """The longest side, in px, of what is shown while a node runs."""
-
-TILES_STAGE = "tiles"
-"""The stage that makes the picture."""
 
 Look = Callable[[Progress], "Tensor | None"]
 """Handed each step; returns what there is to see then, (3, h, w), 0..1; None where nothing is."""

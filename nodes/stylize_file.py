@@ -20,6 +20,7 @@ from ..urst_core.files import ImageFileCanvas
 from ..urst_core.image_file import ImageFile
 from ..urst_core.metadata import PictureMetadata
 from ..urst_core.output_options import OutputOptions
+from ..urst_core.pipeline import TILES_STAGE
 from ..urst_core.preview import SampledPreview, add_finished_cores
 from ..urst_core.tiling import Progress
 from ..urst_core.work_folder import WorkFolder
@@ -153,7 +154,7 @@ class StylizeFile(io.ComfyNode):
             areas = host.run_areas(backbone, run.source.size, styles, settings)
             with host.working_memory(backbone, *areas):
                 progress = host.NodeProgress(
-                    stages=host.stages_of(backbone, settings, "tiles", "encoding")
+                    stages=host.stages_of(backbone, settings, TILES_STAGE, "encoding")
                 )
                 preview = _run(run, Start.RESUME if resume else Start.RESTART, progress)
         image = preview_image(preview)

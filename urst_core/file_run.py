@@ -26,7 +26,7 @@ from .journal import Journal
 from .libvips import vips, vips_errors
 from .mask_file import MaskFile
 from .output_options import OutputOptions
-from .pipeline import measure, tile_loop, tile_network
+from .pipeline import TILES_STAGE, measure, tile_loop, tile_network
 from .run_record import RunRecord, file_hash
 from .settings import Settings
 from .start import Start
@@ -236,7 +236,7 @@ class FileRun:
             folder.save_record(replace(record, tile_size=tiles.edge, precision=name))
         mask = self.mask.mask if self.mask else None
         work = TileStylizer(network, self.source, pixels, tiles.frame, device, mask=mask)
-        tiles.run("tiles", work, listener, ledger=journal)
+        tiles.run(TILES_STAGE, work, listener, ledger=journal)
 
     def _measure(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> ThumbnailStats:
         """The statistics, as far as possible those that were kept."""

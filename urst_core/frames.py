@@ -27,11 +27,10 @@ from .device import explained_out_of_memory, find_device
 from .errors import SettingsError
 from .geometry import Rectangle
 from .masks import Mask
-from .pipeline import encode_styles, measure, tile_loop, tile_network
+from .pipeline import encode_styles, measure, run_network, tile_network
 from .pooling import pool
 from .settings import Settings
 from .stats import ThumbnailStats
-from .tile_stylizer import TileStylizer
 from .tiling import Listener, ignore
 from .together import measure_together
 
@@ -109,9 +108,16 @@ def stylize_frames(
             area = Rectangle.of_size(content.size).area
             network = tile_network(backbone, stats, content, settings, device, pixels=shared * area)
             stats_before = stats
-        tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
-        work = TileStylizer(network, content, canvas, tiles.frame, device, mask=mask)
-        tiles.run("tiles", work, frames.listener_of(index))
+        run_network(
+            network,
+            content,
+            canvas,
+            backbone,
+            settings,
+            device,
+            mask=mask,
+            listener=frames.listener_of(index),
+        )
 
 
 def measure_frames(

@@ -22,6 +22,9 @@ from .tiling import Listener, Progress, TileLoop, ignore
 PREPARATION_STAGE = "thumbnail"
 """What listeners are told after each band that a large picture's thumbnail is made from."""
 
+TILES_STAGE = "tiles"
+"""What they are told after each tile."""
+
 
 def stylize(
     content: Source,
@@ -166,9 +169,25 @@ def stylize_tiles(
         mask.check_size(content.size)
     device = find_device(settings.device)
     network = tile_network(backbone, stats, content, settings, device)
+    run_network(network, content, canvas, backbone, settings, device, mask=mask, listener=listener)
+
+
+def run_network(
+    network: TileNetwork,
+    content: Source,
+    canvas: Canvas,
+    backbone: Backbone,
+    settings: Settings,
+    device: torch.device,
+    *,
+    mask: Mask | None = None,
+    stage: str = TILES_STAGE,
+    listener: Listener = ignore,
+) -> None:
+    """Tiles → stylize → assemble, with a network of :func:`tile_network` on that device."""
     tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
     work = TileStylizer(network, content, canvas, tiles.frame, device, mask=mask)
-    tiles.run("tiles", work, listener)
+    tiles.run(stage, work, listener)
 
 
 def tile_network(

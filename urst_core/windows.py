@@ -23,10 +23,9 @@ from .canvas import (
 from .device import find_device
 from .errors import ImageError, ShapeError
 from .geometry import Rectangle
-from .pipeline import stylize_tiles, thumbnail_of, tile_loop, tile_network
+from .pipeline import run_network, stylize_tiles, thumbnail_of, tile_network
 from .settings import Settings
 from .stats import ThumbnailStats
-from .tile_stylizer import TileStylizer
 from .tiling import Listener, Progress, ignore
 
 PREVIEW_SIZE = 1024
@@ -68,10 +67,11 @@ def stylize_windows(
     areas = [Rectangle.of_size(window.size).area for window in windows]
     network = tile_network(backbone, stats, middle, settings, device, pixels=sum(areas))
     for index, (window, canvas) in enumerate(zip(windows, canvases)):
-        tiles = tile_loop(window, backbone, settings, device, network.compute_dtype)
-        work = TileStylizer(network, window, canvas, tiles.frame, device)
+        tell = _Counter(listener, areas, index).tell
         try:
-            tiles.run("windows", work, _Counter(listener, areas, index).tell)
+            run_network(
+                network, window, canvas, backbone, settings, device, stage="windows", listener=tell
+            )
         except ImageError as error:
             raise ImageError(f"window {index}: {error}") from error
 
