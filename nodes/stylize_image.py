@@ -7,7 +7,14 @@ from dataclasses import replace
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.frames import BATCH_STATISTICS, PER_PICTURE, Frames, stylize_frames
+from ..urst_core.frames import (
+    BATCH_STATISTICS,
+    DEFAULT_RADIUS,
+    PER_PICTURE,
+    Frames,
+    stylize_frames,
+)
+from ..urst_core.pipeline import TILES_STAGE
 from ..urst_core.tiling import Listener
 from . import host
 from .convert import blank_image, masks_of, mixture_of, sources_of
@@ -65,7 +72,7 @@ class StylizeImage(io.ComfyNode):
                 io.Int.Input(
                     "smoothing_radius",
                     optional=True,
-                    default=4,
+                    default=DEFAULT_RADIUS,
                     min=1,
                     max=1000,
                     tooltip="Frames on each side that are averaged with a frame, nearer ones more. "
@@ -99,7 +106,7 @@ class StylizeImage(io.ComfyNode):
         mask: Tensor | None = None,
         mask_feather: int = 0,
         batch_statistics: str = PER_PICTURE,
-        smoothing_radius: int = 4,
+        smoothing_radius: int = DEFAULT_RADIUS,
     ) -> io.NodeOutput:
         contents = sources_of(content)
         styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
@@ -114,7 +121,7 @@ class StylizeImage(io.ComfyNode):
         masks = masks_of(mask, mask_feather, [each.size for each in contents])
         areas = host.run_areas(backbone, contents[0].size, styles, settings)
         progress = host.NodeProgress(
-            pictures=len(contents), stages=host.stages_of(backbone, settings, "tiles")
+            pictures=len(contents), stages=host.stages_of(backbone, settings, TILES_STAGE)
         )
         result_bytes = host.image_bytes(*content.shape)
 

@@ -18,11 +18,7 @@ from ..plain_layers import Centered, MaxPooling
 from ..row_streams import RowLayer, RowSequence
 from ..site_stats import ChannelStats, SiteStats, stats_at
 from ..stats import StyleCode
-from ..tile_layers import (
-    NearestUpsampledConvolution,
-    PictureConvolution,
-    TileConvolution,
-)
+from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
 from ..tin import Site, Stages, measure_features
 
 SITE = "relu4_1"

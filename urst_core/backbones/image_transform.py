@@ -18,11 +18,7 @@ from ..geometry import Convolution, Layer, NearestUpsampling
 from ..plain_layers import Beside, Sigmoid
 from ..row_streams import RowSequence
 from ..site_stats import ChannelStats, Moments, SiteStats, stats_at
-from ..tile_layers import (
-    NearestUpsampledConvolution,
-    PictureConvolution,
-    TileConvolution,
-)
+from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
 from ..tin import Site
 
 PartStages = Generator[Site, Tensor, Tensor]

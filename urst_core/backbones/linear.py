@@ -23,11 +23,7 @@ from ..plain_layers import MaxPooling
 from ..row_streams import RowLayer, RowSequence
 from ..site_stats import GramMoments, GramStats, MeanMoments, MeanStats, SiteStats, stats_at
 from ..stats import StyleCode
-from ..tile_layers import (
-    NearestUpsampledConvolution,
-    PictureConvolution,
-    TileConvolution,
-)
+from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
 from ..tin import Site, Stages
 
 MEAN_SITE = "mean"
