@@ -20,6 +20,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from small_jpeg import small_jpeg
+
 from urst_core.batch import Layout, cut_windows, plan_layout
 from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.demo import DemoLandscape, demo_painting
@@ -244,20 +246,14 @@ def main() -> None:
 
 def _encoded(image: Image.Image, path: Path) -> bytes:
     """The picture's file; a help page's picture as good as its size allows."""
-    buffer = io.BytesIO()
     if path.suffix == ".png":
+        buffer = io.BytesIO()
         image.save(buffer, "PNG", optimize=True)
         return buffer.getvalue()
     if path.is_relative_to(PAGES) and image.width > 760:
         height = round(760 * image.height / image.width)
         image = image.resize((760, height), Image.Resampling.LANCZOS)
-    largest = LARGEST_HELP_PICTURE if path.is_relative_to(PAGES) else 400_000
-    for quality in range(88, 40, -4):
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=quality, optimize=True, progressive=True)
-        if buffer.tell() <= largest:
-            break
-    return buffer.getvalue()
+    return small_jpeg(image, LARGEST_HELP_PICTURE if path.is_relative_to(PAGES) else 400_000)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,14 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path += [str(ROOT), str(ROOT / "tests" / "support")]
 
+from small_jpeg import small_jpeg  # noqa: E402
 from workflow_results import stylized  # noqa: E402
 
 from urst_core.demo import DemoLandscape, demo_painting  # noqa: E402
 from urst_core.geometry import Rectangle  # noqa: E402
 
 EDGE, HALF, QUARTER = 512, 256, 128
-LARGEST_FILE = 80_000
+LARGEST_FILE = 79_000
 
 
 def landscape(edge: int) -> np.ndarray:
@@ -145,19 +146,11 @@ PICTURES: Mapping[str, Callable[[], np.ndarray]] = {
 }
 
 
-def save(image: Image.Image, path: Path) -> None:
-    """As a JPEG, as good as its size allows."""
-    for quality in range(82, 40, -4):
-        image.save(path, quality=quality, optimize=True, progressive=True)
-        if path.stat().st_size < LARGEST_FILE:
-            break
-
-
 def main() -> None:
     for name in sys.argv[1:] or PICTURES:
         pixels = (PICTURES[name]().clip(0, 1) * 255).round().astype(np.uint8)
         path = ROOT / "workflows" / f"{name}.jpg"
-        save(Image.fromarray(pixels), path)
+        path.write_bytes(small_jpeg(Image.fromarray(pixels), LARGEST_FILE))
 
 
 if __name__ == "__main__":
