@@ -82,8 +82,15 @@ def run(content, output, backbone, **options):
 
 
 def workers_of_this_cluster() -> list[psutil.Process]:
-    mine = psutil.Process().children(recursive=True)
-    return [process for process in mine if "TileWorker" in " ".join(process.cmdline())]
+    return [child for child in psutil.Process().children(recursive=True) if is_worker(child)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """False, too, for a process that ends while it is asked, or that its parent has yet to reap."""
+    try:
+        return "TileWorker" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.usefixtures("cluster")
