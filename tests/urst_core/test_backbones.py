@@ -144,7 +144,8 @@ TILED = [
     *((name, (64, 1024), (512, 352, 208)) for name in NAMES),
     # Larger ones where the time allows.
     *((name, (64, 4096), (2048, 1360, 816)) for name in ("microast", "adain")),
-    *((name, (1536, 2048), (1536, 1024, 768)) for name in ("microast", "adain")),
+    ("microast", (1536, 2048), (1536, 1024, 768)),
+    ("adain", (768, 1024), (768, 512, 256)),
 ]
 
 
