@@ -24,7 +24,7 @@ from .geometry import Layer, Size, frame_size, halo_of
 from .row_streams import RowLayer, bands_of
 from .site_stats import SiteStats
 from .stats import StyleCode, ThumbnailStats, blend, check_strength
-from .tin import Stages, collect
+from .tin import Stages, measure_sites
 
 LEAST_BAND_ROWS = 64
 BAND_PIXELS = 2**17
@@ -248,7 +248,7 @@ class Backbone:
     def collect(
         self, thumbnail: Tensor, code: StyleCode, *, strength: float = 1.0
     ) -> ThumbnailStats:
-        """Measure the statistics that all tiles share, in one small forward pass.
+        """Measure the statistics that all tiles share, in one pass as far as the last site.
 
         Args:
             thumbnail: the downscaled content, (1, 3, H, W), 0..1; (or the whole content, for
@@ -261,7 +261,8 @@ class Backbone:
         """
         code = self.code_for(thumbnail, code, strength=strength)
         with torch.inference_mode():
-            sites, _ = collect(self.network.stages(self._framed(thumbnail), code))
+            stages = self.network.stages(self._framed(thumbnail), code)
+            sites = measure_sites(stages, self.network.site_names)
         return self.stats(code, sites, strength=strength)
 
     def code_for(self, thumbnail: Tensor, code: StyleCode, *, strength: float) -> StyleCode:

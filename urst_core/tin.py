@@ -9,7 +9,7 @@ sent the normalized features back; it holds no statistics and no mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -70,6 +70,31 @@ def collect(
 
     picture = run(stages, measure_and_normalize)
     return sites, picture
+
+
+def measure_sites(stages: Stages, names: Sequence[str]) -> dict[str, SiteStats]:
+    """What :func:`collect` measures, without the picture: what follows the last site is not run.
+
+    Args:
+        stages: the network's run.
+        names: of its sites, in their order.
+
+    Raises:
+        StatsError: the network ends before the last of them.
+    """
+    sites: dict[str, SiteStats] = {}
+    try:
+        site = next(stages) if names else None
+        while site is not None:
+            sites[site.name] = measure(site)
+            if len(sites) == len(names):
+                break
+            site = stages.send(sites[site.name].normalize(site.features))
+    except StopIteration:
+        missing = ", ".join(repr(name) for name in names if name not in sites)
+        raise StatsError(f"the network ends before site {missing}; use its own names") from None
+    stages.close()
+    return sites
 
 
 def replay(stages: Stages, sites: Mapping[str, SiteStats]) -> Tensor:

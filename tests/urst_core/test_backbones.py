@@ -75,6 +75,21 @@ def test_statistics_equal_those_of_the_published_code(name, site, suffix, shared
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_named_sites_are_all_there_are(name, random_backbones):
+    """Statistics are measured as far as the last of them."""
+    backbone = random_backbones[name]
+    code = backbone.encode_style([style_of(backbone)])
+    thumbnail = picture((48, 64)).unsqueeze(0)
+    with torch.inference_mode():
+        sites, _ = collect(backbone.network.stages(thumbnail, code))
+    stats = backbone.collect(thumbnail, code)
+    assert tuple(sites) == tuple(stats.sites) == backbone.network.site_names
+    for site, measured in sites.items():
+        for kind, tensor in stats.sites[site].tensors().items():
+            assert torch.equal(tensor, measured.tensors()[kind])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_baked_equals_unbaked(name, random_backbones):
     backbone = random_backbones[name]
     stats = backbone.collect(

@@ -13,6 +13,7 @@ from urst_core.tin import (
     Site,
     collect,
     measure_features,
+    measure_sites,
     replay,
     replay_until,
 )
@@ -74,6 +75,31 @@ def test_replay_until_stops_before_normalizing():
     expected = sites["first"].normalize(image * 3 + 1).square()
     assert torch.equal(site.features, expected)
     assert isinstance(site.moments(), ChannelMoments)
+
+
+def test_sites_are_measured_and_what_follows_is_not_run():
+    def stages(image):
+        yield from two_sites(image)
+        raise AssertionError("was run")
+
+    image = torch.rand(1, 2, 5, 7)
+    collected, _ = collect(two_sites(image))
+    names = ["first", "second"]
+    measured = measure_sites(stages(image), names)
+    assert list(measured) == names
+    for name in names:
+        assert torch.equal(measured[name].mean, collected[name].mean)
+        assert torch.equal(measured[name].std, collected[name].std)
+    assert list(measure_sites(stages(image), names[:1])) == ["first"]
+    assert measure_sites(stages(image), []) == {}
+
+
+def test_a_network_without_the_sites_it_names():
+    with pytest.raises(StatsError) as caught:
+        measure_sites(two_sites(torch.rand(1, 2, 5, 7)), ["first", "second", "third", "fourth"])
+    assert str(caught.value) == (
+        "the network ends before site 'third', 'fourth'; use its own names"
+    )
 
 
 def test_affine_map_takes_statistics_to_their_target():
