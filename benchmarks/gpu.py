@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -33,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from published import published_run
 from speed import backbone_of, size_of, store
+from timing import best_of
 
 from urst_core.backbone import Backbone
 from urst_core.canvas import TensorCanvas, TensorSource, make_thumbnail
@@ -58,7 +58,7 @@ def main() -> None:
         painting = demo_painting((1024, 1024))
         store(pixels, folder / "content.jpg")
         store(painting, folder / "style.jpg")
-        copying = best_seconds(lambda: copy_file(folder), device, options.rounds)
+        copying = best_of(lambda: copy_file(folder), options.rounds)
         for name in options.backbone:
             report(backbone_of(name, None), TensorSource(pixels), folder, copying, options)
 
@@ -78,9 +78,7 @@ def report(
     stats = here.collect(thumbnail, here.encode_style([make_thumbnail(style, 1024)]))
     canvas = TensorCanvas(content.size)
     forget_peak(device)
-    loop = best_seconds(
-        lambda: stylize_tiles(content, canvas, here, stats, settings), device, options.rounds
-    )
+    loop = best_of(lambda: stylize_tiles(content, canvas, here, stats, settings), options.rounds)
     memory = peak(device)
     alone = alone_seconds(here, content, stats, settings, device)
     run = FileRun(
@@ -91,7 +89,7 @@ def report(
         settings,
         overwrite=True,
     )
-    files = best_seconds(run.run, device, options.rounds)
+    files = best_of(run.run, options.rounds)
     print(
         f"{backbone.traits.name}: loop {loop:.2f} s, alone {alone:.2f} s ({alone / loop:.0%}), "
         f"memory {memory}, files {files:.2f} s, copying {copying:.2f} s "
@@ -104,7 +102,7 @@ def report(
         edge = tile_loop(content, backbone, settings, device, torch.float32).edge
         painting = make_thumbnail(style, 1024)
         published = published_run(here, checkout, picture, thumbnail, painting, edge)
-        seconds = best_seconds(published, device, options.rounds)
+        seconds = best_of(published, options.rounds)
         print(f"    published {seconds:.2f} s, {seconds / loop:.1f} times ours", flush=True)
 
 
@@ -129,7 +127,7 @@ def alone_seconds(
             with Recorder() as recorder:
                 network(torch.rand(1, 3, *size, device=device), at_border=at_border)
             total += count * sum(
-                times * best_seconds(lambda call=call: replay(call, device), device, rounds=2)
+                times * best_of(lambda call=call: replay(call, device), rounds=2)
                 for call, times in recorder.calls.items()
             )
     return total
@@ -184,17 +182,6 @@ def copy_file(folder: Path) -> None:
     source = ImageFile(folder / "content.jpg")
     with ImageFileCanvas(folder / "copy.jpg", source, overwrite=True) as canvas:
         copy_picture(source, canvas)
-
-
-def best_seconds(work: Callable[[], object], device: torch.device, rounds: int) -> float:
-    best = float("inf")
-    for _ in range(rounds):
-        started = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - started)
-    return best
 
 
 def forget_peak(device: torch.device) -> None:

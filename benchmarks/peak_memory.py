@@ -20,8 +20,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from plots import plot_against_megapixels
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def main() -> None:
     if options.whole_image_run:
         stylize_whole_image(*options.whole_image_run, patch=options.tile_size)
         return
-    rows: list[tuple[int, Outcome, Outcome | None]] = []
+    curves: dict[str, list[tuple[float, float]]] = {}
     print("megapixels   peak GB   seconds   whole image: peak GB   seconds")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         style, content = Path(folder, "style.jpg"), Path(folder, "content.jpg")
@@ -48,18 +51,22 @@ def main() -> None:
         measured(__file__, "--make", style, 0)
         for megapixels in options.megapixels:
             measured(__file__, "--make", content, megapixels)
-            ours = measured(
-                *("-m", "urst_core", "stylize", content, style, "-o", f"{folder}/out.jpg"),
-                *("--tile-size", options.tile_size, "--overwrite", "--restart", "--quiet"),
-            )
-            whole = None
+            outcomes = {
+                "URST, file to file": measured(
+                    *("-m", "urst_core", "stylize", content, style, "-o", f"{folder}/out.jpg"),
+                    *("--tile-size", options.tile_size, "--overwrite", "--restart", "--quiet"),
+                )
+            }
             if megapixels in options.whole_image:
                 run = ("--whole-image-run", content, style, f"{folder}/whole.jpg")
                 whole = measured(__file__, *run, "--tile-size", options.tile_size)
-            rows.append((megapixels, ours, whole))
-            print(f"{megapixels:10d}{told(ours)}{told(whole) if whole else ''}", flush=True)
+                outcomes["whole image in memory"] = whole
+            print(f"{megapixels:10d}{''.join(map(told, outcomes.values()))}", flush=True)
+            for name, outcome in outcomes.items():
+                if outcome.peak_bytes is not None:
+                    curves.setdefault(name, []).append((megapixels, outcome.peak_bytes / 1e9))
     if options.plot:
-        plot(rows, options.plot)
+        plot_against_megapixels(curves, "peak resident memory, GB", options.plot)
 
 
 def told(outcome: Outcome) -> str:
@@ -127,25 +134,6 @@ def stylize_whole_image(content: Path, style: Path, output: Path, *, patch: int)
         pixels = TensorSource(from_unit(result, torch.uint8))
     with ImageFileCanvas(output, pixels, overwrite=True) as canvas:
         copy_picture(pixels, canvas)
-
-
-def plot(rows: list[tuple[int, Outcome, Outcome | None]], path: Path) -> None:
-    import matplotlib as mpl  # noqa: PLC0415 - optional
-
-    mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
-
-    figure, axes = pyplot.subplots(figsize=(6, 4))
-    for label, points in (
-        ("URST, file to file", [(m, ours) for m, ours, _ in rows]),
-        ("whole image in memory", [(m, whole) for m, _, whole in rows if whole]),
-    ):
-        shown = [(m, o.peak_bytes / 1e9) for m, o in points if o.peak_bytes is not None]
-        axes.plot(*zip(*shown), marker="o", label=label)
-    axes.set(xlabel="megapixels", ylabel="peak resident memory, GB", ylim=(0, None))
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
 
 
 def parse_options() -> argparse.Namespace:

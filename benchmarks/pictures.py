@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from urst_core.canvas import Source, TensorSource, from_unit, to_unit
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.files import ImageFile
+from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.geometry import Rectangle
 
 DEMO = "demo"
@@ -37,3 +37,10 @@ def resized(source: ImageFile, height: int, width: int) -> Tensor:
     pixels = to_unit(source.read(Rectangle.of_size(source.size)))[None]
     small = F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)[0]
     return from_unit(small, torch.uint8)
+
+
+def save(picture: Tensor, path: Path) -> None:
+    """Write (3, H, W), 0..1, as a file of 8 bits."""
+    pixels = TensorSource(from_unit(picture, torch.uint8))
+    with ImageFileCanvas(path, pixels, overwrite=True) as canvas:
+        copy_picture(pixels, canvas)

@@ -33,11 +33,11 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pictures import resized
+from pictures import resized, save
 
 from urst_core.backbone import Backbone
-from urst_core.canvas import TensorCanvas, TensorSource, from_unit, to_unit
-from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
+from urst_core.canvas import TensorCanvas, TensorSource, to_unit
+from urst_core.files import ImageFile
 from urst_core.pipeline import stylize
 from urst_core.settings import Settings
 from urst_core.training.losses import (
@@ -209,9 +209,7 @@ def save_sheet(rows: Sequence[Sequence[Tensor]], path: Path, edge: int = 384) ->
             for p in row
         ]
         lines.append(torch.cat(small, dim=-1))
-    sheet = TensorSource(from_unit(torch.cat(lines, dim=-2), torch.uint8))
-    with ImageFileCanvas(path, sheet, overwrite=True) as canvas:
-        copy_picture(sheet, canvas)
+    save(torch.cat(lines, dim=-2), path)
 
 
 def square(path: Path, size: int, enlarge: float) -> TensorSource:

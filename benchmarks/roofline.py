@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from speed import backbone_of
+from timing import CLOCKS, best_of
 
 from urst_core.backbone import TileNetwork
 from urst_core.backbones import DEFAULT_BACKBONE
@@ -57,7 +56,7 @@ def main() -> None:
     parser.add_argument("--edge", type=int, default=1024)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     options = parser.parse_args()
     best = ceilings(options)
     print(
@@ -79,7 +78,7 @@ def print_row(name: str, ceiling: float, options: argparse.Namespace) -> None:
     prepared = network.prepared(options.device, PRECISIONS[options.precision])
     window = window.to(options.device)
     with torch.inference_mode():
-        seconds = best_seconds(lambda: prepared(window, at_border=False), options)
+        seconds = best_of(lambda: prepared(window, at_border=False), ROUNDS, options.clock)
     speed = operations * pixels / seconds
     print(
         f"{name:17s} {operations / 1e3:6.1f}   {moved:12.0f}   {pixels / seconds / 1e6:4.2f}"
@@ -135,28 +134,18 @@ def ceilings(options: argparse.Namespace) -> dict[str, float]:
     source, target = torch.rand(2, 2**25, device=options.device)
     with torch.inference_mode():
         return {
-            "product": 2 * 2048**3 / best_seconds(lambda: matrix @ matrix, options),
+            "product": 2 * 2048**3 / best_of(lambda: matrix @ matrix, ROUNDS, options.clock),
             "convolution": 2
             * 9
             * 256
             * 256
             * 64
             * 160
-            / best_seconds(lambda: F.conv2d(features, kernel), options),
-            "copy": 2 * source.nbytes / best_seconds(lambda: target.copy_(source), options),
+            / best_of(lambda: F.conv2d(features, kernel), ROUNDS, options.clock),
+            "copy": 2
+            * source.nbytes
+            / best_of(lambda: target.copy_(source), ROUNDS, options.clock),
         }
-
-
-def best_seconds(work: Callable[[], object], options: argparse.Namespace) -> float:
-    now = time.process_time if options.clock == "cpu" else time.perf_counter
-    best = float("inf")
-    for _ in range(ROUNDS):
-        started = now()
-        work()
-        if options.device.type == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, now() - started)
-    return best
 
 
 if __name__ == "__main__":

@@ -29,12 +29,11 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pictures import content_of, style_of
+from pictures import content_of, save, style_of
 from quality import seam
 
 from urst_core.backbone import Backbone
-from urst_core.canvas import TensorCanvas, TensorSource, from_unit, make_thumbnail, to_unit
-from urst_core.files import ImageFileCanvas, copy_picture
+from urst_core.canvas import TensorCanvas, TensorSource, make_thumbnail, to_unit
 from urst_core.geometry import Rectangle, cut, tile_around
 from urst_core.pipeline import stylize_tiles
 from urst_core.settings import Settings
@@ -123,9 +122,7 @@ def save_sheet(pictures: list[Tensor], edge: int, path: Path) -> None:
         top, left = (max(0, place - edge // 2) for place in places)
         crops.append(picture[:, top : top + edge, left : left + edge])
     row = torch.cat([F.pad(crop, (0, GAP, 0, 0), value=1.0) for crop in crops], dim=2)[..., :-GAP]
-    sheet = TensorSource(from_unit(row, torch.uint8))
-    with ImageFileCanvas(path, sheet, overwrite=True) as canvas:
-        copy_picture(sheet, canvas)
+    save(row, path)
 
 
 def parse_options() -> argparse.Namespace:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from plots import plot_against_megapixels
 from published import published_run
+from timing import CLOCKS, best_of, best_seconds
 
 from urst_core.backbone import Backbone
 from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
@@ -68,7 +69,7 @@ def main() -> None:
             else:
                 print_tile_speed(backbone, TensorSource(pixels), options)
     if options.plot:
-        plot(curves, options.plot)
+        plot_against_megapixels(curves, "megapixels a second, file to file", options.plot)
 
 
 def print_tile_speed(
@@ -140,19 +141,6 @@ def base_way(
     return run
 
 
-def best_seconds(ways: dict[str, Way], rounds: int, clock: str) -> dict[str, float]:
-    now = time.process_time if clock == "cpu" else time.perf_counter
-    best = dict.fromkeys(ways, float("inf"))
-    for _ in range(rounds):
-        for name, way in ways.items():
-            started = now()
-            way()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            best[name] = min(best[name], now() - started)
-    return best
-
-
 def print_file_speed(
     backbone: Backbone, pixels: Tensor, options: argparse.Namespace, curves: Curves
 ) -> None:
@@ -172,7 +160,7 @@ def print_file_speed(
                 settings,
                 overwrite=True,
             )
-            seconds = best_seconds({"run": run.run}, options.rounds, options.clock)["run"]
+            seconds = best_of(run.run, options.rounds, options.clock)
             megapixels = pixels.shape[1] * pixels.shape[2] / 1e6
             print(
                 f"{backbone.traits.name}, {megapixels:.1f} MP, JPEG to JPEG, {precision}: "
@@ -181,22 +169,6 @@ def print_file_speed(
             )
             curve = curves.setdefault(f"{backbone.traits.name}, {precision}", [])
             curve.append((megapixels, megapixels / seconds))
-
-
-def plot(curves: Curves, path: Path) -> None:
-    import matplotlib as mpl  # noqa: PLC0415 - optional
-
-    mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
-
-    figure, axes = pyplot.subplots(figsize=(6, 4))
-    for label, points in curves.items():
-        axes.plot(*zip(*points), marker="o", label=label)
-    axes.set(xlabel="megapixels", ylabel="megapixels a second, file to file", ylim=(0, None))
-    axes.set_xscale("log")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
 
 
 def store(pixels: Tensor, path: Path) -> None:
@@ -229,7 +201,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--tile-size", type=int, nargs="+", default=[0])
     parser.add_argument("--precision", nargs="+", default=["fp32", "auto"])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--reference", type=Path, metavar="CHECKOUT")
     parser.add_argument("--files", action="store_true")

@@ -22,11 +22,10 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pictures import content_of, style_of
+from pictures import content_of, save, style_of
 from quality import named_backbone
 
-from urst_core.canvas import TensorCanvas, TensorSource, from_unit, to_unit
-from urst_core.files import ImageFileCanvas, copy_picture
+from urst_core.canvas import TensorCanvas, TensorSource, to_unit
 from urst_core.pipeline import stylize
 from urst_core.settings import Settings
 
@@ -81,9 +80,7 @@ def save_sheet(pictures: list[Tensor], options: argparse.Namespace) -> None:
         )[0]
         detail = to_unit(pixels[:, top : top + edge, left : left + edge])
         columns.append(torch.cat([whole, detail], dim=1))
-    sheet = TensorSource(from_unit(torch.cat(columns, dim=2), torch.uint8))
-    with ImageFileCanvas(options.sheet, sheet, overwrite=True) as canvas:
-        copy_picture(sheet, canvas)
+    save(torch.cat(columns, dim=2), options.sheet)
 
 
 def parse_options() -> argparse.Namespace:

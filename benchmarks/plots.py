@@ -1,0 +1,32 @@
+"""Curves of measured points, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+Curves = Mapping[str, Sequence[tuple[float, float]]]
+"""Points, x and y, by what was measured."""
+
+
+def plot_against_megapixels(curves: Curves, label: str, path: Path) -> None:
+    """Save curves over a logarithmic axis of megapixels.
+
+    Args:
+        curves: megapixels and what was measured there.
+        label: what was measured, with its unit.
+        path: of the PNG file.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - optional
+
+    mpl.use("Agg")
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    for name, points in curves.items():
+        axes.plot(*zip(*points), marker="o", label=name)
+    highest = max(y for points in curves.values() for _, y in points)
+    axes.set(xlabel="megapixels", ylabel=label, ylim=(0, 1.1 * highest), xscale="log")
+    axes.legend(loc="center right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
