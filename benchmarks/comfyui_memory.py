@@ -5,7 +5,8 @@
 Starts a server over a folder of its own, and queues the graph of the five nodes with a new picture
 each time. Prints what is resident after each run, and how much that grew from the fifth on. After
 the fifth and the last the C library of Linux is asked to hand free memory back to the system: what
-is resident then is held by somebody. ``--control`` runs a graph of ComfyUI's own nodes, to compare.
+is resident then is held by somebody; ``--trim-each`` asks after every run. ``--control`` runs a
+graph of ComfyUI's own nodes, to compare.
 """
 
 from __future__ import annotations
@@ -181,11 +182,12 @@ def fill(base: Path) -> None:
     random_picture(512, 0).save(base / "input" / "style.png")
 
 
-def measure(options: argparse.Namespace, base: Path) -> tuple[list[int], list[int]]:
-    """What is resident after each run, and twice without free memory, in bytes."""
+def measure(options: argparse.Namespace, base: Path) -> tuple[list[int], dict[int, int]]:
+    """What is resident after each run, and after some without free memory, in bytes."""
     fill(base)
     graph_of = core_only if options.control else five_nodes
-    resident, held = [], []
+    resident: list[int] = []
+    held: dict[int, int] = {}
     with Server(options.comfyui, options.python, base, options.arguments) as server:
         print(f"{'run':>4} {'seconds':>8} {'resident MB':>12}")
         print(f"{0:>4} {'':>8} {server.resident_bytes() / 1e6:>12.1f}", flush=True)
@@ -197,10 +199,10 @@ def measure(options: argparse.Namespace, base: Path) -> tuple[list[int], list[in
             seconds = time.perf_counter() - start
             resident.append(server.resident_bytes())
             print(f"{run:>4} {seconds:>8.1f} {resident[-1] / 1e6:>12.1f}", flush=True)
-            if run in (WARM_RUNS, options.runs):
+            if options.trim_each or run in (WARM_RUNS, options.runs):
                 server.run({"trim": node("Trim", run=run)})
-                held.append(server.resident_bytes())
-                print(f"{'':>4} {'trimmed':>8} {held[-1] / 1e6:>12.1f}", flush=True)
+                held[run] = server.resident_bytes()
+                print(f"{'':>4} {'trimmed':>8} {held[run] / 1e6:>12.1f}", flush=True)
     return resident, held
 
 
@@ -212,6 +214,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20, help=f"{WARM_RUNS + LAST_RUNS} or more")
     parser.add_argument("--size", type=int, default=1024, help="edge of the pictures, in px")
     parser.add_argument("--control", action="store_true", help="a graph of ComfyUI's own nodes")
+    parser.add_argument("--trim-each", action="store_true", help="free memory back each time")
     options = parser.parse_args()
     if options.runs < WARM_RUNS + LAST_RUNS:
         parser.error(f"--runs {options.runs} show no growth; use {WARM_RUNS + LAST_RUNS} or more")
@@ -220,7 +223,7 @@ def main() -> None:
     warm, lasting = resident[WARM_RUNS - 1], min(resident[-LAST_RUNS:])
     print(f"growth from run {WARM_RUNS} to run {options.runs}: {resident[-1] / warm - 1:.2%}")
     print(f"to the least of the last {LAST_RUNS} runs: {lasting / warm - 1:.2%}")
-    print(f"without free memory: {held[1] / held[0] - 1:.2%}")
+    print(f"without free memory: {held[options.runs] / held[WARM_RUNS] - 1:.2%}")
 
 
 if __name__ == "__main__":

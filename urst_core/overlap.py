@@ -7,16 +7,17 @@
 
 At most :data:`AHEAD` tiles are read and not computed, and :data:`BEHIND` computed and not written,
 so that memory does not grow where one step is slower than the others. What a step raises comes
-out in the calling thread; leaving the block ends both threads, whatever the reason.
+out in the calling thread; leaving the block ends both threads, whatever the reason. A single tile
+has no neighbors: its steps all run in the calling thread.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,6 +32,8 @@ BEHIND = 2
 
 Window = TypeVar("Window")
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
 
 
 class TileWork(Protocol[Window, Result]):
@@ -50,14 +53,21 @@ class TileWork(Protocol[Window, Result]):
 
 
 class Overlap(Generic[Window, Result]):
-    """A context in which the steps of neighboring tiles run beside each other."""
+    """A context in which the steps of neighboring tiles run beside each other.
 
-    def __init__(self, work: TileWork[Window, Result]) -> None:
+    Args:
+        work: the steps.
+        in_threads: False for a single tile.
+    """
+
+    def __init__(self, work: TileWork[Window, Result], *, in_threads: bool = True) -> None:
         self._work = work
         self._ahead: deque[tuple[Tile, Future[Window]]] = deque()
         self._behind: deque[tuple[Tile, Future[Tensor | None]]] = deque()
-        self._reader = ThreadPoolExecutor(1, "urst-read")
-        self._writer = ThreadPoolExecutor(1, "urst-write")
+        self._reader, self._writer = (
+            ThreadPoolExecutor(1, name) if in_threads else _CallingThread()
+            for name in ("urst-read", "urst-write")
+        )
 
     def __enter__(self) -> Overlap[Window, Result]:
         return self
@@ -123,3 +133,21 @@ class Overlap(Generic[Window, Result]):
     def _write(self, tile: Tile, result: Result) -> Tensor | None:
         with torch.inference_mode():
             return self._work.write(tile, result)
+
+
+class _CallingThread(Executor):
+    """Does at once what it is given."""
+
+    def submit(
+        self,
+        fn: Callable[Arguments, Value],
+        /,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Future[Value]:
+        future: Future[Value] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -89,11 +90,55 @@ def test_every_step_in_order_and_a_bounded_number_at_once(slow):
     assert threads() == []
 
 
+class Waiting(Steps):
+    """A tile is computed when those after it have been read."""
+
+    def __init__(self, tiles_ahead):
+        super().__init__()
+        self.tiles_ahead = tiles_ahead
+        self.were_read = [threading.Event() for _ in TILES]
+
+    def read(self, tile):
+        self.were_read[tile.core.left].set()
+        return super().read(tile)
+
+    def compute(self, tile, window):
+        for event in self.were_read[window : window + 1 + self.tiles_ahead]:
+            assert event.wait(60)
+        return super().compute(tile, window)
+
+
 def test_the_next_tile_is_read_while_one_is_computed():
-    work = Steps(slow="compute")
+    work = Waiting(tiles_ahead=AHEAD - 1)
     run(work)
-    assert work.happened.index(("read", 1)) < work.happened.index(("compute", 0))
-    assert work.happened.index(("compute", 5)) > work.happened.index(("read", 6))
+    assert [i for step, i in work.happened if step == "compute"] == list(range(12))
+
+
+@pytest.mark.parametrize("step", ["", "read", "compute", "write"])
+def test_one_tile_needs_no_threads(step):
+    work, finished = Steps(failing=(step, 0), error=MemoryError("too little")), []
+    raised = pytest.raises(MemoryError, match="too little") if step else nullcontext()
+    with raised, Overlap(work, in_threads=False) as overlap:
+        overlap.read(TILES[0])
+        overlap.compute()
+        finished = [int(pixels) for _, pixels in overlap.finished(wait_for_all=True)]
+    assert finished == ([] if step else [0])
+    assert set(work.threads.values()) == {threading.current_thread().name}
+    assert work.gradients == {True}
+
+
+def test_a_picture_of_one_tile_starts_no_thread(microast, monkeypatch):
+    content = TensorSource(picture((64, 64)))
+    settings = Settings(thumbnail_size=64, style_size=64, tile_size=64)
+    stats = measure(content, [content], microast, settings)
+
+    def no_thread(thread):
+        raise AssertionError(thread.name)
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    stylize_tiles(content, TensorCanvas((64, 64)), microast, stats, settings)
+    with pytest.raises(AssertionError, match="urst-read"):
+        stylize_tiles(content, TensorCanvas((64, 64)), microast, stats, Settings(tile_size=32))
 
 
 @pytest.mark.parametrize("step", ["read", "compute", "write"])

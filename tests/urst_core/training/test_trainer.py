@@ -7,7 +7,7 @@ import functools
 import gc
 import json
 import os
-import time
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -622,22 +622,23 @@ def test_memory_does_not_grow_with_steps(pictures, path):
 
 def test_pictures_are_prepared_while_a_step_is_taken(pictures, path, monkeypatch):
     crops = PictureFolder.crops
-    began = []
+    calls, second_batch, waited = [], threading.Event(), []
 
-    def timed(self, *arguments):
-        began.append(time.monotonic())
+    def counted(self, *arguments):
+        calls.append(arguments)
+        # The first batch took two: of photographs, and of paintings.
+        if len(calls) == 3:
+            second_batch.set()
         return crops(self, *arguments)
 
-    monkeypatch.setattr(PictureFolder, "crops", timed)
+    monkeypatch.setattr(PictureFolder, "crops", counted)
     trainer = make_trainer(pictures, path, steps=3)
-    take_step, steps = trainer._take_step, []
+    take_step = trainer._take_step
 
     def taken(batch, rate):
-        time.sleep(0.1)
-        steps.append(time.monotonic())
+        waited.append(second_batch.wait(60))
         return take_step(batch, rate)
 
     trainer._take_step = taken
     trainer.run(ignore)
-    # The second batch, crops 3 and 4, was begun before the first step was over.
-    assert began[2] < steps[0]
+    assert waited == [True] * 3
