@@ -228,8 +228,8 @@ def test_patches_of_flat_thumbnails_count_no_more_than_patches_can(vgg, monkeypa
         return recipe.losses(batch, weights_of(recipe, stroke=1.0, out_of_range=1.0))
 
     largest, beyond = with_patches(1.0), with_patches(1e6)
-    assert {name: float(loss) for name, loss in largest.items()} == {
-        name: float(loss) for name, loss in beyond.items()
+    assert {name: float(loss.detach()) for name, loss in largest.items()} == {
+        name: float(loss.detach()) for name, loss in beyond.items()
     }
 
 
