@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from published import published_run
-from speed import backbone_of, size_of, store
+from speed import backbone_of, size_of
 from timing import best_of
 
 from urst_core.backbone import Backbone
@@ -39,7 +39,7 @@ from urst_core.canvas import TensorCanvas, TensorSource, make_thumbnail
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.device import find_device
 from urst_core.file_run import FileRun
-from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
+from urst_core.files import ImageFile, write_picture
 from urst_core.geometry import Rectangle, cut, tile_around
 from urst_core.pipeline import stylize_tiles, tile_loop, tile_network
 from urst_core.settings import Settings
@@ -56,8 +56,8 @@ def main() -> None:
         folder = Path(temporary)
         pixels = DemoLandscape(options.size).read(Rectangle.of_size(options.size))
         painting = demo_painting((1024, 1024))
-        store(pixels, folder / "content.jpg")
-        store(painting, folder / "style.jpg")
+        write_picture(TensorSource(pixels), folder / "content.jpg")
+        write_picture(TensorSource(painting), folder / "style.jpg")
         copying = best_of(lambda: copy_file(folder), options.rounds)
         for name in options.backbone:
             report(backbone_of(name, None), TensorSource(pixels), folder, copying, options)
@@ -179,9 +179,7 @@ def is_tensor(value: object) -> bool:
 
 
 def copy_file(folder: Path) -> None:
-    source = ImageFile(folder / "content.jpg")
-    with ImageFileCanvas(folder / "copy.jpg", source, overwrite=True) as canvas:
-        copy_picture(source, canvas)
+    write_picture(ImageFile(folder / "content.jpg"), folder / "copy.jpg")
 
 
 def forget_peak(device: torch.device) -> None:

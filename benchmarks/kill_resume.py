@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from urst_core.canvas import TensorSource
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.files import ImageFileCanvas, copy_picture
+from urst_core.files import write_picture
 from urst_core.work_folder import WorkFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,8 +40,7 @@ def main() -> int:
             ("content.png", DemoLandscape((height, width))),
             ("style.png", TensorSource(demo_painting((256, 256)))),
         ):
-            with ImageFileCanvas(folder / path, source) as canvas:
-                copy_picture(source, canvas)
+            write_picture(source, folder / path)
         command = [
             *(sys.executable, "-m", "urst_core", "stylize", "content.png", "style.png"),
             *("--tile-size", str(options.tile_size), "--stats", options.stats),

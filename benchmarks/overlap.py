@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from urst_core.canvas import TensorSource
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.files import ImageFileCanvas, copy_picture, open_picture
+from urst_core.files import open_picture, write_picture
 from urst_core.geometry import tile_around
 from urst_core.pipeline import measure, tile_loop, tile_network
 from urst_core.settings import Settings
@@ -41,8 +41,7 @@ def main() -> None:
 
 def compare(folder: Path, height: int, width: int, options: argparse.Namespace) -> None:
     """Print a row."""
-    with ImageFileCanvas(folder / "content.png", DemoLandscape((height, width))) as canvas:
-        copy_picture(DemoLandscape((height, width)), canvas)
+    write_picture(DemoLandscape((height, width)), folder / "content.png")
     backbone, cpu = load_backbone(), torch.device("cpu")
     settings = Settings(tile_size=options.tile_size, thumbnail_size=256, device="cpu")
     content = open_picture(folder / "content.png")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from plots import plot_against_megapixels
+from plots import Curves, plot_against_megapixels
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,7 +43,7 @@ def main() -> None:
     if options.whole_image_run:
         stylize_whole_image(*options.whole_image_run, patch=options.tile_size)
         return
-    curves: dict[str, list[tuple[float, float]]] = {}
+    curves: Curves = {}
     print("megapixels   peak GB   seconds   whole image: peak GB   seconds")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         style, content = Path(folder, "style.jpg"), Path(folder, "content.jpg")
@@ -94,12 +94,11 @@ def make_picture(path: str, megapixels: str) -> None:
     """Write a square landscape of that size; with 0 the painting."""
     from urst_core.canvas import TensorSource  # noqa: PLC0415 - torch is loaded where it is used
     from urst_core.demo import DemoLandscape, demo_painting  # noqa: PLC0415
-    from urst_core.files import ImageFileCanvas, copy_picture  # noqa: PLC0415
+    from urst_core.files import write_picture  # noqa: PLC0415
 
     edge = round((int(megapixels) * 1e6) ** 0.5)
     source = DemoLandscape((edge, edge)) if edge else TensorSource(demo_painting((1024, 1024)))
-    with ImageFileCanvas(Path(path), source, overwrite=True) as canvas:
-        copy_picture(source, canvas)
+    write_picture(source, Path(path))
 
 
 def stylize_whole_image(content: Path, style: Path, output: Path, *, patch: int) -> None:
@@ -108,7 +107,7 @@ def stylize_whole_image(content: Path, style: Path, output: Path, *, patch: int)
     from torch.nn import functional as F  # noqa: PLC0415
 
     from urst_core.canvas import TensorSource, from_unit, make_thumbnail, to_unit  # noqa: PLC0415
-    from urst_core.files import ImageFile, ImageFileCanvas, copy_picture  # noqa: PLC0415
+    from urst_core.files import ImageFile, write_picture  # noqa: PLC0415
     from urst_core.geometry import Rectangle  # noqa: PLC0415
     from urst_core.tin import replay  # noqa: PLC0415
     from urst_core.weights import load_backbone  # noqa: PLC0415
@@ -132,8 +131,7 @@ def stylize_whole_image(content: Path, style: Path, output: Path, *, patch: int)
         lines = [torch.cat(inner[r * columns : (r + 1) * columns], dim=3) for r in range(rows)]
         result = torch.cat(lines, dim=2)[0, :, :height, :width]
         pixels = TensorSource(from_unit(result, torch.uint8))
-    with ImageFileCanvas(output, pixels, overwrite=True) as canvas:
-        copy_picture(pixels, canvas)
+    write_picture(pixels, output)
 
 
 def parse_options() -> argparse.Namespace:

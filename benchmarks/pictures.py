@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from urst_core.canvas import Source, TensorSource, from_unit, to_unit
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.files import ImageFile, ImageFileCanvas, copy_picture
+from urst_core.files import ImageFile, write_picture
 from urst_core.geometry import Rectangle
 
 DEMO = "demo"
@@ -41,6 +41,4 @@ def resized(source: ImageFile, height: int, width: int) -> Tensor:
 
 def save(picture: Tensor, path: Path) -> None:
     """Write (3, H, W), 0..1, as a file of 8 bits."""
-    pixels = TensorSource(from_unit(picture, torch.uint8))
-    with ImageFileCanvas(path, pixels, overwrite=True) as canvas:
-        copy_picture(pixels, canvas)
+    write_picture(TensorSource(from_unit(picture, torch.uint8)), path)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-Curves = Mapping[str, Sequence[tuple[float, float]]]
+Curves = dict[str, list[tuple[float, float]]]
 """Points, x and y, by what was measured."""
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,19 +133,16 @@ def ceilings(options: argparse.Namespace) -> dict[str, float]:
     features = torch.rand(1, 256, 66, 162, **made).contiguous(memory_format=torch.channels_last)
     kernel = torch.rand(256, 256, 3, 3, **made).contiguous(memory_format=torch.channels_last)
     source, target = torch.rand(2, 2**25, device=options.device)
+    # Operations or bytes, and what takes that many.
+    works: dict[str, tuple[int, Callable[[], object]]] = {
+        "product": (2 * 2048**3, lambda: matrix @ matrix),
+        "convolution": (2 * 9 * 256 * 256 * 64 * 160, lambda: F.conv2d(features, kernel)),
+        "copy": (2 * source.nbytes, lambda: target.copy_(source)),
+    }
     with torch.inference_mode():
         return {
-            "product": 2 * 2048**3 / best_of(lambda: matrix @ matrix, ROUNDS, options.clock),
-            "convolution": 2
-            * 9
-            * 256
-            * 256
-            * 64
-            * 160
-            / best_of(lambda: F.conv2d(features, kernel), ROUNDS, options.clock),
-            "copy": 2
-            * source.nbytes
-            / best_of(lambda: target.copy_(source), ROUNDS, options.clock),
+            name: amount / best_of(work, ROUNDS, options.clock)
+            for name, (amount, work) in works.items()
         }
 
 

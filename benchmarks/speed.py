@@ -29,7 +29,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from plots import plot_against_megapixels
+from plots import Curves, plot_against_megapixels
 from published import published_run
 from timing import CLOCKS, best_of, best_seconds
 
@@ -38,20 +38,16 @@ from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
 from urst_core.canvas import TensorCanvas, TensorSource, make_thumbnail, read_window
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.device import find_device
-from urst_core.encode import encode
 from urst_core.file_run import FileRun
+from urst_core.files import write_picture
 from urst_core.geometry import Rectangle, cut, tile_around, windows_area
-from urst_core.output_options import OutputOptions
 from urst_core.pipeline import stylize_tiles, tile_loop
 from urst_core.settings import Settings
 from urst_core.stats import ThumbnailStats
 from urst_core.tin import collect
 from urst_core.weights import EMBEDDED_FILES, build_backbone, load_backbone
-from urst_core.work_file import WorkFile
 
 Way = Callable[[], None]
-Curves = dict[str, list[tuple[float, float]]]
-"""Megapixels, and megapixels a second, by what was run."""
 
 
 def main() -> None:
@@ -148,8 +144,8 @@ def print_file_speed(
     with TemporaryDirectory(prefix="urst-") as name:
         folder = Path(name)
         styles = backbone.network.style_names[:1] or [str(folder / "style.jpg")]
-        store(demo_painting((512, 512)), folder / "style.jpg")
-        store(pixels, folder / "content.jpg")
+        write_picture(TensorSource(demo_painting((512, 512))), folder / "style.jpg")
+        write_picture(TensorSource(pixels), folder / "content.jpg")
         for precision in options.precision:
             settings = Settings(precision=precision, device=options.device)
             run = FileRun(
@@ -169,15 +165,6 @@ def print_file_speed(
             )
             curve = curves.setdefault(f"{backbone.traits.name}, {precision}", [])
             curve.append((megapixels, megapixels / seconds))
-
-
-def store(pixels: Tensor, path: Path) -> None:
-    """Write 8-bit pixels, (3, H, W)."""
-    source = TensorSource(pixels)
-    work_path = path.with_suffix(".work.tif")
-    with WorkFile.create(work_path, source) as work:
-        work.write(Rectangle.of_size(source.size), pixels)
-    encode(work_path, path, source, OutputOptions())
 
 
 def backbone_of(name: str, weights: Path | None) -> Backbone:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .canvas import Source, TensorSource
+from .canvas import TensorSource
 from .commands import Commands, add_stylizing_options
 from .demo import DemoLandscape, demo_painting
 from .errors import OutputError
-from .files import ImageFileCanvas, copy_picture
+from .files import write_picture
 from .formats import LONGEST_JPEG_SIDE
 from .geometry import Size
 from .output_options import OutputOptions
@@ -53,8 +53,8 @@ def run_demo(options: argparse.Namespace) -> None:
     content, style = folder / f"content{ending}", folder / "style.jpg"
     if not options.quiet:
         print(f"making {content} ({width} x {height} px) and {style}")
-    _write_picture(DemoLandscape(options.size), content)
-    _write_picture(TensorSource(demo_painting(DEMO_PAINTING_SIZE)), style)
+    write_picture(DemoLandscape(options.size), content)
+    write_picture(TensorSource(demo_painting(DEMO_PAINTING_SIZE)), style)
     options.overwrite, options.stored = True, OutputOptions()
     stylize_file(
         options,
@@ -63,11 +63,6 @@ def run_demo(options: argparse.Namespace) -> None:
         output=folder / f"stylized{ending}",
         start=Start.RESTART,
     )
-
-
-def _write_picture(source: Source, path: Path) -> None:
-    with ImageFileCanvas(path, source, overwrite=True) as canvas:
-        copy_picture(source, canvas)
 
 
 def _size(text: str) -> Size:

@@ -28,7 +28,15 @@ from .pillow_file import PillowPicture
 from .work_file import WorkFile
 from .zarr_files import ZarrPicture
 
-__all__ = ["ImageFile", "ImageFileCanvas", "check_output", "copy_picture", "open_picture", "vips"]
+__all__ = [
+    "ImageFile",
+    "ImageFileCanvas",
+    "check_output",
+    "copy_picture",
+    "open_picture",
+    "vips",
+    "write_picture",
+]
 
 NUMPY_MAGIC = b"\x93NUMPY"
 
@@ -201,6 +209,16 @@ def _check_place(path: Path, like: Source, *, is_folder: bool, overwrite: bool) 
         raise OutputError(f"output {path} is the content itself; choose another name")
     if not overwrite:
         raise OutputError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
+
+
+def write_picture(source: Source, path: Path) -> None:
+    """Write a whole source as a file, in place of an older one.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with ImageFileCanvas(path, source, overwrite=True) as canvas:
+        copy_picture(source, canvas)
 
 
 def copy_picture(source: Source, canvas: ImageFileCanvas, *, band: int = 1024) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..canvas import TensorSource, from_unit
 from ..errors import OutputError
-from ..files import ImageFileCanvas, copy_picture
+from ..files import write_picture
 from .batches import Batch
 from .recipe import Recipe
 
@@ -42,6 +42,4 @@ def save_grid(grid: Tensor, path: Path) -> None:
         raise OutputError(
             f"folder {path.parent} cannot be made ({error}); move what is in the way"
         ) from error
-    source = TensorSource(grid)
-    with ImageFileCanvas(path, source, overwrite=True) as canvas:
-        copy_picture(source, canvas)
+    write_picture(TensorSource(grid), path)
