@@ -114,7 +114,6 @@ def stylize_frames(
             canvas,
             backbone,
             settings,
-            device,
             mask=mask,
             listener=frames.listener_of(index),
         )

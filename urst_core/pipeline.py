@@ -167,9 +167,8 @@ def stylize_tiles(
     settings.check(backbone.traits)
     if mask is not None:
         mask.check_size(content.size)
-    device = find_device(settings.device)
-    network = tile_network(backbone, stats, content, settings, device)
-    run_network(network, content, canvas, backbone, settings, device, mask=mask, listener=listener)
+    network = tile_network(backbone, stats, content, settings, find_device(settings.device))
+    run_network(network, content, canvas, backbone, settings, mask=mask, listener=listener)
 
 
 def run_network(
@@ -178,13 +177,13 @@ def run_network(
     canvas: Canvas,
     backbone: Backbone,
     settings: Settings,
-    device: torch.device,
     *,
     mask: Mask | None = None,
     stage: str = TILES_STAGE,
     listener: Listener = ignore,
 ) -> None:
-    """Tiles → stylize → assemble, with a network of :func:`tile_network` on that device."""
+    """Tiles → stylize → assemble, with a network of :func:`tile_network` on the settings' device."""
+    device = find_device(settings.device)
     tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
     work = TileStylizer(network, content, canvas, tiles.frame, device, mask=mask)
     tiles.run(stage, work, listener)

@@ -70,7 +70,7 @@ def stylize_windows(
         tell = _Counter(listener, areas, index).tell
         try:
             run_network(
-                network, window, canvas, backbone, settings, device, stage="windows", listener=tell
+                network, window, canvas, backbone, settings, stage="windows", listener=tell
             )
         except ImageError as error:
             raise ImageError(f"window {index}: {error}") from error
