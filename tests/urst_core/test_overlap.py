@@ -99,8 +99,9 @@ class Waiting(Steps):
         self.were_read = [threading.Event() for _ in TILES]
 
     def read(self, tile):
-        self.were_read[tile.core.left].set()
-        return super().read(tile)
+        window = super().read(tile)
+        self.were_read[window].set()
+        return window
 
     def compute(self, tile, window):
         for event in self.were_read[window : window + 1 + self.tiles_ahead]:
@@ -111,7 +112,8 @@ class Waiting(Steps):
 def test_the_next_tile_is_read_while_one_is_computed():
     work = Waiting(tiles_ahead=AHEAD - 1)
     run(work)
-    assert [i for step, i in work.happened if step == "compute"] == list(range(12))
+    assert work.happened.index(("read", 1)) < work.happened.index(("compute", 0))
+    assert work.happened.index(("compute", 5)) > work.happened.index(("read", 6))
 
 
 @pytest.mark.parametrize("step", ["", "read", "compute", "write"])
