@@ -182,7 +182,7 @@ def run_network(
     stage: str = TILES_STAGE,
     listener: Listener = ignore,
 ) -> None:
-    """Tiles → stylize → assemble, with a network of :func:`tile_network` on the settings' device."""
+    """Tiles → stylize → assemble, with what :func:`tile_network` made for the settings' device."""
     device = find_device(settings.device)
     tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
     work = TileStylizer(network, content, canvas, tiles.frame, device, mask=mask)

@@ -69,9 +69,7 @@ def stylize_windows(
     for index, (window, canvas) in enumerate(zip(windows, canvases)):
         tell = _Counter(listener, areas, index).tell
         try:
-            run_network(
-                network, window, canvas, backbone, settings, stage="windows", listener=tell
-            )
+            run_network(network, window, canvas, backbone, settings, stage="windows", listener=tell)
         except ImageError as error:
             raise ImageError(f"window {index}: {error}") from error
 
