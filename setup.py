@@ -15,7 +15,7 @@ MANIFEST = "weights_manifest.json"
 
 
 class BuildWithManifest(build_py):
-    """Copies the manifest to where ``urst_core/manifest.py`` looks for it in an installation."""
+    """Copies the manifest to where ``urst_core/weights/manifest.py`` looks for it if installed."""
 
     def run(self) -> None:
         super().run()

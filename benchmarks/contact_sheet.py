@@ -19,12 +19,12 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle, round_up
-from urst_core.pipeline import stylize
-from urst_core.settings import Settings
-from urst_core.weights import load_backbone
+from urst_core.method.pipeline import stylize
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import load_backbone
 
 COLUMNS = 4
 CELL = (360, 240)

@@ -34,16 +34,16 @@ from published import published_run
 from speed import backbone_of, size_of
 from timing import best_of
 
-from urst_core.backbone import Backbone
-from urst_core.canvas import TensorCanvas, TensorSource, make_thumbnail
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.device import find_device
-from urst_core.file_run import FileRun
-from urst_core.files import ImageFile, write_picture
+from urst_core.formats.open import ImageFile, write_picture
 from urst_core.geometry import Rectangle, cut, tile_around
-from urst_core.pipeline import stylize_tiles, tile_loop, tile_network
-from urst_core.settings import Settings
-from urst_core.stats import ThumbnailStats
+from urst_core.method.pipeline import stylize_tiles, tile_loop, tile_network
+from urst_core.networks.network import Backbone
+from urst_core.networks.style import ThumbnailStats
+from urst_core.pictures.source import TensorCanvas, TensorSource, make_thumbnail
+from urst_core.runs.file_run import FileRun
+from urst_core.tiling.device import find_device
+from urst_core.tiling.settings import Settings
 
 Call = tuple[tuple[Any, ...], tuple[tuple[str, Any], ...]]
 

@@ -22,10 +22,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from urst_core.canvas import TensorSource
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.files import write_picture
-from urst_core.work_folder import WorkFolder
+from urst_core.formats.open import write_picture
+from urst_core.pictures.source import TensorSource
+from urst_core.runs.work_folder import WorkFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 

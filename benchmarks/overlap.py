@@ -17,16 +17,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from urst_core.canvas import TensorSource
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.files import open_picture, write_picture
+from urst_core.formats.open import open_picture, write_picture
+from urst_core.formats.work_file import WorkFile
 from urst_core.geometry import tile_around
-from urst_core.pipeline import measure, tile_loop, tile_network
-from urst_core.settings import Settings
-from urst_core.tile_stylizer import TileStylizer
-from urst_core.tiling import TileLoop
-from urst_core.weights import load_backbone
-from urst_core.work_file import WorkFile
+from urst_core.method.pipeline import measure, tile_loop, tile_network
+from urst_core.pictures.source import TensorSource
+from urst_core.tiling.loop import TileLoop
+from urst_core.tiling.settings import Settings
+from urst_core.tiling.stylize_tile import TileStylizer
+from urst_core.weights.loading import load_backbone
 
 
 def main() -> None:

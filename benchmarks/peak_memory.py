@@ -92,9 +92,9 @@ def measured(*arguments: object) -> Outcome:
 
 def make_picture(path: str, megapixels: str) -> None:
     """Write a square landscape of that size; with 0 the painting."""
-    from urst_core.canvas import TensorSource  # noqa: PLC0415 - torch is loaded where it is used
     from urst_core.demo import DemoLandscape, demo_painting  # noqa: PLC0415
-    from urst_core.files import write_picture  # noqa: PLC0415
+    from urst_core.formats.open import write_picture  # noqa: PLC0415
+    from urst_core.pictures.source import TensorSource  # noqa: PLC0415 - torch is loaded where it is used
 
     edge = round((int(megapixels) * 1e6) ** 0.5)
     source = DemoLandscape((edge, edge)) if edge else TensorSource(demo_painting((1024, 1024)))
@@ -106,11 +106,11 @@ def stylize_whole_image(content: Path, style: Path, output: Path, *, patch: int)
     import torch  # noqa: PLC0415
     from torch.nn import functional as F  # noqa: PLC0415
 
-    from urst_core.canvas import TensorSource, from_unit, make_thumbnail, to_unit  # noqa: PLC0415
-    from urst_core.files import ImageFile, write_picture  # noqa: PLC0415
+    from urst_core.formats.open import ImageFile, write_picture  # noqa: PLC0415
     from urst_core.geometry import Rectangle  # noqa: PLC0415
-    from urst_core.tin import replay  # noqa: PLC0415
-    from urst_core.weights import load_backbone  # noqa: PLC0415
+    from urst_core.networks.sites import replay  # noqa: PLC0415
+    from urst_core.pictures.source import TensorSource, from_unit, make_thumbnail, to_unit  # noqa: PLC0415
+    from urst_core.weights.loading import load_backbone  # noqa: PLC0415
 
     padding = 32
     backbone = load_backbone()

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from urst_core.canvas import Source, TensorSource, from_unit, to_unit
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.files import ImageFile, write_picture
+from urst_core.formats.open import ImageFile, write_picture
 from urst_core.geometry import Rectangle
+from urst_core.pictures.source import Source, TensorSource, from_unit, to_unit
 
 DEMO = "demo"
 

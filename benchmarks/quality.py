@@ -35,11 +35,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pictures import resized, save
 
-from urst_core.backbone import Backbone
-from urst_core.canvas import TensorCanvas, TensorSource, to_unit
-from urst_core.files import ImageFile
-from urst_core.pipeline import stylize
-from urst_core.settings import Settings
+from urst_core.formats.open import ImageFile
+from urst_core.method.pipeline import stylize
+from urst_core.networks.network import Backbone
+from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
+from urst_core.tiling.settings import Settings
 from urst_core.training.losses import (
     GRID_BLOCK,
     GRID_PERIOD,
@@ -49,7 +49,7 @@ from urst_core.training.losses import (
     mean_std_loss,
 )
 from urst_core.training.vgg import VGGFeatures, load_vgg
-from urst_core.weights import load_backbone
+from urst_core.weights.loading import load_backbone
 
 GRAY = torch.tensor([0.299, 0.587, 0.114])
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif")

@@ -28,17 +28,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from speed import backbone_of
 from timing import CLOCKS, best_of
 
-from urst_core.backbone import TileNetwork
 from urst_core.backbones import DEFAULT_BACKBONE
-from urst_core.canvas import TensorSource, make_thumbnail
 from urst_core.demo import demo_painting
-from urst_core.device import PRECISIONS
-from urst_core.tile_layers import (
+from urst_core.networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     NearestUpsampledConvolution,
     PictureConvolution,
     TileConvolution,
 )
+from urst_core.networks.network import TileNetwork
+from urst_core.pictures.source import TensorSource, make_thumbnail
+from urst_core.tiling.device import PRECISIONS
 
 CONVOLUTIONS = (
     TileConvolution,

@@ -32,13 +32,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pictures import content_of, save, style_of
 from quality import seam
 
-from urst_core.backbone import Backbone
-from urst_core.canvas import TensorCanvas, TensorSource, make_thumbnail, to_unit
 from urst_core.geometry import Rectangle, cut, tile_around
-from urst_core.pipeline import stylize_tiles
-from urst_core.settings import Settings
-from urst_core.stats import StyleCode
-from urst_core.weights import load_backbone
+from urst_core.method.pipeline import stylize_tiles
+from urst_core.networks.network import Backbone
+from urst_core.networks.style import StyleCode
+from urst_core.pictures.source import TensorCanvas, TensorSource, make_thumbnail, to_unit
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import load_backbone
 
 GAP = 8
 """Between the pictures of a sheet, in px."""

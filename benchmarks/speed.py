@@ -33,19 +33,19 @@ from plots import Curves, plot_against_megapixels
 from published import published_run
 from timing import CLOCKS, best_of, best_seconds
 
-from urst_core.backbone import Backbone
 from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
-from urst_core.canvas import TensorCanvas, TensorSource, make_thumbnail, read_window
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.device import find_device
-from urst_core.file_run import FileRun
-from urst_core.files import write_picture
+from urst_core.formats.open import write_picture
 from urst_core.geometry import Rectangle, cut, tile_around, windows_area
-from urst_core.pipeline import stylize_tiles, tile_loop
-from urst_core.settings import Settings
-from urst_core.stats import ThumbnailStats
-from urst_core.tin import collect
-from urst_core.weights import EMBEDDED_FILES, build_backbone, load_backbone
+from urst_core.method.pipeline import stylize_tiles, tile_loop
+from urst_core.networks.network import Backbone
+from urst_core.networks.sites import collect
+from urst_core.networks.style import ThumbnailStats
+from urst_core.pictures.source import TensorCanvas, TensorSource, make_thumbnail, read_window
+from urst_core.runs.file_run import FileRun
+from urst_core.tiling.device import find_device
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import EMBEDDED_FILES, build_backbone, load_backbone
 
 Way = Callable[[], None]
 

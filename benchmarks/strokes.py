@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pictures import content_of, save, style_of
 from quality import named_backbone
 
-from urst_core.canvas import TensorCanvas, TensorSource, to_unit
-from urst_core.pipeline import stylize
-from urst_core.settings import Settings
+from urst_core.method.pipeline import stylize
+from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
+from urst_core.tiling.settings import Settings
 
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])
 

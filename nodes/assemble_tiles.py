@@ -7,12 +7,12 @@ import logging
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.backbone import size_of
-from ..urst_core.batch import Layout, join_windows
-from ..urst_core.canvas import TensorSource
 from ..urst_core.errors import SettingsError, ShapeError
-from ..urst_core.masks import blend_in_place
-from ..urst_core.seams import worst_seam
+from ..urst_core.method.patches import Layout, join_windows
+from ..urst_core.method.seams import worst_seam
+from ..urst_core.networks.network import size_of
+from ..urst_core.pictures.mask import blend_in_place
+from ..urst_core.pictures.source import TensorSource
 from . import host
 from .convert import image_of, masks_of, pictures_of, single_source_of
 from .sockets import CATEGORY, LayoutSocket, found_by, mask_inputs

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..urst_core.canvas import TensorSource, check_finite, from_unit
 from ..urst_core.errors import ImageError, ShapeError
 from ..urst_core.geometry import Rectangle, Size
-from ..urst_core.masks import Mask, TensorMask
-from ..urst_core.metadata import PictureMetadata
-from ..urst_core.preview import SampledPreview
+from ..urst_core.pictures.mask import Mask, TensorMask
+from ..urst_core.pictures.metadata import PictureMetadata
+from ..urst_core.pictures.preview import SampledPreview
+from ..urst_core.pictures.source import TensorSource, check_finite, from_unit
 
 PREVIEW_SIZE = 2048
 """The longest side, in px, of what is shown of a picture: browsers end where it is far larger."""
@@ -142,7 +142,7 @@ def masks_of(
 
     Args:
         mask: (H, W) or (N, H, W), floating, 0..1, on any device; None stylizes everywhere.
-        feather: in px, see :class:`~urst_core.masks.Mask`.
+        feather: in px, see :class:`~urst_core.pictures.mask.Mask`.
         sizes: heights and widths of the pictures.
         what: they are, for errors.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..urst_core.formats import FORMATS, Format
-from ..urst_core.output_options import DEFAULT_QUALITY, OutputOptions
+from ..urst_core.formats.output_format import FORMATS, Format
+from ..urst_core.formats.output_options import DEFAULT_QUALITY, OutputOptions
 from . import folders
 
 FILE_FORMATS = ("TIFF", "PNG", "JPEG", "WebP", "AVIF", "DeepZoom")

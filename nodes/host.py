@@ -15,9 +15,9 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..urst_core.errors import URSTError, WeightsError
-from ..urst_core.manifest import WeightsEntry, entry_named, find_entry, read_manifest
-from ..urst_core.verified import file_state
-from ..urst_core.weights_store import WeightsStore
+from ..urst_core.weights.manifest import WeightsEntry, entry_named, find_entry, read_manifest
+from ..urst_core.weights.store import WeightsStore
+from ..urst_core.weights.verified import file_state
 from .memory import (
     device_of,
     image_bytes,

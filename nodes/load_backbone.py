@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..urst_core.backbones import BACKBONES, DEFAULT_BACKBONE
-from ..urst_core.device import PRECISIONS
-from ..urst_core.weights import load_backbone
+from ..urst_core.tiling.device import PRECISIONS
+from ..urst_core.weights.loading import load_backbone
 from . import host
 from .sockets import CATEGORY, BackboneSocket, LoadedBackbone, found_by
 

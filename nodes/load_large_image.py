@@ -6,9 +6,9 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.bands import check_host_memory, read_bands
-from ..urst_core.canvas import Source, to_unit
-from ..urst_core.image_file import ImageFile
+from ..urst_core.formats.image_file import ImageFile
+from ..urst_core.pictures.bands import check_host_memory, read_bands
+from ..urst_core.pictures.source import Source, to_unit
 from . import folders, host
 from .convert import ImageCanvas, page_preview, preview_image
 from .file_inputs import picture_input

@@ -8,11 +8,11 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.canvas import thumbnail_size_of
 from ..urst_core.errors import ShapeError
-from ..urst_core.frames import PER_PICTURE, SHARED, Frames, measure_frames
-from ..urst_core.pipeline import TILES_STAGE
-from ..urst_core.windows import stylized_thumbnail
+from ..urst_core.method.pipeline import TILES_STAGE
+from ..urst_core.method.video import PER_PICTURE, SHARED, Frames, measure_frames
+from ..urst_core.method.windows import stylized_thumbnail
+from ..urst_core.pictures.source import thumbnail_size_of
 from . import host
 from .convert import image_of, mixture_of, sources_of
 from .sockets import (

@@ -16,11 +16,11 @@ from itertools import chain
 import torch
 from comfy import model_management
 
-from ..urst_core.backbone import Traits
-from ..urst_core.canvas import Source, thumbnail_size_of
-from ..urst_core.device import largest_tile
 from ..urst_core.geometry import Size
-from ..urst_core.settings import Settings
+from ..urst_core.networks.network import Traits
+from ..urst_core.pictures.source import Source, thumbnail_size_of
+from ..urst_core.tiling.device import largest_tile
+from ..urst_core.tiling.settings import Settings
 from .sockets import LoadedBackbone
 
 

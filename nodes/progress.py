@@ -14,15 +14,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..urst_core.canvas import Source, from_unit
-from ..urst_core.encode import EncodingListener
-from ..urst_core.exact import stage_of_site
+from ..urst_core.formats.encode import EncodingListener
 from ..urst_core.geometry import Size
-from ..urst_core.hub import DownloadListener, DownloadProgress
-from ..urst_core.pipeline import PREPARATION_STAGE, TILES_STAGE
-from ..urst_core.preview import SampledPreview
-from ..urst_core.settings import Settings
-from ..urst_core.tiling import Listener, Progress
+from ..urst_core.method.pipeline import PREPARATION_STAGE, TILES_STAGE
+from ..urst_core.pictures.preview import SampledPreview
+from ..urst_core.pictures.source import Source, from_unit
+from ..urst_core.tiling.exact_statistics import stage_of_site
+from ..urst_core.tiling.loop import Listener, Progress
+from ..urst_core.tiling.settings import Settings
+from ..urst_core.weights.hub import DownloadListener, DownloadProgress
 from .sockets import LoadedBackbone
 
 SECONDS_BETWEEN_PREVIEWS = 1.0

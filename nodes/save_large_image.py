@@ -6,8 +6,8 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.bands import read_bands
-from ..urst_core.files import ImageFileCanvas
+from ..urst_core.formats.open import ImageFileCanvas
+from ..urst_core.pictures.bands import read_bands
 from . import folders, host
 from .convert import StoredPicture, check_image, page_preview, preview_image
 from .file_inputs import find_format, format_inputs, output_options

@@ -9,10 +9,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..urst_core.backbone import Backbone
-from ..urst_core.frames import PER_PICTURE
-from ..urst_core.masks import LARGEST_FEATHER
-from ..urst_core.settings import STATS_KINDS
+from ..urst_core.method.video import PER_PICTURE
+from ..urst_core.networks.network import Backbone
+from ..urst_core.pictures.mask import LARGEST_FEATHER
+from ..urst_core.tiling.settings import STATS_KINDS
 
 CATEGORY = "URST"
 

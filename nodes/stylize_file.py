@@ -13,17 +13,17 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.bands import read_bands
-from ..urst_core.canvas import TensorSource
-from ..urst_core.file_run import FileRun, Start
-from ..urst_core.files import ImageFileCanvas
-from ..urst_core.image_file import ImageFile
-from ..urst_core.metadata import PictureMetadata
-from ..urst_core.output_options import OutputOptions
-from ..urst_core.pipeline import TILES_STAGE
-from ..urst_core.preview import SampledPreview, add_finished_cores
-from ..urst_core.tiling import Progress
-from ..urst_core.work_folder import WorkFolder
+from ..urst_core.formats.image_file import ImageFile
+from ..urst_core.formats.open import ImageFileCanvas
+from ..urst_core.formats.output_options import OutputOptions
+from ..urst_core.method.pipeline import TILES_STAGE
+from ..urst_core.pictures.bands import read_bands
+from ..urst_core.pictures.metadata import PictureMetadata
+from ..urst_core.pictures.preview import SampledPreview, add_finished_cores
+from ..urst_core.pictures.source import TensorSource
+from ..urst_core.runs.file_run import FileRun, Start
+from ..urst_core.runs.work_folder import WorkFolder
+from ..urst_core.tiling.loop import Progress
 from . import folders, host
 from .convert import (
     PREVIEW_SIZE,

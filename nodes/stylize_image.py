@@ -7,15 +7,15 @@ from dataclasses import replace
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.frames import (
+from ..urst_core.method.pipeline import TILES_STAGE
+from ..urst_core.method.video import (
     BATCH_STATISTICS,
     DEFAULT_RADIUS,
     PER_PICTURE,
     Frames,
     stylize_frames,
 )
-from ..urst_core.pipeline import TILES_STAGE
-from ..urst_core.tiling import Listener
+from ..urst_core.tiling.loop import Listener
 from . import host
 from .convert import blank_image, masks_of, mixture_of, sources_of
 from .sockets import (

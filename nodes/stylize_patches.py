@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.stats import ThumbnailStats
-from ..urst_core.windows import stylize_windows
+from ..urst_core.method.windows import stylize_windows
+from ..urst_core.networks.style import ThumbnailStats
 from . import host
 from .convert import blank_image, sources_of
 from .sockets import CATEGORY, LoadedBackbone, StatsSocket, backbone_input, found_by

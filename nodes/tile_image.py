@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.batch import cut_windows, plan_layout
+from ..urst_core.method.patches import cut_windows, plan_layout
 from . import host
 from .convert import image_of, single_source_of
 from .sockets import CATEGORY, LARGEST_SIZE, BackboneSocket, LayoutSocket, LoadedBackbone, found_by

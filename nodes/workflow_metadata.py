@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from comfy.cli_args import args
 from PIL import Image
 
-from ..urst_core.metadata import PictureMetadata
+from ..urst_core.pictures.metadata import PictureMetadata
 
 LONGEST_EXIF = 65_000
 """In bytes; EXIF blocks end at 64 KB with all else that they hold."""

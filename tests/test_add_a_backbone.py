@@ -13,18 +13,18 @@ from safetensors.torch import save_file
 from torch import nn
 
 import urst_core.backbones
-import urst_core.cli
-import urst_core.weights
-from urst_core.backbone import StylizationNetwork, Traits
-from urst_core.canvas import TensorCanvas, TensorSource
-from urst_core.folding import fold_output, kernel_of
+import urst_core.cli.main
+import urst_core.weights.loading
 from urst_core.geometry import Convolution
-from urst_core.pipeline import measure, stylize_tiles
-from urst_core.settings import Settings
-from urst_core.site_stats import ChannelStats, stats_at
-from urst_core.stats import StyleCode
-from urst_core.tile_layers import PictureConvolution, TileConvolution
-from urst_core.tin import Site, measure_features, replay
+from urst_core.method.pipeline import measure, stylize_tiles
+from urst_core.networks.folding import fold_output, kernel_of
+from urst_core.networks.layers.convolutions import PictureConvolution, TileConvolution
+from urst_core.networks.network import StylizationNetwork, Traits
+from urst_core.networks.sites import Site, measure_features, replay
+from urst_core.networks.statistics import ChannelStats, stats_at
+from urst_core.networks.style import StyleCode
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.tiling.settings import Settings
 
 CONTRIBUTING = Path(__file__).resolve().parents[1] / "CONTRIBUTING.md"
 
@@ -130,7 +130,7 @@ def test_it_can_be_chosen_on_the_command_line(tmp_path, capsys):
     command = ["stylize", str(content), str(style), "--backbone", "toy", "--quiet"]
     result = tmp_path / "result.png"
     arguments = [*command, "--weights", str(weights), "-o", str(result)]
-    assert urst_core.cli.main(arguments) == 0
+    assert urst_core.cli.main.main(arguments) == 0
     assert result.is_file()
-    assert urst_core.cli.main([*command, "-o", str(tmp_path / "other.png")]) == 1
+    assert urst_core.cli.main.main([*command, "-o", str(tmp_path / "other.png")]) == 1
     assert "Toy has no embedded weights" in capsys.readouterr().err

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from urst_core.backbones import BACKBONES
-from urst_core.manifest import manifest_path, read_manifest
-from urst_core.weights import EMBEDDED_FILES
+from urst_core.weights.loading import EMBEDDED_FILES
+from urst_core.weights.manifest import manifest_path, read_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = ROOT / "weights_manifest.json"
@@ -134,7 +134,7 @@ def test_an_installed_package_finds_it_too(tmp_path):
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
     [package] = tmp_path.rglob("urst_core")
     assert (package / "data" / MANIFEST.name).read_bytes() == MANIFEST.read_bytes()
-    script = "from urst_core.manifest import manifest_path, read_manifest as r; r()\n"
+    script = "from urst_core.weights.manifest import manifest_path, read_manifest as r; r()\n"
     script += "print(manifest_path())"
     result = subprocess.run(
         [sys.executable, "-c", script],

@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_jpeg import small_jpeg
 
-from urst_core.batch import Layout, cut_windows, plan_layout
-from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle, Size, cut
-from urst_core.pipeline import stylize
-from urst_core.settings import Settings
-from urst_core.weights import load_backbone
+from urst_core.method.patches import Layout, cut_windows, plan_layout
+from urst_core.method.pipeline import stylize
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import load_backbone
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from urst_core.canvas import TensorSource
-from urst_core.files import ImageFile, ImageFileCanvas
-from urst_core.pipeline import stylize
-from urst_core.settings import Settings
-from urst_core.weights import load_backbone
+from urst_core.formats.open import ImageFile, ImageFileCanvas
+from urst_core.method.pipeline import stylize
+from urst_core.pictures.source import TensorSource
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import load_backbone
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def manifest(hub, part, content, tmp_path, monkeypatch):
     homeless = {"variant": "homeless", "unpublished": True, "conversion": command}
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({"format": 1, "weights": [entry | home, entry | homeless]}))
-    monkeypatch.setattr(part("urst_core.manifest"), "manifest_path", lambda: path)
+    monkeypatch.setattr(part("urst_core.weights.manifest"), "manifest_path", lambda: path)
     return path
 
 

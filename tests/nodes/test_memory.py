@@ -132,7 +132,7 @@ def test_nothing_of_the_work_is_left_when_the_cache_is_emptied(
     stylize, part, host, monkeypatch, kind
 ):
     work, alive = [], []
-    stylizer = part("urst_core.tile_stylizer").TileStylizer
+    stylizer = part("urst_core.tiling.stylize_tile").TileStylizer
     begin = stylizer.__init__
 
     def remember(self, *args, **options):

@@ -138,7 +138,7 @@ def test_a_cancelled_run_goes_on_and_ends_with_the_same_file(stylize, host, base
 
 
 def test_the_content_is_let_go_of_however_a_run_ends(stylize, host, part, monkeypatch):
-    image_file, closed = part("urst_core.image_file").ImageFile, []
+    image_file, closed = part("urst_core.formats.image_file").ImageFile, []
     monkeypatch.setattr(image_file, "close", lambda source: closed.append(source.path.name))
     cancel_after(host, 5)
     with pytest.raises(host.cancelled):
@@ -236,7 +236,7 @@ def test_styles_inside_the_weights_are_named(part, base):
 
 
 def test_a_style_becomes_a_file_of_the_same_values(part, base, style):
-    source = part("urst_core.canvas").TensorSource(style[0].permute(2, 0, 1))
+    source = part("urst_core.pictures.source").TensorSource(style[0].permute(2, 0, 1))
     with part("nodes.stylize_file")._style_files([source, source]) as paths:
         assert files_in(base) == [Path(path).relative_to(base).as_posix() for path in paths]
         for path in paths:

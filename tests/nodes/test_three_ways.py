@@ -6,7 +6,7 @@ import pytest
 import torch
 from examples import load_picture, save_picture, stored_picture
 
-from urst_core import cli
+from urst_core.cli import main as cli
 
 LOOK = {"thumbnail_size": 64, "style_size": 64, "strength": 1.0, "statistics": "thumbnail"}
 

@@ -1,17 +1,17 @@
-"""urst_core.windows: windows that were cut elsewhere, and the preview."""
+"""urst_core.method.windows: windows that were cut elsewhere, and the preview."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from urst_core.backbone import TileNetwork
-from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.errors import DeviceError, ShapeError
-from urst_core.pipeline import measure
-from urst_core.settings import Settings
-from urst_core.weights import load_backbone
-from urst_core.windows import stylize_windows, stylized_thumbnail
+from urst_core.method.pipeline import measure
+from urst_core.method.windows import stylize_windows, stylized_thumbnail
+from urst_core.networks.network import TileNetwork
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import load_backbone
 
 SETTINGS = Settings(thumbnail_size=64, style_size=64, device="cpu")
 

@@ -55,7 +55,7 @@ def test_a_workflow_too_long_for_exif_is_told_of(metadata, caplog):
 
 
 def test_nothing_where_nothing_is_wanted_known_or_held(metadata, host, part):
-    nothing = part("urst_core.metadata").PictureMetadata()
+    nothing = part("urst_core.pictures.metadata").PictureMetadata()
     assert metadata(None, "PNG") == nothing
     assert metadata(SimpleNamespace(prompt=None, extra_pnginfo=None), "TIFF") == nothing
     assert metadata(HIDDEN, "DeepZoom") == nothing

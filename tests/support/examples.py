@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from urst_core.backbone import Backbone, StylizationNetwork
 from urst_core.backbones.wct import WCT
-from urst_core.stats import StyleCode
-from urst_core.tin import collect
-from urst_core.weights import build_backbone
+from urst_core.networks.network import Backbone, StylizationNetwork
+from urst_core.networks.sites import collect
+from urst_core.networks.style import StyleCode
+from urst_core.weights.loading import build_backbone
 
 OUTPUT_LAYERS: dict[str, str | None] = {"cin": None}
 """The layer that makes the picture, by backbone, where it is not the last convolution.

@@ -10,12 +10,12 @@ from examples import picture, save_picture, stored_picture
 from torch import nn
 from torch.nn import functional as F
 
-from urst_core.backbone import StylizationNetwork
 from urst_core.backbones.adain import vgg_to_relu4_1
 from urst_core.backbones.microast import MicroAST
 from urst_core.geometry import Rectangle
-from urst_core.stats import StyleCode
-from urst_core.tin import Site
+from urst_core.networks.network import StylizationNetwork
+from urst_core.networks.sites import Site
+from urst_core.networks.style import StyleCode
 from urst_core.training.batches import Batch, Batches
 from urst_core.training.losses import style_signal_contrastive_loss
 from urst_core.training.normalization import batch_stats

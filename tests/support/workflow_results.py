@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from urst_core.canvas import TensorCanvas, TensorSource
-from urst_core.frames import SHARED, Frames, stylize_frames
-from urst_core.masks import Mask, TensorMask
-from urst_core.settings import Settings
-from urst_core.weights import load_backbone
+from urst_core.method.video import SHARED, Frames, stylize_frames
+from urst_core.pictures.mask import Mask, TensorMask
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import load_backbone
 
 Pictures = Mapping[str, np.ndarray]
 """``content`` and ``style``; where regions are stylized ``style inside`` and ``style outside``."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..backbone import StylizationNetwork
 from ..errors import SettingsError
+from ..networks.network import StylizationNetwork
 from .adain import AdaIN
 from .conditional import ConditionalNormalization
 from .johnson import Johnson, JohnsonExamples

@@ -11,15 +11,19 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from ..backbone import StylizationNetwork, Traits
-from ..folding import Kernel, fold_input, fold_pointwise, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
-from ..plain_layers import Centered, MaxPooling
-from ..row_streams import RowLayer, RowSequence
-from ..site_stats import ChannelStats, SiteStats, stats_at
-from ..stats import StyleCode
-from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
-from ..tin import Site, Stages, measure_features
+from ..networks.folding import Kernel, fold_input, fold_pointwise, kernel_of
+from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.convolutions import (
+    NearestUpsampledConvolution,
+    PictureConvolution,
+    TileConvolution,
+)
+from ..networks.layers.elementwise import Centered, MaxPooling
+from ..networks.network import StylizationNetwork, Traits
+from ..networks.sites import Site, Stages, measure_features
+from ..networks.statistics import ChannelStats, SiteStats, stats_at
+from ..networks.style import StyleCode
 
 SITE = "relu4_1"
 

@@ -13,16 +13,20 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..folding import Kernel, fold_input, fold_output, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling
-from ..plain_layers import Beside, Sigmoid
-from ..row_streams import RowSequence
-from ..site_stats import ChannelStats, Moments, SiteStats, stats_at
-from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
-from ..tin import Site
+from ..networks.folding import Kernel, fold_input, fold_output, kernel_of
+from ..networks.layers.banded import RowSequence
+from ..networks.layers.convolutions import (
+    NearestUpsampledConvolution,
+    PictureConvolution,
+    TileConvolution,
+)
+from ..networks.layers.elementwise import Beside, Sigmoid
+from ..networks.sites import Site
+from ..networks.statistics import ChannelStats, Moments, SiteStats, stats_at
 
 PartStages = Generator[Site, Tensor, Tensor]
-"""As :data:`urst_core.tin.Stages`, of a part: it returns features."""
+"""As :data:`urst_core.networks.sites.Stages`, of a part: it returns features."""
 
 
 def layers_of(residual_blocks: int) -> tuple[Layer, ...]:

@@ -13,11 +13,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..backbone import StylizationNetwork, Traits
-from ..folding import kernel_of
-from ..site_stats import ChannelMoments, SiteStats
-from ..stats import StyleCode
-from ..tin import Stages
+from ..networks.folding import kernel_of
+from ..networks.network import StylizationNetwork, Traits
+from ..networks.sites import Stages
+from ..networks.statistics import ChannelMoments, SiteStats
+from ..networks.style import StyleCode
 from .image_transform import (
     NormalizedConvolution,
     Part,

@@ -16,15 +16,26 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbone import StylizationNetwork, Traits
-from ..folding import Kernel, fold_pointwise, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
-from ..plain_layers import MaxPooling
-from ..row_streams import RowLayer, RowSequence
-from ..site_stats import GramMoments, GramStats, MeanMoments, MeanStats, SiteStats, stats_at
-from ..stats import StyleCode
-from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
-from ..tin import Site, Stages
+from ..networks.folding import Kernel, fold_pointwise, kernel_of
+from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.convolutions import (
+    NearestUpsampledConvolution,
+    PictureConvolution,
+    TileConvolution,
+)
+from ..networks.layers.elementwise import MaxPooling
+from ..networks.network import StylizationNetwork, Traits
+from ..networks.sites import Site, Stages
+from ..networks.statistics import (
+    GramMoments,
+    GramStats,
+    MeanMoments,
+    MeanStats,
+    SiteStats,
+    stats_at,
+)
+from ..networks.style import StyleCode
 
 MEAN_SITE = "mean"
 PRODUCTS_SITE = "products"

@@ -12,19 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbone import StylizationNetwork, Traits
-from ..folding import Kernel, add_identity, even_out, fold_output, kernel_of
 from ..geometry import BilinearUpsampling, Convolution, Layer
-from ..plain_layers import Beside
-from ..row_streams import RowLayer, RowSequence
-from ..site_stats import ChannelStats, SiteStats, stats_at
-from ..stats import StyleCode
-from ..tile_layers import (
+from ..networks.folding import Kernel, add_identity, even_out, fold_output, kernel_of
+from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     PictureConvolution,
     TileConvolution,
 )
-from ..tin import Site, Stages, measure_features
+from ..networks.layers.elementwise import Beside
+from ..networks.network import StylizationNetwork, Traits
+from ..networks.sites import Site, Stages, measure_features
+from ..networks.statistics import ChannelStats, SiteStats, stats_at
+from ..networks.style import StyleCode
 
 CHANNELS = 64
 

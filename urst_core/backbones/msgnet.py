@@ -18,14 +18,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbone import StylizationNetwork, Traits
-from ..folding import Kernel, fold_output, fold_pointwise, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling
-from ..network_layers import AffineSite, ReflectedConvolution, Staged, name_sites, through
-from ..site_stats import GramMoments, SiteStats
-from ..stats import StyleCode
-from ..tile_layers import PictureConvolution, TileConvolution
-from ..tin import Stages, collect
+from ..networks.folding import Kernel, fold_output, fold_pointwise, kernel_of
+from ..networks.layers.convolutions import PictureConvolution, TileConvolution
+from ..networks.layers.normalized import (
+    AffineSite,
+    ReflectedConvolution,
+    Staged,
+    name_sites,
+    through,
+)
+from ..networks.network import StylizationNetwork, Traits
+from ..networks.sites import Stages, collect
+from ..networks.statistics import GramMoments, SiteStats
+from ..networks.style import StyleCode
 
 EXPANSION = 4
 PLANES = 128

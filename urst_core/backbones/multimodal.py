@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbone import StylizationNetwork, Traits
-from ..folding import Kernel, fold_input, fold_pointwise, kernel_of
 from ..geometry import BilinearUpsampling, Convolution, Layer, NearestUpsampling, Pooling
-from ..network_layers import (
+from ..networks.folding import Kernel, fold_input, fold_pointwise, kernel_of
+from ..networks.layers.convolutions import NearestUpsampledConvolution, PictureConvolution
+from ..networks.layers.normalized import (
     AffineSite,
     NormalizedConvolution,
     ReflectedConvolution,
@@ -36,10 +36,10 @@ from ..network_layers import (
     name_sites,
     through,
 )
-from ..site_stats import SiteStats
-from ..stats import StyleCode
-from ..tile_layers import NearestUpsampledConvolution, PictureConvolution
-from ..tin import Stages
+from ..networks.network import StylizationNetwork, Traits
+from ..networks.sites import Stages
+from ..networks.statistics import SiteStats
+from ..networks.style import StyleCode
 
 STYLE = "trained"
 

@@ -27,13 +27,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbone import StylizationNetwork, Traits
-from ..folding import Kernel, fold_pointwise, kernel_of
 from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
-from ..site_stats import CovarianceMoments, SiteStats, WhiteningStats, matrix_power, stats_at
-from ..stats import StyleCode
-from ..tile_layers import NearestUpsampledConvolution, PictureConvolution, TileConvolution
-from ..tin import Site, Stages
+from ..networks.folding import Kernel, fold_pointwise, kernel_of
+from ..networks.layers.convolutions import (
+    NearestUpsampledConvolution,
+    PictureConvolution,
+    TileConvolution,
+)
+from ..networks.network import StylizationNetwork, Traits
+from ..networks.sites import Site, Stages
+from ..networks.statistics import (
+    CovarianceMoments,
+    SiteStats,
+    WhiteningStats,
+    matrix_power,
+    stats_at,
+)
+from ..networks.style import StyleCode
 
 LEVELS = (5, 4, 3, 2, 1)
 """In the order in which they run: from coarse structure to fine color."""

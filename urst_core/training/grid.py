@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..canvas import TensorSource, from_unit
 from ..errors import OutputError
-from ..files import write_picture
+from ..formats.open import write_picture
+from ..pictures.source import TensorSource, from_unit
 from .batches import Batch
 from .recipe import Recipe
 

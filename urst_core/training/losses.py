@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ShapeError
-from ..site_stats import ChannelStats
-from ..stats import StyleCode
+from ..networks.statistics import ChannelStats
+from ..networks.style import StyleCode
 from .normalization import batch_stats
 
 GRID_PERIOD = 4

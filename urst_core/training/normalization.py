@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..site_stats import EPSILON, ChannelMoments, ChannelStats
-from ..tin import Site, Stages, collect, replay
+from ..networks.sites import Site, Stages, collect, replay
+from ..networks.statistics import EPSILON, ChannelMoments, ChannelStats
 
 
 def batch_stats(features: Tensor, *, unbiased: bool = True) -> ChannelStats:

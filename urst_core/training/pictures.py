@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ..errors import TrainingError, some_of
+from ..formats.image_file import DTYPES
+from ..formats.vips import vips
 from ..geometry import Size
-from ..image_file import DTYPES
-from ..libvips import vips
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from ..backbone import StylizationNetwork
 from ..errors import SettingsError
-from ..stats import StyleCode
-from ..weights import fingerprint
+from ..networks.network import StylizationNetwork
+from ..networks.style import StyleCode
+from ..weights.loading import fingerprint
 from .batches import Batch
 from .losses import (
     content_loss,

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..device import explained_out_of_memory, find_device
 from ..errors import OutputError, TrainingError
+from ..tiling.device import explained_out_of_memory, find_device
 from .batches import Batch, Batches, Prefetched
 from .checkpoint import Checkpoint, restore, write_whole
 from .grid import picture_grid

@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 
 from urst_core.backbones import BACKBONES
 from urst_core.backbones.conditional import ConditionalNormalization
-from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.errors import SettingsError, WeightsError
-from urst_core.pipeline import stylize
-from urst_core.settings import Settings
-from urst_core.tin import collect, replay
-from urst_core.weights import build_backbone
+from urst_core.method.pipeline import stylize
+from urst_core.networks.sites import collect, replay
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import build_backbone
 
 FIRST_BANK = "transformer.contract.conv1.gamma"
 

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from urst_core.backbones.johnson import Johnson, JohnsonExamples
 from urst_core.errors import SettingsError, WeightsError
-from urst_core.stats import ThumbnailStats
-from urst_core.tin import collect, measure, replay, run
-from urst_core.weights import build_backbone
+from urst_core.networks.sites import collect, measure, replay, run
+from urst_core.networks.style import ThumbnailStats
+from urst_core.weights.loading import build_backbone
 
 LAYOUTS = {"johnson": Johnson, "johnson_examples": JohnsonExamples}
 STYLES = ("candy", "mosaic", "udnie")

@@ -15,15 +15,15 @@ from urst_core.backbones.linear import (
     LinearR41,
     products_layers,
 )
-from urst_core.canvas import TensorSource
 from urst_core.errors import ShapeError, StatsError
 from urst_core.geometry import NearestUpsampling, influence_radius
-from urst_core.pipeline import measure
-from urst_core.settings import Settings
-from urst_core.site_stats import GramStats, MeanMoments, MeanStats, site_stats_from
-from urst_core.stats import ThumbnailStats
-from urst_core.tin import replay, replay_until
-from urst_core.weights import build_backbone
+from urst_core.method.pipeline import measure
+from urst_core.networks.sites import replay, replay_until
+from urst_core.networks.statistics import GramStats, MeanMoments, MeanStats, site_stats_from
+from urst_core.networks.style import ThumbnailStats
+from urst_core.pictures.source import TensorSource
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import build_backbone
 
 NETWORKS = {network.traits.name: network for network in (LinearR31, LinearR41)}
 

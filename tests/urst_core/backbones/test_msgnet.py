@@ -10,11 +10,11 @@ from examples import picture, seeder
 from safetensors.torch import load_file
 
 from urst_core.backbones.msgnet import MSGNet
-from urst_core.canvas import TensorSource
-from urst_core.pipeline import measure
-from urst_core.settings import Settings
-from urst_core.tin import collect, replay
-from urst_core.weights import build_backbone
+from urst_core.method.pipeline import measure
+from urst_core.networks.sites import collect, replay
+from urst_core.pictures.source import TensorSource
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import build_backbone
 
 
 def published_shapes(shared):

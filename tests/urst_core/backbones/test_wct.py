@@ -11,7 +11,6 @@ from examples import picture, seeder
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from urst_core.backbone import Backbone
 from urst_core.backbones.adain import AdaIN
 from urst_core.backbones.wct import (
     LEVELS,
@@ -25,15 +24,16 @@ from urst_core.backbones.wct import (
     decoder_modules,
     encoder_modules,
 )
-from urst_core.canvas import TensorCanvas, TensorSource
 from urst_core.errors import StatsError, WeightsError
 from urst_core.geometry import Convolution, influence_radius
-from urst_core.pipeline import measure, stylize
-from urst_core.settings import Settings
-from urst_core.site_stats import ChannelStats, WhiteningStats
-from urst_core.stats import ThumbnailStats, blend
-from urst_core.tin import collect, replay
-from urst_core.weights import build_backbone, read_weights
+from urst_core.method.pipeline import measure, stylize
+from urst_core.networks.network import Backbone
+from urst_core.networks.sites import collect, replay
+from urst_core.networks.statistics import ChannelStats, WhiteningStats
+from urst_core.networks.style import ThumbnailStats, blend
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import build_backbone, read_weights
 
 NETWORKS: dict[str, type[Cascade]] = {"wct": WCT, "cd16x": CollaborativeDistillation}
 

@@ -7,7 +7,7 @@ import torch
 from examples import picture
 
 from urst_core.errors import ShapeError
-from urst_core.stats import StyleCode
+from urst_core.networks.style import StyleCode
 from urst_core.training.losses import (
     content_loss,
     gram_loss,

@@ -11,9 +11,9 @@ from training_examples import made_up_batch
 
 from urst_core.backbones.johnson import Johnson, JohnsonExamples
 from urst_core.backbones.microast import MicroAST
-from urst_core.site_stats import ChannelMoments, CovarianceMoments
-from urst_core.stats import StyleCode
-from urst_core.tin import Site, collect, measure_features, replay
+from urst_core.networks.sites import Site, collect, measure_features, replay
+from urst_core.networks.statistics import ChannelMoments, CovarianceMoments
+from urst_core.networks.style import StyleCode
 from urst_core.training.normalization import (
     batch_stats,
     measure_batch,

@@ -12,7 +12,7 @@ from training_examples import made_up_batch, microast_recipe, random_vgg
 
 from urst_core.backbones.johnson import BLOCKS
 from urst_core.errors import SettingsError, TrainingError
-from urst_core.tin import collect, replay
+from urst_core.networks.sites import collect, replay
 from urst_core.training import recipe as recipe_module
 from urst_core.training.losses import (
     content_loss,

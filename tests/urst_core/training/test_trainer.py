@@ -39,7 +39,7 @@ from urst_core.training.recipe import LossWeights
 from urst_core.training.recipes.adain import AdaINRecipe
 from urst_core.training.recipes.johnson import JohnsonRecipe
 from urst_core.training.trainer import Trainer
-from urst_core.weights import load_backbone
+from urst_core.weights.loading import load_backbone
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...backbones.adain import SITE, AdaIN, code_of
-from ...stats import StyleCode
+from ...networks.style import StyleCode
 from ..batches import Batch
 from ..losses import content_loss
 from ..normalization import batch_stats

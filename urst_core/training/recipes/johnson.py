@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ...backbones.johnson import JohnsonExamples
-from ...stats import StyleCode
+from ...networks.style import StyleCode
 from ..batches import Batch
 from ..losses import content_loss, gram_loss
 from ..recipe import LossWeights, Recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ...backbones.microast import MicroAST
-from ...stats import StyleCode
+from ...networks.style import StyleCode
 from ..losses import style_signal_contrastive_loss
 from ..normalization import batch_stats
 from ..recipe import LossWeights, Recipe

@@ -1,0 +1,76 @@
+"""Signals are kept until a step is complete."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from urst_core.cli.training_stop import StopAfterStep
+
+NUMBERS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+
+@pytest.fixture(autouse=True)
+def heard():
+    """Whoever runs the tests in the background may have signals ignored: not here."""
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    for number in NUMBERS:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_raised_when_it_is_asked_for(number):
+    with StopAfterStep() as stop:
+        stop.check()
+        signal.raise_signal(number)
+        expected = KeyboardInterrupt if number == signal.SIGINT else SystemExit
+        with pytest.raises(expected) as caught:
+            stop.check()
+    if expected is SystemExit:
+        assert caught.value.code == 128 + number
+
+
+def test_asked_twice_it_does_not_wait():
+    with StopAfterStep():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_after_a_request_to_end_does_not_wait_either():
+    with StopAfterStep():
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_handlers_are_put_back():
+    with StopAfterStep():
+        assert all(signal.getsignal(number) != signal.SIG_DFL for number in NUMBERS)
+    assert all(signal.getsignal(number) == signal.SIG_DFL for number in NUMBERS)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_what_was_ignored_stays_ignored(number):
+    """As under nohup, or in the background of a shell."""
+    signal.signal(number, signal.SIG_IGN)
+    with StopAfterStep() as stop:
+        signal.raise_signal(number)
+        stop.check()
+        assert signal.getsignal(number) == signal.SIG_IGN
+
+
+def test_where_there_is_no_signal_of_a_lost_terminal(monkeypatch):
+    """As on Windows."""
+    monkeypatch.delattr(signal, "SIGHUP", raising=False)
+    with StopAfterStep() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            stop.check()

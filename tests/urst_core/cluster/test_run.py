@@ -1,0 +1,314 @@
+"""A picture on a Ray cluster of two workers, on this machine: the pixels of an ordinary run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from examples import load_picture, save_picture, stored_picture
+
+from urst_core.cluster import ray as ray_cluster
+from urst_core.cluster.ray import joined_cluster
+from urst_core.cluster.resume import FinishedTiles
+from urst_core.cluster.run import add_distributed_arguments, stylize_distributed
+from urst_core.cluster.worker import Job, PictureFacts, TilePlan, TileWorker
+from urst_core.errors import ClusterError, DeviceError, ImageError, OutputError
+from urst_core.formats.open import ImageFile
+from urst_core.formats.output_options import OutputOptions
+from urst_core.formats.zarr.canvas import ZarrCanvas
+from urst_core.formats.zarr.source import ZarrPicture
+from urst_core.geometry import Rectangle, cut
+from urst_core.method.pipeline import stylize
+from urst_core.networks.network import TileNetwork
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.runs.start import Start
+from urst_core.tiling.settings import Settings
+
+zarr = pytest.importorskip("zarr", minversion="3", reason="zarr >= 3 is not installed")
+
+SIZE = (150, 211)
+SETTINGS = Settings(thumbnail_size=64, style_size=64, tile_size=32, device="cpu")
+STYLE = TensorSource(stored_picture((64, 72), seed=3))
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory) -> Path:
+    return save_picture(
+        tmp_path_factory.mktemp("content") / "content.tif", stored_picture(SIZE, channels=4)
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(content, microast) -> torch.Tensor:
+    """What one machine makes of it."""
+    canvas = TensorCanvas(SIZE, channels=4)
+    stylize(ImageFile(content), [STYLE], canvas, microast, SETTINGS)
+    return canvas.pixels
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Ray with two workers' room, started as ``--ray local`` starts it."""
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    pytest.importorskip("ray", reason="Ray is not installed")
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("two workers need two CPUs")
+    with pytest.MonkeyPatch.context() as patch:
+        # A bucket needs no folders to be made: here, and in the workers, which get our environment.
+        patch.setitem(fsspec.config.conf, "local", {"auto_mkdir": True})
+        patch.setenv("FSSPEC_LOCAL_AUTO_MKDIR", "true")
+        patch.setattr(ray_cluster, "OBJECT_STORE_BYTES", 80_000_000)
+        handler = signal.getsignal(signal.SIGTERM)
+        with joined_cluster("local") as ray:
+            assert signal.getsignal(signal.SIGTERM) is handler
+            yield ray
+        assert not ray.is_initialized()
+
+
+def whole(location) -> torch.Tensor:
+    picture = ZarrPicture(location)
+    return picture.read(Rectangle.of_size(picture.size))
+
+
+def run(content, output, backbone, **options):
+    options = {"address": "local", "workers": 2, **options}
+    settings = options.pop("settings", SETTINGS)
+    return stylize_distributed(content, [STYLE], output, backbone, settings, **options)
+
+
+def workers_of_this_cluster() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if is_worker(child)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """False, too, for a process that ends while it is asked, or that its parent has yet to reap."""
+    try:
+        return "TileWorker" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_dies_and_the_picture_is_that_of_one_machine(
+    content, expected, microast, tmp_path
+):
+    killed, heard = [], []
+
+    def kill_one(progress):
+        heard.append(progress)
+        if progress.tiles_done == 5 and not killed:
+            worker = workers_of_this_cluster()[0]
+            os.kill(worker.pid, signal.SIGTERM if os.name == "nt" else signal.SIGKILL)
+            killed.append(worker.pid)
+
+    # A folder as fsspec sees it: the nearest thing to a bucket that several processes can write.
+    output = f"local://{tmp_path.as_posix()}/a.ome.zarr"
+    run(content, output, microast, listener=kill_one)
+    assert len(killed) == 1
+    assert torch.equal(whole(output), expected)
+    assert torch.equal(whole(tmp_path / "a.ome.zarr"), expected)
+    assert os.listdir(tmp_path) == ["a.ome.zarr"]
+    tiles = [progress for progress in heard if progress.stage == "tiles"]
+    assert [progress.tiles_done for progress in tiles] == list(range(36))
+    assert tiles[-1].pixels_done == tiles[-1].pixels_total == 152 * 212
+    assert {progress.stage for progress in heard} == {
+        "tiles",
+        "pyramid 1",
+        "pyramid 2",
+        "pyramid 3",
+    }
+    with pytest.raises(OutputError, match=r"exists; choose another name"):
+        run(content, output, microast)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast, tmp_path):
+    output = tmp_path / "a.tif"
+
+    def stop(progress):
+        if progress.tiles_done == 20:
+            raise DeviceError("the disk smells of smoke; leave the room")
+
+    with pytest.raises(DeviceError) as caught:
+        run(content, output, microast, listener=stop)
+    psutil.wait_procs(workers_of_this_cluster(), timeout=10)
+    assert not workers_of_this_cluster()
+    unfinished = tmp_path / "a.tif.tiles.zarr.unfinished"
+    assert os.listdir(tmp_path) == [unfinished.name]
+    assert str(caught.value) == (
+        "the disk smells of smoke; leave the room; the finished tiles are kept in "
+        f"{unfinished}: go on with --resume, or throw them away with --restart"
+    )
+    with pytest.raises(OutputError) as caught:
+        run(content, output, microast)
+    assert str(caught.value) == (
+        f"an earlier run for {unfinished.with_suffix('')} was interrupted; go on with it "
+        "(--resume), or throw it away (--restart)"
+    )
+    with pytest.raises(OutputError) as caught:
+        run(
+            content,
+            output,
+            microast,
+            start=Start.RESUME,
+            settings=Settings(tile_size=32, device="cpu"),
+        )
+    assert str(caught.value) == (
+        "the unfinished result is of other pictures or settings; use the same ones as when it "
+        "began, or throw it away (--restart)"
+    )
+    done = []
+    run(content, output, microast, start=Start.RESUME, listener=lambda p: done.append(p.tiles_done))
+    assert done[0] == 20
+    assert torch.equal(load_picture(output), expected)
+    assert os.listdir(tmp_path) == ["a.tif"]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_worker_that_finds_no_content(content, microast, tmp_path):
+    """As on a machine that does not share the folder: here the file goes while workers start."""
+    moving = tmp_path / "content.tif"
+    moving.write_bytes(content.read_bytes())
+    measured = microast
+
+    class Vanishing(type(microast)):
+        def bake(self, stats):
+            moving.unlink()
+            return super().bake(stats)
+
+    backbone = Vanishing(measured.network, measured.fingerprint)
+    with pytest.raises(ClusterError) as caught:
+        run(moving, tmp_path / "a.zarr", backbone)
+    message = str(caught.value)
+    assert message.startswith("worker on ")
+    assert f"cannot use the content: picture {moving} does not exist; check the path" in message
+    assert message.endswith("(every machine reads it itself: use a path that all share, or a URL)")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("done", ["no base64!", "AAAA", None, 7])
+def test_damaged_notes_of_an_earlier_run(done):
+    finished = FinishedTiles(35, edge=32, dtype=torch.float32, identity="the run")
+    with pytest.raises(OutputError) as caught:
+        finished.restore({"run": "the run", "done": done})
+    message = str(caught.value)
+    assert message.startswith("the unfinished result has damaged notes (")
+    assert message.endswith("); throw it away (--restart)")
+
+
+# One worker, without Ray
+
+
+def job(content, microast, *, size=SIZE) -> Job:
+    stats = microast.collect(
+        torch.rand(1, 3, 64, 64), microast.encode_style([torch.rand(1, 3, 64, 64)])
+    )
+    facts = PictureFacts(size, 4, torch.uint8)
+    return Job(content, facts, microast.bake(stats), microast.traits, "cpu", 1, 1)
+
+
+@pytest.fixture
+def same_threads():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("same_threads")
+def test_a_worker_that_finds_another_picture(content, microast):
+    with pytest.raises(ClusterError) as caught:
+        TileWorker(job(content, microast, size=(150, 212))).start()
+    assert str(caught.value).endswith(
+        f" finds another picture at {content} (211 x 150 px instead of 212 x 150 px, or of other "
+        "channels); use a path that all machines share"
+    )
+
+
+@pytest.mark.usefixtures("same_threads")
+def test_a_worker_out_of_memory_halves_its_tile(content, microast, tmp_path, monkeypatch):
+    """The core is still written at once: its parts do not cover whole chunks."""
+    forward, widths = TileNetwork.forward, []
+
+    def short_of_memory(network, window, **options):
+        widths.append(window.shape[-1])
+        if window.shape[-1] > 64 + 2 * 56:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(network, window, **options)
+
+    worker = TileWorker(job(content, microast))
+    worker.start()
+    with ZarrCanvas(tmp_path / "a.zarr", ImageFile(content), edge=128) as canvas:
+        plan = TilePlan(canvas.working_location, 128, torch.float32)
+        for core in cut(Rectangle(0, 0, 152, 212), 128):
+            worker.stylize(core, plan)
+    undisturbed = whole(tmp_path / "a.zarr")
+    monkeypatch.setattr(TileNetwork, "forward", short_of_memory)
+    with ZarrCanvas(tmp_path / "b.zarr", ImageFile(content), edge=128) as canvas:
+        plan = TilePlan(canvas.working_location, 128, torch.float32)
+        for core in cut(Rectangle(0, 0, 152, 212), 128):
+            worker.stylize(core, plan)
+    assert max(widths) > 64 + 2 * 56
+    assert int((whole(tmp_path / "b.zarr").int() - undisturbed.int()).abs().max()) <= 1
+
+
+@pytest.mark.usefixtures("same_threads")
+def test_a_worker_proposes_tiles_for_its_share_of_memory(content, microast):
+    worker = TileWorker(job(content, microast))
+    worker.start()
+    dtype, edge = worker.survey(None)
+    assert dtype == torch.float32
+    assert edge % microast.traits.stride == 0
+    assert 32 <= edge <= 224
+
+
+@pytest.mark.usefixtures("same_threads")
+def test_only_padding_is_not_written(content, microast):
+    worker = TileWorker(job(content, microast))
+    worker.start()
+    worker.stylize(Rectangle(152, 0, 160, 8), TilePlan("absent://", 32, torch.float32))
+
+
+# What is refused before any work
+
+
+def test_content_that_is_missing(microast, tmp_path):
+    with pytest.raises(ImageError, match=r"absent.tif does not exist; check the path$"):
+        run(tmp_path / "absent.tif", tmp_path / "a.zarr", microast)
+
+
+def test_picture_file_behind_a_url(content, microast):
+    with pytest.raises(OutputError) as caught:
+        run(content, "memory://bucket/a.tif", microast)
+    assert str(caught.value) == (
+        "output memory://bucket/a.tif is a URL, behind which only Zarr can be written; end it with "
+        ".zarr, or name a local file"
+    )
+
+
+def test_options_that_zarr_does_not_take(content, microast, tmp_path):
+    with pytest.raises(OutputError) as caught:
+        run(content, tmp_path / "a.zarr", microast, options=OutputOptions(quality=80))
+    assert str(caught.value) == f"{tmp_path / 'a.zarr'}: Zarr takes no quality; leave it out"
+
+
+def test_floating_content_into_a_picture_file(microast, tmp_path):
+    zarr.create_array(str(tmp_path / "f.zarr"), data=torch.rand(3, 40, 40).numpy())
+    with pytest.raises(OutputError) as caught:
+        run(tmp_path / "f.zarr", tmp_path / "a.tif", microast)
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.tif'}: picture files get 8 or 16 bits a channel, the content has floating "
+        "values; end it with .zarr"
+    )
+
+
+def test_arguments():
+    parser = argparse.ArgumentParser()
+    add_distributed_arguments(parser)
+    options = parser.parse_args(["--ray", "auto", "--ray-workers", "3"])
+    assert (options.ray, options.ray_workers) == ("auto", 3)
+    assert parser.parse_args([]).ray is None

@@ -1,0 +1,188 @@
+"""Band by band equals all at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from examples import picture
+from torch.nn import functional as F
+
+from urst_core.backbones import BACKBONES, find_backbone
+from urst_core.networks import network as backbone_module
+from urst_core.networks.layers import banded as row_streams
+from urst_core.networks.layers.banded import Edge, RowLayer, RowQueue, RowSequence, bands_of, slabs
+from urst_core.networks.layers.convolutions import (
+    BilinearUpsampledConvolution,
+    NearestUpsampledConvolution,
+    PictureConvolution,
+    TileConvolution,
+)
+from urst_core.networks.layers.elementwise import Beside, Centered, MaxPooling, Sigmoid
+
+CPU = torch.device("cpu")
+
+EDGE = Edge.REFLECTED
+
+
+@pytest.fixture
+def low_bands(monkeypatch):
+    """Bands as low as a test makes them."""
+    monkeypatch.setattr(row_streams, "LEAST_RESULTS", 1)
+
+
+def random_kernel(outputs, inputs, edge):
+    generator = torch.Generator().manual_seed(outputs * 100 + inputs * 10 + edge)
+    weight = torch.randn(outputs, inputs, edge, edge, generator=generator) / edge / inputs**0.5
+    return weight, torch.randn(outputs, generator=generator)
+
+
+LAYERS = {
+    "3x3": lambda: TileConvolution(random_kernel(4, 4, 3), relu=True),
+    "9x9": lambda: TileConvolution(random_kernel(4, 4, 9)),
+    "1x1": lambda: TileConvolution(random_kernel(4, 4, 1)),
+    "stride 2": lambda: TileConvolution(random_kernel(4, 4, 3), stride=2),
+    "groups": lambda: TileConvolution(random_kernel(4, 2, 3), groups=2),
+    "picture": lambda: PictureConvolution(random_kernel(3, 4, 9)),
+    "nearest": lambda: NearestUpsampledConvolution(random_kernel(6, 4, 3), relu=True),
+    "bilinear": lambda: BilinearUpsampledConvolution(random_kernel(6, 4, 3), relu=True),
+    "bilinear, groups": lambda: BilinearUpsampledConvolution(random_kernel(6, 2, 3), groups=2),
+    "pooling": MaxPooling,
+    "centered": lambda: Centered(torch.rand(1, 4, 1, 1)),
+    "sigmoid": Sigmoid,
+    "beside": lambda: Beside(TileConvolution(random_kernel(4, 4, 3)), torch.rand(4)),
+    "sequence": lambda: RowSequence(
+        [
+            TileConvolution(random_kernel(4, 4, 9), relu=True),
+            TileConvolution(random_kernel(8, 4, 3), stride=2, relu=True),
+            Beside(RowSequence([TileConvolution(random_kernel(8, 8, 3)) for _ in range(2)])),
+            MaxPooling(),
+            NearestUpsampledConvolution(random_kernel(8, 8, 3)),
+            BilinearUpsampledConvolution(random_kernel(4, 8, 3)),
+            PictureConvolution(random_kernel(3, 4, 3)),
+        ]
+    ),
+}
+
+
+@pytest.mark.usefixtures("low_bands")
+@pytest.mark.parametrize("rows", [1, 3, 16, 99])
+@pytest.mark.parametrize("at_border", [True, False])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_by_bands_equals_the_layer(name, at_border, rows):
+    layer = LAYERS[name]().requires_grad_(False)
+    features = torch.randn(1, 4, 36, 24).to(memory_format=torch.channels_last)
+    given = features.clone()
+    whole = layer(features, at_border=at_border)
+    layer.prepare_for_cpu(torch.float32)
+    bands = list(layer.rows(bands_of(features, rows), at_border=at_border))
+    assert torch.allclose(torch.cat(bands, dim=2), whole, atol=2e-5)
+    assert torch.equal(features, given)
+    if rows == 3:
+        # It works as rows arrive, rather than when all are there.
+        assert len(bands) > 1
+
+
+@pytest.mark.usefixtures("low_bands")
+def test_slabs_overlap_by_what_a_kernel_needs():
+    rows = torch.arange(10.0).reshape(1, 1, 10, 1)
+    cut = [slab.flatten().tolist() for slab in slabs(bands_of(rows, 4), kernel=3)]
+    assert cut == [[0, 1, 2, 3], [2, 3, 4, 5, 6, 7], [6, 7, 8, 9]]
+    cut = [
+        slab[..., 1].flatten().tolist()
+        for slab in slabs(bands_of(rows.expand(-1, -1, -1, 2), 4), kernel=3, padding=1, edge=EDGE)
+    ]
+    assert cut == [[1, 0, 1, 2, 3], [2, 3, 4, 5, 6, 7], [6, 7, 8, 9, 8]]
+
+
+@pytest.mark.parametrize(
+    ("heights", "padding", "stride", "joined"),
+    [
+        ([64, 64, 20], 1, 1, [64, 64, 20]),  # 13 rows of 21 px are 256 px, and one is padding
+        ([64, 64, 13], 1, 1, [64, 77]),
+        ([8, 8, 8, 8, 8], 1, 1, [16, 24]),
+        ([64, 64], 1, 2, [64, 64]),
+        ([48, 48], 1, 2, [96]),
+        ([5], 1, 1, [5]),
+    ],
+)
+def test_low_bands_are_joined(heights, padding, stride, joined):
+    bands = iter([torch.zeros(1, 1, height, 21) for height in heights])
+    found = row_streams._joined_if_low(bands, padding, stride)
+    assert [band.shape[2] for band in found] == joined
+
+
+@pytest.mark.parametrize("width", [10, 21, 60])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_wide_convolutions_by_bands_equal_the_whole_bit_for_bit(width, stride):
+    """Of few pixels they would differ: see LEAST_RESULTS."""
+    layer = TileConvolution(random_kernel(64, 64, 3), stride=stride).requires_grad_(False)
+    features = torch.randn(1, 64, 132, width * stride).to(memory_format=torch.channels_last)
+    whole = layer(features, at_border=True)
+    bands = layer.rows(bands_of(features, 16), at_border=True)
+    assert torch.equal(torch.cat(list(bands), dim=2), whole)
+
+
+def test_rows_wait_in_a_queue():
+    rows = torch.arange(10.0).reshape(1, 1, 10, 1)
+    queue = RowQueue()
+    assert len(list(queue.through(bands_of(rows, 4)))) == 3
+    taken = [queue.take(count).flatten().tolist() for count in (1, 5, 4)]
+    assert taken == [[0], [1, 2, 3, 4, 5], [6, 7, 8, 9]]
+
+
+IN_BANDS = [network.traits.name for network in BACKBONES if network.traits.in_bands]
+
+
+def tile_network(backbone):
+    style = next(iter(backbone.network.style_names), picture((40, 56), seed=3).unsqueeze(0))
+    content = picture((48, 64)).unsqueeze(0)
+    return backbone.bake(backbone.collect(content, backbone.encode_style([style])))
+
+
+@pytest.mark.parametrize("name", [network.traits.name for network in BACKBONES])
+def test_the_trait_tells_which_networks_work_in_bands(name, random_backbones):
+    network = tile_network(random_backbones[name])
+    in_bands = find_backbone(name).traits.in_bands
+    assert isinstance(network.folded, RowLayer) is in_bands
+    assert network.prepared(CPU).in_bands is in_bands
+    assert not network.prepared(torch.device("meta")).in_bands
+
+
+@pytest.mark.usefixtures("low_bands")
+@pytest.mark.parametrize("name", IN_BANDS)
+def test_a_network_by_bands_equals_the_network(monkeypatch, name, random_backbones):
+    monkeypatch.setattr(backbone_module, "LEAST_BAND_ROWS", 24)
+    monkeypatch.setattr(backbone_module, "BAND_PIXELS", 1)
+    baked = tile_network(random_backbones[name])
+    network = baked.prepared(CPU)
+    window = picture((56, 72), seed=4).unsqueeze(0)
+    with torch.inference_mode():
+        for at_border in (True, False):
+            whole = baked.folded(window, at_border=at_border)
+            difference = network(window, at_border=at_border) - whole
+            assert float(difference.abs().max()) <= 1e-5
+
+
+@pytest.mark.parametrize("name", IN_BANDS)
+def test_bfloat16_leaves_sums_and_delicate_layers_in_float32(name, random_backbones):
+    baked = tile_network(random_backbones[name])
+    network = baked.prepared(CPU, torch.bfloat16)
+    types = {parameter.dtype for parameter in network.parameters()}
+    assert torch.bfloat16 in types
+    for layer in network.modules():
+        if isinstance(layer, TileConvolution):
+            is_float32 = layer.delicate or (layer.groups > 1 and layer.stride > 1)
+            assert (layer.weight.dtype == torch.float32) is is_float32
+        if isinstance(layer, Beside):
+            band = torch.rand(1, layer_channels(layer), 8, 8)
+            (total,) = layer.rows(iter([band]), at_border=True)
+            assert total.dtype == torch.float32
+    window = picture((72, 104), seed=4).unsqueeze(0)
+    with torch.inference_mode():
+        whole = baked(window)
+        error = F.mse_loss(network(window), whole)
+    assert 0 < float(error) <= 1e-2 * float(whole.var())
+
+
+def layer_channels(block):
+    return next(p.shape[1] for p in block.branch.parameters() if p.ndim == 4)

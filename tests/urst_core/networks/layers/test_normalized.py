@@ -1,0 +1,143 @@
+"""Sites with a learned scale and shift, and convolutions, against what they stand for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from urst_core.errors import StatsError
+from urst_core.networks.layers.normalized import (
+    AffineSite,
+    NormalizedConvolution,
+    ReflectedConvolution,
+    ResidualBlock,
+    name_sites,
+    through,
+)
+from urst_core.networks.sites import collect, replay
+from urst_core.networks.statistics import ChannelStats
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.start = nn.Sequential(ReflectedConvolution(3, 5, 3), AffineSite(5), nn.ReLU())
+        self.end = AffineSite(5)
+        self.names = name_sites(self)
+        generator = torch.Generator().manual_seed(0)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, generator=generator)
+
+    def stages(self, features):
+        return through([*self.start, self.end], features)
+
+
+def features_of(size, *, channels=3):
+    return torch.randn(1, channels, *size, generator=torch.Generator().manual_seed(1))
+
+
+def test_sites_have_the_names_of_their_places():
+    network = Small()
+    assert network.names == ("start.1", "end")
+    with torch.inference_mode():
+        sites, _ = collect(network.stages(features_of((6, 8))))
+    assert tuple(sites) == network.names
+
+
+def test_affine_site_is_an_unbiased_instance_normalization():
+    network = Small()
+    features = features_of((6, 8))
+    with torch.inference_mode():
+        _, result = collect(network.stages(features))
+        expected = network.start[0](features)
+        for norm, relu in ((network.start[1], True), (network.end, False)):
+            variance, mean = torch.var_mean(expected, dim=(2, 3), keepdim=True)
+            expected = (expected - mean) / (variance + 1e-5).sqrt() * norm.weight + norm.bias
+            expected = F.relu(expected) if relu else expected
+    assert torch.allclose(result, expected, atol=1e-5)
+
+
+def test_folded_normalization_equals_the_two_steps():
+    network = Small()
+    features = features_of((6, 8))
+    with torch.inference_mode():
+        sites, _ = collect(network.stages(features_of((9, 7))))
+        stepwise = replay(through([*network.start][:2], features), sites)
+        weight, bias = network.start[0].followed_by(network.start[1], sites)
+        folded = F.conv2d(F.pad(features, (1, 1, 1, 1), mode="reflect"), weight, bias)
+    assert torch.allclose(folded, stepwise, atol=1e-5)
+
+
+def test_channel_that_does_not_vary_is_its_bias():
+    """Rounding errors of 1e-7 of the mean are all that such a channel could show."""
+    norm = AffineSite(4)
+    name_sites(nn.ModuleList([norm]))
+    nn.init.constant_(norm.bias, 0.25)
+    mean = torch.tensor([0.0, 300.0, 300.0, 0.0])[None, :, None, None]
+    variance = torch.tensor([0.0, 1e-9, 1e-6, 1e-9])[None, :, None, None]
+    stats = {"0": ChannelStats(mean, (variance + 1e-5).sqrt())}
+    scale, shift = norm.affine(stats)
+    assert scale[:2].tolist() == [0.0, 0.0]
+    assert shift[:2].tolist() == [0.25, 0.25]
+    assert bool((scale[2:] > 300).all())
+
+
+def test_site_that_was_not_measured():
+    norm = AffineSite(4)
+    names = name_sites(nn.ModuleList([norm]))
+    assert names == ("0",)
+    with pytest.raises(StatsError, match="no statistics for site '0'"):
+        norm.affine({})
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "upsample"),
+    [(9, 1, False), (3, 2, False), (1, 1, False), (3, 1, True)],
+)
+@pytest.mark.parametrize("relu", [True, False])
+def test_convolution_for_tiles_equals_the_published_one(kernel, stride, upsample, relu):
+    layer = ReflectedConvolution(4, 6, kernel, stride=stride, upsample=upsample)
+    features = features_of((12, 16), channels=4)
+    with torch.inference_mode():
+        enlarged = F.interpolate(features, scale_factor=2.0) if upsample else features
+        padded = F.pad(enlarged, (kernel // 2,) * 4, mode="reflect")
+        expected = F.conv2d(padded, layer.conv2d.weight, layer.conv2d.bias, stride)
+        plain = layer(features)
+        tiled = layer.for_tiles(layer.kernel, relu=relu)(features, at_border=True)
+    assert torch.allclose(plain, expected, atol=1e-5)
+    assert torch.allclose(tiled, F.relu(expected) if relu else expected, atol=1e-5)
+
+
+def test_steps_for_tiles_equal_the_published_ones():
+    convolution, norm, block = (
+        ReflectedConvolution(4, 6, 3, stride=2),
+        AffineSite(6),
+        ResidualBlock(6),
+    )
+    name_sites(nn.ModuleList([convolution, norm, block]))
+    steps = NormalizedConvolution(convolution, norm), block
+    features = features_of((12, 16), channels=4)
+    with torch.inference_mode():
+        sites, _ = collect(through(steps, features_of((8, 10), channels=4)))
+        expected = replay(through(steps, features), sites)
+        for step in steps:
+            features = step.for_tiles(step.kernels(sites))(features, at_border=True)
+    assert len(sites) == 3
+    assert torch.allclose(features, expected, atol=1e-5)
+
+
+def test_two_groups_are_two_blocks_side_by_side():
+    blocks = nn.ModuleList([ResidualBlock(3), ResidualBlock(3)])
+    name_sites(blocks)
+    pair = [features_of((9, 11)), features_of((9, 11)).flip(2)]
+    with torch.inference_mode():
+        runs = [collect(block.stages(x)) for block, x in zip(blocks, pair)]
+        sites = runs[0][0] | runs[1][0]
+        kernels = [
+            (torch.cat([a[0], b[0]]), torch.cat([a[1], b[1]]))
+            for a, b in zip(*(block.kernels(sites) for block in blocks))
+        ]
+        both = blocks[0].for_tiles(kernels, groups=2)(torch.cat(pair, dim=1), at_border=True)
+    assert torch.allclose(both, torch.cat([result for _, result in runs], dim=1), atol=1e-5)

@@ -1,0 +1,183 @@
+"""The forecast: what it says, and what it refuses in time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from examples import save_picture, stored_picture
+
+from urst_core.cli import main as cli
+from urst_core.errors import DeviceError, OutputError
+from urst_core.formats.output_options import OutputOptions
+from urst_core.geometry import Rectangle, cut, tile_around
+from urst_core.pictures.source import TensorSource
+from urst_core.runs.file_run import FileRun
+from urst_core.runs.plan import plan_run
+from urst_core.runs.timing import calibrated
+from urst_core.tiling.settings import Settings
+
+SIZE = (100, 136)
+GB = 10**9
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_picture(tmp_path / "content.png", stored_picture(SIZE))
+    save_picture(tmp_path / "style.png", stored_picture((72, 80), seed=3))
+    return tmp_path
+
+
+@pytest.fixture
+def plan_of(microast, tmp_path):
+    def plan(size=SIZE, channels=3, dtype=torch.uint8, styles=(), **settings):
+        content = TensorSource(torch.zeros((channels, 1, 1), dtype=dtype).expand(-1, *size))
+        options = Settings(**{"device": "cpu", "tile_size": 32, **settings})
+        output = tmp_path / "out.tif"
+        return plan_run(content, styles, output, microast, options, OutputOptions())
+
+    return plan
+
+
+def test_tiles_and_what_their_halo_costs(plan_of, microast):
+    plan = plan_of((101, 135))
+    assert plan.frame == (104, 136)
+    cores = list(cut(Rectangle.of_size(plan.frame), 32))
+    windows = [tile_around(core, microast.traits.halo, plan.frame).window for core in cores]
+    assert plan.tiles == len(cores)
+    assert plan.halo_share == sum(w.area for w in windows) / (104 * 136) - 1
+    assert plan.passes == 1
+    assert plan_of(stats="exact").passes == 3
+
+
+def test_bytes_follow_tile_and_thumbnail_not_the_picture(plan_of, microast):
+    small, large = plan_of((4096, 4096)), plan_of((16384, 16384))
+    assert small.tile_bytes == large.tile_bytes == (32 + 104) ** 2 * microast.traits.bytes_per_pixel
+    assert small.small_bytes == large.small_bytes == 1024**2 * microast.traits.bytes_per_pixel
+    assert small.host_bytes == large.host_bytes
+    assert plan_of((4096, 4096), tile_size=64).tile_bytes > small.tile_bytes
+    assert large.work_bytes - small.work_bytes == 3 * (16384**2 - 4096**2)
+    assert plan_of((4096, 4096), precision="bf16").tile_bytes == small.tile_bytes // 2
+    wide = plan_of((4096, 4096), channels=4, dtype=torch.uint16)
+    assert wide.work_bytes - plan_of((4096, 4096)).work_bytes == 5 * 4096**2
+
+
+def test_enough_of_everything_is_not_refused(plan_of):
+    plan_of().check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"work_bytes": 2 * GB, "result_bytes": GB, "disk_free_bytes": 2 * GB},
+            OutputError,
+            "the result may take 3.0 GB with its work file, 2.0 GB are free in {folder}; "
+            "free some or choose another folder",
+        ),
+        (
+            {"small_bytes": 9 * GB, "device_free_bytes": 8 * GB},
+            DeviceError,
+            "the thumbnail and the styles need about 9.0 GB on cpu, 8.0 GB are free; use smaller "
+            "sizes of them (--thumbnail-size, --style-size) or another device",
+        ),
+        (
+            {"tile_bytes": 9 * GB, "device_free_bytes": 8 * GB, "fitting_tile_size": 16},
+            DeviceError,
+            "tiles of 32 px need about 9.0 GB on cpu, 8.0 GB are free; "
+            "free some, or use smaller tiles (--tile-size 16)",
+        ),
+        (
+            {"tile_bytes": 9 * GB, "device_free_bytes": 8 * GB, "fitting_tile_size": 32},
+            DeviceError,
+            "tiles of 32 px need about 9.0 GB on cpu, 8.0 GB are free; "
+            "free some, or use another device",
+        ),
+        (
+            {
+                "tile_bytes": 5 * GB,
+                "device_free_bytes": 8 * GB,
+                "host_bytes": 4 * GB,
+                "host_free_bytes": 8 * GB,
+                "fitting_tile_size": 16,
+            },
+            DeviceError,
+            "the run needs about 9.0 GB of memory, 8.0 GB are free; "
+            "close other programs, or use smaller tiles (--tile-size 16)",
+        ),
+    ],
+)
+def test_refused_in_time(plan_of, tmp_path, changes, error, message):
+    plan = replace(plan_of(), small_bytes=0)
+    with pytest.raises(error) as caught:
+        replace(plan, **changes).check()
+    assert str(caught.value) == message.format(folder=tmp_path)
+
+
+def test_what_lies_on_the_disk_already_is_not_needed_again(plan_of):
+    plan = replace(plan_of(), work_bytes=2 * GB, result_bytes=GB, disk_free_bytes=2 * GB)
+    plan.check(present_bytes=GB)
+
+
+def test_calibration_tells_the_time_and_writes_nothing(folder, microast):
+    settings = Settings(device="cpu", tile_size=32, thumbnail_size=64, stats="exact")
+    run = FileRun(
+        folder / "content.png", [str(folder / "style.png")], folder / "out.png", microast, settings
+    )
+    before = sorted(folder.iterdir())
+    plan = calibrated(run, run.plan())
+    assert plan.precision == "fp32"
+    assert min(plan.seconds.statistics, plan.seconds.tiles, plan.seconds.encoding) > 0
+    assert plan.seconds.total < 60
+    assert sorted(folder.iterdir()) == before
+
+
+# urst plan
+
+
+def planned(folder, *options):
+    arguments = ["plan", str(folder / "content.png"), str(folder / "style.png")]
+    return cli.main([*arguments, "--device", "cpu", "--tile-size", "64", *options])
+
+
+def test_plan_says_everything(folder, capsys):
+    assert planned(folder, "-o", str(folder / "out.jpg"), "--stats", "exact") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "picture   136 x 100 px, 0.0 MP, 3 channels of 8 bits"
+    assert lines[1] == "frame     136 x 100 px"
+    assert lines[2].startswith("tiles     6 of 64 px, 3 passes; their halo of 52 px costs ")
+    assert lines[3].startswith("device    cpu, fp32: ")
+    assert [line.split()[0] for line in lines[4:]] == ["memory", "disk", "time"]
+    assert lines[5].endswith(f"free in {folder}")
+    assert not (folder / "out.jpg").exists()
+
+
+def test_plan_as_json_without_style_and_output(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert cli.main(["plan", "content.png", "--device", "cpu", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["tiles"] == 1
+    assert plan["folder"] == str(folder)
+    assert plan["seconds"]["tiles"] > 0
+    assert sorted(path.name for path in folder.iterdir()) == ["content.png", "style.png"]
+
+
+def test_plan_and_stylize_refuse_a_full_disk_alike(folder, capsys, monkeypatch):
+    usage = shutil.disk_usage(folder)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    output = ["-o", str(folder / "out.png")]
+    assert planned(folder, *output) == 1
+    plan = capsys.readouterr()
+    assert "\ntiles     6 of 64 px; " in plan.out
+    assert "\ntime " not in plan.out
+    assert plan.err == (
+        "urst: the result may take 2.2 MB with its work file, 1.0 MB are free in "
+        f"{folder}; free some or choose another folder\n"
+    )
+    pictures = [str(folder / name) for name in ("content.png", "style.png")]
+    assert cli.main(["stylize", *pictures, *output]) == 1
+    assert capsys.readouterr().err == plan.err
+    assert sorted(path.name for path in folder.iterdir()) == ["content.png", "style.png"]

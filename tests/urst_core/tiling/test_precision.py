@@ -1,0 +1,115 @@
+"""Half precision by proof."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from examples import picture
+
+from urst_core.backbones.microast import MicroAST
+from urst_core.method.pipeline import measure, tile_network
+from urst_core.method.windows import stylize_windows
+from urst_core.pictures.source import TensorSource
+from urst_core.tiling import precision
+from urst_core.tiling.device import has_fast_bfloat16
+from urst_core.tiling.precision import PROOF_DECIBELS, decibels_lost, fastest_proven, narrow_types
+from urst_core.tiling.settings import Settings
+
+CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
+LARGE, SMALL = 4_000_000, 3_999_999
+CONTENT = TensorSource(picture((96, 128)))
+
+
+@pytest.fixture
+def stats(microast):
+    settings = Settings(thumbnail_size=64, style_size=64)
+    return measure(CONTENT, [TensorSource(picture((64, 64), seed=3))], microast, settings)
+
+
+@pytest.fixture
+def fast_bfloat16(monkeypatch):
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda: True)
+
+
+@pytest.mark.usefixtures("fast_bfloat16")
+def test_what_is_tried():
+    traits = MicroAST.traits
+    assert narrow_types(traits, CUDA, 1) == (torch.float16, torch.bfloat16)
+    assert narrow_types(traits, MPS, LARGE) == ()
+    assert narrow_types(traits, CPU, LARGE) == (torch.bfloat16,)
+    assert narrow_types(traits, CPU, SMALL) == ()
+    for change in ({"in_bands": False}, {"half_precision": (torch.float16,)}):
+        assert narrow_types(dataclasses.replace(traits, **change), CPU, LARGE) == ()
+
+
+def test_a_cpu_without_bfloat16_stays_in_float32(monkeypatch):
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda: False)
+    assert narrow_types(MicroAST.traits, CPU, LARGE) == ()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({}, False),
+        ({"avx512_f": True, "avx512_bf16": False}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+    ],
+)
+def test_which_cpus_multiply_bfloat16(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert has_fast_bfloat16() is expected
+
+
+def test_a_torch_that_cannot_tell(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert not has_fast_bfloat16()
+
+
+@pytest.mark.usefixtures("fast_bfloat16")
+def test_bfloat16_is_taken_where_it_keeps_the_picture(monkeypatch, microast, stats):
+    baked = microast.bake(stats)
+    window = CONTENT.pixels.unsqueeze(0)
+    lost = decibels_lost(baked, window, CPU, torch.bfloat16)
+    assert PROOF_DECIBELS <= lost < 80
+    assert decibels_lost(baked, window, CPU, torch.float32) == float("inf")
+    proven = fastest_proven(baked, CONTENT, microast.traits, CPU, pixels=LARGE)
+    assert proven == torch.bfloat16
+    assert fastest_proven(baked, CONTENT, microast.traits, CPU) == torch.float32
+    monkeypatch.setattr(precision, "PROOF_DECIBELS", lost + 0.1)
+    proven = fastest_proven(baked, CONTENT, microast.traits, CPU, pixels=LARGE)
+    assert proven == torch.float32
+
+
+def test_delicate_layers_are_worth_their_float32(microast, stats):
+    window = CONTENT.pixels.unsqueeze(0)
+    kept = decibels_lost(microast.bake(stats), window, CPU, torch.bfloat16)
+    baked = microast.bake(stats)
+    delicate = [layer for layer in baked.modules() if getattr(layer, "delicate", False)]
+    assert len(delicate) == 6
+    for layer in delicate:
+        layer.delicate = False
+    assert decibels_lost(baked, window, CPU, torch.bfloat16) < kept - 1
+
+
+@pytest.mark.usefixtures("fast_bfloat16")
+def test_windows_count_as_the_picture_that_they_make(monkeypatch, microast, stats):
+    """Many small windows are tried as one large picture is."""
+    seen = []
+    monkeypatch.setattr(precision, "LEAST_PIXELS_ON_CPU", 2 * 96 * 128)
+    monkeypatch.setattr(
+        "urst_core.method.windows.tile_network",
+        lambda *given, **options: (
+            seen.append(network := tile_network(*given, **options)) or network
+        ),
+    )
+
+    class Discarding:
+        def write(self, rectangle, pixels):
+            del rectangle, pixels
+
+    for count in (1, 2):
+        stylize_windows([CONTENT] * count, [Discarding()] * count, microast, stats)
+    assert [network.compute_dtype for network in seen] == [torch.float32, torch.bfloat16]

@@ -1,0 +1,37 @@
+"""``urst info``: what there is to work with."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+
+import torch
+
+from .. import __version__
+from ..backbones import BACKBONES, DEFAULT_BACKBONE
+from ..formats.open import vips
+from ..tiling.device import find_device, free_bytes
+from ..weights.loading import EMBEDDED_FILES
+from .options import Commands
+
+
+def add_info_command(commands: Commands) -> None:
+    """Add ``info`` to the commands of a parser."""
+    command = commands.add_parser("info", help="show backbones, weights, device, free memory")
+    command.set_defaults(run=run_info)
+
+
+def run_info(options: argparse.Namespace) -> None:
+    """``urst info``: what there is to work with."""
+    del options
+    device = find_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    libvips = ".".join(str(vips().version(part)) for part in range(3))
+    print(f"urst      {__version__} with torch {torch.__version__}, libvips {libvips}")
+    print(f"device    {device} ({name}), {free_bytes(device) / 1e9:.1f} GB free")
+    for network in BACKBONES:
+        traits = network.traits
+        default = " (default)" if traits.name == DEFAULT_BACKBONE else ""
+        weights = "embedded" if traits.name in EMBEDDED_FILES else "give --weights FILE"
+        print(f"backbone  {traits.name}{default}: {traits.title}, {traits.paper}, {traits.license}")
+        print(f"          stride {traits.stride} px, halo {traits.halo} px, weights: {weights}")

@@ -1,0 +1,55 @@
+"""The command line; each command is a module of its own, ``…_cli.py``.
+
+Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage,
+130 interrupted, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import URSTError
+from .demo import add_demo_command
+from .info import add_info_command
+from .plan import add_plan_command
+from .signals import StopSignals
+from .stylize import add_stylize_command
+from .train import add_train_command
+from .weights import add_weights_command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    options.stop, options.kept = StopSignals(), ""
+    try:
+        with options.stop:
+            options.run(options)
+    except URSTError as error:
+        print(f"urst: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        print(f"urst: {str(error) or 'interrupted, no result was written'}", file=sys.stderr)
+        return 130
+    finally:
+        if options.kept:
+            print(f"urst: {options.kept}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="urst", description="Turn a photograph of any size into a painting."
+    )
+    parser.add_argument("--version", action="version", version=f"urst {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_stylize_command(commands)
+    add_plan_command(commands)
+    add_demo_command(commands)
+    add_train_command(commands)
+    add_weights_command(commands)
+    add_info_command(commands)
+    return parser

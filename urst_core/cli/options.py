@@ -1,0 +1,80 @@
+"""What the commands of the command line share: how they are added, and the options to stylize."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+from ..backbones import BACKBONES, DEFAULT_BACKBONE
+from ..tiling.device import PRECISIONS
+from ..tiling.settings import STATS_KINDS, Settings
+
+# argparse has no public name for what add_subparsers returns.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
+"""The commands of a parser, to which each module with one adds its own."""
+
+
+def add_stylizing_options(command: argparse.ArgumentParser) -> None:
+    """Add what every command that stylizes takes."""
+    defaults = Settings()
+    names = [network.traits.name for network in BACKBONES]
+    add = command.add_argument
+    add("--backbone", default=DEFAULT_BACKBONE, metavar="NAME", help=" or ".join(names))
+    add("--weights", type=Path, metavar="FILE", help="safetensors, or a name (default: embedded)")
+    add(
+        "--thumbnail-size",
+        type=int,
+        default=defaults.thumbnail_size,
+        metavar="PX",
+        help="longest side of the picture that statistics are taken from; smaller gives larger "
+        "strokes (default: %(default)s; 0: the whole picture)",
+    )
+    add(
+        "--style-size",
+        type=int,
+        default=defaults.style_size,
+        metavar="PX",
+        help="longest side that styles are shrunk to (default: %(default)s; 0 keeps them)",
+    )
+    add(
+        "--tile-size",
+        type=int,
+        metavar="PX",
+        help="edge of a tile; larger than the picture: one tile; the picture stays the same "
+        "(default: by free memory)",
+    )
+    add(
+        "--stats",
+        choices=STATS_KINDS,
+        default=defaults.stats,
+        help="from the thumbnail, or exactly those of the whole picture, in one more pass over the "
+        "tiles for each normalization (default: %(default)s)",
+    )
+    add(
+        "--strength",
+        type=float,
+        default=defaults.strength,
+        metavar="0..1",
+        help="0: the content, 1: the full style (default: %(default)s)",
+    )
+    add(
+        "--precision",
+        default=defaults.precision,
+        metavar="|".join(["auto", *PRECISIONS]),
+        help="auto: half precision where it proves equal on a GPU (default: %(default)s)",
+    )
+    add("--device", default=defaults.device, metavar="auto|cpu|cuda[:N]|mps")
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings that :func:`add_stylizing_options` asked for."""
+    return Settings(
+        thumbnail_size=options.thumbnail_size,
+        style_size=options.style_size,
+        tile_size=options.tile_size,
+        stats=options.stats,
+        strength=options.strength,
+        precision=options.precision,
+        device=options.device,
+    )

@@ -1,0 +1,96 @@
+"""``urst plan``: what a run will take, before it begins."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ..formats.output_options import output_options
+from ..runs.file_run import FileRun
+from ..runs.plan import Plan, amount
+from ..runs.timing import calibrated
+from .options import Commands
+from .stylize import add_run_arguments, file_run_of
+
+DEFAULT_OUTPUT = Path("stylized.tif")
+
+
+def add_plan_command(commands: Commands) -> None:
+    """Add ``plan`` to the commands of a parser."""
+    command = commands.add_parser(
+        "plan",
+        help="say what stylizing a picture will take: tiles, memory, disk, time",
+        description="Say what `urst stylize` with the same options will take. "
+        "Stylizes a few tiles to tell the time; writes no file.",
+    )
+    add_run_arguments(command, default_output=DEFAULT_OUTPUT)
+    command.add_argument("--json", action="store_true", help="print it as JSON")
+    command.set_defaults(run=run_plan, quiet=False)
+
+
+def run_plan(options: argparse.Namespace) -> None:
+    """``urst plan``: prints the forecast, also of a run that is then refused."""
+    options.stored = output_options(options)
+    if options.output is None:
+        options.output, options.overwrite = DEFAULT_OUTPUT, True
+    run = file_run_of(
+        options, content=options.content, styles=options.styles, output=options.output
+    )
+    if not run.styles:
+        run = _with_some_style(run)
+    run.check(overwrite=run.overwrite)
+    plan = run.plan()
+    try:
+        plan.check()
+        plan = calibrated(run, plan)
+    finally:
+        print(json.dumps(plan.as_dict(), indent=1) if options.json else _told(plan, run))
+
+
+def _with_some_style(run: FileRun) -> FileRun:
+    """The run with a style: any takes as long as another."""
+    names = run.backbone.network.style_names
+    return FileRun(
+        run.content,
+        names[:1] or [str(run.content)],
+        run.output,
+        run.backbone,
+        run.settings,
+        options=run.options,
+        overwrite=run.overwrite,
+    )
+
+
+def _told(plan: Plan, run: FileRun) -> str:
+    """The plan for people."""
+    height, width = plan.size
+    precision = plan.precision or "the fastest precision that proves itself"
+    passes = f", {plan.passes} passes" if plan.passes > 1 else ""
+    lines = [
+        f"picture   {width} x {height} px, {height * width / 1e6:.1f} MP, "
+        f"{run.source.channels} channels of {8 * run.source.dtype.itemsize} bits",
+        f"frame     {plan.frame[1]} x {plan.frame[0]} px",
+        f"tiles     {plan.tiles} of {plan.tile_size} px{passes}; their halo of "
+        f"{run.backbone.traits.halo} px costs {plan.halo_share:.0%} more pixels",
+        f"device    {plan.device}, {precision}: {amount(plan.device_bytes)} of "
+        f"{amount(plan.device_free_bytes)} free",
+        f"memory    {amount(plan.host_bytes)} of {amount(plan.host_free_bytes)} free",
+        f"disk      {amount(plan.work_bytes)} of work, {amount(plan.result_bytes)} of result "
+        f"at most, of {amount(plan.disk_free_bytes)} free in {plan.folder}",
+    ]
+    if plan.seconds is not None:
+        seconds = plan.seconds
+        lines.append(
+            f"time      {_duration(seconds.total)}: statistics {_duration(seconds.statistics)}, "
+            f"tiles {_duration(seconds.tiles)}, encoding {_duration(seconds.encoding)}"
+        )
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

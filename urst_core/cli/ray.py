@@ -1,0 +1,66 @@
+"""``urst stylize --ray``: the same on the machines of a Ray cluster."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from ..cluster.output import store_of
+from ..cluster.run import stylize_distributed
+from ..formats.locations import open_location
+from ..formats.zarr.canvas import notes_at
+from ..formats.zarr.store import parse_location, unfinished_location
+from ..runs.start import Start
+from ..tiling.loop import Progress
+from ..weights.loading import load_backbone
+from .bars import ProgressBar
+from .download_bar import download_bar
+from .options import settings_of
+
+
+def stylize_on_ray(options: argparse.Namespace) -> None:
+    """Stylize on a cluster, with a progress bar; says where the result is."""
+    started = time.monotonic()
+    backbone = load_backbone(
+        options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
+    )
+    styles = [
+        style
+        if backbone.network.style_names
+        else open_location(parse_location(style), flatten=True)
+        for style in options.styles
+    ]
+    try:
+        with ProgressBar(quiet=options.quiet) as bar:
+
+            def listen(progress: Progress) -> None:
+                options.stop.check()
+                bar.update(progress)
+
+            stylize_distributed(
+                options.content,
+                styles,
+                options.output,
+                backbone,
+                settings_of(options),
+                address=options.ray,
+                workers=options.ray_workers,
+                style_weights=options.style_weights,
+                options=options.stored,
+                overwrite=options.overwrite,
+                start=_start(options),
+                listener=listen,
+            )
+    except (KeyboardInterrupt, SystemExit):
+        store = store_of(options.output)
+        if notes_at(store):
+            options.kept = (
+                f"the finished tiles are kept in {unfinished_location(store)}; go on with --resume"
+            )
+        raise
+    if not options.quiet:
+        print(f"{options.output}: done in {time.monotonic() - started:.1f} s")
+
+
+def _start(options: argparse.Namespace) -> Start:
+    return Start.RESUME if options.resume else Start.RESTART if options.restart else Start.NEW

@@ -1,0 +1,176 @@
+"""``urst stylize``: a picture in the style of one painting, or of a mixture of several."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..cluster.run import add_distributed_arguments
+from ..errors import SettingsError, URSTError
+from ..formats.output_options import add_output_arguments, output_options
+from ..formats.zarr.store import Location, parse_location
+from ..runs.file_run import FileRun
+from ..runs.mask_file import add_mask_arguments, mask_of
+from ..runs.start import Start
+from ..runs.work_folder import WorkFolder
+from ..tiling.loop import Progress
+from ..weights.loading import load_backbone
+from .bars import ProgressBar
+from .download_bar import download_bar
+from .options import Commands, add_stylizing_options, settings_of
+from .ray import stylize_on_ray
+
+
+def add_stylize_command(commands: Commands) -> None:
+    """Add ``stylize`` to the commands of a parser."""
+    command = commands.add_parser("stylize", help="paint a picture in the style of another")
+    add_run_arguments(command)
+    start = command.add_mutually_exclusive_group()
+    start.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run that was interrupted, if there is one",
+    )
+    start.add_argument(
+        "--restart", action="store_true", help="throw away what an interrupted run has done"
+    )
+    add_distributed_arguments(command)
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    command.set_defaults(run=run_stylize)
+
+
+def add_run_arguments(
+    command: argparse.ArgumentParser, *, default_output: Path | None = None
+) -> None:
+    """Add what describes a run from file to file."""
+    add = command.add_argument
+    add("content", type=parse_location, metavar="CONTENT", help="the picture, of any size")
+    add(
+        "styles",
+        nargs="*",
+        metavar="STYLE",
+        help="a painting, or the name of a style inside the weights; several are mixed",
+    )
+    add(
+        "-o",
+        "--output",
+        type=parse_location,
+        required=default_output is None,
+        metavar="OUT",
+        help=f"(default: {default_output})" if default_output else None,
+    )
+    add(
+        "--style-weights",
+        type=float,
+        nargs="+",
+        metavar="W",
+        help="share of each style, any scale (default: equal)",
+    )
+    add("--overwrite", action="store_true", help="replace OUT where it exists")
+    add_mask_arguments(command)
+    add_stylizing_options(command)
+    add_output_arguments(command)
+
+
+def run_stylize(options: argparse.Namespace) -> None:
+    """``urst stylize``: one picture in one style, or in a mixture of several."""
+    options.stored = output_options(options)
+    if options.ray is not None and options.mask is not None:
+        raise SettingsError(
+            f"--mask {options.mask} does not work on clusters; leave out --mask or --ray"
+        )
+    if options.ray is not None:
+        stylize_on_ray(options)
+        return
+    if options.ray_workers is not None:
+        raise SettingsError(
+            f"--ray-workers {options.ray_workers} is for clusters; name one with --ray, "
+            "or leave it out"
+        )
+    start = Start.RESUME if options.resume else Start.RESTART if options.restart else Start.NEW
+    if options.resume and not options.quiet:
+        interruption = WorkFolder(_local_path(options.output)).interruption()
+        print(f"going on with {interruption}" if interruption else "nothing to resume, begins anew")
+    stylize_file(
+        options,
+        content=options.content,
+        styles=options.styles,
+        output=options.output,
+        start=start,
+    )
+
+
+def stylize_file(
+    options: argparse.Namespace,
+    *,
+    content: Location,
+    styles: Sequence[str],
+    output: Location,
+    start: Start,
+) -> None:
+    """File to file, with a progress bar; says where the result is, or what is kept of it."""
+    started = time.monotonic()
+    run = file_run_of(options, content=content, styles=styles, output=output)
+    has_begun = False
+    try:
+        with ProgressBar(quiet=options.quiet) as bar:
+
+            def listen(progress: Progress) -> None:
+                nonlocal has_begun
+                has_begun = True
+                options.stop.check()
+                bar.update(progress)
+
+            run.run(listen, start=start)
+    except BaseException:
+        if has_begun:
+            options.kept = _kept(run.output)
+        raise
+    if not options.quiet:
+        height, width = run.source.size
+        seconds = time.monotonic() - started
+        megapixels = height * width / 1e6
+        print(f"{output}: {width} x {height} px, {megapixels:.1f} MP in {seconds:.1f} s")
+
+
+def file_run_of(
+    options: argparse.Namespace, *, content: Location, styles: Sequence[str], output: Location
+) -> FileRun:
+    """The run that the options describe.
+
+    Raises:
+        SettingsError: a location is a URL.
+    """
+    return FileRun(
+        _local_path(content),
+        styles,
+        _local_path(output),
+        load_backbone(
+            options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
+        ),
+        settings_of(options),
+        style_weights=options.style_weights,
+        options=options.stored,
+        overwrite=options.overwrite,
+        mask=mask_of(options),
+    )
+
+
+def _local_path(location: Location) -> Path:
+    if isinstance(location, Path):
+        return location
+    raise SettingsError(
+        f"{location} is a URL, which only Ray workers read and write; use --ray local, or name a "
+        "local file"
+    )
+
+
+def _kept(output: Path) -> str:
+    """What an interrupted run leaves to go on with; empty where that is nothing."""
+    try:
+        interruption = WorkFolder(output).interruption()
+    except URSTError:
+        return ""
+    return f"{interruption}, kept beside {output}; go on with --resume" if interruption else ""

@@ -1,0 +1,251 @@
+"""``urst train``: networks of one's own, loadable by every node and command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+
+from ..errors import OutputError, SettingsError
+from ..training.assembling import assemble_batches, assemble_recipe, checkpoint_of
+from ..training.batches import Batches
+from ..training.recipe import LossWeights
+from ..training.recipes import RECIPES, RecipeEntry, find_recipe
+from ..training.settings import Schedule, TrainingSettings
+from ..training.trainer import Trainer, TrainingProgress
+from .bars import bar_class
+from .training_report import listening
+from .training_stop import StopAfterStep
+
+
+def add_train_command(
+    # argparse has no public name for what add_subparsers returns.
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    """Add ``train`` to the commands of a parser."""
+    command = commands.add_parser(
+        "train",
+        help="train a network on pictures of your own",
+        description="Train a network. Stopped with Ctrl-C, it goes on with --resume.",
+    )
+    names = ", ".join(f"{entry.name} ({entry.title})" for entry in RECIPES)
+    schedule, settings = Schedule(), TrainingSettings(Schedule())
+    add = command.add_argument
+    add("recipe", metavar="NAME", help=names)
+    add("--content", type=Path, nargs="+", required=True, metavar="DIR", help="photographs")
+    add(
+        "--style",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="paintings; for a network of one style, one picture",
+    )
+    add("--vgg", type=Path, required=True, metavar="FILE", help="normalized VGG-19, safetensors")
+    add("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
+    add("--steps", type=int, metavar="N", help="end after so many steps")
+    add("--minutes", type=float, metavar="M", help="end after so much time")
+    add("--resume", action="store_true", help="go on from the checkpoint beside OUT")
+    add("--stop-after", type=int, metavar="N", help="stop at step N; --resume goes on later")
+    add(
+        "--start-from",
+        type=Path,
+        metavar="FILE",
+        help="weights to begin with: a result, or a checkpoint (default: random)",
+    )
+    add("--overwrite", action="store_true", help="replace OUT and its checkpoint")
+    add(
+        "--image-size",
+        type=int,
+        default=settings.image_size,
+        metavar="PX",
+        help="edge of pictures (default: %(default)s)",
+    )
+    add(
+        "--thumbnail-size",
+        type=int,
+        metavar="PX",
+        help="edge of thumbnails, patches and styles (default: half of --image-size)",
+    )
+    add("--batch-size", type=int, default=settings.batch_size, metavar="N")
+    add("--learning-rate", type=float, default=schedule.learning_rate, metavar="RATE")
+    add("--warmup", type=int, default=schedule.warmup, metavar="STEPS")
+    add(
+        "--final-share",
+        type=float,
+        default=schedule.final_share,
+        metavar="0..1",
+        help="of the learning rate at the end (default: %(default)s; 1: constant)",
+    )
+    for field in fields(LossWeights):
+        option = f"--{field.name.replace('_', '-')}-weight"
+        add(option, type=float, metavar="W", help="(default: as the method's paper has it)")
+    add("--precision", default=settings.precision, metavar="auto|fp32|bf16")
+    add("--clip-norm", type=float, default=settings.clip_norm, metavar="NORM")
+    add(
+        "--ema-decay",
+        type=float,
+        default=settings.ema_decay,
+        metavar="0..1",
+        help="of the average of weights that is saved (default: %(default)s)",
+    )
+    add("--seed", type=int, default=settings.seed)
+    add("--device", default=settings.device, metavar="auto|cpu|cuda[:N]|mps")
+    add("--checkpoint-minutes", type=float, default=settings.checkpoint_minutes, metavar="M")
+    add(
+        "--grid-every",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="save a grid of pictures into OUT.grids (default: never)",
+    )
+    add("--board", type=Path, metavar="DIR", help="write losses for TensorBoard")
+    add("--keep-in-memory", action="store_true", help="keep the picture files' bytes in memory")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    command.set_defaults(run=run_train)
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """``urst train``: to the end of the schedule, or until it is stopped."""
+    entry = find_recipe(options.recipe)
+    settings = _settings(options, entry)
+    settings.check()
+    _check_options(options)
+    checkpoint_path = _check_output(options)
+    trainer, batches = _trainer_and_batches(options, entry, settings, checkpoint_path)
+    listeners = listening(
+        trainer,
+        batches,
+        grid_folder=options.output.with_suffix(".grids"),
+        grid_every=options.grid_every,
+        board_folder=options.board,
+        warn=_warn if options.quiet else _warn_above_bar,
+        quiet=options.quiet,
+    )
+    with StopAfterStep() as stop, _saying_how_to_go_on(trainer), listeners as listener:
+
+        def listen(progress: TrainingProgress) -> None:
+            listener(progress)
+            stop.check()
+
+        trainer.run(listen, stop_after=options.stop_after)
+        trainer.save_weights(options.output)
+    if not options.quiet:
+        print(
+            f"{options.output}: {trainer.step} steps in {trainer.seconds / 60:.1f} minutes; "
+            f"{checkpoint_path.name} may be deleted, or gone on from"
+        )
+
+
+def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettings:
+    chosen = {
+        field.name: value
+        for field in fields(LossWeights)
+        if (value := getattr(options, f"{field.name}_weight")) is not None
+    }
+    return TrainingSettings(
+        schedule=Schedule(
+            steps=options.steps,
+            minutes=options.minutes,
+            learning_rate=options.learning_rate,
+            warmup=options.warmup,
+            final_share=options.final_share,
+        ),
+        weights=replace(entry.default_weights, **chosen),
+        batch_size=options.batch_size,
+        image_size=options.image_size,
+        thumbnail_size=options.thumbnail_size,
+        precision=options.precision,
+        clip_norm=options.clip_norm,
+        ema_decay=options.ema_decay,
+        seed=options.seed,
+        device=options.device,
+        checkpoint_minutes=options.checkpoint_minutes,
+    )
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    if options.stop_after is not None and options.stop_after < 1:
+        raise SettingsError(f"--stop-after {options.stop_after} is no step; use 1 or more")
+    if options.grid_every < 0:
+        raise SettingsError(
+            f"--grid-every {options.grid_every} cannot be used; use steps, or 0 for no grids"
+        )
+
+
+def _check_output(options: argparse.Namespace) -> Path:
+    """Where the checkpoint goes; refuses, before any work, a result that could not be written."""
+    output: Path = options.output
+    if output.suffix != ".safetensors":
+        raise OutputError(f"{output} must end in .safetensors, as all weights do")
+    if not output.parent.is_dir():
+        raise OutputError(f"folder {output.parent} does not exist; make it first")
+    checkpoint_path = checkpoint_of(output)
+    for path in (output, checkpoint_path):
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; choose another name")
+        if path.exists() and options.vgg.exists() and path.samefile(options.vgg):
+            raise OutputError(f"output {path} is the VGG file itself; choose another name")
+        if path.exists() and not (options.resume or options.overwrite):
+            raise OutputError(
+                f"{path} exists; go on from it (--resume), replace it (--overwrite), "
+                "or choose another name"
+            )
+    return checkpoint_path
+
+
+def _trainer_and_batches(
+    options: argparse.Namespace,
+    entry: RecipeEntry,
+    settings: TrainingSettings,
+    checkpoint_path: Path,
+) -> tuple[Trainer, Batches]:
+    recipe = assemble_recipe(
+        entry, settings, vgg=options.vgg, styles=options.style, start_from=options.start_from
+    )
+    batches = assemble_batches(
+        entry,
+        settings,
+        contents=options.content,
+        styles=options.style,
+        keep_in_memory=options.keep_in_memory,
+        report=_ignore if options.quiet else _warn_above_bar,
+    )
+    trainer = Trainer(recipe, batches, settings, checkpoint_path)
+    if options.resume:
+        trainer.resume()
+    return trainer, batches
+
+
+@contextmanager
+def _saying_how_to_go_on(trainer: Trainer) -> Generator[None, None, None]:
+    """Add to what stopped the training how it goes on."""
+
+    def sentence() -> str:
+        return (
+            f"training stopped, its checkpoint holds step {trainer.saved_step}; "
+            "repeat the command with --resume to go on from there"
+        )
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(sentence()) from None
+    except SystemExit:
+        _warn(sentence())
+        raise
+
+
+def _ignore(sentence: str) -> None:
+    del sentence
+
+
+def _warn(sentence: str) -> None:
+    print(f"urst: {sentence}", file=sys.stderr)
+
+
+def _warn_above_bar(sentence: str) -> None:
+    bar_class().write(f"urst: {sentence}", file=sys.stderr)

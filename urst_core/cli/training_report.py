@@ -1,0 +1,83 @@
+"""What is told of each training step: a bar, TensorBoard, grids of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError
+from ..training.batches import Batches
+from ..training.grid import save_grid
+from ..training.pictures import Report
+from ..training.trainer import Trainer, TrainingListener, TrainingProgress
+from .bars import bar_class
+from .board import ScalarBoard
+
+BAR_FORMAT = "{percentage:5.1f}%|{bar}| {elapsed}<{remaining} {postfix}"
+
+GRID_STEP = -1
+"""The step whose batch grids show: none that is trained on."""
+
+
+@contextmanager
+def listening(
+    trainer: Trainer,
+    batches: Batches,
+    *,
+    grid_folder: Path,
+    grid_every: int,
+    board_folder: Path | None,
+    warn: Report,
+    quiet: bool,
+) -> Generator[TrainingListener, None, None]:
+    """A listener for :meth:`Trainer.run`.
+
+    Args:
+        trainer: whose steps it will be told of.
+        batches: where the pictures of grids come from.
+        grid_folder: where grids go; made with the first.
+        grid_every: steps from one grid to the next; 0 for none.
+        board_folder: where TensorBoard's files go, if anywhere.
+        warn: told of each grid that cannot be written, which is no reason to end training.
+        quiet: whether to draw no bar.
+
+    Raises:
+        SettingsError: TensorBoard or tqdm is not installed.
+        OutputError: the board's folder cannot be written to.
+    """
+    shown = batches.at(GRID_STEP) if grid_every else None
+    bar = None if quiet else _bar(trainer.done)
+    board = ScalarBoard(board_folder) if board_folder else None
+
+    def listen(progress: TrainingProgress) -> None:
+        if bar is not None:
+            losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
+            bar.n = _thousandths(progress.done)
+            bar.set_postfix_str(f"step {progress.step}, {losses}")
+        if board is not None:
+            board.add(progress)
+        if shown is not None and progress.step % grid_every == 0:
+            grid = trainer.picture_grid(shown)
+            try:
+                save_grid(grid, grid_folder / f"step-{progress.step:06d}.jpg")
+            except OutputError as error:
+                warn(f"{error}; training goes on without that grid")
+
+    try:
+        yield listen
+    finally:
+        if bar is not None:
+            bar.close()
+        if board is not None:
+            board.close()
+
+
+def _bar(done: float) -> Any:
+    """A bar in thousandths; time left is reckoned from what is done from here on."""
+    return bar_class()(total=1000, initial=_thousandths(done), bar_format=BAR_FORMAT)
+
+
+def _thousandths(share: float) -> int:
+    return round(1000 * share)

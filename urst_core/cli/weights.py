@@ -1,0 +1,166 @@
+"""``urst weights``: what weights there are, getting, checking, converting, publishing them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..backbones import BACKBONES
+from ..errors import WeightsError, some_of
+from ..weights.conversion.convert import Conversion, check_output, convert_weights, save_conversion
+from ..weights.manifest import find_entry, read_manifest
+from ..weights.publish import publish
+from ..weights.store import WeightsStore, default_folders
+from .download_bar import download_bar
+from .options import Commands
+
+
+def add_weights_command(commands: Commands) -> None:
+    """Add ``weights`` to the commands of a parser."""
+    command = commands.add_parser("weights", help="list, get, check, convert, publish weights")
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="show which weights there are, and where")
+    listing.set_defaults(run=run_list)
+    get = actions.add_parser("get", help="download weights, where they are not here yet")
+    get.add_argument("names", nargs="+", metavar="NAME", help="as 'urst weights list' shows it")
+    get.add_argument("--quiet", action="store_true", help="print nothing but paths and errors")
+    get.set_defaults(run=run_get)
+    path = actions.add_parser("path", help="print where weights are on this machine")
+    path.add_argument("name", metavar="NAME")
+    path.set_defaults(run=run_path)
+    verify = actions.add_parser("verify", help="measure all weights on this machine again")
+    verify.set_defaults(run=run_verify)
+    for action in (listing, get, path, verify):
+        action.add_argument(
+            "--folder",
+            type=Path,
+            action="append",
+            metavar="DIR",
+            help="look here first, as in ComfyUI's models/urst; may be given several times",
+        )
+    _add_convert(actions)
+    publish = actions.add_parser("publish", help="upload weights to the hub, and pin the commit")
+    publish.add_argument(
+        "directory", type=Path, metavar="DIR", help="of files called NAME.safetensors"
+    )
+    publish.add_argument("--repo", required=True, metavar="OWNER/NAME", help="made if absent")
+    publish.add_argument("--private", action="store_true", help="where the repository is made")
+    publish.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="to pin in (default: the checkout's)"
+    )
+    publish.set_defaults(run=run_publish)
+
+
+def _add_convert(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    convert = actions.add_parser(
+        "convert",
+        help="gather a backbone's published files into one safetensors file",
+        description="Gather a backbone's published files into one safetensors file. "
+        "No code in them is run.",
+    )
+    names = ", ".join(network.traits.name for network in BACKBONES)
+    convert.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help=".pth, .pth.tar, .model, .t7, …"
+    )
+    convert.add_argument("--backbone", required=True, metavar="NAME", help=f"one of: {names}")
+    convert.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
+    convert.set_defaults(run=run_convert)
+
+
+def run_list(options: argparse.Namespace) -> None:
+    """``urst weights list``: one block for each entry of the manifest."""
+    store = _store(options)
+    for entry in read_manifest():
+        state, path = store.state(entry)
+        size = f"{entry.size_bytes / 1e6:.1f} MB, " if entry.size_bytes else ""
+        print(f"{entry.name}: {entry.title}, {size}{entry.license}")
+        home = entry.home and f"{entry.home.repo_id} at {entry.home.revision[:12]}"
+        print(f"  {state}: {path or home or entry.command}")
+
+
+def run_get(options: argparse.Namespace) -> None:
+    """``urst weights get``: prints the path of each."""
+    store = _store(options)
+    for entry in [find_entry(name) for name in options.names]:
+        print(store.get(entry, download_bar(quiet=options.quiet)))
+
+
+def run_path(options: argparse.Namespace) -> None:
+    """``urst weights path``: prints the path, for scripts."""
+    entry = find_entry(options.name)
+    path = _store(options).find(entry)
+    if path is None:
+        raise WeightsError(
+            f"weights {entry.name} are not on this machine; 'urst weights get {entry.name}' "
+            "downloads them, or says what to do"
+        )
+    print(path)
+
+
+def run_verify(options: argparse.Namespace) -> None:
+    """``urst weights verify``: whatever was measured before."""
+    store = _store(options)
+    damaged: list[str] = []
+    for entry in read_manifest():
+        _, path = store.state(entry)
+        if path is None:
+            continue
+        try:
+            problem = store.problem_of(path, entry, again=True)
+        except WeightsError as error:
+            problem = str(error)
+        unknown = "" if entry.files else "not published, so nothing to compare with"
+        print(f"{entry.name}: {problem or unknown or 'as published'} ({path})")
+        damaged += [str(path)] if problem else []
+    if damaged:
+        raise WeightsError(
+            f"{some_of(damaged)} {'is' if len(damaged) == 1 else 'are'} not as published; "
+            "remove, and get again with 'urst weights get'"
+        )
+
+
+def run_publish(options: argparse.Namespace) -> None:
+    """``urst weights publish``: says what was pinned, and where."""
+    published = publish(
+        options.directory, options.repo, manifest=options.manifest, private=options.private
+    )
+    for name, file in published.files.items():
+        print(f"{name}: {file.size_bytes / 1e6:.1f} MB, SHA-256 {file.sha256}")
+    print(f"{published.repo_id} at {published.revision}, pinned in {published.manifest}")
+
+
+def _store(options: argparse.Namespace) -> WeightsStore:
+    return WeightsStore((*(options.folder or ()), *default_folders()))
+
+
+def run_convert(options: argparse.Namespace) -> None:
+    """``urst weights convert``: says what became of everything in the files."""
+    check_output(options.output, overwrite=options.overwrite)
+    conversion = convert_weights(options.files, options.backbone)
+    save_conversion(conversion, options.output, overwrite=options.overwrite)
+    print(f"{options.output}: {conversion.backbone}, {len(conversion.state)} tensors")
+    for line in _summary(conversion):
+        print(f"  {line}")
+
+
+def _summary(conversion: Conversion) -> list[str]:
+    """Counts of what was taken, dropped and filled in, each with where from or why."""
+    lines: list[str] = []
+    for group in conversion.groups:
+        of_group = [key for key in conversion.mapped if key.new.startswith(group)]
+        files = {key.file for key in of_group}
+        lines.append(f"{group or 'all'}: {len(of_group)} from {', '.join(files)}")
+    dropped: dict[tuple[str, str], list[str]] = {}
+    for key in conversion.dropped:
+        dropped.setdefault((key.file, key.reason), []).append(key.old)
+    for (file, reason), names in dropped.items():
+        lines.append(f"dropped: {len(names)} of {file} ({some_of(names)}): {reason}")
+    if conversion.filled:
+        lines.append(
+            f"filled in: {len(conversion.filled)} ({some_of(conversion.filled)}): "
+            "scales of 1 and shifts of 0, which the file leaves out"
+        )
+    return lines

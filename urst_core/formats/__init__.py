@@ -1,0 +1,1 @@
+"""Files as sources and canvases: libvips, NumPy, the work file, encoders, Zarr."""

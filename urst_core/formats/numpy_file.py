@@ -1,0 +1,116 @@
+"""NumPy files as sources: mapped, so that only what is read takes memory."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ImageError
+from ..geometry import Rectangle, Size
+from ..pictures.metadata import PictureMetadata
+from .image_file import check_picture_path
+from .work_file import NUMPY_TYPES
+
+DTYPES: dict[np.dtype[Any], torch.dtype] = {np.dtype(n): t for t, n in NUMPY_TYPES.items()}
+
+
+class NumpyPicture:
+    """A ``.npy`` file, read by rectangles: (H, W) or (H, W, 1) gray, (H, W, 3 or 4) RGB or RGBA.
+
+    Values are uint8, uint16, or floating from 0 to 1. Gray becomes RGB.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        path: the file.
+        metadata: empty; such files have none.
+
+    Raises:
+        ImageError: the file is missing, no NumPy file, cut off, or no picture.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_picture_path(path)
+        self.path = path
+        self.metadata = PictureMetadata()
+        if zipfile.is_zipfile(path):
+            raise ImageError(f"picture {path} holds several arrays; save one by numpy.save")
+        try:
+            # Not numpy.load, which could run code; this maps plain values, or refuses.
+            array: Any = np.lib.format.open_memmap(path, mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise ImageError(
+                f"picture {path} is no complete NumPy file ({error}); save it again by numpy.save"
+            ) from error
+        self._array: Any = array
+        shape = array.shape
+        if 0 in shape or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))):
+            raise ImageError(
+                f"picture {path} has the shape {shape}; save (height, width) or (height, width, "
+                "1, 3 or 4), with the channels last"
+            )
+        native = array.dtype.newbyteorder("=")
+        if native not in DTYPES:
+            raise ImageError(
+                f"picture {path} stores {array.dtype} values; save uint8, uint16, or floating ones "
+                "from 0 to 1"
+            )
+        self._native = native
+        self._size: Size = (shape[0], shape[1])
+        self._is_gray = len(shape) == 2 or shape[2] == 1
+        self._channels = 3 if self._is_gray else int(shape[2])
+
+    @property
+    def size(self) -> Size:
+        return self._size
+
+    @property
+    def channels(self) -> int:
+        return self._channels
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self._native]
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """Pixels of a rectangle, (C, h, w).
+
+        Raises:
+            ImageError: a floating value is not from 0 to 1, or the picture was closed.
+        """
+        if self._array is None:
+            raise ImageError(f"picture {self.path} was closed; open it again")
+        # Copied: what is mapped must not be written, and may have another byte order.
+        rows = np.array(self._array[rectangle.slices], dtype=self._native, order="C")
+        if self._native.kind == "f":
+            self._check_range(rows, rectangle)
+        pixels = torch.from_numpy(rows.reshape(*rectangle.size, -1)).permute(2, 0, 1)
+        return pixels.expand(3, -1, -1) if self._is_gray else pixels
+
+    def close(self) -> None:
+        """Let go of the file; the system unmaps it with the last array that shows it."""
+        self._array = None
+
+    def __enter__(self) -> NumpyPicture:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _check_range(self, rows: np.ndarray[Any, Any], rectangle: Rectangle) -> None:
+        """NaN passes: what it means depends on who reads."""
+        outside = (rows < 0) | (rows > 1)
+        if not outside.any():
+            return
+        first = tuple(int(index) for index in np.argwhere(outside)[0])
+        raise ImageError(
+            f"picture {self.path} has the value {rows[first]:g} at row {rectangle.top + first[0]}, "
+            f"column {rectangle.left + first[1]}; floating pictures hold 0 to 1: divide by their "
+            "full scale, or clip them"
+        )

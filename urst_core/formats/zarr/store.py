@@ -1,0 +1,160 @@
+"""Zarr stores: where they lie, whether they are finished, and what their errors mean.
+
+A location is a local path or a URL that fsspec knows (``s3://…``, ``memory://…``). A store that is
+being made says so in its root's attributes, and locally lies under another name until it is done.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ...errors import ImageError, OutputError, URSTError
+
+Location = Path | str
+"""A local path, or a URL as text."""
+
+ZARR_ENDING = ".zarr"
+
+OWN_ATTRIBUTE = "urst"
+"""Name of the root's attribute that holds what OME-Zarr has no place for."""
+
+UNFINISHED = "incomplete"
+"""Key in our attribute, there while a store is being made."""
+
+
+def parse_location(text: str | Path) -> Location:
+    """A path for what lies on this machine (``file://`` too), the text itself for other URLs."""
+    if isinstance(text, Path) or "://" not in text:
+        return Path(text)
+    parts = urlsplit(text)
+    if parts.scheme != "file":
+        return text
+    path = unquote(parts.path)
+    # file:///C:/pictures
+    return Path(path.removeprefix("/") if os.name == "nt" else path)
+
+
+def is_zarr(location: Location) -> bool:
+    """Whether a name asks for Zarr: it ends with .zarr (.ome.zarr does too)."""
+    return str(location).rstrip("/").lower().endswith(ZARR_ENDING)
+
+
+def zarr_module() -> Any:
+    """The zarr package, version 3.
+
+    Raises:
+        ImageError: it is not installed, or older.
+    """
+    try:
+        import zarr  # noqa: PLC0415 - optional, and not needed for image files
+    except ImportError as error:
+        raise ImageError(
+            f"Zarr pictures need zarr, which did not load ({error}); "
+            'pip install "urst[distributed]"'
+        ) from error
+    if int(zarr.__version__.split(".")[0]) < 3:
+        raise ImageError(
+            f"zarr {zarr.__version__} is too old for Zarr pictures; "
+            'pip install "zarr>=3", which needs Python 3.11 or newer'
+        )
+    return zarr
+
+
+@contextmanager
+def explained(
+    what: str, remedy: str, kind: type[URSTError] = ImageError
+) -> Generator[None, None, None]:
+    """Turn whatever a store's reading or writing raises into one of our errors.
+
+    Every kind of storage raises errors of its own (of botocore, aiohttp, a codec …), which have no
+    common base below Exception.
+
+    Raises:
+        URSTError: of ``kind``.
+    """
+    try:
+        yield
+    except (URSTError, MemoryError):
+        raise
+    except Exception as error:
+        raise kind(f"{what} ({reason(error)}); {remedy}") from error
+
+
+def reason(error: Exception) -> str:
+    """The first line that an error says, or its name where it says none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def open_node(location: Location, mode: str = "r") -> Any:
+    """The array or group at a location.
+
+    Raises:
+        ImageError: there is none, or its storage cannot be reached.
+    """
+    zarr = zarr_module()
+    with explained(
+        f"picture {location} cannot be read as Zarr", "check the path, the network and the rights"
+    ):
+        return zarr.open(str(location), mode=mode)
+
+
+def own_attributes(node: Any) -> Mapping[str, Any]:
+    """What this project noted in a store's root; empty in other people's."""
+    attributes = node.attrs.get(OWN_ATTRIBUTE)
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def is_unfinished(node: Any) -> bool:
+    return UNFINISHED in own_attributes(node)
+
+
+def unfinished_location(location: Location) -> Location:
+    """Where a store lies while it is made: beside its place locally, at its place elsewhere.
+
+    A folder is renamed at the end in one step; objects behind a URL cannot be.
+    """
+    if isinstance(location, str):
+        return location
+    return location.with_name(f"{location.name}.unfinished")
+
+
+def exists(location: Location) -> bool:
+    """Whether anything lies at a location.
+
+    Raises:
+        OutputError: the storage cannot be reached.
+    """
+    if isinstance(location, Path):
+        return location.exists()
+    with explained(f"{location} cannot be reached", "check the URL and the rights", OutputError):
+        system, path = _file_system(location)
+        return bool(system.exists(path))
+
+
+def remove(location: Location) -> None:
+    """Delete a store and all that is in it; one that is not there is fine.
+
+    Raises:
+        OutputError: it cannot be deleted.
+    """
+    with explained(f"{location} cannot be deleted", "delete it by hand", OutputError):
+        if not exists(location):
+            return
+        if isinstance(location, Path):
+            shutil.rmtree(location) if location.is_dir() else location.unlink()
+            return
+        system, path = _file_system(location)
+        system.rm(path, recursive=True)
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs  # noqa: PLC0415 - optional
+
+    return url_to_fs(url)

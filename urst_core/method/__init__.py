@@ -1,0 +1,1 @@
+"""The method (pipeline.py) and its variants: video, patches."""

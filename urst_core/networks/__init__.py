@@ -1,0 +1,1 @@
+"""What a stylization network is: sites, statistics, style codes, folding, layers, the contract."""

@@ -1,0 +1,1 @@
+"""The layers of tile networks, and the normalized ones that training sees."""

@@ -1,0 +1,229 @@
+"""What tile networks are made of: convolutions that pad cheaply and waste no work.
+
+Each layer is called with features, (N, C, H, W), and ``at_border``: whether an edge of the window
+lies on the frame's border. There the layers pad exactly as the published networks do. Elsewhere
+whatever padding touches is discarded with the halo, and zeros cost nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..folding import Kernel
+from .banded import Bands, Edge, RowLayer, in_dtype, slabs, with_last
+
+
+class TileConvolution(RowLayer):
+    """A convolution after reflection padding.
+
+    Args:
+        kernel: weight and bias.
+        stride, groups: as of any convolution.
+        relu: whether a ReLU follows.
+        delicate: whether rounding to half precision shows: then bands stay float32 here.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        relu: bool = False,
+        delicate: bool = False,
+    ) -> None:
+        super().__init__()
+        weight, bias = kernel
+        # Detached and cloned: a tile network may be moved without moving its backbone.
+        self.weight = nn.Parameter(weight.detach().clone())
+        self.bias = nn.Parameter(bias.detach().clone())
+        self.stride = stride
+        self.groups = groups
+        self.relu = relu
+        self.delicate = delicate
+        self.padding = weight.shape[-1] // 2
+
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+        # Libraries compute strided convolutions of single channels faster in float32.
+        if not self.delicate and (self.groups == 1 or self.stride == 1):
+            self.to(dtype)
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        padding = self.padding
+        if at_border and padding:
+            features = F.pad(features, (padding,) * 4, mode="reflect")
+            padding = 0
+        result = F.conv2d(
+            features, self.weight, self.bias, self.stride, padding, groups=self.groups
+        )
+        return F.relu_(result) if self.relu else result
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        padding, kernel = self.padding, self.weight.shape[-1]
+        edge = Edge.REFLECTED if at_border else Edge.ZEROS
+        columns = 0 if at_border else padding
+        for slab in slabs(
+            in_dtype(bands, self.weight.dtype),
+            kernel=kernel,
+            stride=self.stride,
+            padding=padding,
+            edge=edge,
+        ):
+            result = F.conv2d(
+                slab, self.weight, self.bias, self.stride, (0, columns), groups=self.groups
+            )
+            yield F.relu_(result) if self.relu else result
+
+
+class PictureConvolution(RowLayer):
+    """A last convolution to 3 channels, computed for 2 x 2 output pixels at a time.
+
+    Libraries compute output channels in blocks of 8 or 16, so 3 of them waste most of the work.
+    Four neighboring outputs see windows that overlap almost wholly: one kernel, one pixel larger,
+    at stride 2, gives all 12 values. Height and width must be even.
+
+        k = 3:   a b c .        . a b c        . . . .        . . . .
+                 d e f .        . d e f        a b c .        . a b c
+                 g h i .        . g h i        d e f .        . d e f
+                 . . . .        . . . .        g h i .        . g h i
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__()
+        weight, bias = kernel
+        outputs, inputs, edge, _ = weight.shape
+        spread = weight.new_zeros(outputs, 2, 2, inputs, edge + 1, edge + 1)
+        for down in range(2):
+            for right in range(2):
+                spread[:, down, right, :, down : down + edge, right : right + edge] = weight
+        self.convolution = TileConvolution(
+            (spread.flatten(0, 2), bias.repeat_interleave(4)), stride=2
+        )
+        self.convolution.padding = edge // 2
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        return F.pixel_shuffle(self.convolution(features, at_border=at_border), 2)
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for band in self.convolution.rows(bands, at_border=at_border):
+            yield F.pixel_shuffle(band, 2)
+
+
+class NearestUpsampledConvolution(RowLayer):
+    """Nearest upsampling to twice the size, then a 3 x 3 convolution, in 4 taps instead of 9.
+
+    Of the 3 x 3 pixels around an upsampled one, several are copies of the same source pixel:
+    each of the four positions in a 2 x 2 block sees 2 x 2 source pixels, so the weights of copies
+    are added up beforehand.
+
+        above left:  x[i-1] x[i] x[i]  ->  (w0, w1 + w2)
+        below right: x[i] x[i] x[i+1]  ->  (w0 + w1, w2)
+    """
+
+    def __init__(self, kernel: Kernel, *, relu: bool = False) -> None:
+        super().__init__()
+        weight, bias = kernel
+        pairs = weight.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
+        merged = torch.einsum("oikl,pak,qbl->pqoiab", weight, pairs, pairs)
+        self.weights = nn.ParameterList(part.detach().clone() for part in merged.flatten(0, 1))
+        self.bias = nn.Parameter(bias.detach().clone())
+        self.relu = relu
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        # At the border the reflection of upsampled pixels repeats the source's outermost ones.
+        # Elsewhere they are padded apart too: libraries round 2 x 2 kernels otherwise than with
+        # padding of their own, and tiles would differ in their last bits.
+        edge = Edge.REPEATED if at_border else Edge.ZEROS
+        return self._of_padded(F.pad(features, (1, 1, 1, 1), mode=edge.value))
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        edge = Edge.REPEATED if at_border else Edge.ZEROS
+        bands = in_dtype(bands, self.bias.dtype)
+        for slab in slabs(bands, kernel=3, padding=1, edge=edge):
+            yield self._of_padded(slab if at_border else F.pad(slab, (1, 1)))
+
+    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+        self.to(dtype)
+
+    def _of_padded(self, features: Tensor) -> Tensor:
+        """The result of features with one more pixel on each side."""
+        count, height, width = features.shape[0], features.shape[2] - 2, features.shape[3] - 2
+        result = torch.empty(
+            (count, self.bias.shape[0], 2 * height, 2 * width),
+            dtype=features.dtype,
+            device=features.device,
+            memory_format=torch.channels_last,
+        )
+        for position, weight in enumerate(self.weights):
+            down, right = divmod(position, 2)
+            part = F.conv2d(features, weight, self.bias)
+            part = F.relu_(part) if self.relu else part
+            part = part[:, :, down : down + height, right : right + width]
+            result[:, :, down::2, right::2] = part
+        return result
+
+
+class BilinearUpsampledConvolution(RowLayer):
+    """Bilinear upsampling to twice the size, then a 3 x 3 convolution, as one convolution.
+
+    Both are linear, so each of the four positions in a 2 x 2 block is a 3 x 3 convolution of the
+    source. At the border the reflection of upsampled pixels is no padding of the source: there
+    the outermost row and column are computed in two steps.
+    """
+
+    def __init__(self, kernel: Kernel, *, groups: int = 1, relu: bool = False) -> None:
+        super().__init__()
+        weight, bias = kernel
+        # position in the block, tap of the kernel, source pixel i - 1, i, i + 1
+        shares = weight.new_tensor(
+            [
+                [[0.75, 0.25, 0.0], [0.25, 0.75, 0.0], [0.0, 0.75, 0.25]],
+                [[0.25, 0.75, 0.0], [0.0, 0.75, 0.25], [0.0, 0.25, 0.75]],
+            ]
+        )
+        joined = torch.einsum("oikl,pka,qlb->opqiab", weight, shares, shares).flatten(0, 2)
+        kernel_of_blocks = joined, bias.repeat_interleave(4)
+        self.blocks = TileConvolution(kernel_of_blocks, groups=groups, relu=relu)
+        self.plain = TileConvolution(kernel, groups=groups, relu=relu)
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        if not at_border:
+            return F.pixel_shuffle(self.blocks(features, at_border=False), 2)
+        inside = F.pad(features, (1, 1, 1, 1), mode="replicate")
+        blocks = self.blocks(inside, at_border=False)[:, :, 1:-1, 1:-1]
+        result = F.pixel_shuffle(blocks, 2)
+        result[:, :, 0] = self._in_two_steps(features[:, :, :2])[:, :, 0]
+        result[:, :, -1] = self._in_two_steps(features[:, :, -2:])[:, :, -1]
+        result[:, :, :, 0] = self._in_two_steps(features[:, :, :, :2])[:, :, :, 0]
+        result[:, :, :, -1] = self._in_two_steps(features[:, :, :, -2:])[:, :, :, -1]
+        return result
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        if not at_border:
+            for band in self.blocks.rows(bands, at_border=False):
+                yield F.pixel_shuffle(band, 2)
+            return
+        is_first = True
+        bands = in_dtype(bands, self.blocks.weight.dtype)
+        for slab, is_last in with_last(slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED)):
+            blocks = F.conv2d(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
+            result = F.pixel_shuffle(F.relu_(blocks) if self.blocks.relu else blocks, 2)
+            # The source's own rows: those repeated above and below are no part of it.
+            source = slab[:, :, int(is_first) : slab.shape[2] - int(is_last), 1:-1]
+            above = 0 if is_first else 2
+            rows = slice(above, above + result.shape[2])
+            if is_first:
+                result[:, :, 0] = self._in_two_steps(source[:, :, :2])[:, :, 0]
+            if is_last:
+                result[:, :, -1] = self._in_two_steps(source[:, :, -2:])[:, :, -1]
+            result[:, :, :, 0] = self._in_two_steps(source[:, :, :, :2])[:, :, rows, 0]
+            result[:, :, :, -1] = self._in_two_steps(source[:, :, :, -2:])[:, :, rows, -1]
+            yield result
+            is_first = False
+
+    def _in_two_steps(self, features: Tensor) -> Tensor:
+        features = features.contiguous(memory_format=torch.channels_last)
+        upsampled = F.interpolate(features, scale_factor=2.0, mode="bilinear")
+        return self.plain(upsampled, at_border=True)

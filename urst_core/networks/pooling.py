@@ -1,0 +1,114 @@
+"""Statistics of several pictures as one: what would have been measured on all of them together.
+
+Means, mean squares and mean products add up, each picture by its share; deviations and whitening
+matrices follow from the sums. So a mean of two pictures' statistics also holds what sets the two
+pictures apart, which a mean of their deviations would lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import StatsError
+from .statistics import (
+    EPSILON,
+    ChannelStats,
+    GramStats,
+    MeanStats,
+    SiteStats,
+    WhiteningStats,
+    matrix_power,
+)
+from .style import ThumbnailStats, blend
+
+
+def pool(parts: Sequence[ThumbnailStats], shares: Sequence[float]) -> ThumbnailStats:
+    """The statistics of several pictures together; their style codes are blended likewise.
+
+    Each picture was normalized by its own statistics on the way to a later site, so from the second
+    site on this comes near what a common pass would measure (:mod:`urst_core.method.video`), no
+    more.
+
+    Args:
+        parts: measured with one backbone, one after the other on its own.
+        shares: of each, > 0, brought to a sum of 1.
+
+    Raises:
+        StatsError: a site holds a kind of statistics that does not add up.
+        SettingsError: as in :func:`urst_core.networks.style.blend`.
+    """
+    code = blend([part.code for part in parts], shares)
+    shares = [share / sum(shares) for share in shares]
+    sites = {name: pool_site([p.sites[name] for p in parts], shares) for name in parts[0].sites}
+    return replace(parts[0], code=code, sites=sites)
+
+
+def pool_site(parts: Sequence[SiteStats], shares: Sequence[float]) -> SiteStats:
+    """The statistics of one site over several pictures, with shares that sum to 1.
+
+    Raises:
+        StatsError: they are of a kind that does not add up.
+    """
+    kind = type(parts[0])
+    if kind not in POOLING or any(type(part) is not kind for part in parts):
+        names = sorted({type(part).__name__ for part in parts})
+        raise StatsError(
+            f"statistics {', '.join(names)} cannot be averaged over pictures; "
+            "measure per picture, or shared"
+        )
+    return POOLING[kind](parts, shares)
+
+
+def _pool_channels(parts: Sequence[ChannelStats], shares: Sequence[float]) -> ChannelStats:
+    means = [_wide(part.mean) for part in parts]
+    mean = _sum(means, shares)
+    inner = _sum([_wide(part.std).square() - EPSILON for part in parts], shares)
+    between = _sum([(each - mean).square() for each in means], shares)
+    std = (inner + between + EPSILON).sqrt()
+    like = parts[0].mean
+    return ChannelStats(mean.to(like), std.to(like))
+
+
+def _pool_means(parts: Sequence[MeanStats], shares: Sequence[float]) -> MeanStats:
+    return MeanStats(_sum([_wide(part.mean) for part in parts], shares).to(parts[0].mean))
+
+
+def _pool_grams(parts: Sequence[GramStats], shares: Sequence[float]) -> GramStats:
+    return GramStats(_sum([_wide(part.gram) for part in parts], shares).to(parts[0].gram))
+
+
+def _pool_whitening(parts: Sequence[WhiteningStats], shares: Sequence[float]) -> WhiteningStats:
+    """The ridge, which every whitening matrix already contains, stays in the sum once."""
+    means = [_wide(part.mean) for part in parts]
+    mean = _sum(means, shares)
+    covariances = [
+        matrix_power(_wide(part.whitening), -2.0, smallest=1e-12)
+        + torch.outer((each - mean).flatten(), (each - mean).flatten())
+        for part, each in zip(parts, means)
+    ]
+    whitening = matrix_power(_sum(covariances, shares), -0.5)
+    like = parts[0]
+    return WhiteningStats(mean.to(like.mean), whitening.to(like.whitening))
+
+
+POOLING: dict[type[SiteStats], Callable[[Any, Sequence[float]], SiteStats]] = {
+    ChannelStats: _pool_channels,
+    MeanStats: _pool_means,
+    GramStats: _pool_grams,
+    WhiteningStats: _pool_whitening,
+}
+"""How each kind of statistics adds up."""
+
+
+def _sum(values: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    return torch.stack([share * value for share, value in zip(shares, values)]).sum(dim=0)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Float64, on the CPU: not every device has it."""
+    return values.cpu().double()

@@ -1,0 +1,310 @@
+"""Statistics of one site: the values that tiles share, and what gathers them part by part.
+
+Sums are kept in float64 and joined pairwise, so that neither the order nor the number of parts
+shows: a thumbnail in one part and a gigapixel picture in ten thousand are measured alike.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from ..errors import ShapeError, StatsError
+
+CHANNELS_AT_ONCE = 8
+
+EPSILON = 1e-5
+"""Added to the variance, not to the deviation, as every published network of the field does."""
+
+
+class SiteStats(ABC):
+    """What was measured at one site: a frozen dataclass of tensors, saved under their names."""
+
+    @abstractmethod
+    def normalize(self, features: Tensor) -> Tensor:
+        """What a network is sent back for (N, C, H, W) features."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
+
+    def to(self, device: torch.device) -> SiteStats:
+        return type(self)(**{name: moved(value, device) for name, value in self.tensors().items()})
+
+    def clone(self) -> SiteStats:
+        return type(self)(**{name: value.clone() for name, value in self.tensors().items()})
+
+
+@dataclass(frozen=True)
+class ChannelStats(SiteStats):
+    """Mean and standard deviation of each channel; both (1, C, 1, 1), float32.
+
+    The deviation already contains the epsilon, so that it is never 0.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def normalize(self, features: Tensor) -> Tensor:
+        """Bring features to mean 0 and deviation 1 *by these statistics*."""
+        return (features - self.mean) / self.std
+
+    def affine_to(self, target: ChannelStats) -> tuple[Tensor, Tensor]:
+        """Scale and shift, each (C,), that take features from these statistics to ``target``'s."""
+        scale = target.std / self.std
+        return scale.flatten(), (target.mean - self.mean * scale).flatten()
+
+
+@dataclass(frozen=True)
+class MeanStats(SiteStats):
+    """Mean of each channel, (1, C, 1, 1), float32, for networks that leave the spread alone."""
+
+    mean: Tensor
+
+    def normalize(self, features: Tensor) -> Tensor:
+        """Bring features to mean 0 *by these statistics*."""
+        return features - self.mean
+
+
+@dataclass(frozen=True)
+class WhiteningStats(SiteStats):
+    """Mean, (1, C, 1, 1), and whitening matrix, (C, C), of channels; float64 (WCT, equation 1)."""
+
+    mean: Tensor
+    whitening: Tensor
+
+    def normalize(self, features: Tensor) -> Tensor:
+        """Bring features to mean 0 and covariance 1 *by these statistics*; float64."""
+        centered = features.to(self.mean.dtype) - self.mean
+        return torch.einsum("ij,njhw->nihw", self.whitening, centered)
+
+
+@dataclass(frozen=True)
+class GramStats(SiteStats):
+    """The mean product of every two channels, (1, C, C), float32: no mean is taken off."""
+
+    gram: Tensor
+
+    def normalize(self, features: Tensor) -> Tensor:
+        """The matrix itself: a network that asks for it needs nothing else of its features."""
+        del features
+        return self.gram
+
+
+SITE_STATS: tuple[type[SiteStats], ...] = (ChannelStats, MeanStats, WhiteningStats, GramStats)
+"""Every kind there is; the names of their tensors tell them apart in a file."""
+
+
+def site_stats_from(tensors: Mapping[str, Tensor]) -> SiteStats:
+    """The kind of statistics that consists of tensors with these names.
+
+    Raises:
+        StatsError: no kind does.
+    """
+    for kind in SITE_STATS:
+        if {field.name for field in fields(cast(Any, kind))} == set(tensors):
+            return kind(**tensors)
+    raise StatsError(f"tensors {sorted(tensors)} are no statistics of a site; measure them again")
+
+
+AnyStats = TypeVar("AnyStats", bound=SiteStats)
+
+
+def stats_at(sites: Mapping[str, SiteStats], name: str, kind: type[AnyStats]) -> AnyStats:
+    """The statistics of one site, of the kind that its network measures.
+
+    Raises:
+        StatsError: they are missing, or of another kind.
+    """
+    stats = sites.get(name)
+    if isinstance(stats, kind):
+        return stats
+    raise StatsError(
+        f"no statistics for site {name!r}, only for {sorted(sites)}; "
+        "collect them with this backbone"
+    )
+
+
+class Moments(Protocol):
+    """Gathers one kind of statistics, part by part, whatever their number and order."""
+
+    def add(self, features: Tensor) -> None:
+        """Take in features of (1, C, H, W), floating, finite; empty ones are ignored.
+
+        Raises:
+            ShapeError: the features are not of that shape.
+        """
+        ...
+
+    def stats(self) -> SiteStats:
+        """The statistics of all parts so far.
+
+        Raises:
+            ShapeError: fewer than two positions were measured.
+        """
+        ...
+
+
+class ChannelMoments:
+    """Mean and sum of squared deviations of each channel.
+
+    Parts are joined with the pairwise update of Chan, Golub and LeVeque (1979), in float64.
+
+    Args:
+        unbiased: divide the squares by n - 1, as the reference code of AdaIN, MicroAST and URST
+            does, or by n, as layers called instance normalization do.
+    """
+
+    def __init__(self, *, unbiased: bool = True) -> None:
+        self.unbiased = unbiased
+        self._count = 0
+        self._mean = torch.zeros(())
+        self._squares = torch.zeros(())
+
+    def add(self, features: Tensor) -> None:
+        count = features.shape[-2] * features.shape[-1]
+        if count == 0:
+            return
+        groups = [torch.var_mean(part, dim=1, correction=0) for part in _channel_groups(features)]
+        mean = torch.cat([mean for _, mean in groups])
+        squares = torch.cat([variance for variance, _ in groups]) * count
+        if self._count:
+            total = self._count + count
+            difference = mean - self._mean
+            mean = self._mean + difference * (count / total)
+            squares = self._squares + squares + difference.square() * (self._count * count / total)
+        self._count += count
+        self._mean, self._squares = mean, squares
+
+    def stats(self) -> ChannelStats:
+        _check_count(self._count)
+        variance = self._squares / (self._count - 1 if self.unbiased else self._count)
+        std = (variance + EPSILON).sqrt()
+        return ChannelStats(_as_map(self._mean).float(), _as_map(std).float())
+
+
+class MeanMoments:
+    """Sum of each channel."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum = torch.zeros(())
+
+    def add(self, features: Tensor) -> None:
+        self._count += features.shape[-2] * features.shape[-1]
+        sums = torch.cat([part.sum(dim=1) for part in _channel_groups(features)])
+        self._sum = self._sum + sums
+
+    def stats(self) -> MeanStats:
+        _check_count(self._count)
+        return MeanStats(_as_map(self._sum / self._count).float())
+
+
+class CovarianceMoments:
+    """Mean and covariance of the channels, for whitening.
+
+    Args:
+        ridge: added to the covariance's diagonal before it is inverted.
+    """
+
+    def __init__(self, *, ridge: float = 1.0) -> None:
+        self._ridge = ridge
+        self._count = 0
+        self._mean = torch.zeros(())
+        self._scatter = torch.zeros(())
+
+    def add(self, features: Tensor) -> None:
+        values = _positions(features)
+        count = values.shape[1]
+        if count == 0:
+            return
+        mean = values.mean(dim=1)
+        centered = values - mean.unsqueeze(1)
+        scatter = centered @ centered.T
+        if self._count:
+            total = self._count + count
+            difference = mean - self._mean
+            mean = self._mean + difference * (count / total)
+            joint = torch.outer(difference, difference) * (self._count * count / total)
+            scatter = self._scatter + scatter + joint
+        self._count += count
+        self._mean, self._scatter = mean, scatter
+
+    def covariance(self) -> tuple[Tensor, Tensor]:
+        """Mean (C,) and covariance (C, C), unbiased and without the ridge, float64."""
+        _check_count(self._count)
+        return self._mean, self._scatter / (self._count - 1)
+
+    def stats(self) -> WhiteningStats:
+        mean, covariance = self.covariance()
+        ridge = self._ridge * torch.eye(mean.shape[0], dtype=mean.dtype, device=mean.device)
+        return WhiteningStats(_as_map(mean), matrix_power(covariance + ridge, -0.5))
+
+
+class GramMoments:
+    """Sum of the products of every two channels."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._products = torch.zeros(())
+
+    def add(self, features: Tensor) -> None:
+        values = _positions(features)
+        self._count += values.shape[1]
+        self._products = self._products + values @ values.T
+
+    def stats(self) -> GramStats:
+        _check_count(self._count)
+        return GramStats((self._products / self._count).unsqueeze(0).float())
+
+
+def matrix_power(symmetric: Tensor, exponent: float, *, smallest: float = 1e-5) -> Tensor:
+    """A power of a symmetric positive matrix, (C, C).
+
+    Eigenvalues below ``smallest`` are left out, as in the published code of WCT.
+    """
+    # On the CPU: not every device has the decomposition, and it is done once a picture.
+    values, vectors = torch.linalg.eigh(symmetric.cpu().double())
+    kept = values >= smallest
+    powers = torch.where(kept, values.clamp(min=smallest) ** exponent, torch.zeros_like(values))
+    return ((vectors * powers) @ vectors.T).to(symmetric)
+
+
+def moved(values: Tensor, device: torch.device) -> Tensor:
+    """Values on a device; MPS has no float64, so they are narrowed there."""
+    if device.type == "mps" and values.dtype == torch.float64:
+        values = values.float()
+    return values.to(device)
+
+
+def _channel_groups(features: Tensor) -> Iterator[Tensor]:
+    """The channels a few at a time, so that wide copies of a whole tile are never needed."""
+    for part in features.split(CHANNELS_AT_ONCE, dim=1):
+        yield _positions(part)
+
+
+def _positions(features: Tensor) -> Tensor:
+    """(1, C, H, W) features as (C, H * W), wide enough to be summed over a whole picture."""
+    if features.ndim != 4 or features.shape[0] != 1:
+        raise ShapeError(
+            f"features of shape {tuple(features.shape)} cannot be measured; "
+            "pass one image's, (1, C, H, W)"
+        )
+    # MPS has no float64; float32 sums of one tile are accurate enough there.
+    wide = torch.float32 if features.device.type == "mps" else torch.float64
+    return features[0].flatten(1).to(wide)
+
+
+def _as_map(values: Tensor) -> Tensor:
+    return values[None, :, None, None]
+
+
+def _check_count(count: int) -> None:
+    if count < 2:
+        raise ShapeError(
+            f"statistics need at least 2 positions, {count} measured; use a larger thumbnail"
+        )

@@ -1,0 +1,1 @@
+"""Pictures in memory: sources, canvases, thumbnails, padding, masks, previews, metadata."""

@@ -1,0 +1,194 @@
+"""Masks: where a picture is stylized, and how style fades in behind a mask's edge.
+
+A mask holds a value a pixel: 0 keeps the content, 1 takes the stylized picture, values between mix
+the two. A feather fades style in *inside* the mask, so that whatever lies outside stays untouched:
+
+      mask       0 0 0 0 1 1 1 1 1 1 1
+      feather 4  0 0 0 0 ¼ ½ ¾ 1 1 1 1      a share of the distance to the nearest pixel outside
+
+The distance is Euclidean. A pixel whose mask value is between 0 and 1 counts as one that is that
+share of the feather inside already: with mask values m, feather f and distances d between pixels,
+
+      coverage(p) = min over all pixels q of sqrt(m(q)² + (d(p, q) / f)²), and at most 1
+
+so that a mask without zeros nearby stays as it is. Beyond the picture's border there is nothing,
+hence no edge: a mask that reaches it does not fade there. Pixels ``f`` px away change nothing,
+and a minimum knows no order: tiles get the very same coverage as the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import ImageError, SettingsError, ShapeError
+from ..geometry import Rectangle, Size
+from ..networks.network import size_of
+from .bands import bands
+from .source import FULL_SCALE, Source, from_unit, to_unit
+
+LARGEST_FEATHER = 256
+"""In px: the time to feather a tile grows with its cube, and beyond this outlasts stylizing."""
+
+
+class MaskValues(Protocol):
+    """A mask that can be read in parts."""
+
+    @property
+    def size(self) -> Size: ...
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """Values of a rectangle inside the mask, (h, w), float32, 0..1, on the CPU."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorMask:
+    """A mask in memory: (H, W), floating; values below 0 count as 0, above 1 as 1."""
+
+    values: Tensor
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or 0 in self.values.shape:
+            raise ShapeError(
+                f"mask of shape {tuple(self.values.shape)} cannot be read; pass (height, width), "
+                "not empty"
+            )
+        if not self.values.is_floating_point():
+            raise ImageError(
+                f"mask of {self.values.dtype} values cannot be read; pass floating ones of 0 to 1"
+            )
+
+    @property
+    def size(self) -> Size:
+        return size_of(self.values)
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """Values of a rectangle, (h, w), float32, 0..1, on the CPU.
+
+        Raises:
+            ImageError: one of them is NaN.
+        """
+        values = self.values[rectangle.slices].to("cpu", torch.float32)
+        if bool(values.isnan().any()):
+            row, column = (int(i) for i in values.isnan().nonzero()[0])
+            raise ImageError(
+                f"mask value at row {rectangle.top + row}, column {rectangle.left + column} is "
+                "NaN; masks hold values from 0 to 1"
+            )
+        return values.clamp(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class PictureMask:
+    """A picture as a mask: black keeps the content, white is stylized, gray mixes; alpha is unread.
+
+    Colors count by the mean of their three channels.
+    """
+
+    picture: Source
+
+    @property
+    def size(self) -> Size:
+        return self.picture.size
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        return to_unit(self.picture.read(rectangle)[:3].cpu()).mean(dim=0).clamp(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask and its feather.
+
+    Attributes:
+        values: of the content's size.
+        feather: in px, how far inside the mask style has faded in fully; 0 and 1 fade nothing.
+    """
+
+    values: MaskValues
+    feather: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.feather <= LARGEST_FEATHER:
+            raise SettingsError(
+                f"mask feather {self.feather} is out of range; use 0 to {LARGEST_FEATHER} px"
+            )
+
+    def check_size(self, picture: Size) -> None:
+        """Refuse a picture of another size than the mask.
+
+        Raises:
+            ShapeError: it is.
+        """
+        if self.values.size != picture:
+            (height, width), (rows, columns) = picture, self.values.size
+            raise ShapeError(
+                f"mask of {rows} x {columns} px (height x width) does not fit a picture of "
+                f"{height} x {width} px; resize the mask to {height} x {width} px"
+            )
+
+    def coverage(self, rectangle: Rectangle) -> Tensor:
+        """How much style each pixel of a rectangle takes, (h, w), float32, 0..1, on the CPU."""
+        if self.feather < 2:
+            return self.values.read(rectangle)
+        window = rectangle.grown(self.feather - 1).clipped(self.values.size)
+        values = self.values.read(window)
+        inner = rectangle.relative_to(window)
+        if bool((values == values[0, 0]).all()):
+            return values[inner.slices]
+        # In whole px², which float32 holds exactly: 0 stays 0, and 1 stays 1.
+        squares = values.square() * self.feather**2
+        squares = _lowered(squares, axis=0)[inner.top : inner.bottom]
+        squares = _lowered(squares, axis=1)[:, inner.left : inner.right]
+        return squares.sqrt_().div_(self.feather)
+
+
+def blend(stored: Tensor, stylized: Tensor, coverage: Tensor) -> Tensor:
+    """Content and stylized picture, mixed by a mask.
+
+    Args:
+        stored: content pixels as they are stored, (C, h, w).
+        stylized: (C, h, w), float32, 0..1, on the same device.
+        coverage: (h, w), float32, 0..1, there too.
+
+    Returns:
+        Pixels in the type of ``stored``: its own bits where the coverage is 0, those of
+        ``stylized`` where it is 1.
+    """
+    mixed = to_unit(stored).lerp(stylized, coverage)
+    if stored.dtype in FULL_SCALE:
+        return from_unit(mixed, stored.dtype)
+    # Content may lie beyond 0..1; outside the mask it stays so.
+    return torch.where(coverage == 0, stored, mixed.to(stored.dtype))
+
+
+def blend_in_place(picture: Tensor, content: Source, mask: Mask) -> None:
+    """Bring the content back into a finished picture where the mask says so, band by band.
+
+    Args:
+        picture: (C, H, W), floating, on the CPU; changed.
+        content: of its size and channels.
+        mask: of its size.
+    """
+    for band in bands(content.size):
+        inside = (..., *band.slices)
+        stored = content.read(band).to(picture)
+        picture[inside] = blend(stored, picture[inside], mask.coverage(band))
+
+
+def _lowered(squares: Tensor, *, axis: int) -> Tensor:
+    """The least of each pixel's value and its neighbors' plus their squared distance, on a line."""
+    lowered = squares.clone()
+    length = squares.shape[axis]
+    span = float(squares.max() - squares.min())
+    distance = 1
+    while distance < length and distance**2 < span:
+        for here, there in ((distance, 0), (0, distance)):
+            target = lowered.narrow(axis, here, length - distance)
+            others = squares.narrow(axis, there, length - distance)
+            torch.minimum(target, others + distance**2, out=target)
+        distance += 1
+    return lowered

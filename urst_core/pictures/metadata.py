@@ -1,0 +1,116 @@
+"""What a picture file says beside its pixels, and what of it the result should say too."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .source import Source
+
+EXIF_MARK = b"Exif\0\0"
+"""What an EXIF block begins with in JPEG; a small TIFF file follows."""
+
+X_RESOLUTION, Y_RESOLUTION = 0x011A, 0x011B
+
+PHOTOSHOP_MARK = b"Photoshop 3.0\0"
+RESOURCE_MARK = b"8BIM"
+IPTC_RESOURCE = 0x0404
+"""JPEG files hold IPTC among Photoshop's resources, under this number."""
+
+
+@dataclass(frozen=True)
+class PictureMetadata:
+    """What is carried from the content to the result, as far as the result's format holds it.
+
+    Attributes:
+        profile: the ICC profile that the pixel values are meant in.
+        resolution: pixels per millimeter, across and down.
+        exif: an EXIF block as JPEG stores it, from ``EXIF_MARK`` on, without a thumbnail. Its
+            orientation is not meant for the result, whose pixels are upright.
+        xmp: an XMP packet, its orientation already upright.
+        iptc: IPTC records (IIM), not wrapped.
+        texts: by keyword; only PNG holds them.
+    """
+
+    profile: bytes | None = None
+    resolution: tuple[float, float] | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def metadata_of(picture: Source) -> PictureMetadata:
+    """A picture's ``metadata``; empty for those that have none, as pictures in memory."""
+    metadata = getattr(picture, "metadata", None)
+    return metadata if isinstance(metadata, PictureMetadata) else PictureMetadata()
+
+
+def upright_xmp(xmp: bytes) -> bytes:
+    """An XMP packet that no longer asks viewers to turn the picture."""
+    return re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]", rb"\g<1>1", xmp)
+
+
+def result_exif(exif: bytes, *, turned: bool) -> bytes:
+    """An EXIF block, as JPEG or as PNG stores it, without what no longer holds.
+
+    It begins with ``EXIF_MARK``. It points to no second directory, in which thumbnails lie; and
+    where the orientation made rows of columns, the resolutions across and down changed places.
+
+    The rest of blocks that make no sense is given back as it is.
+    """
+    if not exif.startswith(EXIF_MARK):
+        exif = EXIF_MARK + exif
+    start = len(EXIF_MARK)
+    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
+    if order is None:
+        return exif
+    try:
+        (first,) = struct.unpack_from(order + "I", exif, start + 4)
+        (count,) = struct.unpack_from(order + "H", exif, start + first)
+    except struct.error:
+        return exif
+    entries = start + first + 2
+    end = entries + 12 * count
+    if end + 4 > len(exif):
+        return exif
+    block = bytearray(exif)
+    block[end : end + 4] = bytes(4)
+    places = {
+        struct.unpack_from(order + "H", block, place)[0]: place for place in range(entries, end, 12)
+    }
+    if turned and X_RESOLUTION in places and Y_RESOLUTION in places:
+        across, down = (slice(places[t] + 2, places[t] + 12) for t in (X_RESOLUTION, Y_RESOLUTION))
+        block[across], block[down] = block[down], block[across]
+    return bytes(block)
+
+
+def unwrapped_iptc(block: bytes) -> bytes | None:
+    """IPTC records from a block of Photoshop's resources, or from a block that is them already.
+
+    Photoshop 3.0 0 | 8BIM | number, 2 bytes | name, its length first, padded to even |
+                      length, 4 bytes | data, padded to even | 8BIM | ...
+    """
+    if not block.startswith(PHOTOSHOP_MARK):
+        return block
+    place = len(PHOTOSHOP_MARK)
+    while block[place : place + 4] == RESOURCE_MARK and place + 7 <= len(block):
+        (number,) = struct.unpack_from(">H", block, place + 4)
+        name_bytes = 1 + block[place + 6]
+        place += 6 + name_bytes + name_bytes % 2
+        if place + 4 > len(block):
+            return None
+        (length,) = struct.unpack_from(">I", block, place)
+        place += 4
+        if number == IPTC_RESOURCE:
+            return block[place : place + length]
+        place += length + length % 2
+    return None
+
+
+def wrapped_iptc(iptc: bytes) -> bytes:
+    """IPTC records as the only one of Photoshop's resources, as JPEG holds them."""
+    head = RESOURCE_MARK + struct.pack(">HHI", IPTC_RESOURCE, 0, len(iptc))
+    return PHOTOSHOP_MARK + head + iptc + bytes(len(iptc) % 2)

@@ -1,0 +1,1 @@
+"""Runs from file to file: resume, record, journal, plan."""

@@ -1,0 +1,279 @@
+"""From file to file: a run that survives its process, the power, and a full disk.
+
+What is finished is kept beside the result until the result is there, so an interrupted run goes
+on where it was, and ends with the same bytes as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from .. import __version__
+from ..errors import OutputError, URSTError
+from ..formats.encode import encode
+from ..formats.open import check_output_name, open_picture
+from ..formats.output_options import OutputOptions
+from ..formats.vips import vips, vips_errors
+from ..formats.work_file import WorkFile
+from ..method.pipeline import TILES_STAGE, measure, tile_loop, tile_network
+from ..networks.network import Backbone
+from ..networks.style import ThumbnailStats
+from ..pictures.source import Source
+from ..tiling.device import PRECISIONS, cpu_threads, find_device
+from ..tiling.loop import Listener, Progress, ignore
+from ..tiling.settings import Settings
+from ..tiling.stylize_tile import TileStylizer
+from .journal import Journal
+from .mask_file import MaskFile
+from .plan import Plan, plan_run
+from .record import RunRecord, file_hash
+from .start import Start
+from .work_folder import WorkFolder
+
+
+@dataclass(frozen=True)
+class FileRun:
+    """One picture file to be stylized into another one.
+
+    Attributes:
+        content: the picture.
+        styles: picture files; or names of styles inside the weights.
+        output: the file to make; its ending chooses the format.
+        backbone: network and weights.
+        settings: how to stylize.
+        style_weights: share of each style, equal when None.
+        options: how to store the result.
+        overwrite: whether a file of the result's name may be replaced.
+        mask: where to stylize; everywhere when None.
+    """
+
+    content: Path
+    styles: Sequence[str]
+    output: Path
+    backbone: Backbone
+    settings: Settings = field(default_factory=Settings)
+    style_weights: Sequence[float] | None = None
+    options: OutputOptions = field(default_factory=OutputOptions)
+    overwrite: bool = False
+    mask: MaskFile | None = None
+
+    @cached_property
+    def source(self) -> Source:
+        """The content, opened.
+
+        Raises:
+            ImageError: it cannot be used.
+        """
+        return open_picture(self.content)
+
+    @cached_property
+    def style_sources(self) -> list[Source | str]:
+        """The styles, opened.
+
+        Raises:
+            ImageError: one cannot be used.
+        """
+        if self.backbone.network.style_names:
+            return list(self.styles)
+        return [open_picture(Path(style), flatten=True) for style in self.styles]
+
+    def run(self, listener: Listener = ignore, *, start: Start = Start.NEW) -> None:
+        """Make the result; what is finished is kept where the run is interrupted.
+
+        Args:
+            listener: told of each tile, and of the encoding; what it raises ends the run.
+            start: what to do with an earlier, interrupted run.
+
+        Raises:
+            URSTError: one of its subclasses, for what cannot be used, or not be written.
+        """
+        folder = WorkFolder(self.output)
+        record = folder.load_record() if start is Start.RESUME else None
+        self.check(overwrite=self.overwrite or (record is not None and record.overwrite))
+        self.plan().check(present_bytes=folder.stored_bytes() if record else 0)
+        with folder.locked():
+            record = self._interrupted(folder, start)
+            try:
+                record = record or self._begin(folder)
+                with cpu_threads(record.threads):
+                    self._go_on(folder, record, listener)
+            except BaseException:
+                with suppress(URSTError):
+                    if folder.interruption() is None:
+                        folder.remove()
+                raise
+            folder.remove()
+
+    def check(self, *, overwrite: bool) -> None:
+        """Refuse, before any work, what cannot be used.
+
+        Raises:
+            URSTError: a setting, a picture, the output, or the device.
+        """
+        self.settings.check(self.backbone.traits)
+        inputs = [("style", Path(style)) for style in self.styles]
+        if self.mask is not None:
+            inputs.append(("mask", self.mask.path))
+        for kind, path in inputs:
+            if self.output.exists() and path.exists() and self.output.samefile(path):
+                raise OutputError(f"output {self.output} is the {kind} itself; choose another name")
+        check_output_name(self.output, self.source, self.options, overwrite=overwrite)
+        if self.mask is not None:
+            self.mask.mask.check_size(self.source.size)
+        _ = self.style_sources
+
+    def plan(self) -> Plan:
+        """What the run will take, without trying any tile."""
+        return plan_run(
+            self.source,
+            self.style_sources,
+            self.output,
+            self.backbone,
+            self.settings,
+            self.options,
+        )
+
+    def _interrupted(self, folder: WorkFolder, start: Start) -> RunRecord | None:
+        """The record of the run to go on with; None where a new one is to begin."""
+        if start is Start.RESUME and (record := folder.load_record()) is not None:
+            record.check_same(self._fingerprint(record))
+            return replace(record, overwrite=record.overwrite or self.overwrite)
+        if start is not Start.RESTART and (interruption := folder.interruption()) is not None:
+            raise OutputError(
+                f"an earlier run for {self.output} was interrupted with {interruption}; "
+                "go on with it (--resume), or throw it away (--restart)"
+            )
+        return None
+
+    def _begin(self, folder: WorkFolder) -> RunRecord:
+        """Empty the folder, and record what is to be made there."""
+        folder.clear()
+        device = find_device(self.settings.device)
+        tiles = tile_loop(self.source, self.backbone, self.settings, device, torch.float32)
+        record = RunRecord(
+            self._fingerprint(),
+            tiles.frame,
+            tiles.edge,
+            torch.get_num_threads(),
+            overwrite=self.overwrite,
+        )
+        WorkFile.create(folder.pixels, self.source).close()
+        folder.save_record(record)
+        return record
+
+    def _fingerprint(self, earlier: RunRecord | None = None) -> dict[str, str]:
+        """Everything that pixels follow from; what is left to us is as the earlier run chose."""
+        settings, network = self.settings, self.backbone.network
+        source, (height, width) = self.source, self.source.size
+        styles = self.styles if network.style_names else [file_hash(Path(p)) for p in self.styles]
+        fingerprint = {
+            "content": file_hash(self.content),
+            "picture": f"{width} x {height} px, {source.channels} channels, {source.dtype}",
+            **{f"style {index}": style for index, style in enumerate(styles, start=1)},
+            "style weights": " ".join(map(repr, self.style_weights or ())) or "equal",
+            "backbone": self.backbone.traits.name,
+            "weights": f"SHA-256 {self.backbone.fingerprint}",
+            "thumbnail size": str(settings.thumbnail_size),
+            "style size": str(settings.style_size),
+            "statistics": settings.stats,
+            "strength": repr(settings.strength),
+            **(self.mask.fingerprint() if self.mask else {}),
+            "precision": settings.precision,
+            "tile size": str(settings.tile_size or "auto"),
+            "device": find_device(settings.device).type,
+            "urst": __version__,
+            "torch": torch.__version__,
+            "libvips": _libvips_version(),
+        }
+        if earlier is not None:
+            edge = str(earlier.tile_size or earlier.statistics_tile_size)
+            for name, chosen in (("precision", earlier.precision), ("tile size", edge)):
+                if fingerprint[name] in ("auto", chosen):
+                    fingerprint[name] = earlier.fingerprint[name]
+        return fingerprint
+
+    def _go_on(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> None:
+        """Do what is not done yet."""
+        folder.take_reserve()
+        with WorkFile.reopen(folder.pixels, self.source) as pixels:
+            journal = Journal(folder.journal, pixels.flush)
+            try:
+                self._make_tiles(folder, record, pixels, journal, listener)
+                journal.save()
+            finally:
+                folder.give_reserve()
+                with suppress(OutputError):
+                    journal.save()
+                journal.close()
+        check_output_name(self.output, self.source, self.options, overwrite=record.overwrite)
+        self._encode(folder, listener)
+
+    def _make_tiles(
+        self,
+        folder: WorkFolder,
+        record: RunRecord,
+        pixels: WorkFile,
+        journal: Journal,
+        listener: Listener,
+    ) -> None:
+        device = find_device(self.settings.device)
+        stats = self._measure(folder, record, listener)
+        settings = replace(
+            self.settings,
+            tile_size=record.tile_size or self.settings.tile_size,
+            precision=record.precision or self.settings.precision,
+        )
+        network = tile_network(self.backbone, stats, self.source, settings, device)
+        tiles = tile_loop(self.source, self.backbone, settings, device, network.compute_dtype)
+        if record.tile_size is None:
+            name = next(name for name in PRECISIONS if PRECISIONS[name] == network.compute_dtype)
+            folder.save_record(replace(record, tile_size=tiles.edge, precision=name))
+        mask = self.mask.mask if self.mask else None
+        work = TileStylizer(network, self.source, pixels, tiles.frame, device, mask=mask)
+        tiles.run(TILES_STAGE, work, listener, ledger=journal)
+
+    def _measure(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> ThumbnailStats:
+        """The statistics, as far as possible those that were kept."""
+        earlier = folder.load_stats()
+        sites = len(self.backbone.network.site_names)
+        if earlier is not None and (self.settings.stats != "exact" or len(earlier.sites) == sites):
+            return earlier
+        stats = measure(
+            self.source,
+            self.style_sources,
+            self.backbone,
+            replace(self.settings, tile_size=record.statistics_tile_size),
+            style_weights=self.style_weights,
+            listener=listener,
+            earlier=earlier,
+            keep=folder.save_stats,
+        )
+        folder.save_stats(stats)
+        return stats
+
+    def _encode(self, folder: WorkFolder, listener: Listener) -> None:
+        height, width = self.source.size
+
+        def tell(share: float) -> None:
+            area = height * width
+            listener(Progress("encoding", 0, 0, round(share * area), area))
+
+        encode(
+            folder.pixels,
+            self.output,
+            self.source,
+            self.options,
+            partial_folder=folder.path,
+            listener=tell,
+        )
+
+
+def _libvips_version() -> str:
+    """What decodes pictures, if it is there."""
+    return ".".join(str(vips().version(part)) for part in range(3)) if vips_errors() else "none"

@@ -1,0 +1,215 @@
+"""What a file run will take, before it begins: tiles, memory, disk, time."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from ..errors import DeviceError, OutputError
+from ..formats.disk_needs import disk_needs
+from ..formats.output_options import OutputOptions
+from ..geometry import Size, windows_area
+from ..networks.network import Backbone, Traits
+from ..pictures.source import BAND_PIXELS, Source, thumbnail_size_of
+from ..tiling.device import choose_tile_size, find_device, find_precision, free_bytes
+from ..tiling.prefetch import AHEAD, BEHIND
+from ..tiling.settings import Settings
+
+BAND_BYTES_PER_PIXEL = 3 * 4 * 3
+"""A band of the picture while a thumbnail is made: stored, as float32, and narrowed."""
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """How long the parts of a run take, extrapolated from a few real tiles."""
+
+    statistics: float
+    tiles: float
+    encoding: float
+
+    @property
+    def total(self) -> float:
+        return self.statistics + self.tiles + self.encoding
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A forecast of one file run.
+
+    Attributes:
+        size, frame: height and width of the picture, and of what is tiled.
+        tile_size, tiles: edge of a core in px, and how many there are.
+        halo_share: pixels that are read beyond those that are written; 0.5 is half as many more.
+        passes: how often all tiles are computed: once, and once more for each exact statistic.
+        device, precision: where and in what is computed; the precision is None where it is still
+            to be tried.
+        tile_bytes, small_bytes: peak memory of the device for a tile, and for the thumbnail and
+            the styles.
+        device_free_bytes: what of it can be had now.
+        fitting_tile_size: the edge that would be chosen for that memory.
+        host_bytes, host_free_bytes: memory beside the device's.
+        folder: where the result and its work file go.
+        work_bytes, result_bytes: what they take there; the result at most as much.
+        disk_free_bytes: what can be had there now.
+        seconds: None where no tile was tried.
+    """
+
+    size: Size
+    frame: Size
+    tile_size: int
+    tiles: int
+    halo_share: float
+    passes: int
+    device: str
+    precision: str | None
+    tile_bytes: int
+    small_bytes: int
+    device_free_bytes: int
+    fitting_tile_size: int
+    host_bytes: int
+    host_free_bytes: int
+    folder: Path
+    work_bytes: int
+    result_bytes: int
+    disk_free_bytes: int
+    seconds: Seconds | None = None
+
+    @property
+    def device_bytes(self) -> int:
+        return max(self.tile_bytes, self.small_bytes)
+
+    def check(self, *, present_bytes: int = 0) -> None:
+        """Refuse a run that would end with a full disk or without memory.
+
+        Args:
+            present_bytes: what of the work file is on the disk already.
+
+        Raises:
+            OutputError: the disk is too full.
+            DeviceError: device or host have too little memory.
+        """
+        needed = self.work_bytes + self.result_bytes - present_bytes
+        if needed > self.disk_free_bytes:
+            raise OutputError(
+                f"the result may take {amount(needed)} with its work file, "
+                f"{amount(self.disk_free_bytes)} are free in {self.folder}; "
+                "free some or choose another folder"
+            )
+        free = f"{amount(self.device_free_bytes)} are free"
+        if self.small_bytes > self.device_free_bytes:
+            raise DeviceError(
+                f"the thumbnail and the styles need about {amount(self.small_bytes)} on "
+                f"{self.device}, {free}; use smaller sizes of them (--thumbnail-size, "
+                "--style-size) or another device"
+            )
+        if self.tile_bytes > self.device_free_bytes:
+            raise DeviceError(
+                f"tiles of {self.tile_size} px need about {amount(self.tile_bytes)} on "
+                f"{self.device}, {free}; free some, or {self._smaller_tiles()}"
+            )
+        # The CPU's own memory is the host's: there both have to fit.
+        needed = self.host_bytes + (self.device_bytes if self.device == "cpu" else 0)
+        if needed > self.host_free_bytes:
+            raise DeviceError(
+                f"the run needs about {amount(needed)} of memory, "
+                f"{amount(self.host_free_bytes)} are free; "
+                f"close other programs, or {self._smaller_tiles()}"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in types that JSON knows."""
+        return {**asdict(self), "device_bytes": self.device_bytes, "folder": str(self.folder)}
+
+    def _smaller_tiles(self) -> str:
+        if self.fitting_tile_size < self.tile_size:
+            return f"use smaller tiles (--tile-size {self.fitting_tile_size})"
+        return "use another device"
+
+
+def plan_run(
+    content: Source,
+    styles: Sequence[Source | str],
+    output: Path,
+    backbone: Backbone,
+    settings: Settings,
+    options: OutputOptions,
+) -> Plan:
+    """What a run will take, without trying any tile.
+
+    Args:
+        content, styles, backbone, settings: as in :func:`urst_core.method.pipeline.stylize`.
+        output: the file to make; its folder exists.
+        options: how to store it.
+
+    Raises:
+        SettingsError, DeviceError: as in :meth:`Settings.check`.
+    """
+    settings.check(backbone.traits)
+    traits, device = backbone.traits, find_device(settings.device)
+    asked = find_precision(settings.precision, traits)
+    # A precision still to be tried may turn out to be the widest.
+    dtype = asked or torch.float32
+    frame = traits.frame_of(content.size)
+    free = free_bytes(device)
+    fitting = choose_tile_size(frame, traits, dtype, device, available_bytes=free)
+    edge = settings.tile_size or fitting
+    window = min(frame[0], edge + 2 * traits.halo), min(frame[1], edge + 2 * traits.halo)
+    disk, folder = disk_needs(output, content, options), output.resolve().parent
+    exact = settings.stats == "exact"
+    tile_dtype = torch.float32 if exact else dtype
+    return Plan(
+        size=content.size,
+        frame=frame,
+        tile_size=edge,
+        tiles=-(-frame[0] // edge) * -(-frame[1] // edge),
+        halo_share=windows_area(frame, edge, traits.halo) / (frame[0] * frame[1]) - 1,
+        passes=1 + (len(backbone.network.site_names) if exact else 0),
+        device=str(device),
+        precision=settings.precision if asked else None,
+        tile_bytes=_area(window) * traits.bytes_per_pixel * tile_dtype.itemsize // 4,
+        small_bytes=_small_bytes(content, styles, traits, settings),
+        device_free_bytes=free,
+        fitting_tile_size=fitting,
+        host_bytes=_host_bytes(content, window),
+        host_free_bytes=psutil.virtual_memory().available,
+        folder=folder,
+        work_bytes=disk.work_file,
+        result_bytes=disk.result,
+        disk_free_bytes=shutil.disk_usage(folder).free,
+    )
+
+
+def _small_bytes(
+    content: Source, styles: Sequence[Source | str], traits: Traits, settings: Settings
+) -> int:
+    """Of the largest pass over a picture that is not cut: the thumbnail's, or a style's."""
+    thumbnail = thumbnail_size_of(content.size, settings.thumbnail_size)
+    # Exact statistics need the thumbnail only where it stands for the content's own style.
+    needs_thumbnail = settings.stats == "thumbnail" or settings.strength < 1
+    pictures = [style.size for style in styles if not isinstance(style, str)]
+    areas = [_area(thumbnail_size_of(size, settings.style_size)) for size in pictures]
+    areas.append(_area(traits.frame_of(thumbnail)) if needs_thumbnail else 0)
+    return max(areas) * traits.bytes_per_pixel
+
+
+def _host_bytes(content: Source, window: Size) -> int:
+    """Windows on their way, and the band of the picture that a thumbnail is made from."""
+    pixel_bytes = content.channels * content.dtype.itemsize
+    windows = (AHEAD + 1 + BEHIND) * _area(window) * pixel_bytes
+    band = min(_area(content.size), 2 * BAND_PIXELS) * BAND_BYTES_PER_PIXEL
+    return windows + band
+
+
+def _area(size: Size) -> int:
+    return size[0] * size[1]
+
+
+def amount(count: int) -> str:
+    """Bytes, for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,141 @@
+"""How long a file run takes: a few of its real tiles, spread over the picture, tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..formats.encode import encode
+from ..formats.work_file import WorkFile
+from ..geometry import Rectangle, tile_around, windows_area
+from ..method.pipeline import measure, tile_loop, tile_network
+from ..networks.style import ThumbnailStats
+from ..pictures.source import TensorSource
+from ..tiling.device import PRECISIONS, find_device
+from ..tiling.exact_statistics import SiteMeasurement
+from ..tiling.loop import TileLoop
+from ..tiling.prefetch import TileWork
+from ..tiling.stylize_tile import TileStylizer
+from .file_run import FileRun
+from .plan import Plan, Seconds
+
+SAMPLE_TILES = 4
+"""How many tiles are timed, after one that warms up."""
+
+SAMPLE_EDGE_ON_CPU = 512
+"""Edge of the cores that a CPU is timed with, in px: large ones take it seconds, and no other time
+for each pixel of their windows."""
+
+SITE_SAMPLE_TILES = 2
+"""The same for each pass of exact statistics."""
+
+
+def calibrated(run: FileRun, plan: Plan) -> Plan:
+    """The plan with its seconds, and the precision where it was still to be tried.
+
+    Args:
+        run: whose pictures, network and settings are tried; nothing is written beside its output.
+        plan: of the run, checked: tiles of its size must fit.
+
+    Raises:
+        URSTError: as in :meth:`FileRun.run`.
+    """
+    device = find_device(run.settings.device)
+    settings = replace(run.settings, stats="thumbnail", tile_size=plan.tile_size)
+    started = time.monotonic()
+    stats = measure(
+        run.source, run.style_sources, run.backbone, settings, style_weights=run.style_weights
+    )
+    statistics = time.monotonic() - started
+    network = tile_network(run.backbone, stats, run.source, settings, device)
+    dtype = network.compute_dtype
+    tiles = tile_loop(run.source, run.backbone, settings, device, dtype)
+    canvas = _LastCore()
+    work = TileStylizer(network, run.source, canvas, tiles.frame, device)
+    of_tiles = _seconds_of_all(tiles, work, SAMPLE_TILES)
+    if run.settings.stats == "exact":
+        statistics += _seconds_of_sites(run, stats, tiles)
+    seconds = Seconds(statistics, of_tiles, _seconds_to_encode(run, canvas.pixels))
+    precision = next(name for name in PRECISIONS if PRECISIONS[name] == dtype)
+    return replace(plan, seconds=seconds, precision=precision)
+
+
+def _seconds_of_sites(run: FileRun, stats: ThumbnailStats, tiles: TileLoop) -> float:
+    """Of all passes of exact statistics; a thumbnail's stand for those of earlier sites."""
+    backbone = run.backbone.on(tiles.device)
+    stats = stats.to(tiles.device)
+    seconds = 0.0
+    for name in backbone.network.site_names:
+        work = SiteMeasurement(run.source, backbone, stats.code, name, stats.sites)
+        seconds += _seconds_of_all(tiles, work, SITE_SAMPLE_TILES)
+    return seconds
+
+
+def _seconds_of_all(tiles: TileLoop, work: TileWork[Any, Any], count: int) -> float:
+    """Of the work on all tiles, by the window pixels of a few of them."""
+    edge = min(tiles.edge, SAMPLE_EDGE_ON_CPU) if tiles.device.type == "cpu" else tiles.edge
+    sampled = replace(tiles, edge=edge // tiles.traits.stride * tiles.traits.stride)
+    cores = sampled.cores_to_do()
+    step = max(1, len(cores) // count)
+    sample = cores[step // 2 :: step][:count]
+    halo = tiles.traits.halo
+    _run_only(sampled, work, sample[:1])
+    started = time.monotonic()
+    _run_only(sampled, work, sample)
+    seconds = time.monotonic() - started
+    pixels = sum(tile_around(core, halo, tiles.frame).window.area for core in sample)
+    return seconds / pixels * windows_area(tiles.frame, tiles.edge, halo)
+
+
+def _run_only(tiles: TileLoop, work: TileWork[Any, Any], sample: Sequence[Rectangle]) -> None:
+    others = set(tiles.cores_to_do()).difference(sample)
+    tiles.run("sample", work, ledger=_Finished(others))
+
+
+def _seconds_to_encode(run: FileRun, pixels: Tensor) -> float:
+    """Of the whole picture, by one core of it."""
+    sample = TensorSource(pixels)
+    with TemporaryDirectory(prefix="urst-") as name:
+        path = Path(name) / "pixels.tif"
+        whole = Rectangle.of_size(sample.size)
+        with WorkFile.create(path, sample) as work:
+            work.write(whole, pixels)
+        result = Path(name) / f"sample{run.output.suffix}"
+        encode(path, result, sample, run.options)  # loads the libraries
+        started = time.monotonic()
+        encode(path, result, sample, run.options)
+        seconds = time.monotonic() - started
+    height, width = run.source.size
+    return seconds * height * width / whole.area
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A :class:`~urst_core.tiling.loop.Ledger` that leaves a sample to do, and notes nothing."""
+
+    cores: Collection[Rectangle]
+    edges: Sequence[int] = ()
+
+    def add_core(self, core: Rectangle) -> None:
+        """Nothing to note."""
+
+    def add_edge(self, edge: int) -> None:
+        """Nothing to note."""
+
+
+class _LastCore:
+    """A canvas that keeps the last core."""
+
+    def __init__(self) -> None:
+        self.pixels = torch.empty(0)
+
+    def write(self, rectangle: Rectangle, pixels: Tensor) -> None:
+        del rectangle
+        self.pixels = pixels

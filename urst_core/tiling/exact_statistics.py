@@ -1,0 +1,98 @@
+"""The statistics of a whole picture, measured tile by tile.
+
+A later site sees features that earlier sites have normalized, so there is one pass over all tiles
+for each site, in order. The result equals that of one pass over a picture that fits in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from ..geometry import Tile
+from ..networks.network import Backbone
+from ..networks.sites import Site, replay_until
+from ..networks.statistics import Moments, SiteStats
+from ..networks.style import StyleCode
+from ..pictures.source import Source, read_stored, window_of
+from .loop import Listener, TileLoop
+from .transfer import Transfer, Upload
+
+
+def exact_sites(
+    content: Source,
+    backbone: Backbone,
+    code: StyleCode,
+    tiles: TileLoop,
+    listener: Listener,
+    *,
+    earlier: Mapping[str, SiteStats] | None = None,
+    keep: Callable[[Mapping[str, SiteStats]], None] | None = None,
+) -> dict[str, SiteStats]:
+    """What plain instance normalization of the whole frame would measure, site by site.
+
+    Args:
+        content: the picture.
+        backbone: on the device of ``tiles``.
+        code: the style.
+        tiles: the loop over the content's frame.
+        listener: told of each tile of each pass.
+        earlier: the first sites, measured by a run that was interrupted.
+        keep: handed what is measured so far, after each site.
+    """
+    sites = dict(earlier or {})
+    for name in backbone.network.site_names[len(sites) :]:
+        measured = SiteMeasurement(content, backbone, code, name, dict(sites))
+        tiles.run(stage_of_site(name), measured, listener)
+        sites[name] = measured.stats()
+        if keep is not None:
+            keep(sites)
+    return sites
+
+
+def stage_of_site(name: str) -> str:
+    """What listeners are told while a site is measured."""
+    return f"statistics {name}"
+
+
+class SiteMeasurement:
+    """One site's moments, gathered from the cores of all tiles."""
+
+    def __init__(
+        self,
+        content: Source,
+        backbone: Backbone,
+        code: StyleCode,
+        name: str,
+        earlier: Mapping[str, SiteStats],
+        *,
+        moments: Moments | None = None,
+    ) -> None:
+        """Measure ``content``, on top of ``moments`` that another picture's measurement left."""
+        self._content, self._network, self._code = content, backbone.network, code
+        self._transfer = Transfer(backbone.device)
+        self._name, self._earlier = name, earlier
+        self.moments = moments
+
+    def stats(self) -> SiteStats:
+        assert self.moments is not None  # a frame has at least one tile
+        return self.moments.stats()
+
+    def read(self, tile: Tile) -> Upload:
+        return self._transfer.upload(read_stored(self._content, tile.window))
+
+    def compute(self, tile: Tile, window: Upload) -> None:
+        site = self._reach_site(window_of(window.receive(), tile.window.size))
+        # Features may be larger than the window: Multimodal Transfer doubles its size on the way.
+        core = tile.core_in_window.scaled(site.features.shape[2], tile.window.height)
+        if self.moments is None:
+            self.moments = site.moments()
+        self.moments.add(site.features[(..., *core.slices)])
+
+    def write(self, tile: Tile, result: None) -> None:
+        """Nothing to write: the moments are the result."""
+
+    def _reach_site(self, window: Tensor) -> Site:
+        stages = self._network.stages(window, self._code)
+        return replay_until(stages, self._name, self._earlier)

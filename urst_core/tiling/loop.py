@@ -1,0 +1,256 @@
+"""The loop over tiles: progress, and survival where memory runs out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import DeviceError
+from ..geometry import Rectangle, Size, Tile, cut, tile_around
+from ..networks.network import Traits
+from .device import is_out_of_memory, release_memory
+from .prefetch import Overlap, Result, TileWork, Window
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the engine tells when a stage begins and after each of its tiles.
+
+    Attributes:
+        stage: what the tiles are for.
+        tiles_done, tiles_total: the total grows where tiles had to be halved; 0 where a stage
+            has none.
+        pixels_done, pixels_total: of the frame.
+        core: what was just finished; None when the stage begins.
+        pixels: the finished core's picture, (C, h, w), clipped to the image, for a preview;
+            None where the stage makes none.
+    """
+
+    stage: str
+    tiles_done: int
+    tiles_total: int
+    pixels_done: int
+    pixels_total: int
+    core: Rectangle | None = None
+    pixels: Tensor | None = None
+
+
+Listener = Callable[[Progress], None]
+"""Told of each step; what it raises ends the run, and that is how a run is cancelled."""
+
+
+def ignore(progress: Progress) -> None:
+    """The listener for those who do not listen."""
+
+
+class Ledger(Protocol):
+    """What of a stage was finished by an earlier run, and the record of what this one finishes."""
+
+    @property
+    def cores(self) -> Collection[Rectangle]:
+        """Finished cores, of any size."""
+        ...
+
+    @property
+    def edges(self) -> Sequence[int]:
+        """The edges that tiles were halved to so far, descending."""
+        ...
+
+    def add_core(self, core: Rectangle) -> None:
+        """Note a core whose pixels have just been written; called in the writing thread."""
+        ...
+
+    def add_edge(self, edge: int) -> None:
+        """Note the edge of all tiles from now on."""
+        ...
+
+
+@dataclass(frozen=True)
+class TileLoop:
+    """Runs work on every tile of a frame, on smaller tiles where memory runs out.
+
+    With frozen statistics the tile size does not show in the picture, so it may change in the
+    middle of a run: what is done stays done, and the run goes on from the tile that failed.
+    """
+
+    frame: Size
+    edge: int
+    traits: Traits
+    device: torch.device
+
+    def run(
+        self,
+        stage: str,
+        work: TileWork[Window, Result],
+        listener: Listener = ignore,
+        *,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Do the work on each tile, in inference mode; tell the listener before and between.
+
+        Args:
+            stage: what the tiles are for.
+            work: the steps; those of neighboring tiles overlap, see
+                :mod:`urst_core.tiling.prefetch`.
+            listener: told of tiles in their order, in the calling thread.
+            ledger: what is finished already is left out.
+
+        Raises:
+            DeviceError: memory does not even suffice for tiles of one stride.
+        """
+        if ledger is not None:
+            work = _Recorded(work, ledger)
+        pending = _Pending(self.cores_to_do(ledger), [self.edge, *(ledger.edges if ledger else ())])
+        count = _Count(stage, self.frame, pending, done=len(ledger.cores) if ledger else 0)
+        listener(count.progress(left=len(pending)))
+        with Overlap(work, in_threads=len(pending) > 1) as overlap:
+            while pending or overlap.is_computing:
+                while pending and overlap.has_room:
+                    overlap.read(tile_around(pending.take(), self.traits.halo, self.frame))
+                fits = self._attempt(overlap)
+                is_last = not (pending or overlap.is_computing)
+                for tile, pixels in overlap.finished(wait_for_all=is_last or not fits):
+                    left = len(pending) + len(overlap)
+                    listener(count.progress(left=left, core=tile.core, pixels=pixels))
+                if not fits:
+                    cores = [tile.core for tile in overlap.take_back()]
+                    release_memory(self.device)
+                    pending.put_back(cores, self._half(cores[0]))
+                    if ledger is not None:
+                        ledger.add_edge(pending.edge)
+
+    def cores_to_do(self, ledger: Ledger | None = None) -> list[Rectangle]:
+        """The cores of the frame, in order, without what a ledger says is finished."""
+        cores = cut(Rectangle.of_size(self.frame), self.edge)
+        if ledger is None:
+            return list(cores)
+        finished = set(ledger.cores)
+        cores = [core for core in cores if core not in finished]
+        # Few, if any: those of tiles that had to be halved.
+        parts = finished.difference(cut(Rectangle.of_size(self.frame), self.edge))
+        if not parts:
+            return cores
+        return [part for core in cores for part in _unfinished(core, parts, ledger.edges)]
+
+    def _attempt(self, overlap: Overlap[Window, Result]) -> bool:
+        """Compute the next tile; False where memory does not suffice."""
+        try:
+            overlap.compute()
+            return True
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Only out here the error is gone, and with it the tensors that its frames held.
+        return False
+
+    def _half(self, core: Rectangle) -> int:
+        stride = self.traits.stride
+        if max(core.size) <= stride:
+            edge = stride + 2 * self.traits.halo
+            raise DeviceError(
+                f"{self.device} has too little free memory for even {edge} x {edge} px; "
+                "free some there, or use another device"
+            )
+        return max(stride, max(core.size) // 2 // stride * stride)
+
+
+class _Pending:
+    """The cores that are still to be begun, each no larger than tiles may be now."""
+
+    def __init__(self, cores: Iterable[Rectangle], edges: Iterable[int]) -> None:
+        self._cores = deque(cores)
+        self.edge = min(edges)
+
+    def __len__(self) -> int:
+        return len(self._cores)
+
+    def take(self) -> Rectangle:
+        """The next core, cut where tiles were halved since it was planned."""
+        core = self._cores.popleft()
+        if max(core.size) > self.edge:
+            core, *others = cut(core, self.edge)
+            self._cores.extendleft(reversed(others))
+        return core
+
+    def put_back(self, cores: Sequence[Rectangle], edge: int) -> None:
+        """Plan cores again that were taken, and all others, with a smaller edge."""
+        self._cores.extendleft(reversed(cores))
+        self.edge = edge
+
+    @property
+    def area(self) -> int:
+        return sum(core.area for core in self._cores)
+
+
+class _Count:
+    """How far a stage is."""
+
+    def __init__(self, stage: str, frame: Size, pending: _Pending, *, done: int) -> None:
+        self._stage = stage
+        self._tiles_done = done
+        self._pixels_total = frame[0] * frame[1]
+        self._pixels_done = self._pixels_total - pending.area
+
+    def progress(
+        self, *, left: int, core: Rectangle | None = None, pixels: Tensor | None = None
+    ) -> Progress:
+        """Count a core, where there is one, with that many tiles left after it."""
+        if core is not None:
+            self._tiles_done += 1
+            self._pixels_done += core.area
+        return Progress(
+            self._stage,
+            self._tiles_done,
+            self._tiles_done + left,
+            self._pixels_done,
+            self._pixels_total,
+            core,
+            pixels,
+        )
+
+
+@dataclass(frozen=True)
+class _Recorded(Generic[Window, Result]):
+    """Work whose finished tiles are noted."""
+
+    work: TileWork[Window, Result]
+    ledger: Ledger
+
+    def read(self, tile: Tile) -> Window:
+        return self.work.read(tile)
+
+    def compute(self, tile: Tile, window: Window) -> Result:
+        return self.work.compute(tile, window)
+
+    def write(self, tile: Tile, result: Result) -> Tensor | None:
+        pixels = self.work.write(tile, result)
+        self.ledger.add_core(tile.core)
+        return pixels
+
+
+def _unfinished(
+    core: Rectangle, parts: Collection[Rectangle], edges: Sequence[int]
+) -> Iterator[Rectangle]:
+    """What is left of a core, cut as it was when its finished parts were made.
+
+    A tile that is halved is cut at once, one that waits is cut when its turn comes, by the edge
+    of then. So a core was cut by the first edge whose pieces hold the finished parts whole.
+    """
+    inside = [part for part in parts if core.contains(part)]
+    if not inside:
+        yield core
+    elif core not in inside:
+        pieces = next(
+            pieces
+            for edge in (*edges, 1)
+            if edge < max(core.size)
+            for pieces in [list(cut(core, edge))]
+            if all(any(piece.contains(part) for piece in pieces) for part in inside)
+        )
+        for piece in pieces:
+            yield from _unfinished(piece, inside, edges)

@@ -1,0 +1,78 @@
+"""Half precision by proof: used only where it agrees with float32 on the picture at hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..networks.network import TileNetwork, Traits, pad_to_frame, size_of
+from ..pictures.source import Source, make_thumbnail
+from .device import has_fast_bfloat16
+
+PROOF_DECIBELS = 45.0
+"""How close half precision must come to float32: an error of about 1.4 in 255."""
+
+PROOF_SIZE = 512
+"""Longest side of the picture that is tried, in px."""
+
+
+LEAST_PIXELS_ON_CPU = 4_000_000
+"""Smaller pictures take a CPU no longer than trying two precisions."""
+
+
+def fastest_proven(
+    baked: TileNetwork,
+    sample: Source,
+    traits: Traits,
+    device: torch.device,
+    *,
+    pixels: int | None = None,
+) -> torch.dtype:
+    """The fastest type to compute in that keeps a picture.
+
+    Args:
+        baked: the network of the picture.
+        sample: the picture, or a part of it.
+        traits: of the backbone.
+        device: where it is computed.
+        pixels: of all that will be computed; those of the sample when not given.
+    """
+    height, width = sample.size
+    candidates = narrow_types(traits, device, height * width if pixels is None else pixels)
+    if not candidates:
+        return torch.float32
+    thumbnail = make_thumbnail(sample, PROOF_SIZE).to(device)
+    window = pad_to_frame(thumbnail, traits.frame_of(size_of(thumbnail)))
+    for dtype in candidates:
+        if decibels_lost(baked, window, device, dtype) >= PROOF_DECIBELS:
+            return dtype
+    return torch.float32
+
+
+def narrow_types(traits: Traits, device: torch.device, pixels: int) -> Sequence[torch.dtype]:
+    """The types that are faster than float32 for so many pixels, the first to be tried first.
+
+    A CPU gains where its hardware multiplies bfloat16 and the network works in bands, in which
+    the layers that rounding shows in stay float32.
+    """
+    if device.type == "cuda":
+        return traits.half_precision
+    holds = traits.in_bands and torch.bfloat16 in traits.half_precision
+    pays = device.type == "cpu" and pixels >= LEAST_PIXELS_ON_CPU
+    return (torch.bfloat16,) if holds and pays and has_fast_bfloat16() else ()
+
+
+def decibels_lost(
+    baked: TileNetwork, window: Tensor, device: torch.device, dtype: torch.dtype
+) -> float:
+    """Peak signal-to-noise ratio of ``dtype`` against float32, in dB; infinite where equal."""
+    with torch.inference_mode():
+        full = baked.prepared(device)(window).clamp(0, 1)
+        half = baked.prepared(device, dtype)(window).clamp(0, 1)
+        error = float((full - half).square().mean())
+    if math.isnan(error):
+        return -math.inf
+    return -10 * math.log10(error) if error > 0 else math.inf

@@ -1,0 +1,153 @@
+"""Tiles read ahead and written behind, each in a thread of its own, while the caller computes.
+
+      reading thread        calling thread         writing thread
+      ┌───────────────┐     ┌───────────────┐      ┌───────────────┐
+      │ read  n+1 n+2 │ ──► │   compute n   │ ──►  │ write n-1 n-2 │ ──► finished(), in order
+      └───────────────┘     └───────────────┘      └───────────────┘
+
+At most :data:`AHEAD` tiles are read and not computed, and :data:`BEHIND` computed and not written,
+so that memory does not grow where one step is slower than the others. What a step raises comes
+out in the calling thread; leaving the block ends both threads, whatever the reason. A single tile
+has no neighbors: its steps all run in the calling thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Generic, ParamSpec, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from ..geometry import Tile
+
+AHEAD = 2
+"""How many tiles may be read and not yet computed."""
+
+BEHIND = 2
+"""How many tiles may be computed and not yet written."""
+
+Window = TypeVar("Window")
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
+
+
+class TileWork(Protocol[Window, Result]):
+    """What is done to each tile, in three steps that share nothing but what they hand on."""
+
+    def read(self, tile: Tile) -> Window:
+        """Fetch what the tile is computed from; called in the reading thread."""
+        ...
+
+    def compute(self, tile: Tile, window: Window) -> Result:
+        """Compute the tile; called in the thread that runs the loop."""
+        ...
+
+    def write(self, tile: Tile, result: Result) -> Tensor | None:
+        """Store the result; returns the picture to show, if there is one; in the writing thread."""
+        ...
+
+
+class Overlap(Generic[Window, Result]):
+    """A context in which the steps of neighboring tiles run beside each other.
+
+    Args:
+        work: the steps.
+        in_threads: False for a single tile.
+    """
+
+    def __init__(self, work: TileWork[Window, Result], *, in_threads: bool = True) -> None:
+        self._work = work
+        self._ahead: deque[tuple[Tile, Future[Window]]] = deque()
+        self._behind: deque[tuple[Tile, Future[Tensor | None]]] = deque()
+        self._reader, self._writer = (
+            ThreadPoolExecutor(1, name) if in_threads else _CallingThread()
+            for name in ("urst-read", "urst-write")
+        )
+
+    def __enter__(self) -> Overlap[Window, Result]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Nothing more is read; but what is computed is written, whatever happened to other tiles.
+        self._reader.shutdown(wait=True, cancel_futures=True)
+        self._writer.shutdown(wait=True)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more tile may be read."""
+        return len(self._ahead) < AHEAD
+
+    @property
+    def is_computing(self) -> bool:
+        """Whether there are tiles to compute."""
+        return bool(self._ahead)
+
+    def __len__(self) -> int:
+        """How many tiles are begun and not finished."""
+        return len(self._ahead) + len(self._behind)
+
+    def read(self, tile: Tile) -> None:
+        """Have a tile read."""
+        self._ahead.append((tile, self._reader.submit(self._read, tile)))
+
+    def compute(self) -> None:
+        """Compute the tile that was read first; it remains the first one where this raises."""
+        tile, reading = self._ahead[0]
+        with torch.inference_mode():
+            result = self._work.compute(tile, reading.result())
+        self._ahead.popleft()
+        writing = self._writer.submit(self._write, tile, result)
+        self._behind.append((tile, writing))
+
+    def finished(self, *, wait_for_all: bool = False) -> Iterator[tuple[Tile, Tensor | None]]:
+        """Tiles that are written, in order; waits until no more than :data:`BEHIND` are not."""
+        most = 0 if wait_for_all else BEHIND
+        while self._behind and (self._behind[0][1].done() or len(self._behind) > most):
+            tile, writing = self._behind.popleft()
+            yield tile, writing.result()
+
+    def take_back(self) -> list[Tile]:
+        """Forget the tiles that were read, and their windows; returns them, to be read again."""
+        tiles = [tile for tile, _ in self._ahead]
+        readings = [reading for _, reading in self._ahead if not reading.cancel()]
+        self._ahead.clear()
+        wait(readings)
+        return tiles
+
+    # Inference mode is a thread's own: each step enters it.
+
+    def _read(self, tile: Tile) -> Window:
+        with torch.inference_mode():
+            return self._work.read(tile)
+
+    def _write(self, tile: Tile, result: Result) -> Tensor | None:
+        with torch.inference_mode():
+            return self._work.write(tile, result)
+
+
+class _CallingThread(Executor):
+    """Does at once what it is given."""
+
+    def submit(
+        self,
+        fn: Callable[Arguments, Value],
+        /,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Future[Value]:
+        future: Future[Value] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future

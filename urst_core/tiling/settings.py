@@ -1,0 +1,59 @@
+"""What a user may choose, checked once, before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import SettingsError
+from ..geometry import check_tile_size
+from ..networks.network import Traits
+from ..networks.style import check_strength
+from .device import find_device, find_precision
+
+STATS_KINDS = ("thumbnail", "exact")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to stylize.
+
+    Attributes:
+        thumbnail_size: longest side of the thumbnail, in px; 0 keeps the content's.
+        style_size: longest side that styles are shrunk to, in px; 0 keeps each.
+        tile_size: edge of a core, in px, a multiple of the stride; None chooses by free memory.
+        stats: ``thumbnail`` (URST), or ``exact`` for those of the whole picture, tile by tile.
+        strength: 0 (the content) to 1 (the full style).
+        precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    """
+
+    thumbnail_size: int = 1024
+    style_size: int = 1024
+    tile_size: int | None = None
+    stats: str = "thumbnail"
+    strength: float = 1.0
+    precision: str = "auto"
+    device: str = "auto"
+
+    def check(self, traits: Traits) -> None:
+        """Refuse what the backbone or the machine cannot do.
+
+        Raises:
+            SettingsError: a size, the strength or the kind of statistics is out of range.
+            DeviceError: the device or the precision is unknown or absent.
+        """
+        for name, size in (("thumbnail", self.thumbnail_size), ("style", self.style_size)):
+            if size != 0 and size < traits.minimum:
+                raise SettingsError(
+                    f"{name} size {size} is too small for {traits.title}; "
+                    f"use {traits.minimum} or more, or 0 to keep the picture's own"
+                )
+        if self.tile_size is not None:
+            check_tile_size(self.tile_size, stride=traits.stride, name=traits.title)
+        if self.stats not in STATS_KINDS:
+            raise SettingsError(
+                f"statistics {self.stats!r} are unknown; use {' or '.join(STATS_KINDS)}"
+            )
+        check_strength(self.strength)
+        find_device(self.device)
+        find_precision(self.precision, traits)

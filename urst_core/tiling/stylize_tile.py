@@ -1,0 +1,127 @@
+"""What is done to each tile: read its window, stylize it, write its core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import DeviceError
+from ..geometry import Size, Tile
+from ..networks.network import TileNetwork
+from ..pictures.mask import Mask, blend
+from ..pictures.source import Canvas, Source, from_unit, read_stored, window_of
+from .transfer import Download, Transfer, Upload
+
+
+@dataclass(frozen=True)
+class StoredWindow:
+    """What a tile is computed from: its window's stored pixels, and its core's alpha and mask.
+
+    Without a mask, and where all of the core is to be stylized, ``coverage`` is None.
+    """
+
+    colors: Upload
+    alpha: Tensor
+    coverage: Upload | None = None
+
+
+@dataclass(frozen=True)
+class KeptCore:
+    """A core outside the mask: its stored pixels, alpha included, which stay as they are."""
+
+    pixels: Tensor
+
+
+@dataclass(frozen=True)
+class StylizedCore:
+    """A core on its way back: the pixels to store, whether all were finite, and its alpha."""
+
+    colors: Download
+    is_finite: Download | None
+    alpha: Tensor
+
+
+TileInput = StoredWindow | KeptCore | None
+TileResult = StylizedCore | KeptCore | None
+
+
+class TileStylizer:
+    """The steps of a tile, for :class:`~urst_core.tiling.loop.TileLoop`.
+
+    A tile whose core holds nothing but padding is left out: its steps are handed None. One that
+    lies outside the mask is copied and not computed.
+    """
+
+    def __init__(
+        self,
+        network: TileNetwork,
+        content: Source,
+        canvas: Canvas,
+        frame: Size,
+        device: torch.device,
+        *,
+        mask: Mask | None = None,
+    ) -> None:
+        self._network, self._content, self._canvas = network, content, canvas
+        self._frame, self._mask = frame, mask
+        self._transfer = Transfer(device)
+
+    def read(self, tile: Tile) -> TileInput:
+        core = tile.core.clipped(self._content.size)
+        if not core.area:
+            return None
+        coverage = None if self._mask is None else self._mask.coverage(core)
+        if coverage is not None and not bool(coverage.any()):
+            return KeptCore(read_stored(self._content, core))
+        stored = read_stored(self._content, tile.window)
+        alpha = stored[(slice(3, None), *core.relative_to(tile.window).slices)]
+        colors = self._transfer.upload(stored)
+        if coverage is None or bool((coverage == 1.0).all()):
+            return StoredWindow(colors, alpha)
+        return StoredWindow(colors, alpha, self._transfer.upload(coverage))
+
+    def compute(self, tile: Tile, window: TileInput) -> TileResult:
+        if window is None or isinstance(window, KeptCore):
+            return window
+        stored = window.colors.receive()
+        pixels = window_of(stored, tile.window.size)
+        stylized = self._network(pixels, at_border=tile.touches_border(self._frame))[0]
+        core = tile.core.clipped(self._content.size)
+        inner_slices = core.relative_to(tile.window).slices
+        inner = stylized[(..., *inner_slices)]
+        is_finite = None
+        if self._network.compute_dtype != torch.float32:
+            # Looked at when it has arrived: asking here would wait for the device.
+            is_finite = self._transfer.download(inner.isfinite().all())
+        if window.coverage is None:
+            colors = from_unit(inner, self._content.dtype)
+        else:
+            kept = stored[(slice(3), *inner_slices)]
+            colors = blend(kept, inner.clamp(0.0, 1.0), window.coverage.receive())
+        return StylizedCore(self._transfer.download(colors), is_finite, window.alpha)
+
+    def write(self, tile: Tile, result: TileResult) -> Tensor | None:
+        """The core's pixels as they were written; None where it holds nothing but padding.
+
+        Raises:
+            DeviceError: half precision overflowed.
+        """
+        if result is None:
+            return None
+        core = tile.core.clipped(self._content.size)
+        if isinstance(result, KeptCore):
+            pixels = result.pixels.cpu()
+            self._canvas.write(core, pixels)
+            return pixels
+        if result.is_finite is not None and not bool(result.is_finite.receive()):
+            raise DeviceError(
+                f"{self._network.compute_dtype} is too narrow for this picture and style: values "
+                "overflowed; use precision fp32 or auto"
+            )
+        pixels = result.colors.receive()
+        if result.alpha.shape[0]:
+            pixels = torch.cat([pixels, result.alpha.cpu()])
+        self._canvas.write(core, pixels)
+        return pixels

@@ -1,0 +1,1 @@
+"""Weights files: reading, the manifest, the store, the Hugging Face hub, publishing."""

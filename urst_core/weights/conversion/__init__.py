@@ -1,0 +1,1 @@
+"""Published weights files to safetensors; the only place that opens a pickle."""

@@ -1,0 +1,218 @@
+"""Published weights files to one safetensors file that a backbone loads.
+
+Which file is which is told by keys and shapes, by names only where two files are alike in those.
+The registered network has the last word: what is returned has been loaded into it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...backbones import find_backbone
+from ...errors import OutputError, WeightsError
+from ..loading import PICKLE_STARTS, build_backbone, read_weights
+from .identify import check_complete, identify, wanted_files
+from .layouts import Part
+from .matching import Match
+from .torch7 import read_torch7
+
+NESTING = ("model", "state_dict", "net")
+"""Under which names training scripts store weights beside other things."""
+
+SAFE_PYTORCH = (2, 6)
+"""Before it, files of tensors alone could be made to run code (CVE-2025-32434)."""
+
+
+@dataclass(frozen=True)
+class MappedKey:
+    """A tensor, where it comes from and what it is called now."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class DroppedKey:
+    """Something in a file that is not used, and why."""
+
+    file: str
+    old: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """All weights of one backbone, and how they were found.
+
+    Attributes:
+        backbone: its registered name.
+        files: names of the published files, without folders.
+        state: the weights by the network's names.
+        groups: prefixes of the names, one for each part of the network.
+        filled: names that no file holds, whose values the published code sets: 1 or 0.
+    """
+
+    backbone: str
+    files: tuple[str, ...]
+    state: Mapping[str, Tensor]
+    groups: tuple[str, ...]
+    mapped: tuple[MappedKey, ...]
+    dropped: tuple[DroppedKey, ...]
+    filled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """What a file holds: tensors by name, and names of what is no tensor of real numbers."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    others: tuple[str, ...] = ()
+
+
+def convert_weights(files: Sequence[Path], backbone: str) -> Conversion:
+    """Gather one backbone's weights from its published files.
+
+    Args:
+        files: in any order, together holding everything: PyTorch's (``.pth``, ``.pth.tar``,
+            ``.model``), Torch7's (``.t7``) or safetensors.
+        backbone: a registered name.
+
+    Raises:
+        SettingsError: no backbone has that name.
+        WeightsError: a file cannot be read without risk, is damaged, or belongs elsewhere; or
+            one is missing.
+    """
+    network_class = find_backbone(backbone)
+    if not files:
+        raise WeightsError(f"no file to convert; give {wanted_files(network_class)}")
+    found: dict[Part, tuple[PublishedFile, Match]] = {}
+    mapped: list[MappedKey] = []
+    dropped: list[DroppedKey] = []
+    for published in map(read_published, files):
+        name = published.path.name
+        for match in identify(published.path, published.tensors, network_class):
+            if match.part in found:
+                other = found[match.part][0].path
+                raise WeightsError(
+                    f"{other} and {published.path} both hold {network_class.traits.title}'s "
+                    f"{match.part.title}; give one of them"
+                )
+            found[match.part] = published, match
+            mapped += [MappedKey(name, old, new) for new, old in match.mapped.items()]
+            dropped += [DroppedKey(name, old, why) for old, why in match.dropped.items()]
+        dropped += [DroppedKey(name, old, "no tensor of numbers") for old in published.others]
+    state = {key: value for _, match in found.values() for key, value in match.state.items()}
+    check_complete(network_class, state)
+    names = tuple(path.name for path in files)
+    build_backbone(network_class, state, origin=", ".join(names))
+    filled = tuple(key for _, match in found.values() for key in match.filled)
+    groups = tuple(part.prefix for part in found)
+    return Conversion(backbone, names, state, groups, tuple(mapped), tuple(dropped), filled)
+
+
+def save_conversion(conversion: Conversion, path: Path, *, overwrite: bool = False) -> None:
+    """Write a safetensors file that says in its header what it is and where it comes from.
+
+    Raises:
+        OutputError: the name does not end in .safetensors, the file exists, or cannot be written.
+    """
+    check_output(path, overwrite=overwrite)
+    # One value, so that the same weights give the same bytes: of several, the library changes the
+    # order from call to call.
+    origin = {"backbone": conversion.backbone, "converted_from": conversion.files}
+    header = {"urst": json.dumps(origin)}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        save_file(dict(conversion.state), partial, header)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path} cannot be written ({error}); choose another place") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse a name that cannot be written to before anything is read.
+
+    Raises:
+        OutputError: it does not end in .safetensors, or exists and may not be replaced.
+    """
+    if path.suffix != ".safetensors":
+        raise OutputError(f"{path} is no name for safetensors; use one that ends in .safetensors")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists; choose another name, or allow to overwrite it")
+
+
+def read_published(path: Path) -> PublishedFile:
+    """Read a published file of any format, without running anything in it.
+
+    Raises:
+        WeightsError: it is missing, damaged, holds no tensors, or holds more than tensors.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights file {path} does not exist; check the path")
+    if path.suffix == ".t7":
+        return PublishedFile(path, read_torch7(path))
+    with path.open("rb") as file:
+        start = file.read(9)
+    if not start.startswith(PICKLE_STARTS) or start[8:] == b"{":
+        return PublishedFile(path, read_weights(path))
+    return _named_tensors(path, _read_pickle(path))
+
+
+def _read_pickle(path: Path) -> Any:
+    version = tuple(int(number) for number in torch.__version__.split(".")[:2])
+    if version < SAFE_PYTORCH:
+        raise WeightsError(
+            f"{path} could run code in PyTorch {torch.__version__} even if only tensors are read "
+            "(CVE-2025-32434); convert it with PyTorch 2.6 or later"
+        )
+    try:
+        # Opened here: by a path's ending PyTorch would choose another format than the content's.
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch raises whatever damaged bytes lead to
+        needed = re.search(r"GLOBAL (\S+)", str(error))
+        if needed is None:
+            raise WeightsError(
+                f"{path} cannot be read as a PyTorch file of tensors "
+                f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
+                "get it again"
+            ) from error
+        raise WeightsError(
+            f"{path} holds more than tensors ({needed[1]}), and reading that could run any code; "
+            "where you trust it, load it in its own project, save its state_dict() alone with "
+            "torch.save, and convert that"
+        ) from None
+
+
+def _named_tensors(path: Path, content: Any) -> PublishedFile:
+    others: list[str] = []
+    if isinstance(content, Mapping):
+        named = cast("Mapping[Any, Any]", content)
+        nests = [name for name in NESTING if isinstance(named.get(name), Mapping)]
+        if nests:
+            others = [str(name) for name in named if name != nests[0]]
+            named = named[nests[0]]
+        tensors = {str(name): value for name, value in named.items() if _is_usable(value)}
+        others += [str(name) for name in named if str(name) not in tensors]
+        if tensors:
+            return PublishedFile(path, tensors, tuple(others))
+    raise WeightsError(f"{path} holds no named tensors; give a file of a network's state_dict()")
+
+
+def _is_usable(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.layout is torch.strided and value.is_floating_point()
