@@ -38,9 +38,10 @@ from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.formats.open import ImageFile, write_picture
 from urst_core.geometry import Rectangle, cut, tile_around
 from urst_core.method.pipeline import stylize_tiles, tile_loop, tile_network
-from urst_core.networks.network import Backbone
-from urst_core.networks.style import ThumbnailStats
-from urst_core.pictures.source import TensorCanvas, TensorSource, make_thumbnail
+from urst_core.networks.frozen_stats import FrozenStats
+from urst_core.networks.model import Backbone
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.pictures.thumbnail import make_thumbnail
 from urst_core.runs.file_run import FileRun
 from urst_core.tiling.device import find_device
 from urst_core.tiling.settings import Settings
@@ -109,7 +110,7 @@ def report(
 def alone_seconds(
     backbone: Backbone,
     content: TensorSource,
-    stats: ThumbnailStats,
+    stats: FrozenStats,
     settings: Settings,
     device: torch.device,
 ) -> float:

@@ -109,7 +109,8 @@ def stylize_whole_image(content: Path, style: Path, output: Path, *, patch: int)
     from urst_core.formats.open import ImageFile, write_picture  # noqa: PLC0415
     from urst_core.geometry import Rectangle  # noqa: PLC0415
     from urst_core.networks.sites import replay  # noqa: PLC0415
-    from urst_core.pictures.source import TensorSource, from_unit, make_thumbnail, to_unit  # noqa: PLC0415
+    from urst_core.pictures.source import TensorSource, from_unit, to_unit  # noqa: PLC0415
+    from urst_core.pictures.thumbnail import make_thumbnail  # noqa: PLC0415
     from urst_core.weights.loading import load_backbone  # noqa: PLC0415
 
     padding = 32

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from urst_core.geometry import Rectangle, cut
-from urst_core.networks.network import Backbone
+from urst_core.networks.model import Backbone
 
 PADDING = 32
 """URST's default, in px; too little for exact tiles, and less work than ours."""

@@ -37,7 +37,7 @@ from pictures import resized, save
 
 from urst_core.formats.open import ImageFile
 from urst_core.method.pipeline import stylize
-from urst_core.networks.network import Backbone
+from urst_core.networks.model import Backbone
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
 from urst_core.tiling.settings import Settings
 from urst_core.training.losses import (

@@ -33,16 +33,17 @@ from urst_core.demo import demo_painting
 from urst_core.networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     NearestUpsampledConvolution,
-    PictureConvolution,
+    OutputConvolution,
     TileConvolution,
 )
-from urst_core.networks.network import TileNetwork
-from urst_core.pictures.source import TensorSource, make_thumbnail
+from urst_core.networks.tile_network import TileNetwork
+from urst_core.pictures.source import TensorSource
+from urst_core.pictures.thumbnail import make_thumbnail
 from urst_core.tiling.device import PRECISIONS
 
 CONVOLUTIONS = (
     TileConvolution,
-    PictureConvolution,
+    OutputConvolution,
     NearestUpsampledConvolution,
     BilinearUpsampledConvolution,
 )

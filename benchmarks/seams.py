@@ -34,9 +34,10 @@ from quality import seam
 
 from urst_core.geometry import Rectangle, cut, tile_around
 from urst_core.method.pipeline import stylize_tiles
-from urst_core.networks.network import Backbone
+from urst_core.networks.model import Backbone
 from urst_core.networks.style import StyleCode
-from urst_core.pictures.source import TensorCanvas, TensorSource, make_thumbnail, to_unit
+from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
+from urst_core.pictures.thumbnail import make_thumbnail
 from urst_core.tiling.settings import Settings
 from urst_core.weights.loading import load_backbone
 

@@ -38,10 +38,12 @@ from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.formats.open import write_picture
 from urst_core.geometry import Rectangle, cut, tile_around, windows_area
 from urst_core.method.pipeline import stylize_tiles, tile_loop
-from urst_core.networks.network import Backbone
+from urst_core.networks.frozen_stats import FrozenStats
+from urst_core.networks.model import Backbone
 from urst_core.networks.sites import collect
-from urst_core.networks.style import ThumbnailStats
-from urst_core.pictures.source import TensorCanvas, TensorSource, make_thumbnail, read_window
+from urst_core.pictures.padding import read_window
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.pictures.thumbnail import make_thumbnail
 from urst_core.runs.file_run import FileRun
 from urst_core.tiling.device import find_device
 from urst_core.tiling.settings import Settings
@@ -100,7 +102,7 @@ def print_tile_speed(
 
 
 def our_way(
-    backbone: Backbone, content: TensorSource, stats: ThumbnailStats, settings: Settings
+    backbone: Backbone, content: TensorSource, stats: FrozenStats, settings: Settings
 ) -> Way:
     def run() -> None:
         canvas = TensorCanvas(content.size, dtype=torch.uint8)
@@ -114,7 +116,7 @@ def base_way(
     content: TensorSource,
     thumbnail: Tensor,
     style: Tensor,
-    stats: ThumbnailStats,
+    stats: FrozenStats,
     edge: int,
     options: argparse.Namespace,
 ) -> Way:

@@ -10,8 +10,8 @@ from torch import Tensor
 from ..urst_core.errors import SettingsError, ShapeError
 from ..urst_core.method.patches import Layout, join_windows
 from ..urst_core.method.seams import worst_seam
-from ..urst_core.networks.network import size_of
 from ..urst_core.pictures.mask import blend_in_place
+from ..urst_core.pictures.padding import size_of
 from ..urst_core.pictures.source import TensorSource
 from . import host
 from .convert import image_of, masks_of, pictures_of, single_source_of

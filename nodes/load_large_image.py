@@ -7,8 +7,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.formats.image_file import ImageFile
-from ..urst_core.pictures.bands import check_host_memory, read_bands
-from ..urst_core.pictures.source import Source, to_unit
+from ..urst_core.pictures.source import Source, read_bands, to_unit
+from ..urst_core.tiling.device import check_host_memory
 from . import folders, host
 from .convert import ImageCanvas, page_preview, preview_image
 from .file_inputs import picture_input
@@ -66,7 +66,7 @@ class LoadLargeImage(io.ComfyNode):
             picture, mask = _empty_tensors(source, image)
             canvas, mask_canvas = ImageCanvas(picture[0]), ImageCanvas(mask[0].unsqueeze(-1))
             preview = page_preview(source.size)
-            listener = host.progress_listener(look=host.shown(preview))
+            listener = host.progress_listener(look=host.existing_preview(preview))
             for band, pixels in read_bands(source, "loading", listener):
                 values = to_unit(pixels)
                 canvas.write(band, values[:3])

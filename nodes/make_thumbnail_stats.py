@@ -9,10 +9,10 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.errors import ShapeError
+from ..urst_core.method.patches import stylized_thumbnail
 from ..urst_core.method.pipeline import TILES_STAGE
 from ..urst_core.method.video import PER_PICTURE, SHARED, Frames, measure_frames
-from ..urst_core.method.windows import stylized_thumbnail
-from ..urst_core.pictures.source import thumbnail_size_of
+from ..urst_core.pictures.thumbnail import thumbnail_size_of
 from . import host
 from .convert import image_of, mixture_of, sources_of
 from .sockets import (
@@ -110,7 +110,7 @@ class MakeThumbnailStats(io.ComfyNode):
         ]
         progress = host.NodeProgress(stages=host.stages_of(backbone, settings, TILES_STAGE))
         with host.working_memory(backbone, *areas):
-            look = host.growing(sources[0].size, sources[0] if len(sources) == 1 else None)
+            look = host.fill_preview(sources[0].size, sources[0] if len(sources) == 1 else None)
             frames = Frames(sources, styles, weights, lambda _: progress.listener(look=look))
             stats = next(
                 measure_frames(

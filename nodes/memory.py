@@ -18,9 +18,10 @@ from comfy import model_management
 
 from ..urst_core.geometry import Size
 from ..urst_core.networks.network import Traits
-from ..urst_core.pictures.source import Source, thumbnail_size_of
-from ..urst_core.tiling.device import largest_tile
+from ..urst_core.pictures.source import Source
+from ..urst_core.pictures.thumbnail import thumbnail_size_of
 from ..urst_core.tiling.settings import Settings
+from ..urst_core.tiling.tile_size import largest_tile
 from .sockets import LoadedBackbone
 
 

@@ -19,8 +19,8 @@ from ..urst_core.geometry import Size
 from ..urst_core.method.pipeline import PREPARATION_STAGE, TILES_STAGE
 from ..urst_core.pictures.preview import SampledPreview
 from ..urst_core.pictures.source import Source, from_unit
+from ..urst_core.progress import Listener, Progress
 from ..urst_core.tiling.exact_statistics import stage_of_site
-from ..urst_core.tiling.loop import Listener, Progress
 from ..urst_core.tiling.settings import Settings
 from ..urst_core.weights.hub import DownloadListener, DownloadProgress
 from .sockets import LoadedBackbone
@@ -101,7 +101,7 @@ def stages_of(loaded: LoadedBackbone, settings: Settings, *others: str) -> list[
     return [*map(stage_of_site, sites), *others]
 
 
-def growing(size: Size, content: Source | None = None) -> Look:
+def fill_preview(size: Size, content: Source | None = None) -> Look:
     """Shows how a picture fills, stage by stage.
 
     Args:
@@ -126,7 +126,7 @@ def growing(size: Size, content: Source | None = None) -> Look:
     return look
 
 
-def shown(preview: SampledPreview) -> Look:
+def existing_preview(preview: SampledPreview) -> Look:
     """Shows a preview that somebody else fills, from its first part on."""
 
     def look(progress: Progress) -> Tensor | None:

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.formats.open import ImageFileCanvas
-from ..urst_core.pictures.bands import read_bands
+from ..urst_core.pictures.source import read_bands
 from . import folders, host
 from .convert import StoredPicture, check_image, page_preview, preview_image
 from .file_inputs import find_format, format_inputs, output_options
@@ -83,7 +83,7 @@ class SaveLargeImage(io.ComfyNode):
             paths.append(folder / f"{beginning}_{number + index:05}_{format_.endings[0]}")
             previews.append(page_preview(size))
             picture = StoredPicture(image, DEPTHS[bits], metadata)
-            listener = progress.listener(picture=index, look=host.shown(previews[-1]))
+            listener = progress.listener(picture=index, look=host.existing_preview(previews[-1]))
             encoded = host.encoding_listener(listener, size)
             with ImageFileCanvas(paths[-1], picture, options, listener=encoded) as canvas:
                 for band, pixels in read_bands(picture, "saving", listener):

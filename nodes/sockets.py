@@ -10,7 +10,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..urst_core.method.video import PER_PICTURE
-from ..urst_core.networks.network import Backbone
+from ..urst_core.networks.model import Backbone
 from ..urst_core.pictures.mask import LARGEST_FEATHER
 from ..urst_core.tiling.settings import STATS_KINDS
 

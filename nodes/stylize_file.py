@@ -17,13 +17,12 @@ from ..urst_core.formats.image_file import ImageFile
 from ..urst_core.formats.open import ImageFileCanvas
 from ..urst_core.formats.output_options import OutputOptions
 from ..urst_core.method.pipeline import TILES_STAGE
-from ..urst_core.pictures.bands import read_bands
 from ..urst_core.pictures.metadata import PictureMetadata
-from ..urst_core.pictures.preview import SampledPreview, add_finished_cores
-from ..urst_core.pictures.source import TensorSource
-from ..urst_core.runs.file_run import FileRun, Start
-from ..urst_core.runs.work_folder import WorkFolder
-from ..urst_core.tiling.loop import Progress
+from ..urst_core.pictures.preview import SampledPreview
+from ..urst_core.pictures.source import TensorSource, read_bands
+from ..urst_core.progress import Progress
+from ..urst_core.runs.file_run import FileRun, IfInterrupted
+from ..urst_core.runs.work_folder import WorkFolder, add_finished_cores
 from . import folders, host
 from .convert import (
     PREVIEW_SIZE,
@@ -156,13 +155,17 @@ class StylizeFile(io.ComfyNode):
                 progress = host.NodeProgress(
                     stages=host.stages_of(backbone, settings, TILES_STAGE, "encoding")
                 )
-                preview = _run(run, Start.RESUME if resume else Start.RESTART, progress)
+                preview = _run(
+                    run, IfInterrupted.RESUME if resume else IfInterrupted.DISCARD, progress
+                )
         image = preview_image(preview)
         shown = host.page_output(image, cls, [run.output])
         return io.NodeOutput(str(run.output), image, ui=shown)
 
 
-def _run(run: FileRun, start: Start, node_progress: host.NodeProgress) -> SampledPreview:
+def _run(
+    run: FileRun, if_interrupted: IfInterrupted, node_progress: host.NodeProgress
+) -> SampledPreview:
     """Do the run; returns what the page has seen of it in the end: all."""
     preview = page_preview(run.source.size)
 
@@ -175,7 +178,7 @@ def _run(run: FileRun, start: Start, node_progress: host.NodeProgress) -> Sample
         return preview.pixels if progress.tiles_done else None
 
     try:
-        run.run(node_progress.listener(look=look), start=start)
+        run.run(node_progress.listener(look=look), if_interrupted=if_interrupted)
     finally:
         # Else an unpacked JPEG stays on the disk as long as ComfyUI runs.
         if isinstance(run.source, ImageFile):

@@ -15,7 +15,7 @@ from ..urst_core.method.video import (
     Frames,
     stylize_frames,
 )
-from ..urst_core.tiling.loop import Listener
+from ..urst_core.progress import Listener
 from . import host
 from .convert import blank_image, masks_of, mixture_of, sources_of
 from .sockets import (
@@ -127,7 +127,7 @@ class StylizeImage(io.ComfyNode):
 
         def listener_of(index: int) -> Listener:
             source = contents[index]
-            return progress.listener(picture=index, look=host.growing(source.size, source))
+            return progress.listener(picture=index, look=host.fill_preview(source.size, source))
 
         with host.working_memory(backbone, *areas, result_bytes=result_bytes):
             image, canvases = blank_image(contents, *host.image_kind())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.method.windows import stylize_windows
-from ..urst_core.networks.style import ThumbnailStats
+from ..urst_core.method.patches import stylize_windows
+from ..urst_core.networks.frozen_stats import FrozenStats
 from . import host
 from .convert import blank_image, sources_of
 from .sockets import CATEGORY, LoadedBackbone, StatsSocket, backbone_input, found_by
@@ -49,7 +49,7 @@ class StylizePatches(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, *, backbone: LoadedBackbone, stats: ThumbnailStats, tiles: Tensor
+        cls, *, backbone: LoadedBackbone, stats: FrozenStats, tiles: Tensor
     ) -> io.NodeOutput:
         windows = sources_of(tiles)
         result_bytes = host.image_bytes(*tiles.shape)
@@ -62,6 +62,6 @@ class StylizePatches(io.ComfyNode):
                 stats,
                 host.settings_for(backbone),
                 # Each window from its beginning; where it belongs is for Assemble Tiles to know.
-                listener=host.progress_listener(look=host.growing(windows[0].size)),
+                listener=host.progress_listener(look=host.fill_preview(windows[0].size)),
             )
         return io.NodeOutput(image)

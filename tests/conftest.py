@@ -14,7 +14,7 @@ from examples import random_backbone
 from fake_hub import FakeHub, running_hub
 
 from urst_core.backbones import find_backbone
-from urst_core.networks.network import Backbone
+from urst_core.networks.model import Backbone
 from urst_core.weights.loading import load_backbone
 
 # Machines differ in speed; what a property says does not.

@@ -15,11 +15,11 @@ from torch import nn
 import urst_core.backbones
 import urst_core.cli.main
 import urst_core.weights.loading
-from urst_core.geometry import Convolution
 from urst_core.method.pipeline import measure, stylize_tiles
 from urst_core.networks.folding import fold_output, kernel_of
-from urst_core.networks.layers.convolutions import PictureConvolution, TileConvolution
+from urst_core.networks.layers.convolutions import OutputConvolution, TileConvolution
 from urst_core.networks.network import StylizationNetwork, Traits
+from urst_core.networks.reach import Convolution
 from urst_core.networks.sites import Site, measure_features, replay
 from urst_core.networks.statistics import ChannelStats, stats_at
 from urst_core.networks.style import StyleCode
@@ -64,7 +64,7 @@ class Toy(StylizationNetwork):
         affine = stats_at(sites, "middle", ChannelStats).affine_to(code.channel_stats("middle"))
         return ToyTiles(
             TileConvolution(fold_output(kernel_of(self.first), *affine), relu=True),
-            PictureConvolution(kernel_of(self.last)),
+            OutputConvolution(kernel_of(self.last)),
         )
 
 

@@ -49,7 +49,7 @@ class ClusterError(URSTError):
     """A cluster cannot be reached, or its workers cannot do the work."""
 
 
-def some_of(names: Iterable[str], most: int = 3) -> str:
+def abbreviated(names: Iterable[str], most: int = 3) -> str:
     """The first few names for a message, and whether there are more."""
     names = list(names)
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")

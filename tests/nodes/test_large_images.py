@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("inference_mode", "base")
 @pytest.fixture(autouse=True)
 def narrow_bands(part, monkeypatch):
     """So that small pictures have several."""
-    monkeypatch.setattr(part("urst_core.pictures.bands"), "BAND_PIXELS", 1000)
+    monkeypatch.setattr(part("urst_core.pictures.source"), "BAND_PIXELS", 1000)
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_a_picture_that_memory_cannot_hold_is_refused_in_time(
 ):
     save_picture(base / "input" / "a.tif", stored_picture((40, 60)))
     save_picture(base / "input" / "alpha.tif", stored_picture((40, 60), channels=4))
-    bands = part("urst_core.pictures.bands")
-    monkeypatch.setattr(bands, "free_bytes", lambda _device: 40 * 60 * 12)
+    device = part("urst_core.tiling.device")
+    monkeypatch.setattr(device, "free_bytes", lambda _device: 40 * 60 * 12)
     assert load("a.tif")[0].shape == (1, 40, 60, 3)
     with pytest.raises(
         errors.DeviceError,

@@ -80,7 +80,7 @@ def test_an_empty_mask_is_no_work_and_gives_the_content_back(stylize, part, monk
         raise AssertionError
 
     content = image(channels=4)
-    monkeypatch.setattr(part("urst_core.networks.network").TileNetwork, "forward", refuse)
+    monkeypatch.setattr(part("urst_core.networks.tile_network").TileNetwork, "forward", refuse)
     assert torch.equal(stylize(content, mask=torch.zeros(1, *SIZE)), content)
 
 

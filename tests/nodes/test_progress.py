@@ -139,7 +139,7 @@ def test_previews_come_once_a_second(call, backbone, host, part, monkeypatch):
 def test_a_large_picture_can_be_cancelled_before_its_first_tile(
     call, backbone, host, part, monkeypatch
 ):
-    monkeypatch.setattr(part("urst_core.pictures.source"), "BAND_PIXELS", 4000)
+    monkeypatch.setattr(part("urst_core.pictures.thumbnail"), "BAND_PIXELS", 4000)
     host.cancel_at = 2
     inputs = {"backbone": backbone, "style": image(seed=2), "statistics": "thumbnail", **LOOK}
     with pytest.raises(host.cancelled):

@@ -1,4 +1,4 @@
-"""urst_core.method.windows: windows that were cut elsewhere, and the preview."""
+"""urst_core.method.patches: windows that were cut elsewhere, and the preview."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from urst_core.errors import DeviceError, ShapeError
+from urst_core.method.patches import stylize_windows, stylized_thumbnail
 from urst_core.method.pipeline import measure
-from urst_core.method.windows import stylize_windows, stylized_thumbnail
-from urst_core.networks.network import TileNetwork
+from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
 from urst_core.weights.loading import load_backbone

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from urst_core.backbones.wct import WCT
-from urst_core.networks.network import Backbone, StylizationNetwork
+from urst_core.networks.model import Backbone
+from urst_core.networks.network import StylizationNetwork
 from urst_core.networks.sites import collect
 from urst_core.networks.style import StyleCode
 from urst_core.weights.loading import build_backbone

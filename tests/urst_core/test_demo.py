@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.errors import ShapeError
 from urst_core.geometry import Rectangle, cut
-from urst_core.pictures.source import make_thumbnail
+from urst_core.pictures.thumbnail import make_thumbnail
 
 SIZES = [(1, 1), (1, 300), (300, 1), (2, 5), (97, 131), (160, 240), (140, 700), (300, 130)]
 

@@ -7,19 +7,21 @@ from hypothesis import strategies as st
 
 from urst_core.errors import SettingsError, ShapeError
 from urst_core.geometry import (
-    BilinearUpsampling,
-    Convolution,
-    NearestUpsampling,
-    Pooling,
     Rectangle,
     check_tile_size,
     cut,
     equal_tiles,
     frame_size,
-    halo_of,
-    influence_radius,
     round_up,
     tile_around,
+)
+from urst_core.networks.reach import (
+    BilinearUpsampling,
+    Convolution,
+    NearestUpsampling,
+    Pooling,
+    halo_of,
+    influence_radius,
 )
 
 strides = st.sampled_from([1, 2, 4, 8])

@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.folding import Kernel, fold_input, fold_pointwise, kernel_of
 from ..networks.layers.banded import RowLayer, RowSequence
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
-    PictureConvolution,
+    OutputConvolution,
     TileConvolution,
 )
-from ..networks.layers.elementwise import Centered, MaxPooling
+from ..networks.layers.elementwise import MaxPooling, SubtractMean
 from ..networks.network import StylizationNetwork, Traits
+from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.sites import Site, Stages, measure_features
 from ..networks.statistics import ChannelStats, SiteStats, stats_at
 from ..networks.style import StyleCode
@@ -149,7 +149,7 @@ def tile_layers(
         yield TileConvolution(kernel, relu=True)
     # The mean is taken off before the convolution, not folded into its bias: in channels of
     # little spread the sum would be a small difference of large numbers.
-    yield Centered(measured.mean)
+    yield SubtractMean(measured.mean)
     *decoder_kernels, picture = _kernels(decoder)
     scale = (target.std / measured.std).flatten()
     decoder_kernels[0] = fold_input(decoder_kernels[0], scale, target.mean.flatten())
@@ -159,7 +159,7 @@ def tile_layers(
             yield NearestUpsampledConvolution(kernel, relu=True)
         else:
             yield TileConvolution(kernel, relu=True)
-    yield PictureConvolution(picture)
+    yield OutputConvolution(picture)
 
 
 def _kernels(layers: nn.Sequential) -> list[Kernel]:

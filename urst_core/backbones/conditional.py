@@ -21,8 +21,8 @@ from ..networks.style import StyleCode
 from .image_transform import (
     NormalizedConvolution,
     Part,
-    arranged,
     folded_network,
+    johnson_layout,
     layers_of,
     run_parts,
 )
@@ -165,4 +165,4 @@ class ConditionalNormalization(StylizationNetwork):
             )
             for site, layer in self._layers()
         )
-        return arranged(layers), replace(picture, relu=False)
+        return johnson_layout(layers), replace(picture, relu=False)

@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..geometry import Convolution, Layer, NearestUpsampling
 from ..networks.folding import Kernel, fold_input, fold_output, kernel_of
 from ..networks.layers.banded import RowSequence
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
-    PictureConvolution,
+    OutputConvolution,
     TileConvolution,
 )
-from ..networks.layers.elementwise import Beside, Sigmoid
+from ..networks.layers.elementwise import Residual, Sigmoid
+from ..networks.reach import Convolution, Layer, NearestUpsampling
 from ..networks.sites import Site
 from ..networks.statistics import ChannelStats, Moments, SiteStats, stats_at
 
@@ -136,14 +136,14 @@ class NormalizedBlock:
         inner = yield from self.first.stages(features)
         return features + (yield from self.second.stages(inner))
 
-    def folded(self, sites: Mapping[str, SiteStats]) -> Beside:
-        return Beside(RowSequence([self.first.folded(sites), self.second.folded(sites)]))
+    def folded(self, sites: Mapping[str, SiteStats]) -> Residual:
+        return Residual(RowSequence([self.first.folded(sites), self.second.folded(sites)]))
 
 
 Part = NormalizedConvolution | NormalizedBlock
 
 
-def arranged(layers: Sequence[NormalizedConvolution]) -> Sequence[Part]:
+def johnson_layout(layers: Sequence[NormalizedConvolution]) -> Sequence[Part]:
     """Three layers on the way down, pairs beside identities, two layers on the way up."""
     start, inner, end = layers[:3], layers[3:-2], layers[-2:]
     return (
@@ -187,7 +187,7 @@ def folded_network(
         [
             start.folded(sites, pixels),
             *(part.folded(sites) for part in rest),
-            PictureConvolution(picture),
+            OutputConvolution(picture),
             *end,
         ]
     )

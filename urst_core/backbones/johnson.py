@@ -22,8 +22,8 @@ from .image_transform import (
     NormalizedConvolution,
     Part,
     PixelScale,
-    arranged,
     folded_network,
+    johnson_layout,
     layers_of,
     reflected_convolution,
     run_parts,
@@ -108,7 +108,7 @@ class SingleStyleNetwork(StylizationNetwork):
         norms = (layer for layer in self.modules() if isinstance(layer, AffineNorm))
         # The last convolution has no norm: zip leaves it out.
         layers = zip(self.site_names, self._convolutions(), norms)
-        return arranged(
+        return johnson_layout(
             [
                 NormalizedConvolution(site, convolution, norm.weight, norm.bias, self._moments)
                 for site, convolution, norm in layers

@@ -16,16 +16,16 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.folding import Kernel, fold_pointwise, kernel_of
 from ..networks.layers.banded import RowLayer, RowSequence
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
-    PictureConvolution,
+    OutputConvolution,
     TileConvolution,
 )
 from ..networks.layers.elementwise import MaxPooling
 from ..networks.network import StylizationNetwork, Traits
+from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.sites import Site, Stages
 from ..networks.statistics import (
     GramMoments,
@@ -281,4 +281,4 @@ def _decoder_layers(transform: Kernel, decoder: Decoder) -> Iterator[RowLayer]:
     for upsampled, *others in levels:
         yield NearestUpsampledConvolution(upsampled, relu=True)
         yield from (TileConvolution(kernel, relu=True) for kernel in others)
-    yield PictureConvolution(picture)
+    yield OutputConvolution(picture)

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..geometry import BilinearUpsampling, Convolution, Layer
-from ..networks.folding import Kernel, add_identity, even_out, fold_output, kernel_of
+from ..networks.folding import Kernel, add_identity, equalize_channels, fold_output, kernel_of
 from ..networks.layers.banded import RowLayer, RowSequence
 from ..networks.layers.convolutions import (
     BilinearUpsampledConvolution,
-    PictureConvolution,
+    OutputConvolution,
     TileConvolution,
 )
-from ..networks.layers.elementwise import Beside
+from ..networks.layers.elementwise import Residual
 from ..networks.network import StylizationNetwork, Traits
+from ..networks.reach import BilinearUpsampling, Convolution, Layer
 from ..networks.sites import Site, Stages, measure_features
 from ..networks.statistics import ChannelStats, SiteStats, stats_at
 from ..networks.style import StyleCode
@@ -65,14 +65,14 @@ class PaddedConvolution(nn.Module):
     def kernel(self) -> Kernel:
         return kernel_of(self.conv_layer)
 
-    def for_tiles(self, *, relu: bool, delicate: bool = False) -> TileConvolution:
+    def for_tiles(self, *, relu: bool, keep_float32: bool = False) -> TileConvolution:
         layer = self.conv_layer
         return TileConvolution(
             self.kernel,
             stride=layer.stride[0],
             groups=layer.groups,
             relu=relu,
-            delicate=delicate,
+            keep_float32=keep_float32,
         )
 
 
@@ -237,12 +237,12 @@ class MicroAST(StylizationNetwork):
         return RowSequence(
             [
                 # Rounding before and in the first strided convolutions shows in edges of pictures.
-                *(layer.for_tiles(relu=True, delicate=True) for layer in start[:3]),
+                *(layer.for_tiles(relu=True, keep_float32=True) for layer in start[:3]),
                 *(layer.for_tiles(relu=True) for layer in start[3:]),
                 folded_block(first.kernels()),
                 # What these add up nearly cancels before a normalization spreads it.
-                folded_block(second.kernels(), affine["dec1"], delicate=(False, True)),
-                folded_block(dec1, affine["dec2"], delicate=(True, True)),
+                folded_block(second.kernels(), affine["dec1"], keep_float32=(False, True)),
+                folded_block(dec1, affine["dec2"], keep_float32=(True, True)),
                 folded_block(dec2),
                 *_folded_end(self.decoder.dec3),
             ]
@@ -256,26 +256,26 @@ def folded_block(
     kernels: tuple[Kernel, Kernel],
     affine: tuple[Tensor, Tensor] | None = None,
     *,
-    delicate: tuple[bool, bool] = (False, False),
-) -> Beside:
+    keep_float32: tuple[bool, bool] = (False, False),
+) -> Residual:
     """``x + second(relu(first(x)))``, followed by an affine map of each channel if given one.
 
     Args:
         kernels: of the first and the second convolution.
         affine: scale and shift, (C,) each.
-        delicate: which of the convolutions are.
+        keep_float32: which of the convolutions are.
     """
     first, second = kernels
     if affine is not None:
         second = fold_output(second, *affine)
-    first, second = even_out(first, second)
+    first, second = equalize_channels(first, second)
     branch = RowSequence(
         [
-            TileConvolution(first, relu=True, delicate=delicate[0]),
-            TileConvolution(second, delicate=delicate[1]),
+            TileConvolution(first, relu=True, keep_float32=keep_float32[0]),
+            TileConvolution(second, keep_float32=keep_float32[1]),
         ]
     )
-    return Beside(branch, None if affine is None else affine[0])
+    return Residual(branch, None if affine is None else affine[0])
 
 
 def _folded_end(end: nn.Sequential) -> Iterator[RowLayer]:
@@ -292,4 +292,4 @@ def _folded_end(end: nn.Sequential) -> Iterator[RowLayer]:
             yield layer.for_tiles(relu=True)
     picture_layer = last[1]
     assert isinstance(picture_layer, PaddedConvolution)
-    yield PictureConvolution(picture_layer.kernel)
+    yield OutputConvolution(picture_layer.kernel)

@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..geometry import Convolution, Layer, NearestUpsampling
 from ..networks.folding import Kernel, fold_output, fold_pointwise, kernel_of
-from ..networks.layers.convolutions import PictureConvolution, TileConvolution
+from ..networks.layers.convolutions import OutputConvolution, TileConvolution
 from ..networks.layers.normalized import (
     AffineSite,
     ReflectedConvolution,
@@ -29,6 +28,7 @@ from ..networks.layers.normalized import (
     through,
 )
 from ..networks.network import StylizationNetwork, Traits
+from ..networks.reach import Convolution, Layer, NearestUpsampling
 from ..networks.sites import Stages, collect
 from ..networks.statistics import GramMoments, SiteStats
 from ..networks.style import StyleCode
@@ -266,7 +266,7 @@ class MSGNetTiles(nn.Module):
             ]
         )
         weight, bias = cast(ReflectedConvolution, last).kernel
-        self.picture = PictureConvolution((weight.flip(0) / FULL_SCALE, bias.flip(0) / FULL_SCALE))
+        self.picture = OutputConvolution((weight.flip(0) / FULL_SCALE, bias.flip(0) / FULL_SCALE))
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         features = self.start(features, at_border=at_border)

@@ -25,9 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..geometry import BilinearUpsampling, Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.folding import Kernel, fold_input, fold_pointwise, kernel_of
-from ..networks.layers.convolutions import NearestUpsampledConvolution, PictureConvolution
+from ..networks.layers.convolutions import NearestUpsampledConvolution, OutputConvolution
 from ..networks.layers.normalized import (
     AffineSite,
     NormalizedConvolution,
@@ -37,6 +36,7 @@ from ..networks.layers.normalized import (
     through,
 )
 from ..networks.network import StylizationNetwork, Traits
+from ..networks.reach import BilinearUpsampling, Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.sites import Stages
 from ..networks.statistics import SiteStats
 from ..networks.style import StyleCode
@@ -222,7 +222,7 @@ class ChainTiles(nn.Module):
     def __init__(self, steps: Iterable[nn.Module], last: ReflectedConvolution) -> None:
         super().__init__()
         self.steps = nn.ModuleList(steps)
-        self.picture = PictureConvolution(last.kernel)
+        self.picture = OutputConvolution(last.kernel)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         for step in self.steps:

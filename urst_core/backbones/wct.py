@@ -27,14 +27,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..geometry import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.folding import Kernel, fold_pointwise, kernel_of
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
-    PictureConvolution,
+    OutputConvolution,
     TileConvolution,
 )
 from ..networks.network import StylizationNetwork, Traits
+from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.sites import Site, Stages
 from ..networks.statistics import (
     CovarianceMoments,
@@ -308,7 +308,7 @@ def tile_steps(pointwise: Kernel, layers: Iterable[nn.Module]) -> Iterator[nn.Mo
         elif isinstance(layer, nn.Conv2d):
             kernel = kernel_of(layer) if before is None else joined(before, kernel_of(layer))
             if layer.out_channels == 3:
-                yield PictureConvolution(kernel)
+                yield OutputConvolution(kernel)
             elif doubled:
                 yield NearestUpsampledConvolution(kernel, relu=True)
             else:

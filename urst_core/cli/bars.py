@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from types import TracebackType
 from typing import Any
 
 from ..errors import SettingsError
-from ..tiling.loop import Progress
+from ..progress import Progress
+from ..weights.hub import DownloadListener, DownloadProgress
 
 BAR_FORMAT = "{desc} |{bar:30}| {percentage:3.0f}%{postfix} {rate_noinv_fmt}, {remaining} left"
 
@@ -74,3 +76,24 @@ class ProgressBar:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def download_bar(*, quiet: bool = False) -> DownloadListener | None:
+    """A listener that draws a bar on standard error; drawn only once a download begins."""
+    if quiet:
+        return None
+    bar: Any = None
+
+    def show(progress: DownloadProgress) -> None:
+        nonlocal bar
+        if bar is None:
+            # Not at the top: a ComfyUI without the command line's extras has no use for it.
+            bar = importlib.import_module("tqdm").tqdm(
+                total=progress.bytes_total, desc=progress.name, unit="B", unit_scale=True
+            )
+        bar.update(min(progress.bytes_done, progress.bytes_total) - bar.n)
+        if progress.bytes_done >= progress.bytes_total:
+            bar.close()
+            bar = None
+
+    return show

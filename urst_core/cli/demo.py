@@ -12,7 +12,7 @@ from ..formats.output_format import LONGEST_JPEG_SIDE
 from ..formats.output_options import OutputOptions
 from ..geometry import Size
 from ..pictures.source import TensorSource
-from ..runs.start import Start
+from ..tiling.settings import IfInterrupted
 from .options import Commands, add_stylizing_options
 from .stylize import stylize_file
 
@@ -61,7 +61,7 @@ def run_demo(options: argparse.Namespace) -> None:
         content=content,
         styles=[str(style)],
         output=folder / f"stylized{ending}",
-        start=Start.RESTART,
+        if_interrupted=IfInterrupted.DISCARD,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..formats.output_options import output_options
 from ..runs.file_run import FileRun
-from ..runs.plan import Plan, amount
+from ..runs.plan import Plan, format_bytes
 from ..runs.timing import calibrated
 from .options import Commands
 from .stylize import add_run_arguments, file_run_of
@@ -73,11 +73,12 @@ def _told(plan: Plan, run: FileRun) -> str:
         f"frame     {plan.frame[1]} x {plan.frame[0]} px",
         f"tiles     {plan.tiles} of {plan.tile_size} px{passes}; their halo of "
         f"{run.backbone.traits.halo} px costs {plan.halo_share:.0%} more pixels",
-        f"device    {plan.device}, {precision}: {amount(plan.device_bytes)} of "
-        f"{amount(plan.device_free_bytes)} free",
-        f"memory    {amount(plan.host_bytes)} of {amount(plan.host_free_bytes)} free",
-        f"disk      {amount(plan.work_bytes)} of work, {amount(plan.result_bytes)} of result "
-        f"at most, of {amount(plan.disk_free_bytes)} free in {plan.folder}",
+        f"device    {plan.device}, {precision}: {format_bytes(plan.device_bytes)} of "
+        f"{format_bytes(plan.device_free_bytes)} free",
+        f"memory    {format_bytes(plan.host_bytes)} of {format_bytes(plan.host_free_bytes)} free",
+        f"disk      {format_bytes(plan.work_bytes)} of work, "
+        f"{format_bytes(plan.result_bytes)} of result "
+        f"at most, of {format_bytes(plan.disk_free_bytes)} free in {plan.folder}",
     ]
     if plan.seconds is not None:
         seconds = plan.seconds

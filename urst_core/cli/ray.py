@@ -7,14 +7,13 @@ import time
 
 from ..cluster.output import store_of
 from ..cluster.run import stylize_distributed
-from ..formats.locations import open_location
+from ..formats.open import open_location
 from ..formats.zarr.canvas import notes_at
 from ..formats.zarr.store import parse_location, unfinished_location
-from ..runs.start import Start
-from ..tiling.loop import Progress
+from ..progress import Progress
+from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
-from .bars import ProgressBar
-from .download_bar import download_bar
+from .bars import ProgressBar, download_bar
 from .options import settings_of
 
 
@@ -48,7 +47,7 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
                 style_weights=options.style_weights,
                 options=options.stored,
                 overwrite=options.overwrite,
-                start=_start(options),
+                if_interrupted=_if_interrupted(options),
                 listener=listen,
             )
     except (KeyboardInterrupt, SystemExit):
@@ -62,5 +61,11 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
         print(f"{options.output}: done in {time.monotonic() - started:.1f} s")
 
 
-def _start(options: argparse.Namespace) -> Start:
-    return Start.RESUME if options.resume else Start.RESTART if options.restart else Start.NEW
+def _if_interrupted(options: argparse.Namespace) -> IfInterrupted:
+    return (
+        IfInterrupted.RESUME
+        if options.resume
+        else IfInterrupted.DISCARD
+        if options.restart
+        else IfInterrupted.REFUSE
+    )

@@ -11,14 +11,13 @@ from ..cluster.run import add_distributed_arguments
 from ..errors import SettingsError, URSTError
 from ..formats.output_options import add_output_arguments, output_options
 from ..formats.zarr.store import Location, parse_location
+from ..progress import Progress
 from ..runs.file_run import FileRun
 from ..runs.mask_file import add_mask_arguments, mask_of
-from ..runs.start import Start
 from ..runs.work_folder import WorkFolder
-from ..tiling.loop import Progress
+from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
-from .bars import ProgressBar
-from .download_bar import download_bar
+from .bars import ProgressBar, download_bar
 from .options import Commands, add_stylizing_options, settings_of
 from .ray import stylize_on_ray
 
@@ -89,7 +88,13 @@ def run_stylize(options: argparse.Namespace) -> None:
             f"--ray-workers {options.ray_workers} is for clusters; name one with --ray, "
             "or leave it out"
         )
-    start = Start.RESUME if options.resume else Start.RESTART if options.restart else Start.NEW
+    if_interrupted = (
+        IfInterrupted.RESUME
+        if options.resume
+        else IfInterrupted.DISCARD
+        if options.restart
+        else IfInterrupted.REFUSE
+    )
     if options.resume and not options.quiet:
         interruption = WorkFolder(_local_path(options.output)).interruption()
         print(f"going on with {interruption}" if interruption else "nothing to resume, begins anew")
@@ -98,7 +103,7 @@ def run_stylize(options: argparse.Namespace) -> None:
         content=options.content,
         styles=options.styles,
         output=options.output,
-        start=start,
+        if_interrupted=if_interrupted,
     )
 
 
@@ -108,7 +113,7 @@ def stylize_file(
     content: Location,
     styles: Sequence[str],
     output: Location,
-    start: Start,
+    if_interrupted: IfInterrupted,
 ) -> None:
     """File to file, with a progress bar; says where the result is, or what is kept of it."""
     started = time.monotonic()
@@ -123,7 +128,7 @@ def stylize_file(
                 options.stop.check()
                 bar.update(progress)
 
-            run.run(listen, start=start)
+            run.run(listen, if_interrupted=if_interrupted)
     except BaseException:
         if has_begun:
             options.kept = _kept(run.output)

@@ -17,8 +17,8 @@ from ..training.recipes import RECIPES, RecipeEntry, find_recipe
 from ..training.settings import Schedule, TrainingSettings
 from ..training.trainer import Trainer, TrainingProgress
 from .bars import bar_class
+from .signals import StopAfterStep
 from .training_report import listening
-from .training_stop import StopAfterStep
 
 
 def add_train_command(

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
+from ..errors import OutputError, SettingsError
 from ..training.batches import Batches
 from ..training.grid import save_grid
 from ..training.pictures import Report
 from ..training.trainer import Trainer, TrainingListener, TrainingProgress
 from .bars import bar_class
-from .board import ScalarBoard
 
 BAR_FORMAT = "{percentage:5.1f}%|{bar}| {elapsed}<{remaining} {postfix}"
 
@@ -81,3 +80,36 @@ def _bar(done: float) -> Any:
 
 def _thousandths(share: float) -> int:
     return round(1000 * share)
+
+
+class ScalarBoard:
+    """Writes losses and the learning rate of each step into a folder.
+
+    Raises:
+        SettingsError: TensorBoard is not installed.
+        OutputError: the folder cannot be written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - optional
+        except ImportError as error:
+            raise SettingsError(
+                f"--board needs TensorBoard, which did not load ({error}); pip install tensorboard"
+            ) from error
+        try:
+            self._writer = SummaryWriter(str(folder))
+        except OSError as error:
+            raise OutputError(
+                f"board folder {folder} cannot be written to ({error}); choose another"
+            ) from error
+
+    def add(self, progress: TrainingProgress) -> None:
+        """Write one step."""
+        for name, value in progress.losses.items():
+            self._writer.add_scalar(f"loss/{name}", value, progress.step)
+        self._writer.add_scalar("learning rate", progress.learning_rate, progress.step)
+
+    def close(self) -> None:
+        """Write out what is kept back."""
+        self._writer.close()

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 from ..backbones import BACKBONES
-from ..errors import WeightsError, some_of
+from ..errors import WeightsError, abbreviated
 from ..weights.conversion.convert import Conversion, check_output, convert_weights, save_conversion
 from ..weights.manifest import find_entry, read_manifest
 from ..weights.publish import publish
 from ..weights.store import WeightsStore, default_folders
-from .download_bar import download_bar
+from .bars import download_bar
 from .options import Commands
 
 
@@ -117,7 +117,7 @@ def run_verify(options: argparse.Namespace) -> None:
         damaged += [str(path)] if problem else []
     if damaged:
         raise WeightsError(
-            f"{some_of(damaged)} {'is' if len(damaged) == 1 else 'are'} not as published; "
+            f"{abbreviated(damaged)} {'is' if len(damaged) == 1 else 'are'} not as published; "
             "remove, and get again with 'urst weights get'"
         )
 
@@ -157,10 +157,10 @@ def _summary(conversion: Conversion) -> list[str]:
     for key in conversion.dropped:
         dropped.setdefault((key.file, key.reason), []).append(key.old)
     for (file, reason), names in dropped.items():
-        lines.append(f"dropped: {len(names)} of {file} ({some_of(names)}): {reason}")
+        lines.append(f"dropped: {len(names)} of {file} ({abbreviated(names)}): {reason}")
     if conversion.filled:
         lines.append(
-            f"filled in: {len(conversion.filled)} ({some_of(conversion.filled)}): "
+            f"filled in: {len(conversion.filled)} ({abbreviated(conversion.filled)}): "
             "scales of 1 and shifts of 0, which the file leaves out"
         )
     return lines

@@ -14,7 +14,7 @@ from ..formats.zarr.canvas import ZarrCanvas, check_zarr_output, notes_at
 from ..formats.zarr.source import ZarrPicture
 from ..formats.zarr.store import Location, is_zarr
 from ..pictures.source import FULL_SCALE, Source
-from ..runs.start import Start
+from ..tiling.settings import IfInterrupted
 
 
 class Target:
@@ -23,7 +23,7 @@ class Target:
     Args:
         store: the Zarr store for the tiles.
         source: the content.
-        overwrite, start: see :func:`urst_core.cluster.run.stylize_distributed`.
+        overwrite, if_interrupted: see :func:`urst_core.cluster.run.stylize_distributed`.
 
     Attributes:
         file: the picture file that the tiles are copied into; None where the store is the result.
@@ -34,12 +34,16 @@ class Target:
         OutputError: the store could not be written.
     """
 
-    def __init__(self, store: Location, source: Source, *, overwrite: bool, start: Start) -> None:
+    def __init__(
+        self, store: Location, source: Source, *, overwrite: bool, if_interrupted: IfInterrupted
+    ) -> None:
         self.store = store
         self.file: ImageFileCanvas | None = None
         self.canvas: ZarrCanvas | None = None
         self._source = source
-        goes_on = check_zarr_output(store, source, overwrite=overwrite, start=start)
+        goes_on = check_zarr_output(
+            store, source, overwrite=overwrite, if_interrupted=if_interrupted
+        )
         self.notes: Mapping[str, Any] = notes_at(store) if goes_on else {}
 
     def open(self, edge: int) -> ZarrCanvas:
@@ -49,7 +53,7 @@ class Target:
             self._source,
             edge=edge,
             overwrite=True,
-            start=Start.RESUME if self.notes else Start.RESTART,
+            if_interrupted=IfInterrupted.RESUME if self.notes else IfInterrupted.DISCARD,
             pyramid=self.file is None,
         )
         return self.canvas
@@ -72,7 +76,12 @@ def store_of(output: Location) -> Location:
 
 @contextmanager
 def open_target(
-    output: Location, source: Source, options: OutputOptions, *, overwrite: bool, start: Start
+    output: Location,
+    source: Source,
+    options: OutputOptions,
+    *,
+    overwrite: bool,
+    if_interrupted: IfInterrupted,
 ) -> Generator[Target, None, None]:
     """Check and open the output before any work; on errors keep tiles that are finished.
 
@@ -82,7 +91,7 @@ def open_target(
     if is_zarr(output):
         for name in options.chosen:
             raise OutputError(f"{output}: Zarr takes no {LABELS[name]}; leave it out")
-        target = Target(output, source, overwrite=overwrite, start=start)
+        target = Target(output, source, overwrite=overwrite, if_interrupted=if_interrupted)
         with _kept_or_dropped(target):
             yield target
         return
@@ -97,7 +106,7 @@ def open_target(
             "end it with .zarr"
         )
     store = store_of(output)
-    target = Target(store, source, overwrite=overwrite, start=start)
+    target = Target(store, source, overwrite=overwrite, if_interrupted=if_interrupted)
     file_canvas = ImageFileCanvas(output, source, options, overwrite=overwrite)
     with _kept_or_dropped(target), file_canvas as target.file:
         yield target

@@ -15,7 +15,7 @@ import torch
 
 from ..errors import OutputError
 from ..formats.zarr.canvas import ZarrCanvas
-from ..networks.style import ThumbnailStats
+from ..networks.frozen_stats import FrozenStats
 from ..weights.loading import fingerprint
 from .worker import Job
 
@@ -23,7 +23,7 @@ FLUSH_SECONDS = 5.0
 """So much work at most is done again after a power cut."""
 
 
-def run_identity(job: Job, stats: ThumbnailStats, *, edge: int, dtype: torch.dtype) -> str:
+def run_identity(job: Job, stats: FrozenStats, *, edge: int, dtype: torch.dtype) -> str:
     """A digest of all that decides the pixels; tiles of runs that differ in it do not fit.
 
     The statistics stand for the content, the styles and what they were measured with.

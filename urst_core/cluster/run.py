@@ -17,18 +17,17 @@ from typing import Any
 
 import torch
 
-from ..formats.locations import open_location
+from ..formats.open import open_location
 from ..formats.output_options import OutputOptions
 from ..formats.zarr.store import Location
 from ..geometry import Rectangle, cut, round_up
 from ..method.pipeline import measure
-from ..networks.network import Backbone
-from ..networks.style import ThumbnailStats
+from ..networks.frozen_stats import FrozenStats
+from ..networks.model import Backbone
 from ..pictures.source import Source
-from ..runs.start import Start
+from ..progress import Listener, Progress, ignore
 from ..tiling.device import find_precision
-from ..tiling.loop import Listener, Progress, ignore
-from ..tiling.settings import Settings
+from ..tiling.settings import IfInterrupted, Settings
 from .output import Target, open_target
 from .pool import WorkerPool
 from .ray import joined_cluster, share_cluster
@@ -64,13 +63,13 @@ def stylize_distributed(
     style_weights: Sequence[float] | None = None,
     options: OutputOptions | None = None,
     overwrite: bool = False,
-    start: Start = Start.NEW,
+    if_interrupted: IfInterrupted = IfInterrupted.REFUSE,
     listener: Listener = ignore,
-) -> ThumbnailStats:
+) -> FrozenStats:
     """Stylize a picture on a Ray cluster; what comes out is what one machine would make.
 
     When it ends early, by an error, Ctrl-C or a power cut, the tiles that are finished stay beside
-    the output (behind a URL: in its place), and :attr:`Start.RESUME` goes on from there.
+    the output (behind a URL: in its place), and :attr:`IfInterrupted.RESUME` goes on from there.
 
     Args:
         content: path or URL that every machine can read.
@@ -85,7 +84,7 @@ def stylize_distributed(
         style_weights: share of each style, equal when not given.
         options: how a picture file is stored; Zarr takes none.
         overwrite: replace a finished output.
-        start: what to do with an earlier run of the same output that was interrupted.
+        if_interrupted: what to do with an earlier run of the same output that was interrupted.
         listener: told of each tile, without its pixels; what it raises ends the run.
 
     Returns:
@@ -100,7 +99,11 @@ def stylize_distributed(
     here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
     here.check(backbone.traits)
     with open_target(
-        output, source, options or OutputOptions(), overwrite=overwrite, start=start
+        output,
+        source,
+        options or OutputOptions(),
+        overwrite=overwrite,
+        if_interrupted=if_interrupted,
     ) as target:
         with joined_cluster(address) as ray:
             share = share_cluster(ray, device=settings.device, workers=workers)
@@ -125,7 +128,7 @@ def stylize_distributed(
 def _stylize_tiles(
     pool: WorkerPool,
     job: Job,
-    stats: ThumbnailStats,
+    stats: FrozenStats,
     settings: Settings,
     target: Target,
     listener: Listener,

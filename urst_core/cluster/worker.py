@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 
 from ..errors import ClusterError, URSTError
-from ..formats.locations import open_location
+from ..formats.open import open_location
 from ..formats.zarr.level import ZarrLevel
 from ..formats.zarr.store import Location
 from ..geometry import Rectangle, Size, Tile, tile_around
-from ..networks.network import TileNetwork, Traits
+from ..networks.network import Traits
+from ..networks.tile_network import TileNetwork
 from ..pictures.source import Source, TensorCanvas
-from ..tiling.device import choose_tile_size, find_device, free_bytes
+from ..tiling.device import find_device, free_bytes
 from ..tiling.loop import TileLoop
 from ..tiling.precision import fastest_proven
 from ..tiling.stylize_tile import TileInput, TileResult, TileStylizer
+from ..tiling.tile_size import choose_tile_size
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ..errors import OutputError
 from ..geometry import Rectangle
 from ..pictures.metadata import PictureMetadata, metadata_of, wrapped_iptc
 from ..pictures.source import Source
-from ..runs.start import Start
+from ..tiling.settings import IfInterrupted
 from . import deep_zoom
 from .output_format import Format, format_of
 from .output_options import OutputOptions
@@ -150,7 +150,7 @@ def _save_zarr(task: Encoding) -> None:
     height, width = task.like.size
     with (
         WorkFile.reopen(task.work_file, task.like) as work,
-        ZarrCanvas(task.partial, task.like, start=Start.RESTART) as canvas,
+        ZarrCanvas(task.partial, task.like, if_interrupted=IfInterrupted.DISCARD) as canvas,
     ):
         for top in range(0, height, canvas.edge):
             band = Rectangle(top, 0, min(top + canvas.edge, height), width)

@@ -27,6 +27,7 @@ from .pillow_file import PillowPicture
 from .vips import vips, vips_errors
 from .work_file import WorkFile
 from .zarr.source import ZarrPicture
+from .zarr.store import ZARR_ENDING, Location
 
 __all__ = [
     "ImageFile",
@@ -227,3 +228,21 @@ def copy_picture(source: Source, canvas: ImageFileCanvas, *, band: int = 1024) -
     for top in range(0, height, band):
         rectangle = Rectangle(top, 0, min(top + band, height), width)
         canvas.write(rectangle, source.read(rectangle))
+
+
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+"""One of them lies in every folder that is a Zarr store."""
+
+
+def open_location(location: Location, *, flatten: bool = False) -> Source:
+    """A picture file, or a Zarr store where the name or the folder says so; URLs are Zarr only.
+
+    Raises:
+        ImageError: it is missing, or of a kind that cannot be used.
+    """
+    if isinstance(location, Path) and not (
+        any(part.endswith(ZARR_ENDING) for part in location.parts)
+        or any((location / name).is_file() for name in ZARR_FILES)
+    ):
+        return open_picture(location, flatten=flatten)
+    return ZarrPicture(location, flatten=flatten)

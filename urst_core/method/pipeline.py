@@ -7,17 +7,22 @@ from dataclasses import replace
 
 import torch
 
-from ..networks.network import Backbone, TileNetwork
+from ..networks.frozen_stats import FrozenStats
+from ..networks.model import Backbone
 from ..networks.statistics import SiteStats
-from ..networks.style import StyleCode, ThumbnailStats
+from ..networks.style import StyleCode
+from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask
-from ..pictures.source import Canvas, Source, make_thumbnail
-from ..tiling.device import choose_tile_size, explained_out_of_memory, find_device, find_precision
+from ..pictures.source import Canvas, Source
+from ..pictures.thumbnail import make_thumbnail
+from ..progress import Listener, Progress, ignore
+from ..tiling.device import explained_out_of_memory, find_device, find_precision
 from ..tiling.exact_statistics import exact_sites
-from ..tiling.loop import Listener, Progress, TileLoop, ignore
+from ..tiling.loop import TileLoop
 from ..tiling.precision import fastest_proven
 from ..tiling.settings import Settings
 from ..tiling.stylize_tile import TileStylizer
+from ..tiling.tile_size import choose_tile_size
 
 PREPARATION_STAGE = "thumbnail"
 """What listeners are told after each band that a large picture's thumbnail is made from."""
@@ -36,7 +41,7 @@ def stylize(
     style_weights: Sequence[float] | None = None,
     mask: Mask | None = None,
     listener: Listener = ignore,
-) -> ThumbnailStats:
+) -> FrozenStats:
     """Stylize a picture of any size: measure once, then tile by tile (arXiv:2103.11784).
 
     Args:
@@ -75,9 +80,9 @@ def measure(
     *,
     style_weights: Sequence[float] | None = None,
     listener: Listener = ignore,
-    earlier: ThumbnailStats | None = None,
-    keep: Callable[[ThumbnailStats], None] | None = None,
-) -> ThumbnailStats:
+    earlier: FrozenStats | None = None,
+    keep: Callable[[FrozenStats], None] | None = None,
+) -> FrozenStats:
     """Image → statistics: what all tiles share. Arguments and errors as in :func:`stylize`.
 
     Args:
@@ -136,10 +141,10 @@ def _measure_exactly(
     content: Source,
     backbone: Backbone,
     settings: Settings,
-    stats: ThumbnailStats,
+    stats: FrozenStats,
     listener: Listener,
-    keep: Callable[[ThumbnailStats], None] | None,
-) -> ThumbnailStats:
+    keep: Callable[[FrozenStats], None] | None,
+) -> FrozenStats:
     """Measure the sites that are missing from statistics."""
     tiles = tile_loop(content, backbone, settings, backbone.device, torch.float32)
 
@@ -157,7 +162,7 @@ def stylize_tiles(
     content: Source,
     canvas: Canvas,
     backbone: Backbone,
-    stats: ThumbnailStats,
+    stats: FrozenStats,
     settings: Settings,
     *,
     mask: Mask | None = None,
@@ -191,7 +196,7 @@ def run_network(
 
 def tile_network(
     backbone: Backbone,
-    stats: ThumbnailStats,
+    stats: FrozenStats,
     sample: Source,
     settings: Settings,
     device: torch.device,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..geometry import Rectangle
-from ..networks.network import size_of
+from ..pictures.padding import size_of
 from .patches import Layout, Scale
 
 

@@ -18,21 +18,29 @@ both ends the frames that there are share the whole.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from ..errors import SettingsError
+import torch
+
+from ..errors import SettingsError, ShapeError
 from ..geometry import Rectangle
-from ..networks.network import Backbone, TileNetwork
+from ..networks.frozen_stats import FrozenStats
+from ..networks.model import Backbone
 from ..networks.pooling import pool
-from ..networks.style import ThumbnailStats
+from ..networks.sites import replay_until
+from ..networks.statistics import Moments, SiteStats
+from ..networks.style import StyleCode, blend
+from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask
+from ..pictures.padding import pad_to_frame, size_of
 from ..pictures.source import Canvas, Source
+from ..pictures.thumbnail import make_thumbnail
+from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device
-from ..tiling.loop import Listener, ignore
+from ..tiling.exact_statistics import SiteMeasurement
 from ..tiling.settings import Settings
-from .joint_statistics import measure_together
-from .pipeline import encode_styles, measure, run_network, tile_network
+from .pipeline import encode_styles, measure, run_network, tile_loop, tile_network
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
 
@@ -90,7 +98,7 @@ def stylize_frames(
         if mask is not None:
             mask.check_size(content.size)
     device = find_device(settings.device)
-    stats_before: ThumbnailStats | None = None
+    stats_before: FrozenStats | None = None
     network: TileNetwork | None = None
     each = measure_frames(
         frames,
@@ -126,7 +134,7 @@ def measure_frames(
     *,
     batch_statistics: str,
     smoothing_radius: int = DEFAULT_RADIUS,
-) -> Iterator[ThumbnailStats]:
+) -> Iterator[FrozenStats]:
     """The statistics of each frame, in order; measured no sooner than they are needed.
 
     Raises:
@@ -164,9 +172,9 @@ def measure_frames(
     return own if batch_statistics == PER_PICTURE else smoothed(own, smoothing_radius)
 
 
-def smoothed(own: Iterator[ThumbnailStats], radius: int) -> Iterator[ThumbnailStats]:
+def smoothed(own: Iterator[FrozenStats], radius: int) -> Iterator[FrozenStats]:
     """A triangular weighted mean over frames; no more than 2 * ``radius`` + 1 are kept."""
-    near: deque[tuple[int, ThumbnailStats]] = deque()
+    near: deque[tuple[int, FrozenStats]] = deque()
     numbered = enumerate(own)
     center, is_over = 0, False
     while True:
@@ -185,3 +193,123 @@ def smoothed(own: Iterator[ThumbnailStats], radius: int) -> Iterator[ThumbnailSt
             [float(radius + 1 - abs(index - center)) for index, _ in near],
         )
         center += 1
+
+
+def measure_together(
+    contents: Sequence[Source],
+    code: StyleCode,
+    backbone: Backbone,
+    settings: Settings,
+    *,
+    listener: Listener = ignore,
+) -> FrozenStats:
+    """The statistics of several pictures as if they were one, site after site.
+
+    Where the strength is below 1, the contents' own style codes are averaged over the pictures.
+
+    Args:
+        contents: the pictures, of one size.
+        code: the style.
+        backbone: on the device that measures.
+        settings: see :class:`~urst_core.tiling.settings.Settings`; checked already.
+        listener: told of each step of each site; what it raises ends the run.
+
+    Raises:
+        ShapeError: the pictures are of several sizes; or there are none.
+        URSTError: as in :func:`urst_core.method.pipeline.measure`.
+    """
+    _check_sizes(contents)
+    code = _code_for_all(contents, backbone, settings, code, listener)
+    measure_site = _exact_site if settings.stats == "exact" else _thumbnail_site
+    sites: dict[str, SiteStats] = {}
+    for name in backbone.network.site_names:
+        sites[name] = measure_site(contents, backbone, settings, code, name, sites, listener)
+    return backbone.stats(code, sites, strength=settings.strength)
+
+
+def _code_for_all(
+    contents: Sequence[Source],
+    backbone: Backbone,
+    settings: Settings,
+    code: StyleCode,
+    listener: Listener,
+) -> StyleCode:
+    if settings.strength == 1.0 or backbone.network.style_names:
+        return code
+    with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
+        codes: list[StyleCode] = []
+        for content in contents:
+            _tell_of_thumbnail(content, "style of the contents", listener)
+            thumbnail = make_thumbnail(content, settings.thumbnail_size)
+            codes.append(backbone.code_for(thumbnail, code, strength=settings.strength))
+        return blend(codes, [1.0] * len(codes))
+
+
+def _thumbnail_site(
+    contents: Sequence[Source],
+    backbone: Backbone,
+    settings: Settings,
+    code: StyleCode,
+    name: str,
+    earlier: Mapping[str, SiteStats],
+    listener: Listener,
+) -> SiteStats:
+    """One site, measured on the thumbnails of all pictures; they are made anew for each site."""
+    moments: Moments | None = None
+    with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
+        for content in contents:
+            _tell_of_thumbnail(content, f"statistics {name}", listener)
+            thumbnail = make_thumbnail(content, settings.thumbnail_size).to(backbone.device)
+            framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
+            with torch.inference_mode():
+                site = replay_until(backbone.network.stages(framed, code), name, earlier)
+                moments = moments or site.moments()
+                moments.add(site.features)
+    assert moments is not None  # there is at least one picture
+    return moments.stats()
+
+
+def _exact_site(
+    contents: Sequence[Source],
+    backbone: Backbone,
+    settings: Settings,
+    code: StyleCode,
+    name: str,
+    earlier: Mapping[str, SiteStats],
+    listener: Listener,
+) -> SiteStats:
+    """One site, measured on all tiles of all pictures."""
+    measured: SiteMeasurement | None = None
+    for index, content in enumerate(contents):
+        tiles = tile_loop(content, backbone, settings, backbone.device, torch.float32)
+        measured = SiteMeasurement(
+            content, backbone, code, name, earlier, moments=measured and measured.moments
+        )
+        tiles.run(f"statistics {name}", measured, _part_of(listener, index, len(contents)))
+    assert measured is not None  # there is at least one picture
+    return measured.stats()
+
+
+def _tell_of_thumbnail(content: Source, stage: str, listener: Listener) -> None:
+    """Thumbnails are quick: no progress worth counting, but a run may be cancelled here."""
+    height, width = content.size
+    listener(Progress(stage, 0, 0, 0, height * width))
+
+
+def _part_of(listener: Listener, index: int, count: int) -> Listener:
+    """Tells of one of several equal parts of a stage as progress of the whole stage."""
+
+    def tell(progress: Progress) -> None:
+        done = index * progress.pixels_total + progress.pixels_done
+        listener(replace(progress, pixels_done=done // count))
+
+    return tell
+
+
+def _check_sizes(contents: Sequence[Source]) -> None:
+    sizes = {content.size for content in contents}
+    if len(sizes) != 1:
+        raise ShapeError(
+            f"pictures of {len(sizes)} sizes cannot share statistics; "
+            "give at least one, all of one size"
+        )

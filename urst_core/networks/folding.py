@@ -51,7 +51,7 @@ def fold_pointwise(first: Kernel, second: Kernel) -> Kernel:
     return mixed, second[1] + (second[0].sum((2, 3)) * bias).sum(1)
 
 
-def even_out(first: Kernel, second: Kernel) -> tuple[Kernel, Kernel]:
+def equalize_channels(first: Kernel, second: Kernel) -> tuple[Kernel, Kernel]:
     """``second(relu(first(x)))`` with the channels in between scaled to what float16 can hold.
 
     A positive scale passes a ReLU (Nagel et al. 2019, arXiv:1906.04721, section 4.1): each channel

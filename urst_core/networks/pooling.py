@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import StatsError
+from .frozen_stats import FrozenStats
 from .statistics import (
     EPSILON,
     ChannelStats,
@@ -24,10 +25,10 @@ from .statistics import (
     WhiteningStats,
     matrix_power,
 )
-from .style import ThumbnailStats, blend
+from .style import blend
 
 
-def pool(parts: Sequence[ThumbnailStats], shares: Sequence[float]) -> ThumbnailStats:
+def pool(parts: Sequence[FrozenStats], shares: Sequence[float]) -> FrozenStats:
     """The statistics of several pictures together; their style codes are blended likewise.
 
     Each picture was normalized by its own statistics on the way to a later site, so from the second

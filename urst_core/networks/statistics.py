@@ -33,7 +33,9 @@ class SiteStats(ABC):
         return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
 
     def to(self, device: torch.device) -> SiteStats:
-        return type(self)(**{name: moved(value, device) for name, value in self.tensors().items()})
+        return type(self)(
+            **{name: to_device(value, device) for name, value in self.tensors().items()}
+        )
 
     def clone(self) -> SiteStats:
         return type(self)(**{name: value.clone() for name, value in self.tensors().items()})
@@ -274,7 +276,7 @@ def matrix_power(symmetric: Tensor, exponent: float, *, smallest: float = 1e-5) 
     return ((vectors * powers) @ vectors.T).to(symmetric)
 
 
-def moved(values: Tensor, device: torch.device) -> Tensor:
+def to_device(values: Tensor, device: torch.device) -> Tensor:
     """Values on a device; MPS has no float64, so they are narrowed there."""
     if device.type == "mps" and values.dtype == torch.float64:
         values = values.float()

@@ -6,21 +6,15 @@ never kept in a model.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import SettingsError, StatsError
-from .statistics import ChannelStats, SiteStats, moved, site_stats_from
-
-STATS_FORMAT = "urst-stats-1"
+from ..errors import SettingsError
+from .statistics import ChannelStats, to_device
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class StyleCode:
         return ChannelStats(self.tensors[f"{name}.mean"], self.tensors[f"{name}.std"])
 
     def to(self, device: torch.device) -> StyleCode:
-        return StyleCode({name: moved(value, device) for name, value in self.tensors.items()})
+        return StyleCode({name: to_device(value, device) for name, value in self.tensors.items()})
 
 
 def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
@@ -65,82 +59,6 @@ def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
             for name in names
         }
     )
-
-
-@dataclass(frozen=True)
-class ThumbnailStats:
-    """All that tiles share: a frozen value, passed as an argument, never kept in a model.
-
-    Attributes:
-        backbone: name of the backbone that measured.
-        fingerprint: of that backbone's weights; others must not use these statistics.
-        code: the style, already blended with the content's own code where strength < 1.
-        sites: what was measured at each site.
-        strength: 0 (the content) to 1 (the full style).
-    """
-
-    backbone: str
-    fingerprint: str
-    code: StyleCode
-    sites: Mapping[str, SiteStats]
-    strength: float = 1.0
-
-    def to(self, device: torch.device) -> ThumbnailStats:
-        sites = {name: stats.to(device) for name, stats in self.sites.items()}
-        return replace(self, code=self.code.to(device), sites=sites)
-
-    def save(self, path: Path) -> None:
-        """Write a safetensors file: a few KB, or MB where whole matrices are measured (WCT)."""
-        tensors = {f"code.{name}": value for name, value in self.code.tensors.items()}
-        for name, stats in self.sites.items():
-            tensors |= {f"site.{name}.{part}": value for part, value in stats.tensors().items()}
-        header = {
-            "format": STATS_FORMAT,
-            "backbone": self.backbone,
-            "fingerprint": self.fingerprint,
-            "strength": json.dumps(self.strength),
-        }
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, path, header)
-
-    @classmethod
-    def load(cls, path: Path) -> ThumbnailStats:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            StatsError: the file is not one of ours, or is damaged.
-        """
-        try:
-            with safe_open(path, "pt") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise StatsError(f"{path} cannot be read as statistics: {error}") from error
-        if header.get("format") != STATS_FORMAT:
-            raise StatsError(
-                f"{path} holds {header.get('format', 'no format name')!r}, not {STATS_FORMAT!r}; "
-                "make the statistics again with this version"
-            )
-        try:
-            return cls._from_file(header, tensors)
-        except (KeyError, ValueError, StatsError) as error:
-            raise StatsError(f"{path} is damaged ({error!r}); make the statistics again") from error
-
-    @classmethod
-    def _from_file(cls, header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> ThumbnailStats:
-        sites: dict[str, dict[str, Tensor]] = {}
-        for full_name, value in tensors.items():
-            if full_name.startswith("site."):
-                name, part = full_name.removeprefix("site.").rsplit(".", 1)
-                sites.setdefault(name, {})[part] = value
-        return cls(
-            backbone=header["backbone"],
-            fingerprint=header["fingerprint"],
-            code=StyleCode(
-                {n.removeprefix("code."): t for n, t in tensors.items() if n.startswith("code.")}
-            ),
-            sites={name: site_stats_from(parts) for name, parts in sites.items()},
-            strength=float(header["strength"]),
-        )
 
 
 def check_strength(strength: float) -> None:

@@ -26,9 +26,8 @@ from torch import Tensor
 
 from ..errors import ImageError, SettingsError, ShapeError
 from ..geometry import Rectangle, Size
-from ..networks.network import size_of
-from .bands import bands
-from .source import FULL_SCALE, Source, from_unit, to_unit
+from .padding import size_of
+from .source import FULL_SCALE, Source, bands, from_unit, to_unit
 
 LARGEST_FEATHER = 256
 """In px: the time to feather a tile grows with its cube, and beyond this outlasts stylizing."""

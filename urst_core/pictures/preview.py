@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..formats.work_file import WorkFile
 from ..geometry import Rectangle, Size
-from ..runs.journal import finished_cores
-from ..runs.work_folder import WorkFolder
-from .source import Source, thumbnail_size_of, to_unit
+from .source import to_unit
+from .thumbnail import thumbnail_size_of
 
 
 class Preview:
@@ -83,26 +81,6 @@ class SampledPreview:
         """A part in the picture of every ``step``-th pixel, from the first."""
         edges = (part.top, part.left, part.bottom, part.right)
         return Rectangle(*(-(-edge // self._step) for edge in edges))
-
-
-def add_finished_cores(
-    preview: Preview | SampledPreview, folder: WorkFolder, content: Source
-) -> None:
-    """Add what an interrupted run has finished, before the run that goes on adds more.
-
-    Args:
-        preview: of the content's size, with nothing of the run in it yet.
-        folder: of the run.
-        content: the picture that is stylized.
-
-    Raises:
-        OutputError: what the run has left cannot be read, or is of another picture.
-    """
-    with WorkFile.reopen(folder.pixels, content) as pixels:
-        for core in finished_cores(folder.journal):
-            inside = core.clipped(content.size)
-            if inside.area:
-                preview.add(inside, pixels.read(inside))
 
 
 def _shrunk(values: Tensor, dim: int, first: int, scale: float) -> tuple[int, Tensor]:

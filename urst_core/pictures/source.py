@@ -6,24 +6,19 @@ with C = 3 (RGB) or 4 (RGB and alpha), until they are on the device.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from ..errors import ImageError, SettingsError, ShapeError
+from ..errors import ImageError, ShapeError
 from ..geometry import Rectangle, Size
-from ..networks.network import pad_to_frame, size_of
+from ..progress import Listener, Progress, ignore
 
 FULL_SCALE: dict[torch.dtype, int] = {torch.uint8: 255, torch.uint16: 65535}
 """The value that stands for 1.0; floating pixels are 0..1 themselves."""
-
-BAND_PIXELS = 8_000_000
-"""How many source pixels a thumbnail is made from at a time."""
 
 
 class Source(Protocol):
@@ -75,7 +70,7 @@ class TensorSource:
 
     @property
     def size(self) -> Size:
-        return size_of(self.pixels)
+        return self.pixels.shape[-2], self.pixels.shape[-1]
 
     @property
     def channels(self) -> int:
@@ -114,57 +109,6 @@ def from_unit(values: Tensor, dtype: torch.dtype) -> Tensor:
     return (values * FULL_SCALE[dtype]).round().to(torch.int32).to(dtype)
 
 
-def read_stored(source: Source, window: Rectangle) -> Tensor:
-    """The stored pixels of the part of a window that lies in the picture, or of what is nearest.
-
-    Returns:
-        (C, h, w), not empty; what is missing on the right and at the bottom is padding.
-
-    Raises:
-        ImageError: a floating picture holds NaN or infinite values there.
-    """
-    inside = _inside(source.size, window)
-    stored = source.read(inside)
-    if source.dtype not in FULL_SCALE:
-        check_finite(stored[:3], inside)
-    return stored
-
-
-def window_of(stored: Tensor, size: Size) -> Tensor:
-    """Stored pixels as a network takes them; the last row and column repeat until they fill it.
-
-    Args:
-        stored: (C, h, w), with or without alpha, on any device.
-        size: height and width of the window that they were read for.
-
-    Returns:
-        (1, 3, height, width), float32, 0..1, on the same device.
-    """
-    return pad_to_frame(to_unit(stored[:3]).unsqueeze(0), size)
-
-
-def read_window(source: Source, window: Rectangle, device: torch.device) -> Tensor:
-    """Read a window of the frame; what lies beyond the image repeats its last row and column.
-
-    Returns:
-        (1, 3, h, w), float32, 0..1, on ``device``.
-
-    Raises:
-        ImageError: a floating picture holds NaN or infinite values.
-    """
-    return window_of(read_stored(source, window).to(device), window.size)
-
-
-def _inside(image: Size, window: Rectangle) -> Rectangle:
-    height, width = image
-    return Rectangle(
-        min(window.top, height - 1),
-        min(window.left, width - 1),
-        min(window.bottom, height),
-        min(window.right, width),
-    )
-
-
 def check_finite(pixels: Tensor, inside: Rectangle) -> None:
     """Refuse NaN and infinite values, which one normalization would spread over the picture.
 
@@ -181,61 +125,37 @@ def check_finite(pixels: Tensor, inside: Rectangle) -> None:
     )
 
 
-def thumbnail_size_of(image: Size, longest_side: int) -> Size:
-    """The size of a thumbnail with that longest side; an image is never enlarged, 0 keeps it."""
-    height, width = image
-    scale = longest_side / max(height, width)
-    if longest_side == 0 or scale >= 1:
-        return image
-    return max(1, round(height * scale)), max(1, round(width * scale))
+BAND_PIXELS = 2_000_000
+"""How many pixels are on their way at a time: some 50 MB with everything made of them."""
 
 
-def make_thumbnail(
-    source: Source, longest_side: int, *, tell: Callable[[float], None] | None = None
-) -> Tensor:
-    """Shrink a picture band by band, with a triangle filter over all pixels (antialiased).
+def bands(size: Size) -> Iterator[Rectangle]:
+    """Whole rows, from the top, of about ``BAND_PIXELS`` a band."""
+    height, width = size
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        yield Rectangle(top, 0, min(top + rows, height), width)
 
-    The same pixels come out wherever the picture is stored.
+
+def read_bands(
+    source: Source, stage: str, listener: Listener = ignore
+) -> Iterator[tuple[Rectangle, Tensor]]:
+    """Read a whole picture, band by band.
 
     Args:
         source: the picture.
-        longest_side: in px; 0, or more than the picture has, keeps its size.
-        tell: told, after each band of a picture that takes several, which share is done; what it
-            raises ends the work.
+        stage: what the bands are for, for the listener.
+        listener: told before the first band, and after the caller is done with each; what it
+            raises ends the reading.
 
-    Returns:
-        (1, 3, h, w), float32, 0..1, on the CPU.
-
-    Raises:
-        SettingsError: ``longest_side`` is negative.
-        ImageError: a floating picture holds NaN or infinite values.
+    Yields:
+        The band's place and its pixels as they are stored, (C, h, w).
     """
-    if longest_side < 0:
-        raise SettingsError(f"size {longest_side} is negative; use 0 to keep the picture's own")
-    height, width = source.size
-    rows, columns = thumbnail_size_of(source.size, longest_side)
-    cpu = torch.device("cpu")
-    if (rows, columns) == (height, width):
-        return read_window(source, Rectangle.of_size(source.size), cpu)
-    scale = height / rows
-    rows_at_once = max(1, int(BAND_PIXELS / (width * scale)))
-    thumbnail = torch.empty(1, 3, rows, columns)
-    for first in range(0, rows, rows_at_once):
-        last = min(first + rows_at_once, rows)
-        top = max(0, math.floor((first + 0.5) * scale - scale))
-        bottom = min(height, math.ceil((last - 0.5) * scale + scale))
-        band = read_window(source, Rectangle(top, 0, bottom, width), cpu)
-        narrow = F.interpolate(band, size=(bottom - top, columns), mode="bilinear", antialias=True)
-        weights = _triangle_weights(first, last, top, bottom, scale)
-        thumbnail[:, :, first:last] = torch.einsum("or,ncrw->ncow", weights, narrow)
-        if tell is not None and rows_at_once < rows:
-            tell(last / rows)
-    return thumbnail.clamp_(0.0, 1.0) if source.dtype in FULL_SCALE else thumbnail
-
-
-def _triangle_weights(first: int, last: int, top: int, bottom: int, scale: float) -> Tensor:
-    """How much each source row adds to each thumbnail row; rows sum to 1."""
-    centers = (torch.arange(first, last, dtype=torch.float64) + 0.5) * scale
-    rows = torch.arange(top, bottom, dtype=torch.float64) + 0.5
-    weights = (1 - (rows[None] - centers[:, None]).abs() / scale).clamp(min=0)
-    return (weights / weights.sum(1, keepdim=True)).float()
+    rectangles = list(bands(source.size))
+    total = source.size[0] * source.size[1]
+    done = 0
+    listener(Progress(stage, 0, len(rectangles), 0, total))
+    for index, rectangle in enumerate(rectangles, start=1):
+        yield rectangle, source.read(rectangle)
+        done += rectangle.area
+        listener(Progress(stage, index, len(rectangles), done, total, rectangle))

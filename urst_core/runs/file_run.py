@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from .. import __version__
+from ..durable import file_hash
 from ..errors import OutputError, URSTError
 from ..formats.encode import encode
 from ..formats.open import check_output_name, open_picture
@@ -22,18 +23,17 @@ from ..formats.output_options import OutputOptions
 from ..formats.vips import vips, vips_errors
 from ..formats.work_file import WorkFile
 from ..method.pipeline import TILES_STAGE, measure, tile_loop, tile_network
-from ..networks.network import Backbone
-from ..networks.style import ThumbnailStats
+from ..networks.frozen_stats import FrozenStats
+from ..networks.model import Backbone
 from ..pictures.source import Source
+from ..progress import Listener, Progress, ignore
 from ..tiling.device import PRECISIONS, cpu_threads, find_device
-from ..tiling.loop import Listener, Progress, ignore
-from ..tiling.settings import Settings
+from ..tiling.settings import IfInterrupted, Settings
 from ..tiling.stylize_tile import TileStylizer
 from .journal import Journal
 from .mask_file import MaskFile
 from .plan import Plan, plan_run
-from .record import RunRecord, file_hash
-from .start import Start
+from .record import RunRecord
 from .work_folder import WorkFolder
 
 
@@ -83,22 +83,24 @@ class FileRun:
             return list(self.styles)
         return [open_picture(Path(style), flatten=True) for style in self.styles]
 
-    def run(self, listener: Listener = ignore, *, start: Start = Start.NEW) -> None:
+    def run(
+        self, listener: Listener = ignore, *, if_interrupted: IfInterrupted = IfInterrupted.REFUSE
+    ) -> None:
         """Make the result; what is finished is kept where the run is interrupted.
 
         Args:
             listener: told of each tile, and of the encoding; what it raises ends the run.
-            start: what to do with an earlier, interrupted run.
+            if_interrupted: what to do with an earlier, interrupted run.
 
         Raises:
             URSTError: one of its subclasses, for what cannot be used, or not be written.
         """
         folder = WorkFolder(self.output)
-        record = folder.load_record() if start is Start.RESUME else None
+        record = folder.load_record() if if_interrupted is IfInterrupted.RESUME else None
         self.check(overwrite=self.overwrite or (record is not None and record.overwrite))
         self.plan().check(present_bytes=folder.stored_bytes() if record else 0)
         with folder.locked():
-            record = self._interrupted(folder, start)
+            record = self._interrupted(folder, if_interrupted)
             try:
                 record = record or self._begin(folder)
                 with cpu_threads(record.threads):
@@ -139,12 +141,15 @@ class FileRun:
             self.options,
         )
 
-    def _interrupted(self, folder: WorkFolder, start: Start) -> RunRecord | None:
+    def _interrupted(self, folder: WorkFolder, if_interrupted: IfInterrupted) -> RunRecord | None:
         """The record of the run to go on with; None where a new one is to begin."""
-        if start is Start.RESUME and (record := folder.load_record()) is not None:
+        if if_interrupted is IfInterrupted.RESUME and (record := folder.load_record()) is not None:
             record.check_same(self._fingerprint(record))
             return replace(record, overwrite=record.overwrite or self.overwrite)
-        if start is not Start.RESTART and (interruption := folder.interruption()) is not None:
+        if (
+            if_interrupted is not IfInterrupted.DISCARD
+            and (interruption := folder.interruption()) is not None
+        ):
             raise OutputError(
                 f"an earlier run for {self.output} was interrupted with {interruption}; "
                 "go on with it (--resume), or throw it away (--restart)"
@@ -238,7 +243,7 @@ class FileRun:
         work = TileStylizer(network, self.source, pixels, tiles.frame, device, mask=mask)
         tiles.run(TILES_STAGE, work, listener, ledger=journal)
 
-    def _measure(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> ThumbnailStats:
+    def _measure(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> FrozenStats:
         """The statistics, as far as possible those that were kept."""
         earlier = folder.load_stats()
         sites = len(self.backbone.network.site_names)

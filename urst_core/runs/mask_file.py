@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ..durable import file_hash
 from ..errors import SettingsError
 from ..formats.open import open_picture
 from ..pictures.mask import LARGEST_FEATHER, Mask, PictureMask
-from .record import file_hash
 
 
 @dataclass(frozen=True)

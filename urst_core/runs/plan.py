@@ -15,11 +15,14 @@ from ..errors import DeviceError, OutputError
 from ..formats.disk_needs import disk_needs
 from ..formats.output_options import OutputOptions
 from ..geometry import Size, windows_area
-from ..networks.network import Backbone, Traits
-from ..pictures.source import BAND_PIXELS, Source, thumbnail_size_of
-from ..tiling.device import choose_tile_size, find_device, find_precision, free_bytes
+from ..networks.model import Backbone
+from ..networks.network import Traits
+from ..pictures.source import Source
+from ..pictures.thumbnail import BAND_PIXELS, thumbnail_size_of
+from ..tiling.device import find_device, find_precision, free_bytes
 from ..tiling.prefetch import AHEAD, BEHIND
 from ..tiling.settings import Settings
+from ..tiling.tile_size import choose_tile_size
 
 BAND_BYTES_PER_PIXEL = 3 * 4 * 3
 """A band of the picture while a thumbnail is made: stored, as float32, and narrowed."""
@@ -97,28 +100,28 @@ class Plan:
         needed = self.work_bytes + self.result_bytes - present_bytes
         if needed > self.disk_free_bytes:
             raise OutputError(
-                f"the result may take {amount(needed)} with its work file, "
-                f"{amount(self.disk_free_bytes)} are free in {self.folder}; "
+                f"the result may take {format_bytes(needed)} with its work file, "
+                f"{format_bytes(self.disk_free_bytes)} are free in {self.folder}; "
                 "free some or choose another folder"
             )
-        free = f"{amount(self.device_free_bytes)} are free"
+        free = f"{format_bytes(self.device_free_bytes)} are free"
         if self.small_bytes > self.device_free_bytes:
             raise DeviceError(
-                f"the thumbnail and the styles need about {amount(self.small_bytes)} on "
+                f"the thumbnail and the styles need about {format_bytes(self.small_bytes)} on "
                 f"{self.device}, {free}; use smaller sizes of them (--thumbnail-size, "
                 "--style-size) or another device"
             )
         if self.tile_bytes > self.device_free_bytes:
             raise DeviceError(
-                f"tiles of {self.tile_size} px need about {amount(self.tile_bytes)} on "
+                f"tiles of {self.tile_size} px need about {format_bytes(self.tile_bytes)} on "
                 f"{self.device}, {free}; free some, or {self._smaller_tiles()}"
             )
         # The CPU's own memory is the host's: there both have to fit.
         needed = self.host_bytes + (self.device_bytes if self.device == "cpu" else 0)
         if needed > self.host_free_bytes:
             raise DeviceError(
-                f"the run needs about {amount(needed)} of memory, "
-                f"{amount(self.host_free_bytes)} are free; "
+                f"the run needs about {format_bytes(needed)} of memory, "
+                f"{format_bytes(self.host_free_bytes)} are free; "
                 f"close other programs, or {self._smaller_tiles()}"
             )
 
@@ -210,6 +213,6 @@ def _area(size: Size) -> int:
     return size[0] * size[1]
 
 
-def amount(count: int) -> str:
+def format_bytes(count: int) -> str:
     """Bytes, for people."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

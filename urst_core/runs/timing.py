@@ -16,7 +16,7 @@ from ..formats.encode import encode
 from ..formats.work_file import WorkFile
 from ..geometry import Rectangle, tile_around, windows_area
 from ..method.pipeline import measure, tile_loop, tile_network
-from ..networks.style import ThumbnailStats
+from ..networks.frozen_stats import FrozenStats
 from ..pictures.source import TensorSource
 from ..tiling.device import PRECISIONS, find_device
 from ..tiling.exact_statistics import SiteMeasurement
@@ -67,7 +67,7 @@ def calibrated(run: FileRun, plan: Plan) -> Plan:
     return replace(plan, seconds=seconds, precision=precision)
 
 
-def _seconds_of_sites(run: FileRun, stats: ThumbnailStats, tiles: TileLoop) -> float:
+def _seconds_of_sites(run: FileRun, stats: FrozenStats, tiles: TileLoop) -> float:
     """Of all passes of exact statistics; a thumbnail's stand for those of earlier sites."""
     backbone = run.backbone.on(tiles.device)
     stats = stats.to(tiles.device)

@@ -24,10 +24,14 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from ..durable import flushed
 from ..errors import OutputError
-from ..networks.style import ThumbnailStats
+from ..formats.work_file import WorkFile
+from ..networks.frozen_stats import FrozenStats
+from ..pictures.preview import Preview, SampledPreview
+from ..pictures.source import Source
 from .journal import finished_cores
-from .record import RunRecord, flushed
+from .record import RunRecord
 
 RESERVE_BYTES = 1 << 16
 """More than the lines of two seconds take; see :meth:`WorkFolder.take_reserve`."""
@@ -108,10 +112,10 @@ class WorkFolder:
     def save_record(self, record: RunRecord) -> None:
         record.save(self._record)
 
-    def load_stats(self) -> ThumbnailStats | None:
-        return ThumbnailStats.load(self._stats) if self._stats.is_file() else None
+    def load_stats(self) -> FrozenStats | None:
+        return FrozenStats.load(self._stats) if self._stats.is_file() else None
 
-    def save_stats(self, stats: ThumbnailStats) -> None:
+    def save_stats(self, stats: FrozenStats) -> None:
         """Keep statistics, whole or of the first sites.
 
         Raises:
@@ -190,3 +194,23 @@ def _file_lock() -> Any:
             f"files are locked with filelock, which did not load ({error}); pip install filelock"
         ) from error
     return filelock
+
+
+def add_finished_cores(
+    preview: Preview | SampledPreview, folder: WorkFolder, content: Source
+) -> None:
+    """Add what an interrupted run has finished, before the run that goes on adds more.
+
+    Args:
+        preview: of the content's size, with nothing of the run in it yet.
+        folder: of the run.
+        content: the picture that is stylized.
+
+    Raises:
+        OutputError: what the run has left cannot be read, or is of another picture.
+    """
+    with WorkFile.reopen(folder.pixels, content) as pixels:
+        for core in finished_cores(folder.journal):
+            inside = core.clipped(content.size)
+            if inside.area:
+                preview.add(inside, pixels.read(inside))

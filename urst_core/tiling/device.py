@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -10,7 +9,6 @@ import psutil
 import torch
 
 from ..errors import DeviceError
-from ..geometry import Size, round_up, windows_area
 from ..networks.network import Traits
 
 PRECISIONS: dict[str, torch.dtype] = {
@@ -18,16 +16,6 @@ PRECISIONS: dict[str, torch.dtype] = {
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
 }
-
-LARGEST_TILE = 2048
-"""Beyond this edge a tile gains nothing: the halo is a few percent, the kernels are busy."""
-
-LARGEST_WHOLE_TILE_ON_CPU = 512
-"""The same on a CPU, where a backbone does not work in bands: larger tiles leave the caches, and
-the C library returns their memory after every layer, which costs more than a wider halo."""
-
-MEMORY_SHARE = 0.5
-"""Share of the free memory that one tile pass may take."""
 
 
 def find_device(name: str = "auto") -> torch.device:
@@ -127,12 +115,6 @@ def explained_out_of_memory(
         ) from error
 
 
-def largest_tile(device: torch.device, traits: Traits) -> int:
-    """The edge beyond which a backbone's cores gain nothing on a device, in px."""
-    is_whole_on_cpu = device.type == "cpu" and not traits.in_bands
-    return LARGEST_WHOLE_TILE_ON_CPU if is_whole_on_cpu else LARGEST_TILE
-
-
 def has_fast_bfloat16() -> bool:
     """Whether this machine's CPU multiplies bfloat16 in its hardware."""
     # Of torch 2.9 or later; earlier ones do not tell.
@@ -141,35 +123,20 @@ def has_fast_bfloat16() -> bool:
     return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def choose_tile_size(
-    frame: Size,
-    traits: Traits,
-    dtype: torch.dtype,
-    device: torch.device,
-    *,
-    available_bytes: int | None = None,
-) -> int:
-    """The edge of cores that fits the memory and reads the fewest pixels twice.
+def check_host_memory(needed_bytes: int, what: str, *, remedy: str) -> None:
+    """Refuse, in time, what the machine's memory cannot hold: later the system ends the process.
 
     Args:
-        frame: height and width of the padded image.
-        traits: of the backbone.
-        dtype: that the tile network computes in.
-        device: where it computes.
-        available_bytes: memory to plan with; the device's free memory when not given.
+        needed_bytes: what will be held at once.
+        what: whose they are, for the message.
+        remedy: what else to do than to close programs.
 
-    Returns:
-        A multiple of the stride; the smallest possible where memory is short.
+    Raises:
+        DeviceError: less is free.
     """
-    if available_bytes is None:
-        available_bytes = free_bytes(device)
-    bytes_per_pixel = traits.bytes_per_pixel * dtype.itemsize / 4
-    # A device that is overcommitted reports less than nothing.
-    window = math.isqrt(max(0, int(available_bytes * MEMORY_SHARE / bytes_per_pixel)))
-    step = math.lcm(traits.stride, 32)
-    most = min(largest_tile(device, traits), (window - 2 * traits.halo) // step * step)
-    most = max(step, min(most, round_up(max(frame), step)))
-    least = max(step, round_up(most // 2, step))
-    return min(
-        range(most, least - 1, -step), key=lambda edge: windows_area(frame, edge, traits.halo)
-    )
+    free = free_bytes(torch.device("cpu"))
+    if needed_bytes > free:
+        raise DeviceError(
+            f"{what} needs {needed_bytes / 1e9:.2f} GB of memory, {free / 1e9:.2f} GB are free; "
+            f"close other programs, or {remedy}"
+        )

@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from ..geometry import Tile
-from ..networks.network import Backbone
+from ..networks.model import Backbone
 from ..networks.sites import Site, replay_until
 from ..networks.statistics import Moments, SiteStats
 from ..networks.style import StyleCode
-from ..pictures.source import Source, read_stored, window_of
-from .loop import Listener, TileLoop
+from ..pictures.padding import read_stored, window_of
+from ..pictures.source import Source
+from ..progress import Listener
+from .loop import TileLoop
 from .transfer import Transfer, Upload
 
 

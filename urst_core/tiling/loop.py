@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol
 
@@ -13,39 +13,9 @@ from torch import Tensor
 from ..errors import DeviceError
 from ..geometry import Rectangle, Size, Tile, cut, tile_around
 from ..networks.network import Traits
+from ..progress import Listener, Progress, ignore
 from .device import is_out_of_memory, release_memory
 from .prefetch import Overlap, Result, TileWork, Window
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the engine tells when a stage begins and after each of its tiles.
-
-    Attributes:
-        stage: what the tiles are for.
-        tiles_done, tiles_total: the total grows where tiles had to be halved; 0 where a stage
-            has none.
-        pixels_done, pixels_total: of the frame.
-        core: what was just finished; None when the stage begins.
-        pixels: the finished core's picture, (C, h, w), clipped to the image, for a preview;
-            None where the stage makes none.
-    """
-
-    stage: str
-    tiles_done: int
-    tiles_total: int
-    pixels_done: int
-    pixels_total: int
-    core: Rectangle | None = None
-    pixels: Tensor | None = None
-
-
-Listener = Callable[[Progress], None]
-"""Told of each step; what it raises ends the run, and that is how a run is cancelled."""
-
-
-def ignore(progress: Progress) -> None:
-    """The listener for those who do not listen."""
 
 
 class Ledger(Protocol):

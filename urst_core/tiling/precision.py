@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..networks.network import TileNetwork, Traits, pad_to_frame, size_of
-from ..pictures.source import Source, make_thumbnail
+from ..networks.network import Traits
+from ..networks.tile_network import TileNetwork
+from ..pictures.padding import pad_to_frame, size_of
+from ..pictures.source import Source
+from ..pictures.thumbnail import make_thumbnail
 from .device import has_fast_bfloat16
 
 PROOF_DECIBELS = 45.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from ..errors import SettingsError
 from ..geometry import check_tile_size
@@ -57,3 +58,11 @@ class Settings:
         check_strength(self.strength)
         find_device(self.device)
         find_precision(self.precision, traits)
+
+
+class IfInterrupted(Enum):
+    """What to do where an earlier run for the same result was interrupted."""
+
+    REFUSE = "refuse, and say how far it was"
+    RESUME = "go on with it; begin where there is none"
+    DISCARD = "throw it away"

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ..errors import DeviceError
 from ..geometry import Size, Tile
-from ..networks.network import TileNetwork
+from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask, blend
-from ..pictures.source import Canvas, Source, from_unit, read_stored, window_of
+from ..pictures.padding import read_stored, window_of
+from ..pictures.source import Canvas, Source, from_unit
 from .transfer import Download, Transfer, Upload
 
 

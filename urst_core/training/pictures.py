@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import TrainingError, some_of
+from ..errors import TrainingError, abbreviated
 from ..formats.image_file import DTYPES
 from ..formats.vips import vips
 from ..geometry import Size
@@ -84,7 +84,8 @@ class PictureFolder:
             sizes[path] = size
         if not sizes:
             raise TrainingError(
-                f"none of the {len(names)} pictures in {some_of(map(str, folders))} can be cropped "
+                f"none of the {len(names)} pictures in "
+                f"{abbreviated(map(str, folders))} can be cropped "
                 f"to {crop} px (largest short side: {largest}); use larger pictures, or a smaller "
                 "--image-size"
             )

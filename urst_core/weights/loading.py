@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
-from ..errors import WeightsError, some_of
-from ..networks.network import Backbone, StylizationNetwork
+from ..errors import WeightsError, abbreviated
+from ..networks.model import Backbone
+from ..networks.network import StylizationNetwork
 from .hub import DownloadListener
 from .manifest import WeightsEntry, find_entry, read_manifest
 
@@ -172,7 +173,7 @@ def _check_names(network: StylizationNetwork, state: Mapping[str, Tensor], origi
                 f"choose backbone {other.traits.name!r} or another file"
             )
     problems = [
-        f"{len(names)} {kind} ({some_of(names)})"
+        f"{len(names)} {kind} ({abbreviated(names)})"
         for kind, names in (("missing", missing), ("extra", extra))
         if names
     ]

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..backbones import find_backbone
-from ..errors import SettingsError, WeightsError, some_of
+from ..errors import SettingsError, WeightsError, abbreviated
 
 FILE_NAME = "weights_manifest.json"
 FORMAT = 1
@@ -128,7 +128,7 @@ def parse_manifest(text: str) -> tuple[WeightsEntry, ...]:
     names = [entry.name for entry in entries]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ValueError(f"{some_of(sorted(twice))} stands in it twice")
+        raise ValueError(f"{abbreviated(sorted(twice))} stands in it twice")
     return entries
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from urst_core.backbones import BACKBONES, find_backbone
 from urst_core.errors import SettingsError
 from urst_core.method.pipeline import measure, stylize_tiles
-from urst_core.networks.network import Backbone
+from urst_core.networks.model import Backbone
 from urst_core.networks.sites import collect, replay
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from urst_core.backbones.johnson import Johnson, JohnsonExamples
 from urst_core.errors import SettingsError, WeightsError
+from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.sites import collect, measure, replay, run
-from urst_core.networks.style import ThumbnailStats
 from urst_core.weights.loading import build_backbone
 
 LAYOUTS = {"johnson": Johnson, "johnson_examples": JohnsonExamples}
@@ -140,6 +140,6 @@ def test_statistics_of_an_empty_style_code_survive_a_file(name, random_backbones
     content = picture((40, 48)).unsqueeze(0)
     stats = backbone.collect(content, backbone.encode_style())
     stats.save(tmp_path / "stats.safetensors")
-    loaded = ThumbnailStats.load(tmp_path / "stats.safetensors")
+    loaded = FrozenStats.load(tmp_path / "stats.safetensors")
     with torch.inference_mode():
         assert torch.equal(backbone.bake(loaded)(content), backbone.bake(stats)(content))

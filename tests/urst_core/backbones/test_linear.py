@@ -16,11 +16,11 @@ from urst_core.backbones.linear import (
     products_layers,
 )
 from urst_core.errors import ShapeError, StatsError
-from urst_core.geometry import NearestUpsampling, influence_radius
 from urst_core.method.pipeline import measure
+from urst_core.networks.frozen_stats import FrozenStats
+from urst_core.networks.reach import NearestUpsampling, influence_radius
 from urst_core.networks.sites import replay, replay_until
 from urst_core.networks.statistics import GramStats, MeanMoments, MeanStats, site_stats_from
-from urst_core.networks.style import ThumbnailStats
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling.settings import Settings
 from urst_core.weights.loading import build_backbone
@@ -176,7 +176,7 @@ def test_statistics_survive_a_file(tmp_path, backbone):
     stats = backbone.collect(image((64, 64)), backbone.encode_style([image((64, 64), seed=3)]))
     path = tmp_path / "stats.safetensors"
     stats.save(path)
-    loaded = ThumbnailStats.load(path)
+    loaded = FrozenStats.load(path)
     assert isinstance(loaded.sites[MEAN_SITE], MeanStats)
     assert isinstance(loaded.sites[PRODUCTS_SITE], GramStats)
     with torch.inference_mode():

@@ -25,12 +25,13 @@ from urst_core.backbones.wct import (
     encoder_modules,
 )
 from urst_core.errors import StatsError, WeightsError
-from urst_core.geometry import Convolution, influence_radius
 from urst_core.method.pipeline import measure, stylize
-from urst_core.networks.network import Backbone
+from urst_core.networks.frozen_stats import FrozenStats
+from urst_core.networks.model import Backbone
+from urst_core.networks.reach import Convolution, influence_radius
 from urst_core.networks.sites import collect, replay
 from urst_core.networks.statistics import ChannelStats, WhiteningStats
-from urst_core.networks.style import ThumbnailStats, blend
+from urst_core.networks.style import blend
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
 from urst_core.weights.loading import build_backbone, read_weights
@@ -73,7 +74,7 @@ def shallow() -> Backbone:
     return build_backbone(CollaborativeDistillation, state, origin="random")
 
 
-def stats_of(backbone: Backbone) -> ThumbnailStats:
+def stats_of(backbone: Backbone) -> FrozenStats:
     code = backbone.encode_style([picture((64, 80), seed=3)[None]])
     return backbone.collect(picture((64, 96), seed=2)[None], code)
 
@@ -128,7 +129,7 @@ def test_matrices_stay_wide_through_blending_saving_and_moving(shallow, tmp_path
     stats = stats_of(shallow)
     mixed = blend([stats.code, stats.code], [1.0, 2.0])
     stats.save(tmp_path / "stats.safetensors")
-    loaded = ThumbnailStats.load(tmp_path / "stats.safetensors").to(torch.device("cpu"))
+    loaded = FrozenStats.load(tmp_path / "stats.safetensors").to(torch.device("cpu"))
     for name, value in stats.code.tensors.items():
         assert value.dtype == mixed.tensors[name].dtype == torch.float64
         assert torch.equal(loaded.code.tensors[name], value)
@@ -187,7 +188,7 @@ def test_a_tile_network_holds_convolutions_in_float32_only(shallow):
     # Fewer by the color transforms; the features' transforms have no layer of their own either.
     convolutions = [m for m in shallow.network.modules() if isinstance(m, nn.Conv2d)]
     joined = [m for m in folded.modules() if type(m).__name__.endswith("Convolution")]
-    pictures = [m for m in folded.modules() if type(m).__name__ == "PictureConvolution"]
+    pictures = [m for m in folded.modules() if type(m).__name__ == "OutputConvolution"]
     assert len(joined) - len(pictures) == len(convolutions) - 3
     assert all(value.dtype == torch.float32 for value in folded.state_dict().values())
 

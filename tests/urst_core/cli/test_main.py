@@ -27,11 +27,10 @@ from urst_core.cli import main as cli
 from urst_core.cli.bars import ProgressBar
 from urst_core.formats.open import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.formats.output_options import OutputOptions
-from urst_core.networks.network import TileNetwork
+from urst_core.networks.tile_network import TileNetwork
+from urst_core.progress import Progress
 from urst_core.runs.file_run import FileRun
-from urst_core.runs.start import Start
-from urst_core.tiling.loop import Progress
-from urst_core.tiling.settings import Settings
+from urst_core.tiling.settings import IfInterrupted, Settings
 from urst_core.weights.loading import EMBEDDED_FILES, load_backbone
 
 SIZE = (100, 136)
@@ -79,7 +78,7 @@ def captured(monkeypatch):
     seen = SimpleNamespace()
 
     def run(self, listener, *, start):
-        seen.source, seen.styles, seen.start = self.source, self.style_sources, start
+        seen.source, seen.styles, seen.if_interrupted = self.source, self.style_sources, start
         seen.backbone, seen.settings, seen.overwrite = self.backbone, self.settings, self.overwrite
         seen.style_weights, seen.mask = self.style_weights, self.mask
         listener(Progress("tiles", 0, 1, 0, 1))
@@ -186,8 +185,8 @@ def test_formats(folder, ending):
 
 OPTIONS = {
     "--overwrite": (["--overwrite"], lambda seen: seen.overwrite),
-    "--resume": (["--resume"], lambda seen: seen.start is Start.RESUME),
-    "--restart": (["--restart"], lambda seen: seen.start is Start.RESTART),
+    "--resume": (["--resume"], lambda seen: seen.if_interrupted is IfInterrupted.RESUME),
+    "--restart": (["--restart"], lambda seen: seen.if_interrupted is IfInterrupted.DISCARD),
     "--output": (
         ["--output", "{folder}/other.png"],
         lambda seen: seen.canvas.path.name == "other.png",

@@ -9,8 +9,7 @@ from examples import save_picture, stored_picture
 
 from urst_core.cli import ray as ray_cli
 from urst_core.cli.main import main
-from urst_core.runs.start import Start
-from urst_core.tiling.settings import Settings
+from urst_core.tiling.settings import IfInterrupted, Settings
 
 
 @pytest.fixture
@@ -37,14 +36,14 @@ def test_everything_is_handed_on(pictures, handed, capsys):
     assert main(["stylize", *local, "--ray", "local"]) == 0
     (first, options), (second, more) = handed
     assert (first[0], first[2]) == ("s3://bucket/in.zarr", "s3://bucket/out.ome.zarr")
-    assert (options["address"], options["workers"], options["start"]) == (
+    assert (options["address"], options["workers"], options["if_interrupted"]) == (
         "head:6379",
         3,
-        Start.RESUME,
+        IfInterrupted.RESUME,
     )
     assert (second[0], second[2]) == (Path(content), Path("out.tif"))
     assert second[4] == Settings(tile_size=64)
-    assert (more["workers"], more["start"]) == (None, Start.NEW)
+    assert (more["workers"], more["if_interrupted"]) == (None, IfInterrupted.REFUSE)
     assert capsys.readouterr().out.startswith("s3://bucket/out.ome.zarr: done in ")
 
 

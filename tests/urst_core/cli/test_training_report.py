@@ -13,8 +13,7 @@ import torch
 from training_examples import make_trainer, open_batches
 
 from urst_core.cli import training_report as listening_module
-from urst_core.cli.board import ScalarBoard
-from urst_core.cli.training_report import listening
+from urst_core.cli.training_report import ScalarBoard, listening
 from urst_core.errors import OutputError, SettingsError
 from urst_core.training.trainer import TrainingProgress
 

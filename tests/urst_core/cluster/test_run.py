@@ -24,10 +24,9 @@ from urst_core.formats.zarr.canvas import ZarrCanvas
 from urst_core.formats.zarr.source import ZarrPicture
 from urst_core.geometry import Rectangle, cut
 from urst_core.method.pipeline import stylize
-from urst_core.networks.network import TileNetwork
+from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource
-from urst_core.runs.start import Start
-from urst_core.tiling.settings import Settings
+from urst_core.tiling.settings import IfInterrupted, Settings
 
 zarr = pytest.importorskip("zarr", minversion="3", reason="zarr >= 3 is not installed")
 
@@ -155,7 +154,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
             content,
             output,
             microast,
-            start=Start.RESUME,
+            if_interrupted=IfInterrupted.RESUME,
             settings=Settings(tile_size=32, device="cpu"),
         )
     assert str(caught.value) == (
@@ -163,7 +162,13 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
         "began, or throw it away (--restart)"
     )
     done = []
-    run(content, output, microast, start=Start.RESUME, listener=lambda p: done.append(p.tiles_done))
+    run(
+        content,
+        output,
+        microast,
+        if_interrupted=IfInterrupted.RESUME,
+        listener=lambda p: done.append(p.tiles_done),
+    )
     assert done[0] == 20
     assert torch.equal(load_picture(output), expected)
     assert os.listdir(tmp_path) == ["a.tif"]

@@ -13,7 +13,7 @@ from urst_core.errors import ImageError
 from urst_core.formats.numpy_file import NumpyPicture
 from urst_core.formats.open import ImageFile, ImageFileCanvas, OnWhite, copy_picture, open_picture
 from urst_core.geometry import Rectangle
-from urst_core.pictures.source import read_window
+from urst_core.pictures.padding import read_window
 
 SIZE = (21, 34)
 PART = Rectangle(5, 7, 20, 30)

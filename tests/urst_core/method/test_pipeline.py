@@ -9,9 +9,10 @@ from examples import picture
 from urst_core.errors import DeviceError, ImageError, SettingsError, ShapeError
 from urst_core.geometry import Rectangle
 from urst_core.method.pipeline import measure, stylize, stylize_tiles
-from urst_core.networks.network import TileNetwork
 from urst_core.networks.sites import collect
-from urst_core.pictures.source import TensorCanvas, TensorSource, make_thumbnail
+from urst_core.networks.tile_network import TileNetwork
+from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.pictures.thumbnail import make_thumbnail
 from urst_core.tiling.device import is_out_of_memory
 from urst_core.tiling.settings import Settings
 

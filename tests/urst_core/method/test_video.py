@@ -9,11 +9,12 @@ from examples import picture
 from urst_core.errors import SettingsError, ShapeError
 from urst_core.method.pipeline import measure, stylize
 from urst_core.method.video import Frames, measure_frames, smoothed, stylize_frames
+from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.statistics import MeanStats
-from urst_core.networks.style import StyleCode, ThumbnailStats
+from urst_core.networks.style import StyleCode
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.source import TensorCanvas, TensorSource
-from urst_core.tiling.loop import ignore
+from urst_core.progress import ignore
 from urst_core.tiling.settings import Settings
 
 SIZE = (64, 160)
@@ -157,7 +158,7 @@ def test_a_run_can_be_cancelled_while_it_measures(microast):
 
 def numbered_stats(value):
     site = MeanStats(torch.full((1, 1, 1, 1), float(value)))
-    return ThumbnailStats("name", "", StyleCode({}), {"site": site})
+    return FrozenStats("name", "", StyleCode({}), {"site": site})
 
 
 def values_of(stats):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from urst_core.errors import SettingsError, StatsError
+from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.pooling import pool, pool_site
 from urst_core.networks.statistics import (
     ChannelMoments,
@@ -18,7 +19,7 @@ from urst_core.networks.statistics import (
     MeanStats,
     SiteStats,
 )
-from urst_core.networks.style import StyleCode, ThumbnailStats
+from urst_core.networks.style import StyleCode
 
 KINDS = [
     (lambda: ChannelMoments(unbiased=False), 1e-6),
@@ -71,7 +72,7 @@ def test_a_picture_twice_is_that_picture(make, tolerance):
 def stats_of(value):
     site = MeanStats(torch.full((1, 1, 1, 1), value))
     code = StyleCode({"signal": torch.tensor([2.0 * value])})
-    return ThumbnailStats("name", "fingerprint", code, {"site": site}, 0.5)
+    return FrozenStats("name", "fingerprint", code, {"site": site}, 0.5)
 
 
 def test_codes_and_sites_are_weighted_alike_and_the_rest_stays():

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from urst_core.backbones.microast import MicroAST
 from urst_core.errors import SettingsError, StatsError
-from urst_core.networks.style import StyleCode, ThumbnailStats, blend, check_strength
+from urst_core.networks.frozen_stats import FrozenStats
+from urst_core.networks.style import StyleCode, blend, check_strength
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_saved_and_loaded_they_are_the_same(tmp_path, random_backbones, name, st
     stats = backbone.collect(picture((64, 72)).unsqueeze(0), code, strength=strength)
     path = tmp_path / "stats.safetensors"
     stats.save(path)
-    loaded = ThumbnailStats.load(path)
+    loaded = FrozenStats.load(path)
     assert (loaded.backbone, loaded.fingerprint) == (name, backbone.fingerprint)
     assert loaded.strength == strength
     assert loaded.code.tensors.keys() == stats.code.tensors.keys()
@@ -77,7 +78,7 @@ def test_statistics_are_frozen(stats):
 def test_missing_file(tmp_path):
     path = tmp_path / "absent.safetensors"
     with pytest.raises(StatsError) as caught:
-        ThumbnailStats.load(path)
+        FrozenStats.load(path)
     assert str(caught.value).startswith(f"{path} cannot be read as statistics: ")
 
 
@@ -88,7 +89,7 @@ def test_truncated_file(tmp_path, stats, share):
     encoded = path.read_bytes()
     path.write_bytes(encoded[: int(len(encoded) * share)])
     with pytest.raises(StatsError) as caught:
-        ThumbnailStats.load(path)
+        FrozenStats.load(path)
     assert str(caught.value).startswith(f"{path} cannot be read as statistics: ")
 
 
@@ -96,7 +97,7 @@ def test_garbage(tmp_path):
     path = tmp_path / "stats.safetensors"
     path.write_bytes(b"no statistics at all" * 9)
     with pytest.raises(StatsError) as caught:
-        ThumbnailStats.load(path)
+        FrozenStats.load(path)
     assert str(caught.value).startswith(f"{path} cannot be read as statistics: ")
 
 
@@ -112,7 +113,7 @@ def test_other_safetensors(tmp_path, header, shown):
     path = tmp_path / "weights.safetensors"
     save_file({"weight": torch.zeros(3)}, path, header)
     with pytest.raises(StatsError) as caught:
-        ThumbnailStats.load(path)
+        FrozenStats.load(path)
     assert str(caught.value) == (
         f"{path} holds {shown}, not 'urst-stats-1'; make the statistics again with this version"
     )
@@ -132,7 +133,7 @@ def test_other_safetensors(tmp_path, header, shown):
 def test_damaged_file(tmp_path, stats, change, reason):
     path = rewritten(stats, tmp_path / "stats.safetensors", **change)
     with pytest.raises(StatsError) as caught:
-        ThumbnailStats.load(path)
+        FrozenStats.load(path)
     message = str(caught.value)
     assert message.startswith(f"{path} is damaged (")
     assert reason in message
@@ -141,7 +142,7 @@ def test_damaged_file(tmp_path, stats, change, reason):
 
 def test_rewriting_nothing_damages_nothing(tmp_path, stats):
     path = rewritten(stats, tmp_path / "stats.safetensors")
-    assert ThumbnailStats.load(path).strength == 0.7
+    assert FrozenStats.load(path).strength == 0.7
 
 
 # Bound to a backbone

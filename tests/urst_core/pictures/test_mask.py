@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from urst_core.errors import ImageError, SettingsError, ShapeError
 from urst_core.geometry import Rectangle, cut
 from urst_core.method.pipeline import stylize, stylize_tiles
-from urst_core.networks.network import TileNetwork
+from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.mask import Mask, PictureMask, TensorMask, blend, blend_in_place
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
@@ -249,7 +249,7 @@ def test_two_styles_side_by_side(microast):
 
 
 def test_blending_a_finished_picture_changes_no_input(monkeypatch):
-    monkeypatch.setattr("urst_core.pictures.bands.BAND_PIXELS", 5 * 40)
+    monkeypatch.setattr("urst_core.pictures.source.BAND_PIXELS", 5 * 40)
     content, result = picture((33, 40)), picture((33, 40), seed=5)
     values = disk((33, 40), radius=12)
     mask = Mask(TensorMask(values), 6)

@@ -9,11 +9,11 @@ from examples import picture, stored_picture
 from urst_core.errors import OutputError
 from urst_core.formats.work_file import WorkFile
 from urst_core.geometry import Rectangle, cut
-from urst_core.pictures.preview import Preview, SampledPreview, add_finished_cores
+from urst_core.pictures.preview import Preview, SampledPreview
 from urst_core.pictures.source import TensorSource, to_unit
 from urst_core.runs.journal import Journal
 from urst_core.runs.record import RunRecord
-from urst_core.runs.work_folder import WorkFolder
+from urst_core.runs.work_folder import WorkFolder, add_finished_cores
 
 
 def preview_in_parts(pixels, longest_side, edge):

@@ -12,16 +12,10 @@ from torch.nn import functional as F
 from urst_core.errors import ImageError, SettingsError, ShapeError
 from urst_core.formats.open import ImageFile
 from urst_core.geometry import Rectangle
-from urst_core.pictures import source as canvas_module
-from urst_core.pictures.source import (
-    TensorCanvas,
-    TensorSource,
-    from_unit,
-    make_thumbnail,
-    read_window,
-    thumbnail_size_of,
-    to_unit,
-)
+from urst_core.pictures import thumbnail as thumbnail_module
+from urst_core.pictures.padding import read_window
+from urst_core.pictures.source import TensorCanvas, TensorSource, from_unit, to_unit
+from urst_core.pictures.thumbnail import make_thumbnail, thumbnail_size_of
 
 CPU = torch.device("cpu")
 DTYPES = [torch.uint8, torch.uint16, torch.float16, torch.float32, torch.float64]
@@ -200,7 +194,7 @@ def test_bands_do_not_show(monkeypatch, size, band_pixels):
         "read",
         lambda self, rectangle: (reads.append(rectangle), read(self, rectangle))[1],
     )
-    monkeypatch.setattr(canvas_module, "BAND_PIXELS", band_pixels)
+    monkeypatch.setattr(thumbnail_module, "BAND_PIXELS", band_pixels)
     shares = []
     banded = make_thumbnail(source, 47, tell=shares.append)
     assert torch.allclose(banded, whole, rtol=0, atol=1e-6)

@@ -19,12 +19,11 @@ from examples import load_picture, save_picture, stored_picture
 import urst_core
 from urst_core.errors import OutputError, URSTError
 from urst_core.formats.work_file import WorkFile
-from urst_core.networks.network import TileNetwork
+from urst_core.networks.tile_network import TileNetwork
 from urst_core.runs import file_run
 from urst_core.runs.file_run import FileRun
-from urst_core.runs.start import Start
 from urst_core.runs.work_folder import Interruption, WorkFolder
-from urst_core.tiling.settings import Settings
+from urst_core.tiling.settings import IfInterrupted, Settings
 
 SIZE = (100, 136)
 ROOT = Path(urst_core.__file__).parents[1]
@@ -94,7 +93,7 @@ def test_interrupted_after_some_tiles_and_resumed(folder, a_run, stats, channels
         run.run(stop_at(tiles))
     assert names(folder) == {"whole.png", ".out.png.urst"}
     done = []
-    run.run(done.append, start=Start.RESUME)
+    run.run(done.append, if_interrupted=IfInterrupted.RESUME)
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
     assert names(folder) == {"whole.png", "out.png"}
     # Nothing is done twice, neither tiles nor statistics.
@@ -112,7 +111,7 @@ def test_resumed_with_another_number_of_threads(folder, a_run):
     with pytest.raises(Stop):
         run.run(stop_at(3, "statistics dec2"))
     torch.set_num_threads(1)
-    run.run(start=Start.RESUME)
+    run.run(if_interrupted=IfInterrupted.RESUME)
     assert torch.get_num_threads() == 1
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
@@ -125,7 +124,7 @@ def test_interrupted_in_exact_statistics_and_resumed(folder, a_run, site):
         run.run(stop_at(3, f"statistics {site}"))
     assert WorkFolder(run.output).interruption() == (Interruption(0, 1) if site == "dec2" else None)
     stages = []
-    run.run(lambda progress: stages.append(progress.stage), start=Start.RESUME)
+    run.run(lambda progress: stages.append(progress.stage), if_interrupted=IfInterrupted.RESUME)
     assert ("statistics dec1" in stages) == (site == "dec1")
     assert "statistics dec2" in stages
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
@@ -143,7 +142,7 @@ def test_interrupted_again_and_again(folder, a_run):
                 raise Stop
 
         try:
-            run.run(listen, start=Start.RESUME)
+            run.run(listen, if_interrupted=IfInterrupted.RESUME)
         except Stop:
             interruptions += 1
     assert 3 <= interruptions <= 6
@@ -161,7 +160,7 @@ def test_interrupted_while_encoding_and_resumed(folder, a_run, monkeypatch):
         raise AssertionError("a tile was computed again")
 
     monkeypatch.setattr(TileNetwork, "forward", never)
-    run.run(start=Start.RESUME)
+    run.run(if_interrupted=IfInterrupted.RESUME)
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
 
@@ -174,9 +173,9 @@ def test_automatic_choices_are_those_of_the_first_run(folder, a_run, monkeypatch
         with pytest.raises(Stop):
             run.run(stop_at(3, "statistics dec2"))
         with pytest.raises(Stop):
-            run.run(stop_at(3), start=Start.RESUME)
+            run.run(stop_at(3), if_interrupted=IfInterrupted.RESUME)
     sizes = set()
-    run.run(lambda p: p.core and sizes.add(max(p.core.size)), start=Start.RESUME)
+    run.run(lambda p: p.core and sizes.add(max(p.core.size)), if_interrupted=IfInterrupted.RESUME)
     assert max(sizes) == 48
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
@@ -203,7 +202,7 @@ def test_tiles_that_were_halved_are_not_done_again(folder, a_run, monkeypatch):
     with pytest.raises(Stop):
         run_with_failures(run, stop_at(6))
     cores = []
-    run.run(lambda p: cores.append(p.core), start=Start.RESUME)
+    run.run(lambda p: cores.append(p.core), if_interrupted=IfInterrupted.RESUME)
     assert max(max(core.size) for core in cores if core) <= 16
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
@@ -217,7 +216,7 @@ def test_a_torn_last_line_costs_its_tile_only(folder, a_run):
     lines = journal.read_bytes()
     journal.write_bytes(lines[:-7])
     done = []
-    run.run(lambda p: done.append(p.tiles_done), start=Start.RESUME)
+    run.run(lambda p: done.append(p.tiles_done), if_interrupted=IfInterrupted.RESUME)
     assert done[0] == lines.count(b"\n") - 1
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
@@ -229,7 +228,7 @@ def test_nothing_finished_leaves_nothing(folder, a_run):
 
 
 def test_resume_begins_where_there_is_nothing_to_go_on_with(folder, a_run):
-    a_run().run(start=Start.RESUME)
+    a_run().run(if_interrupted=IfInterrupted.RESUME)
     assert names(folder) == {"out.png"}
 
 
@@ -239,7 +238,9 @@ def test_restart_throws_away_what_was_done(folder, a_run):
     with pytest.raises(Stop):
         run.run(stop_at(5))
     done = []
-    a_run(strength=0.5).run(lambda p: done.append(p.tiles_done), start=Start.RESTART)
+    a_run(strength=0.5).run(
+        lambda p: done.append(p.tiles_done), if_interrupted=IfInterrupted.DISCARD
+    )
     assert done[0] == 0
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
@@ -259,7 +260,7 @@ def test_overwriting_is_still_allowed_when_a_run_goes_on(folder, a_run):
     with pytest.raises(Stop):
         a_run(overwrite=True).run(stop_at(5))
     assert (folder / "out.png").read_bytes() == b"old"
-    a_run().run(start=Start.RESUME)
+    a_run().run(if_interrupted=IfInterrupted.RESUME)
     assert load_picture(folder / "out.png").shape == (3, *SIZE)
 
 
@@ -315,11 +316,11 @@ def test_a_new_run_does_not_throw_away_what_was_done(folder, a_run):
 def test_another_run_does_not_go_on_with_it(a_run, options, change):
     with pytest.raises(Stop):
         a_run().run(stop_at(5))
-    message = refusal(a_run(**options), start=Start.RESUME)
+    message = refusal(a_run(**options), if_interrupted=IfInterrupted.RESUME)
     assert message.startswith("the interrupted run cannot go on, it had: ")
     assert change in message
     assert message.endswith("; give it what it had, or start anew (--restart)")
-    a_run().run(start=Start.RESUME)
+    a_run().run(if_interrupted=IfInterrupted.RESUME)
 
 
 @pytest.mark.parametrize("changed", ["content.png", "style.png"])
@@ -330,24 +331,26 @@ def test_a_picture_that_was_replaced(folder, a_run, changed):
     pixels[0, 0, 0] ^= 1
     save_picture(folder / changed, pixels)
     name = "content" if changed == "content.png" else "style 1"
-    assert f"it had: {name} SHA-256 " in refusal(a_run(), start=Start.RESUME)
+    assert f"it had: {name} SHA-256 " in refusal(a_run(), if_interrupted=IfInterrupted.RESUME)
 
 
 def test_other_weights_and_versions(a_run, random_backbones, monkeypatch):
     with pytest.raises(Stop):
         a_run().run(stop_at(5))
     other = random_backbones["microast"]
-    assert "had: weights SHA-256 " in refusal(a_run(backbone=other), start=Start.RESUME)
+    assert "had: weights SHA-256 " in refusal(
+        a_run(backbone=other), if_interrupted=IfInterrupted.RESUME
+    )
     monkeypatch.setattr(file_run, "__version__", "99.0")
     expected = f"had: urst {urst_core.__version__}, not 99.0; give it"
-    assert expected in refusal(a_run(), start=Start.RESUME)
+    assert expected in refusal(a_run(), if_interrupted=IfInterrupted.RESUME)
 
 
 def test_what_it_chose_may_be_said(folder, a_run):
     a_run("whole.png").run()
     with pytest.raises(Stop):
         a_run().run(stop_at(5))
-    a_run(tile_size=None, precision="fp32").run(start=Start.RESUME)
+    a_run(tile_size=None, precision="fp32").run(if_interrupted=IfInterrupted.RESUME)
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
@@ -358,11 +361,11 @@ def test_a_record_that_cannot_be_read(a_run, content):
         run.run(stop_at(5))
     record = WorkFolder(run.output).path / "run.json"
     record.write_bytes(content)
-    for start in (Start.NEW, Start.RESUME):
-        message = refusal(run, start=start)
+    for if_interrupted in (IfInterrupted.REFUSE, IfInterrupted.RESUME):
+        message = refusal(run, if_interrupted=if_interrupted)
         assert message.startswith(f"{record} is not readable as the record of a run (")
         assert message.endswith("); start anew (--restart)")
-    run.run(start=Start.RESTART)
+    run.run(if_interrupted=IfInterrupted.DISCARD)
     assert run.output.exists()
 
 
@@ -373,7 +376,7 @@ def test_two_runs_at_once(folder, a_run):
 
     def run_beside(progress):
         if progress.tiles_done == 3:
-            refusals.extend(refusal(a_run(), start=start) for start in Start)
+            refusals.extend(refusal(a_run(), if_interrupted=choice) for choice in IfInterrupted)
 
     a_run().run(run_beside)
     message = f"another run is making {folder / 'out.png'}; wait for it, or choose another name"
@@ -389,7 +392,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(folder, a_run):
     with pytest.raises(OutputError, match="exists; choose another name, or overwrite it"):
         a_run().run(another_tool_writes)
     assert (folder / "out.png").read_bytes() == b"precious"
-    a_run(overwrite=True).run(start=Start.RESUME)
+    a_run(overwrite=True).run(if_interrupted=IfInterrupted.RESUME)
     assert load_picture(folder / "out.png").shape == (3, *SIZE)
 
 
@@ -431,7 +434,7 @@ def test_a_full_disk_while_tiles_are_written(folder, a_run, monkeypatch):
         assert refusal(a_run()) == "the disk is full"
     assert names(folder) == {"whole.png", ".out.png.urst"}
     done = []
-    a_run().run(lambda p: done.append(p.tiles_done), start=Start.RESUME)
+    a_run().run(lambda p: done.append(p.tiles_done), if_interrupted=IfInterrupted.RESUME)
     assert done[0] == 6
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
@@ -483,7 +486,7 @@ def test_a_disk_that_is_really_full(folder, a_run, monkeypatch):
         assert WorkFolder(run.output).interruption() is not None
         filler.unlink()
         subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
-        run.run(start=Start.RESUME)
+        run.run(if_interrupted=IfInterrupted.RESUME)
         assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -9,7 +9,7 @@ import torch
 from examples import load_picture, save_picture, stored_picture
 
 from urst_core.cli import main as cli
-from urst_core.networks.network import TileNetwork
+from urst_core.networks.tile_network import TileNetwork
 
 SIZE = (100, 136)
 

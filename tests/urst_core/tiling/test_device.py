@@ -14,18 +14,16 @@ from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
 from urst_core.backbones.adain import AdaIN
 from urst_core.errors import DeviceError
 from urst_core.geometry import Rectangle, cut, round_up, tile_around, windows_area
-from urst_core.tiling import device as device_module
+from urst_core.tiling import tile_size as tile_size_module
 from urst_core.tiling.device import (
-    MEMORY_SHARE,
     PRECISIONS,
-    choose_tile_size,
     explained_out_of_memory,
     find_device,
     find_precision,
     free_bytes,
     is_out_of_memory,
-    largest_tile,
 )
+from urst_core.tiling.tile_size import MEMORY_SHARE, choose_tile_size, largest_tile
 
 CPU = torch.device("cpu")
 TRAITS = [network.traits for network in BACKBONES]
@@ -277,6 +275,6 @@ def test_tile_size_reads_no_more_than_the_largest_that_fits(frame, traits, devic
 
 def test_tile_size_asks_the_device(monkeypatch):
     asked = []
-    monkeypatch.setattr(device_module, "free_bytes", lambda device: asked.append(device) or 0)
+    monkeypatch.setattr(tile_size_module, "free_bytes", lambda device: asked.append(device) or 0)
     assert choose_tile_size((4000, 4000), AdaIN.traits, torch.float32, CPU) == 32
     assert asked == [CPU]

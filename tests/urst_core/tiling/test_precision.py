@@ -9,8 +9,8 @@ import torch
 from examples import picture
 
 from urst_core.backbones.microast import MicroAST
+from urst_core.method.patches import stylize_windows
 from urst_core.method.pipeline import measure, tile_network
-from urst_core.method.windows import stylize_windows
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling import precision
 from urst_core.tiling.device import has_fast_bfloat16
@@ -87,10 +87,10 @@ def test_delicate_layers_are_worth_their_float32(microast, stats):
     window = CONTENT.pixels.unsqueeze(0)
     kept = decibels_lost(microast.bake(stats), window, CPU, torch.bfloat16)
     baked = microast.bake(stats)
-    delicate = [layer for layer in baked.modules() if getattr(layer, "delicate", False)]
-    assert len(delicate) == 6
-    for layer in delicate:
-        layer.delicate = False
+    keep_float32 = [layer for layer in baked.modules() if getattr(layer, "keep_float32", False)]
+    assert len(keep_float32) == 6
+    for layer in keep_float32:
+        layer.keep_float32 = False
     assert decibels_lost(baked, window, CPU, torch.bfloat16) < kept - 1
 
 
@@ -100,7 +100,7 @@ def test_windows_count_as_the_picture_that_they_make(monkeypatch, microast, stat
     seen = []
     monkeypatch.setattr(precision, "LEAST_PIXELS_ON_CPU", 2 * 96 * 128)
     monkeypatch.setattr(
-        "urst_core.method.windows.tile_network",
+        "urst_core.method.patches.tile_network",
         lambda *given, **options: (
             seen.append(network := tile_network(*given, **options)) or network
         ),

@@ -17,7 +17,7 @@ from ...errors import ImageError, OutputError
 from ...geometry import Rectangle, cut
 from ...pictures.metadata import metadata_of
 from ...pictures.source import Source
-from ...runs.start import Start
+from ...tiling.settings import IfInterrupted
 from .level import LARGEST_CHUNK, ZarrLevel, chunk_of
 from .ome import BLOBS, describe, level_sizes
 from .store import (
@@ -25,12 +25,12 @@ from .store import (
     UNFINISHED,
     Location,
     exists,
-    explained,
     is_unfinished,
     is_zarr,
     open_node,
     own_attributes,
     remove,
+    translate_errors,
     unfinished_location,
     zarr_module,
 )
@@ -52,7 +52,7 @@ class ZarrCanvas:
         like: whose size, channels, dtype and metadata it gets.
         edge: of cores, in px, when several processes write.
         overwrite: replace a finished store.
-        start: what to do with an unfinished one; one that was gone on with is kept on errors.
+        if_interrupted: what to do with an unfinished one; one that was resumed is kept on errors.
         pyramid: write smaller levels as well.
 
     Raises:
@@ -66,10 +66,12 @@ class ZarrCanvas:
         *,
         edge: int = LARGEST_CHUNK,
         overwrite: bool = False,
-        start: Start = Start.NEW,
+        if_interrupted: IfInterrupted = IfInterrupted.REFUSE,
         pyramid: bool = True,
     ) -> None:
-        goes_on = check_zarr_output(location, like, overwrite=overwrite, start=start)
+        goes_on = check_zarr_output(
+            location, like, overwrite=overwrite, if_interrupted=if_interrupted
+        )
         self.location = location
         self.working_location = unfinished_location(location)
         self.edge = edge
@@ -78,7 +80,7 @@ class ZarrCanvas:
         self._pyramid_is_ours = pyramid
         self._sizes = level_sizes(like.size, chunk_of(edge)) if pyramid else [like.size]
         what = f"{location} cannot be made"
-        with explained(what, "choose another place, or free some space", OutputError):
+        with translate_errors(what, "choose another place, or free some space", OutputError):
             if not goes_on:
                 self._create(like)
             self._group = open_node(self.working_location, "r+")
@@ -99,7 +101,7 @@ class ZarrCanvas:
     def note(self, notes: Mapping[str, Any]) -> None:
         """Leave something for whoever goes on with this store; gone when it is finished."""
         own = {**own_attributes(self._group), UNFINISHED: dict(notes)}
-        with explained(f"writing {self.location} failed", "check the storage", OutputError):
+        with translate_errors(f"writing {self.location} failed", "check the storage", OutputError):
             self._group.attrs[OWN_ATTRIBUTE] = own
 
     def take_pyramid(self) -> list[list[Rectangle]]:
@@ -115,7 +117,9 @@ class ZarrCanvas:
             OutputError: it cannot be.
         """
         own = {k: v for k, v in own_attributes(self._group).items() if k != UNFINISHED}
-        with explained(f"finishing {self.location} failed", "check the storage", OutputError):
+        with translate_errors(
+            f"finishing {self.location} failed", "check the storage", OutputError
+        ):
             self._group.attrs[OWN_ATTRIBUTE] = own
             if isinstance(self.location, Path) and isinstance(self.working_location, Path):
                 put_in_place(self.working_location, self.location)
@@ -180,7 +184,11 @@ class ZarrCanvas:
 
 
 def check_zarr_output(
-    location: Location, like: Source, *, overwrite: bool = False, start: Start = Start.NEW
+    location: Location,
+    like: Source,
+    *,
+    overwrite: bool = False,
+    if_interrupted: IfInterrupted = IfInterrupted.REFUSE,
 ) -> bool:
     """Refuse, before any work, a store that could not be written; whether to go on with one.
 
@@ -197,12 +205,12 @@ def check_zarr_output(
     is_begun = exists(working) and (working != location or _is_unfinished_at(location))
     if exists(location) and not overwrite and not (is_begun and working == location):
         raise OutputError(f"{location} exists; choose another name, or overwrite it (--overwrite)")
-    if is_begun and start is Start.NEW:
+    if is_begun and if_interrupted is IfInterrupted.REFUSE:
         raise OutputError(
             f"an earlier run for {location} was interrupted; go on with it (--resume), or throw it "
             "away (--restart)"
         )
-    return is_begun and start is Start.RESUME
+    return is_begun and if_interrupted is IfInterrupted.RESUME
 
 
 def notes_at(location: Location) -> Mapping[str, Any]:

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ...errors import OutputError
 from ...geometry import Rectangle, Size
-from ...networks.network import pad_to_frame
+from ...pictures.padding import pad_to_frame
 from ...pictures.source import FULL_SCALE
-from .store import Location, explained, open_node
+from .store import Location, open_node, translate_errors
 
 LARGEST_CHUNK = 512
 """Viewers fetch whole chunks: larger ones make them slow."""
@@ -85,7 +85,7 @@ class ZarrLevel:
         Raises:
             OutputError: storage is full or out of reach.
         """
-        with explained(
+        with translate_errors(
             f"writing {self.location} failed", "free space, or check the storage", OutputError
         ):
             self.array[(slice(None), *rectangle.slices)] = pixels.numpy()
@@ -95,7 +95,9 @@ class ZarrLevel:
         finer = Rectangle(
             2 * rectangle.top, 2 * rectangle.left, 2 * rectangle.bottom, 2 * rectangle.right
         ).clipped(self.size)
-        with explained(f"reading {self.location} back failed", "check the storage", OutputError):
+        with translate_errors(
+            f"reading {self.location} back failed", "check the storage", OutputError
+        ):
             values = torch.from_numpy(np.asarray(self.array[(slice(None), *finer.slices)]))
         coarser.write(rectangle, halved(values))
 

@@ -14,7 +14,7 @@ import torch
 from ...errors import ImageError
 from ...geometry import Size
 from ...pictures.source import FULL_SCALE
-from .store import Location, explained
+from .store import Location, translate_errors
 
 MICROMETERS: dict[str, float] = {
     "micrometer": 1.0,
@@ -101,7 +101,7 @@ def largest_level(
         )
     _check_colors(attributes, location)
     what = f"picture {location} has no usable OME-Zarr description"
-    with explained(what, "use version 0.4 or 0.5 of the format"):
+    with translate_errors(what, "use version 0.4 or 0.5 of the format"):
         image = images[0]
         axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
         names = tuple(str(axis["name"]) for axis in axes)

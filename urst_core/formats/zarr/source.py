@@ -16,7 +16,14 @@ from ...geometry import Rectangle, Size
 from ...pictures.metadata import PictureMetadata
 from ...pictures.source import from_unit, to_unit
 from .ome import BLOBS, Axes, largest_level
-from .store import OWN_ATTRIBUTE, Location, explained, is_unfinished, open_node, own_attributes
+from .store import (
+    OWN_ATTRIBUTE,
+    Location,
+    is_unfinished,
+    open_node,
+    own_attributes,
+    translate_errors,
+)
 
 DTYPES: dict[str, torch.dtype] = {
     "uint8": torch.uint8,
@@ -109,7 +116,7 @@ class ZarrPicture:
         selection[axes.row], selection[axes.column] = rectangle.slices
         if axes.channel is not None:
             selection[axes.channel] = slice(None)
-        with explained(
+        with translate_errors(
             f"picture {self.location} is damaged or out of reach",
             "check the store, or get it again",
         ):

@@ -67,7 +67,7 @@ def zarr_module() -> Any:
 
 
 @contextmanager
-def explained(
+def translate_errors(
     what: str, remedy: str, kind: type[URSTError] = ImageError
 ) -> Generator[None, None, None]:
     """Turn whatever a store's reading or writing raises into one of our errors.
@@ -99,7 +99,7 @@ def open_node(location: Location, mode: str = "r") -> Any:
         ImageError: there is none, or its storage cannot be reached.
     """
     zarr = zarr_module()
-    with explained(
+    with translate_errors(
         f"picture {location} cannot be read as Zarr", "check the path, the network and the rights"
     ):
         return zarr.open(str(location), mode=mode)
@@ -133,7 +133,9 @@ def exists(location: Location) -> bool:
     """
     if isinstance(location, Path):
         return location.exists()
-    with explained(f"{location} cannot be reached", "check the URL and the rights", OutputError):
+    with translate_errors(
+        f"{location} cannot be reached", "check the URL and the rights", OutputError
+    ):
         system, path = _file_system(location)
         return bool(system.exists(path))
 
@@ -144,7 +146,7 @@ def remove(location: Location) -> None:
     Raises:
         OutputError: it cannot be deleted.
     """
-    with explained(f"{location} cannot be deleted", "delete it by hand", OutputError):
+    with translate_errors(f"{location} cannot be deleted", "delete it by hand", OutputError):
         if not exists(location):
             return
         if isinstance(location, Path):

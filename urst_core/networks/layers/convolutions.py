@@ -22,7 +22,7 @@ class TileConvolution(RowLayer):
         kernel: weight and bias.
         stride, groups: as of any convolution.
         relu: whether a ReLU follows.
-        delicate: whether rounding to half precision shows: then bands stay float32 here.
+        keep_float32: whether rounding to half precision shows: then bands stay float32 here.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class TileConvolution(RowLayer):
         stride: int = 1,
         groups: int = 1,
         relu: bool = False,
-        delicate: bool = False,
+        keep_float32: bool = False,
     ) -> None:
         super().__init__()
         weight, bias = kernel
@@ -42,12 +42,12 @@ class TileConvolution(RowLayer):
         self.stride = stride
         self.groups = groups
         self.relu = relu
-        self.delicate = delicate
+        self.keep_float32 = keep_float32
         self.padding = weight.shape[-1] // 2
 
     def prepare_for_cpu(self, dtype: torch.dtype) -> None:
         # Libraries compute strided convolutions of single channels faster in float32.
-        if not self.delicate and (self.groups == 1 or self.stride == 1):
+        if not self.keep_float32 and (self.groups == 1 or self.stride == 1):
             self.to(dtype)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
@@ -77,7 +77,7 @@ class TileConvolution(RowLayer):
             yield F.relu_(result) if self.relu else result
 
 
-class PictureConvolution(RowLayer):
+class OutputConvolution(RowLayer):
     """A last convolution to 3 channels, computed for 2 x 2 output pixels at a time.
 
     Libraries compute output channels in blocks of 8 or 16, so 3 of them waste most of the work.

@@ -27,7 +27,7 @@ class MaxPooling(RowLayer):
             yield torch.maximum(higher[..., ::2], higher[..., 1::2])
 
 
-class Centered(RowLayer):
+class SubtractMean(RowLayer):
     """Features without their mean, (1, C, 1, 1)."""
 
     def __init__(self, mean: Tensor) -> None:
@@ -56,7 +56,7 @@ class Sigmoid(RowLayer):
         return map(torch.sigmoid, bands)
 
 
-class Beside(RowLayer):
+class Residual(RowLayer):
     """``x + branch(x)``, or ``scale * x + branch(x)``; the branch keeps the size.
 
     Sums of bands are float32 whatever the branch computes in: rounding them shows soonest.

@@ -22,9 +22,8 @@ from torch import Tensor
 from ...backbones import find_backbone
 from ...errors import OutputError, WeightsError
 from ..loading import PICKLE_STARTS, build_backbone, read_weights
-from .identify import check_complete, identify, wanted_files
 from .layouts import Part
-from .matching import Match
+from .matching import Match, check_complete, identify, wanted_files
 from .torch7 import read_torch7
 
 NESTING = ("model", "state_dict", "net")

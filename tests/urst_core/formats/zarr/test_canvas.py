@@ -21,8 +21,7 @@ from urst_core.formats.zarr.source import ZarrPicture
 from urst_core.geometry import Rectangle, cut
 from urst_core.method.pipeline import stylize
 from urst_core.pictures.source import TensorCanvas, TensorSource
-from urst_core.runs.start import Start
-from urst_core.tiling.settings import Settings
+from urst_core.tiling.settings import IfInterrupted, Settings
 
 zarr = pytest.importorskip("zarr", minversion="3", reason="zarr >= 3 is not installed")
 
@@ -237,7 +236,7 @@ def test_existing_output(place):
     write(place, stored_picture((40, 40)))
     message = f"{place} exists; choose another name, or overwrite it (--overwrite)"
     assert refusal(place) == message
-    assert refusal(place, start=Start.RESUME) == message
+    assert refusal(place, if_interrupted=IfInterrupted.RESUME) == message
 
 
 def test_unfinished_output(place):
@@ -248,7 +247,7 @@ def test_unfinished_output(place):
         f"an earlier run for {place} was interrupted; go on with it (--resume), or throw it away "
         "(--restart)"
     )
-    with ZarrCanvas(place, TensorSource(pixels), start=Start.RESUME) as canvas:
+    with ZarrCanvas(place, TensorSource(pixels), if_interrupted=IfInterrupted.RESUME) as canvas:
         canvas.write(Rectangle(20, 0, 40, 40), pixels[:, 20:])
     assert torch.equal(whole(ZarrPicture(place)), pixels)
 
@@ -257,7 +256,7 @@ def test_unfinished_output_that_is_thrown_away(place):
     pixels = stored_picture((40, 40))
     begun = ZarrCanvas(place, TensorSource(pixels))
     begun.write(Rectangle(0, 0, 40, 40), pixels)
-    with ZarrCanvas(place, TensorSource(pixels), start=Start.RESTART):
+    with ZarrCanvas(place, TensorSource(pixels), if_interrupted=IfInterrupted.DISCARD):
         pass
     assert not whole(ZarrPicture(place)).any()
 

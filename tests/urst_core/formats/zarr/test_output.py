@@ -7,6 +7,7 @@ import torch
 from examples import picture, random_backbone, save_picture, stored_picture
 
 from urst_core.backbones.microast import MicroAST
+from urst_core.durable import file_hash
 from urst_core.errors import OutputError
 from urst_core.formats.disk_needs import disk_needs
 from urst_core.formats.encode import encode
@@ -15,11 +16,9 @@ from urst_core.formats.output_options import OutputOptions
 from urst_core.formats.work_file import WorkFile
 from urst_core.geometry import Rectangle
 from urst_core.pictures.source import TensorSource, from_unit
+from urst_core.progress import Progress
 from urst_core.runs.file_run import FileRun
-from urst_core.runs.record import file_hash
-from urst_core.runs.start import Start
-from urst_core.tiling.loop import Progress
-from urst_core.tiling.settings import Settings
+from urst_core.tiling.settings import IfInterrupted, Settings
 
 pytest.importorskip("zarr", reason="zarr is not installed")
 
@@ -90,7 +89,7 @@ def test_a_run_from_store_to_store_goes_on_to_the_same_pixels(folder):
     with pytest.raises(KeyboardInterrupt):
         run.run(stop)
     assert not (folder / "halves.zarr").exists()
-    run.run(start=Start.RESUME)
+    run.run(if_interrupted=IfInterrupted.RESUME)
     assert torch.equal(pixels_of(folder / "halves.zarr"), pixels_of(folder / "whole.zarr"))
 
 

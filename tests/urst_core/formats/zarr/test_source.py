@@ -10,12 +10,11 @@ import torch
 from examples import save_picture, stored_picture
 
 from urst_core.errors import ImageError
-from urst_core.formats.locations import open_location
-from urst_core.formats.open import ImageFile
+from urst_core.formats.open import ImageFile, open_location
 from urst_core.formats.zarr.source import ZarrPicture
 from urst_core.formats.zarr.store import is_zarr, parse_location
 from urst_core.geometry import Rectangle
-from urst_core.pictures.source import make_thumbnail
+from urst_core.pictures.thumbnail import make_thumbnail
 
 zarr = pytest.importorskip("zarr", minversion="3", reason="zarr >= 3 is not installed")
 

@@ -8,16 +8,16 @@ from examples import picture
 from torch.nn import functional as F
 
 from urst_core.backbones import BACKBONES, find_backbone
-from urst_core.networks import network as backbone_module
+from urst_core.networks import tile_network as tile_network_module
 from urst_core.networks.layers import banded as row_streams
 from urst_core.networks.layers.banded import Edge, RowLayer, RowQueue, RowSequence, bands_of, slabs
 from urst_core.networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     NearestUpsampledConvolution,
-    PictureConvolution,
+    OutputConvolution,
     TileConvolution,
 )
-from urst_core.networks.layers.elementwise import Beside, Centered, MaxPooling, Sigmoid
+from urst_core.networks.layers.elementwise import MaxPooling, Residual, Sigmoid, SubtractMean
 
 CPU = torch.device("cpu")
 
@@ -42,23 +42,23 @@ LAYERS = {
     "1x1": lambda: TileConvolution(random_kernel(4, 4, 1)),
     "stride 2": lambda: TileConvolution(random_kernel(4, 4, 3), stride=2),
     "groups": lambda: TileConvolution(random_kernel(4, 2, 3), groups=2),
-    "picture": lambda: PictureConvolution(random_kernel(3, 4, 9)),
+    "picture": lambda: OutputConvolution(random_kernel(3, 4, 9)),
     "nearest": lambda: NearestUpsampledConvolution(random_kernel(6, 4, 3), relu=True),
     "bilinear": lambda: BilinearUpsampledConvolution(random_kernel(6, 4, 3), relu=True),
     "bilinear, groups": lambda: BilinearUpsampledConvolution(random_kernel(6, 2, 3), groups=2),
     "pooling": MaxPooling,
-    "centered": lambda: Centered(torch.rand(1, 4, 1, 1)),
+    "centered": lambda: SubtractMean(torch.rand(1, 4, 1, 1)),
     "sigmoid": Sigmoid,
-    "beside": lambda: Beside(TileConvolution(random_kernel(4, 4, 3)), torch.rand(4)),
+    "beside": lambda: Residual(TileConvolution(random_kernel(4, 4, 3)), torch.rand(4)),
     "sequence": lambda: RowSequence(
         [
             TileConvolution(random_kernel(4, 4, 9), relu=True),
             TileConvolution(random_kernel(8, 4, 3), stride=2, relu=True),
-            Beside(RowSequence([TileConvolution(random_kernel(8, 8, 3)) for _ in range(2)])),
+            Residual(RowSequence([TileConvolution(random_kernel(8, 8, 3)) for _ in range(2)])),
             MaxPooling(),
             NearestUpsampledConvolution(random_kernel(8, 8, 3)),
             BilinearUpsampledConvolution(random_kernel(4, 8, 3)),
-            PictureConvolution(random_kernel(3, 4, 3)),
+            OutputConvolution(random_kernel(3, 4, 3)),
         ]
     ),
 }
@@ -151,8 +151,8 @@ def test_the_trait_tells_which_networks_work_in_bands(name, random_backbones):
 @pytest.mark.usefixtures("low_bands")
 @pytest.mark.parametrize("name", IN_BANDS)
 def test_a_network_by_bands_equals_the_network(monkeypatch, name, random_backbones):
-    monkeypatch.setattr(backbone_module, "LEAST_BAND_ROWS", 24)
-    monkeypatch.setattr(backbone_module, "BAND_PIXELS", 1)
+    monkeypatch.setattr(tile_network_module, "LEAST_BAND_ROWS", 24)
+    monkeypatch.setattr(tile_network_module, "BAND_PIXELS", 1)
     baked = tile_network(random_backbones[name])
     network = baked.prepared(CPU)
     window = picture((56, 72), seed=4).unsqueeze(0)
@@ -171,9 +171,9 @@ def test_bfloat16_leaves_sums_and_delicate_layers_in_float32(name, random_backbo
     assert torch.bfloat16 in types
     for layer in network.modules():
         if isinstance(layer, TileConvolution):
-            is_float32 = layer.delicate or (layer.groups > 1 and layer.stride > 1)
+            is_float32 = layer.keep_float32 or (layer.groups > 1 and layer.stride > 1)
             assert (layer.weight.dtype == torch.float32) is is_float32
-        if isinstance(layer, Beside):
+        if isinstance(layer, Residual):
             band = torch.rand(1, layer_channels(layer), 8, 8)
             (total,) = layer.rows(iter([band]), at_border=True)
             assert total.dtype == torch.float32

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from urst_core.networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     NearestUpsampledConvolution,
-    PictureConvolution,
+    OutputConvolution,
     TileConvolution,
 )
 
@@ -52,7 +52,7 @@ def test_tile_convolution(edge, stride, groups, relu):
 def test_picture_convolution(edge):
     features = torch.randn(1, 5, 24, 18)
     kernel = random_kernel(3, 5, edge)
-    check(PictureConvolution(kernel), reflected(features, kernel), features, discarded=edge // 2)
+    check(OutputConvolution(kernel), reflected(features, kernel), features, discarded=edge // 2)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (2, 3), (7, 10)])

@@ -1,4 +1,4 @@
-"""urst_core.pictures.bands: whole pictures, band by band."""
+"""urst_core.pictures.source: whole pictures, band by band."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import torch
 from examples import stored_picture
 
 from urst_core.errors import DeviceError
-from urst_core.pictures import bands as module
-from urst_core.pictures.bands import bands, check_host_memory, read_bands
-from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.pictures import source as module
+from urst_core.pictures.source import TensorCanvas, TensorSource, bands, read_bands
+from urst_core.tiling.device import check_host_memory
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (1, 900), (900, 1), (100, 64)])

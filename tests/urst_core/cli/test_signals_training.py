@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from urst_core.cli.training_stop import StopAfterStep
+from urst_core.cli.signals import StopAfterStep
 
 NUMBERS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)

@@ -1,0 +1,170 @@
+"""A network with its weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import SettingsError, ShapeError, StatsError
+from ..pictures.padding import pad_to_frame, size_of
+from .frozen_stats import FrozenStats
+from .network import StylizationNetwork, Traits
+from .sites import measure_sites
+from .statistics import SiteStats
+from .style import StyleCode, blend, check_strength
+from .tile_network import TileNetwork
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network with its weights, ready for use and never changed by it.
+
+    Attributes:
+        network: float32, in evaluation mode, without gradients.
+        fingerprint: of its weights, see :func:`urst_core.weights.loading.fingerprint`.
+    """
+
+    network: StylizationNetwork
+    fingerprint: str
+
+    @property
+    def traits(self) -> Traits:
+        return self.network.traits
+
+    def on(self, device: torch.device) -> Backbone:
+        """This backbone on a device: itself where it is there already, else a copy."""
+        if self.device == device:
+            return self
+        return replace(self, network=copy.deepcopy(self.network).to(device))
+
+    def encode_style(
+        self, styles: Sequence[Tensor | str] = (), weights: Sequence[float] | None = None
+    ) -> StyleCode:
+        """Encode one style or a mixture of several.
+
+        Args:
+            styles: pictures, each (1, 3, H, W), 0..1, of any sizes; or names of styles inside the
+                weights, and none where there is one only.
+            weights: share of each, >= 0, brought to a sum of 1; equal when not given.
+
+        Raises:
+            ShapeError: a style is smaller than the network can take.
+            SettingsError: the network has no such styles, or the weights do not fit them.
+        """
+        names = self.network.style_names
+        if not styles and len(names) == 1:
+            styles = names
+        if not styles:
+            choice = f"name one of: {', '.join(names)}" if names else "give a picture"
+            raise SettingsError(f"{self.traits.title} needs a style; {choice}")
+        with torch.inference_mode():
+            codes = [self._encode_one(style) for style in styles]
+            return blend(codes, weights if weights is not None else [1.0] * len(codes))
+
+    def _encode_one(self, style: Tensor | str) -> StyleCode:
+        names = self.network.style_names
+        if isinstance(style, str):
+            if names and style not in names:
+                raise SettingsError(
+                    f"{self.traits.title} has no style {style!r}; use one of: {', '.join(names)}"
+                )
+            return self.network.named_style_code(style)
+        if not names:
+            self._check_style(style)
+        return self.network.style_code(style.to(self.device))
+
+    def collect(self, thumbnail: Tensor, code: StyleCode, *, strength: float = 1.0) -> FrozenStats:
+        """Measure the statistics that all tiles share, in one pass as far as the last site.
+
+        Args:
+            thumbnail: the downscaled content, (1, 3, H, W), 0..1; (or the whole content, for
+                plain instance normalization).
+            code: the style.
+            strength: 0 (the content) to 1 (the full style).
+
+        Raises:
+            SettingsError: the strength is out of range.
+        """
+        code = self.code_for(thumbnail, code, strength=strength)
+        with torch.inference_mode():
+            stages = self.network.stages(self._framed(thumbnail), code)
+            sites = measure_sites(stages, self.network.site_names)
+        return self.stats(code, sites, strength=strength)
+
+    def code_for(self, thumbnail: Tensor, code: StyleCode, *, strength: float) -> StyleCode:
+        """Blend a style's code with the content's own, which a strength below 1 leans to.
+
+        Networks with their styles inside know no code of the content: there the style stays.
+
+        Raises:
+            SettingsError: the strength is out of range.
+        """
+        check_strength(strength)
+        if strength == 1.0 or self.network.style_names:
+            return code
+        own = self.encode_style([self._framed(thumbnail)])
+        return blend([own, code], [1.0 - strength, strength])
+
+    def stats(
+        self, code: StyleCode, sites: Mapping[str, SiteStats], *, strength: float
+    ) -> FrozenStats:
+        """Statistics measured elsewhere, bound to this backbone."""
+        return FrozenStats(self.traits.name, self.fingerprint, code, dict(sites), strength)
+
+    def content_share(self, strength: float) -> float:
+        """Share of the untouched content in each result pixel.
+
+        No network of the field reproduces its input exactly, not even with the input's own style
+        code. Where codes are blended, the square of 1 - strength returns the content at strength 0
+        and lets the network speak early; elsewhere the content is all that can be mixed in.
+        """
+        return 1.0 - strength if self.network.style_names else (1.0 - strength) ** 2
+
+    def bake(self, stats: FrozenStats) -> TileNetwork:
+        """Fold the statistics into the network's convolutions.
+
+        Raises:
+            StatsError: the statistics were measured with another backbone or other weights.
+        """
+        self._check_stats(stats)
+        # Parameters made in inference mode could never be moved in place afterward.
+        with torch.inference_mode(False), torch.no_grad():
+            here = stats.to(self.device)
+            cloned = StyleCode({n: t.clone() for n, t in here.code.tensors.items()})
+            sites = {name: stats.clone() for name, stats in here.sites.items()}
+            folded = self.network.fold(cloned, sites)
+        network = TileNetwork(folded, content_share=self.content_share(stats.strength))
+        return network.eval().requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return next(self.network.parameters()).device
+
+    def _framed(self, image: Tensor) -> Tensor:
+        return pad_to_frame(image.to(self.device), self.traits.frame_of(size_of(image)))
+
+    def _check_style(self, style: Tensor) -> None:
+        height, width = size_of(style)
+        minimum = self.traits.minimum
+        if min(height, width) < minimum:
+            raise ShapeError(
+                f"style of {height} x {width} px is smaller than {self.traits.title} can take; "
+                f"use a picture of at least {minimum} x {minimum} px"
+            )
+
+    def _check_stats(self, stats: FrozenStats) -> None:
+        if stats.backbone != self.traits.name:
+            raise StatsError(
+                f"statistics of backbone {stats.backbone!r} do not fit {self.traits.name!r}; "
+                f"make them with {self.traits.name!r}"
+            )
+        if stats.fingerprint != self.fingerprint:
+            raise StatsError(
+                f"statistics of weights {stats.fingerprint[:12]} do not fit weights "
+                f"{self.fingerprint[:12]}; make them with the weights that stylize"
+            )

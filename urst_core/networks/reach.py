@@ -1,0 +1,68 @@
+"""How far a pixel's influence reaches through layers, and the halo that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..geometry import round_up
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A convolution with an odd ``kernel`` and a padding of half of it."""
+
+    kernel: int
+    stride: int = 1
+
+    def inputs_of(self, first: int, last: int) -> tuple[int, int]:
+        reach = self.kernel // 2
+        return first * self.stride - reach, last * self.stride + reach
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """A pooling over ``factor`` x ``factor`` px that do not overlap."""
+
+    factor: int = 2
+
+    def inputs_of(self, first: int, last: int) -> tuple[int, int]:
+        return first * self.factor, last * self.factor + self.factor - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NearestUpsampling:
+    """Each pixel becomes ``factor`` x ``factor`` px."""
+
+    factor: int = 2
+
+    def inputs_of(self, first: int, last: int) -> tuple[int, int]:
+        return first // self.factor, last // self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class BilinearUpsampling:
+    """Twice the size, half-pixel centers: output 2i mixes i - 1 and i, 2i + 1 mixes i and i + 1."""
+
+    def inputs_of(self, first: int, last: int) -> tuple[int, int]:
+        return (first - 1) // 2, (last + 1) // 2
+
+
+Layer = Convolution | Pooling | NearestUpsampling | BilinearUpsampling
+
+
+def influence_radius(layers: Sequence[Layer], *, stride: int) -> int:
+    """How far outside a core an input pixel can still change the core, in px.
+
+    Walks the layers backward from the outputs of one aligned block of ``stride`` px: core edges
+    lie on such blocks. Branches that run beside a longer one need not be listed.
+    """
+    first, last = 0, stride - 1
+    for layer in reversed(layers):
+        first, last = layer.inputs_of(first, last)
+    return max(-first, last - (stride - 1))
+
+
+def halo_of(layers: Sequence[Layer], *, stride: int) -> int:
+    """The smallest halo, in whole strides, that covers the influence radius."""
+    return round_up(influence_radius(layers, stride=stride), stride)

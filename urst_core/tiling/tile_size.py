@@ -1,0 +1,63 @@
+"""The tile size that fits in a device's free memory."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ..geometry import Size, round_up, windows_area
+from ..networks.network import Traits
+from .device import free_bytes
+
+LARGEST_TILE = 2048
+"""Beyond this edge a tile gains nothing: the halo is a few percent, the kernels are busy."""
+
+
+LARGEST_WHOLE_TILE_ON_CPU = 512
+"""The same on a CPU, where a backbone does not work in bands: larger tiles leave the caches, and
+the C library returns their memory after every layer, which costs more than a wider halo."""
+
+
+MEMORY_SHARE = 0.5
+"""Share of the free memory that one tile pass may take."""
+
+
+def largest_tile(device: torch.device, traits: Traits) -> int:
+    """The edge beyond which a backbone's cores gain nothing on a device, in px."""
+    is_whole_on_cpu = device.type == "cpu" and not traits.in_bands
+    return LARGEST_WHOLE_TILE_ON_CPU if is_whole_on_cpu else LARGEST_TILE
+
+
+def choose_tile_size(
+    frame: Size,
+    traits: Traits,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    available_bytes: int | None = None,
+) -> int:
+    """The edge of cores that fits the memory and reads the fewest pixels twice.
+
+    Args:
+        frame: height and width of the padded image.
+        traits: of the backbone.
+        dtype: that the tile network computes in.
+        device: where it computes.
+        available_bytes: memory to plan with; the device's free memory when not given.
+
+    Returns:
+        A multiple of the stride; the smallest possible where memory is short.
+    """
+    if available_bytes is None:
+        available_bytes = free_bytes(device)
+    bytes_per_pixel = traits.bytes_per_pixel * dtype.itemsize / 4
+    # A device that is overcommitted reports less than nothing.
+    window = math.isqrt(max(0, int(available_bytes * MEMORY_SHARE / bytes_per_pixel)))
+    step = math.lcm(traits.stride, 32)
+    most = min(largest_tile(device, traits), (window - 2 * traits.halo) // step * step)
+    most = max(step, min(most, round_up(max(frame), step)))
+    least = max(step, round_up(most // 2, step))
+    return min(
+        range(most, least - 1, -step), key=lambda edge: windows_area(frame, edge, traits.halo)
+    )
