@@ -7,15 +7,25 @@ their stylized version, which breaks pictures between 0 and 1; strength blends s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..networks.folding import Kernel, add_identity, equalize_channels, fold_output, kernel_of
+from ..networks.folding import (
+    Kernel,
+    add_identity,
+    equalize_channels,
+    fold_blur,
+    fold_blurred_upsampling,
+    fold_output,
+    kernel_of,
+)
 from ..networks.layers.banded import RowLayer, RowSequence
 from ..networks.layers.convolutions import (
     BilinearUpsampledConvolution,
+    BlurredUpsampledConvolution,
     OutputConvolution,
     TileConvolution,
 )
@@ -39,6 +49,18 @@ LAYERS: tuple[Layer, ...] = (
     Convolution(3),
     Convolution(9),
 )
+
+
+BLURRED_LAYERS: tuple[Layer, ...] = (
+    Convolution(9),
+    *[Convolution(3), Convolution(3, stride=2)] * 2,  # a blur before each strided convolution
+    *[Convolution(3)] * 8,
+    *[BilinearUpsampling(), Convolution(3), Convolution(3)] * 2,  # a blur behind each enlargement
+    Convolution(9),
+)
+
+BLUR = (0.25, 0.5, 0.25)
+"""Taps along each axis."""
 
 
 class PaddedConvolution(nn.Module):
@@ -76,6 +98,53 @@ class PaddedConvolution(nn.Module):
         )
 
 
+class BlurredConvolution(PaddedConvolution):
+    """The same behind a blur, as ``blur``: taps along each axis, (3,)."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, groups)
+        self.register_buffer("blur", torch.tensor(BLUR))
+
+    @property
+    def taps(self) -> Tensor:
+        return self.get_buffer("blur")
+
+    def forward(self, features: Tensor) -> Tensor:
+        weight, bias = self.kernel
+        padded = F.pad(features, (weight.shape[-1] // 2,) * 4, mode="reflect")
+        layer = self.conv_layer
+        return F.conv2d(padded, weight, bias, layer.stride, groups=layer.groups)
+
+    @property
+    def kernel(self) -> Kernel:
+        return fold_blur(self.taps, kernel_of(self.conv_layer))
+
+
+class BlurredUpsampling(BlurredConvolution):
+    """Bilinear upsampling to twice the size, the blur, and the convolution.
+
+    Padding repeats the outermost pixels of what is enlarged.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        weight, bias = self.kernel
+        padded = F.pad(features, (2,) * 4, mode="replicate")
+        blocks = F.conv2d(padded, weight, bias, groups=self.conv_layer.groups)
+        return F.pixel_shuffle(blocks, 2)
+
+    @property
+    def kernel(self) -> Kernel:
+        return fold_blurred_upsampling(self.taps, kernel_of(self.conv_layer))
+
+    def upsampled_for_tiles(self, *, relu: bool) -> BlurredUpsampledConvolution:
+        layer = self.conv_layer
+        return BlurredUpsampledConvolution(
+            kernel_of(layer), self.taps, groups=layer.groups, relu=relu
+        )
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions beside an identity, optionally modulated by a style's filter signals."""
 
@@ -105,18 +174,23 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Features at a quarter of the size, after the first and after the second residual block."""
+    """Features at a quarter of the size, after the first and after the second residual block.
 
-    def __init__(self) -> None:
+    Args:
+        blurred: whether a blur precedes each strided convolution.
+    """
+
+    def __init__(self, *, blurred: bool = False) -> None:
         super().__init__()
+        strided = BlurredConvolution if blurred else PaddedConvolution
         self.enc1 = nn.Sequential(
             PaddedConvolution(3, 16, 9),
             nn.ReLU(),
-            PaddedConvolution(16, 32, 3, stride=2, groups=16),
+            strided(16, 32, 3, stride=2, groups=16),
             nn.ReLU(),
             PaddedConvolution(32, 32, 1),
             nn.ReLU(),
-            PaddedConvolution(32, 64, 3, stride=2, groups=32),
+            strided(32, 64, 3, stride=2, groups=32),
             nn.ReLU(),
             PaddedConvolution(64, 64, 1),
             nn.ReLU(),
@@ -140,20 +214,30 @@ class Modulator(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Two modulated blocks, then back to full size."""
+    """Two modulated blocks, then back to full size.
 
-    def __init__(self) -> None:
+    Args:
+        blurred: whether a blur follows each enlargement.
+    """
+
+    def __init__(self, *, blurred: bool = False) -> None:
         super().__init__()
         self.dec1 = ResidualBlock()
         self.dec2 = ResidualBlock()
+        enlarged = BlurredUpsampling if blurred else PaddedConvolution
+
+        def upsampling() -> nn.Module:
+            # The numbers in the published names count it.
+            return nn.Identity() if blurred else nn.Upsample(scale_factor=2, mode="bilinear")
+
         self.dec3 = nn.Sequential(
-            nn.Upsample(scale_factor=2, mode="bilinear"),
-            PaddedConvolution(64, 32, 3, groups=32),
+            upsampling(),
+            enlarged(64, 32, 3, groups=32),
             nn.ReLU(),
             PaddedConvolution(32, 32, 1),
             nn.ReLU(),
-            nn.Upsample(scale_factor=2, mode="bilinear"),
-            PaddedConvolution(32, 16, 3, groups=16),
+            upsampling(),
+            enlarged(32, 16, 3, groups=16),
             nn.ReLU(),
             PaddedConvolution(16, 16, 1),
             nn.ReLU(),
@@ -162,7 +246,17 @@ class Decoder(nn.Module):
 
 
 class MicroAST(StylizationNetwork):
-    """MicroAST with thumbnail statistics before each of the decoder's two modulated blocks."""
+    """MicroAST with thumbnail statistics before each of the decoder's two modulated blocks.
+
+    The published network leaves a grid of period 4 in flat places: its strided convolutions fold
+    frequencies over, and bilinear enlargements pass some of what is above theirs. The blurred
+    variant has a [1 2 1] blur before each strided convolution of the content encoder and behind
+    each enlargement (Zhang 2019, arXiv:1904.11486, blurs before striding). Its weights files hold
+    the blurs' taps under names that end in ``.blur``; everything else has the published names.
+
+    Args:
+        blurred: whether it is that variant.
+    """
 
     traits: Traits = Traits(
         name="microast",
@@ -178,12 +272,18 @@ class MicroAST(StylizationNetwork):
     )
     site_names: tuple[str, ...] = ("dec1", "dec2")
 
-    def __init__(self) -> None:
+    def __init__(self, *, blurred: bool = False) -> None:
         super().__init__()
-        self.content_encoder = Encoder()
+        self.content_encoder = Encoder(blurred=blurred)
         self.style_encoder = Encoder()
         self.modulator = Modulator()
-        self.decoder = Decoder()
+        self.decoder = Decoder(blurred=blurred)
+        if blurred:
+            self.traits = replace(type(self).traits, layers=BLURRED_LAYERS)
+
+    @classmethod
+    def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
+        return cls(blurred=any(name.endswith(".blur") for name in state))
 
     def style_code(self, style: Tensor) -> StyleCode:
         return self.style_signals(style, measure_features)
@@ -285,7 +385,9 @@ def _folded_end(end: nn.Sequential) -> Iterator[RowLayer]:
     for before, layer in inner:
         if isinstance(layer, nn.Upsample):
             continue
-        if isinstance(before, nn.Upsample):
+        if isinstance(layer, BlurredUpsampling):
+            yield layer.upsampled_for_tiles(relu=True)
+        elif isinstance(before, nn.Upsample):
             groups = layer.conv_layer.groups
             yield BilinearUpsampledConvolution(layer.kernel, groups=groups, relu=True)
         else:

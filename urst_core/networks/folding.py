@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 Kernel = tuple[Tensor, Tensor]
 
@@ -49,6 +50,59 @@ def fold_pointwise(first: Kernel, second: Kernel) -> Kernel:
     weight, bias = first
     mixed = torch.einsum("omyx,mi->oiyx", second[0], weight[:, :, 0, 0])
     return mixed, second[1] + (second[0].sum((2, 3)) * bias).sum(1)
+
+
+def fold_blur(taps: Tensor, kernel: Kernel) -> Kernel:
+    """``conv(blur(x))`` as one convolution, two pixels larger.
+
+    Exact under reflection padding, which commutes with a symmetric blur.
+
+    Args:
+        taps: of the blur along each axis, (3,), symmetric.
+        kernel: of the convolution behind it.
+    """
+    weight, bias = kernel
+    outputs, inputs, edge, _ = weight.shape
+    blur = torch.outer(taps, taps).to(weight)[None, None]
+    # Convolving two kernels: the blur is symmetric, so it need not be flipped.
+    wider = F.conv2d(F.pad(weight.reshape(-1, 1, edge, edge), (2,) * 4), blur)
+    return wider.reshape(outputs, inputs, edge + 2, edge + 2), bias
+
+
+def fold_blurred_upsampling(taps: Tensor, kernel: Kernel) -> Kernel:
+    """``conv(blur(upsample(x)))`` as one 5 x 5 convolution with four times the channels.
+
+    The upsampling is bilinear, to twice the size. Channels are in the order of ``pixel_shuffle``:
+    four for each of the convolution's outputs, the positions in a block of 2 x 2 pixels.
+
+    Args:
+        taps: of the blur along each axis, (3,), symmetric.
+        kernel: of the 3 x 3 convolution behind it.
+    """
+    weight, bias = kernel
+    shares = _shares_of_blurred_upsampling(taps).to(weight)
+    joined = torch.einsum("oikl,pka,qlb->opqiab", weight, shares, shares).flatten(0, 2)
+    return joined, bias.repeat_interleave(4)
+
+
+def _shares_of_blurred_upsampling(taps: Tensor) -> Tensor:
+    """What each tap of a 3-tap kernel sees of the source, (position, tap, source pixel).
+
+    Positions are 2i and 2i + 1 of the upsampled signal, source pixels i - 2 to i + 2.
+    """
+    # Upsampled pixels 2i - 2 to 2i + 3, each of its two nearest source pixels.
+    upsampled = taps.new_tensor(
+        [
+            [0.25, 0.75, 0.0, 0.0, 0.0],
+            [0.0, 0.75, 0.25, 0.0, 0.0],
+            [0.0, 0.25, 0.75, 0.0, 0.0],
+            [0.0, 0.0, 0.75, 0.25, 0.0],
+            [0.0, 0.0, 0.25, 0.75, 0.0],
+            [0.0, 0.0, 0.0, 0.75, 0.25],
+        ]
+    )
+    blurred = torch.einsum("t,ntc->nc", taps, upsampled.unfold(0, 3, 1).transpose(1, 2))
+    return torch.stack([blurred[:3], blurred[1:]])
 
 
 def equalize_channels(first: Kernel, second: Kernel) -> tuple[Kernel, Kernel]:

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from urst_core.networks.folding import Kernel, equalize_channels
+from urst_core.networks.folding import (
+    Kernel,
+    equalize_channels,
+    fold_blur,
+    fold_blurred_upsampling,
+)
 
 
 def kernel(channels: int, seed: int) -> Kernel:
@@ -52,3 +57,47 @@ def test_a_channel_of_zeros_is_left_as_it_is() -> None:
     assert torch.equal(next_weight[:, 1], second[0][:, 1])
     for tensor in (weight, bias, next_weight, next_bias):
         assert tensor.isfinite().all()
+
+
+TAPS = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+
+
+def blurred(features: torch.Tensor) -> torch.Tensor:
+    """Each channel by itself, no padding."""
+    weight = torch.outer(TAPS, TAPS).expand(features.shape[1], 1, 3, 3)
+    return F.conv2d(features, weight, groups=features.shape[1])
+
+
+def random_kernel(outputs: int, inputs: int) -> Kernel:
+    generator = torch.Generator().manual_seed(outputs)
+    weight = torch.randn(outputs, inputs, 3, 3, generator=generator, dtype=torch.float64)
+    return weight, torch.randn(outputs, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_folded_blur_equals_the_blur_and_the_convolution(stride: int) -> None:
+    features = torch.rand(2, 4, 12, 10, dtype=torch.float64)
+    weight, bias = random_kernel(6, 2)
+
+    def reflected(pixels: torch.Tensor) -> torch.Tensor:
+        return F.pad(pixels, (1, 1, 1, 1), mode="reflect")
+
+    expected = F.conv2d(
+        reflected(blurred(reflected(features))), weight, bias, stride=stride, groups=2
+    )
+    wider, same_bias = fold_blur(TAPS, (weight, bias))
+    padded = F.pad(features, (2, 2, 2, 2), mode="reflect")
+    result = F.conv2d(padded, wider, same_bias, stride=stride, groups=2)
+    assert torch.allclose(result, expected, rtol=0, atol=1e-12)
+
+
+def test_a_folded_blurred_upsampling_equals_its_three_steps() -> None:
+    features = torch.rand(1, 4, 7, 9, dtype=torch.float64)
+    weight, bias = random_kernel(6, 2)
+    upsampled = F.interpolate(features, scale_factor=2.0, mode="bilinear")
+    expected = F.conv2d(blurred(upsampled), weight, bias, groups=2)
+    joined, repeated = fold_blurred_upsampling(TAPS, (weight, bias))
+    blocks = F.conv2d(features, joined, repeated, groups=2)
+    inner = F.pixel_shuffle(blocks, 2)
+    # Three steps lose 2 px on each side, one step loses 2 px of the source: 4 px.
+    assert torch.allclose(inner, expected[:, :, 2:-2, 2:-2], rtol=0, atol=1e-12)

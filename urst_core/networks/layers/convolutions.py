@@ -11,18 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..folding import Kernel
+from ..folding import Kernel, fold_blurred_upsampling
 from .banded import Bands, Edge, RowLayer, in_dtype, slabs, with_last
 
 
 class TileConvolution(RowLayer):
-    """A convolution after reflection padding.
+    """A convolution after padding, by reflection unless told otherwise.
 
     Args:
         kernel: weight and bias.
         stride, groups: as of any convolution.
         relu: whether a ReLU follows.
         keep_float32: whether rounding to half precision shows: then bands stay float32 here.
+        edge: what the frame's border is padded with.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class TileConvolution(RowLayer):
         groups: int = 1,
         relu: bool = False,
         keep_float32: bool = False,
+        edge: Edge = Edge.REFLECTED,
     ) -> None:
         super().__init__()
         weight, bias = kernel
@@ -43,6 +45,7 @@ class TileConvolution(RowLayer):
         self.groups = groups
         self.relu = relu
         self.keep_float32 = keep_float32
+        self.edge = edge
         self.padding = weight.shape[-1] // 2
 
     def prepare_for_cpu(self, dtype: torch.dtype) -> None:
@@ -53,7 +56,7 @@ class TileConvolution(RowLayer):
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         padding = self.padding
         if at_border and padding:
-            features = F.pad(features, (padding,) * 4, mode="reflect")
+            features = F.pad(features, (padding,) * 4, mode=self.edge.value)
             padding = 0
         result = F.conv2d(
             features, self.weight, self.bias, self.stride, padding, groups=self.groups
@@ -62,7 +65,7 @@ class TileConvolution(RowLayer):
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         padding, kernel = self.padding, self.weight.shape[-1]
-        edge = Edge.REFLECTED if at_border else Edge.ZEROS
+        edge = self.edge if at_border else Edge.ZEROS
         columns = 0 if at_border else padding
         for slab in slabs(
             in_dtype(bands, self.weight.dtype),
@@ -227,3 +230,31 @@ class BilinearUpsampledConvolution(RowLayer):
         features = features.contiguous(memory_format=torch.channels_last)
         upsampled = F.interpolate(features, scale_factor=2.0, mode="bilinear")
         return self.plain(upsampled, at_border=True)
+
+
+class BlurredUpsampledConvolution(RowLayer):
+    """Bilinear upsampling to twice the size, a blur, then a 3 x 3 convolution, as one convolution.
+
+    Beyond the border the source's outermost pixels are repeated before everything else, so that no
+    row or column is computed in another way.
+
+    Args:
+        kernel: weight and bias of the convolution.
+        taps: of the blur along each axis, (3,), symmetric.
+        groups: of the convolution.
+        relu: whether a ReLU follows.
+    """
+
+    def __init__(
+        self, kernel: Kernel, taps: Tensor, *, groups: int = 1, relu: bool = False
+    ) -> None:
+        super().__init__()
+        joined = fold_blurred_upsampling(taps, kernel)
+        self.blocks = TileConvolution(joined, groups=groups, relu=relu, edge=Edge.REPEATED)
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        return F.pixel_shuffle(self.blocks(features, at_border=at_border), 2)
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for band in self.blocks.rows(bands, at_border=at_border):
+            yield F.pixel_shuffle(band, 2)

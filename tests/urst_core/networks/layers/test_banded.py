@@ -13,6 +13,7 @@ from urst_core.networks.layers import banded as row_streams
 from urst_core.networks.layers.banded import Edge, RowLayer, RowQueue, RowSequence, bands_of, slabs
 from urst_core.networks.layers.convolutions import (
     BilinearUpsampledConvolution,
+    BlurredUpsampledConvolution,
     NearestUpsampledConvolution,
     OutputConvolution,
     TileConvolution,
@@ -46,6 +47,10 @@ LAYERS = {
     "nearest": lambda: NearestUpsampledConvolution(random_kernel(6, 4, 3), relu=True),
     "bilinear": lambda: BilinearUpsampledConvolution(random_kernel(6, 4, 3), relu=True),
     "bilinear, groups": lambda: BilinearUpsampledConvolution(random_kernel(6, 2, 3), groups=2),
+    "blurred": lambda: BlurredUpsampledConvolution(
+        random_kernel(6, 2, 3), torch.tensor([0.25, 0.5, 0.25]), groups=2, relu=True
+    ),
+    "repeated edge": lambda: TileConvolution(random_kernel(4, 4, 5), edge=Edge.REPEATED),
     "pooling": MaxPooling,
     "centered": lambda: SubtractMean(torch.rand(1, 4, 1, 1)),
     "sigmoid": Sigmoid,

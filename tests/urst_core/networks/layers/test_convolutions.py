@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from urst_core.networks.layers.convolutions import (
     BilinearUpsampledConvolution,
+    BlurredUpsampledConvolution,
     NearestUpsampledConvolution,
     OutputConvolution,
     TileConvolution,
@@ -74,3 +75,20 @@ def test_bilinear_upsampled_convolution(size, groups, relu):
     expected = reflected(upsampled, kernel, groups=groups)
     layer = BilinearUpsampledConvolution(kernel, groups=groups, relu=relu)
     check(layer, F.relu(expected) if relu else expected, features, discarded=2)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 10)])
+@pytest.mark.parametrize(("groups", "relu"), [(1, False), (2, True)])
+def test_blurred_upsampled_convolution(size, groups, relu):
+    features = torch.randn(2, 4, *size)
+    taps = torch.tensor([0.25, 0.5, 0.25])
+    weight, bias = random_kernel(6, 4 // groups, 3)
+    padded = F.pad(features, (3, 3, 3, 3), mode="replicate")
+    upsampled = F.interpolate(padded, scale_factor=2, mode="bilinear")
+    blur = torch.outer(taps, taps).expand(4, 1, 3, 3)
+    blurred = F.conv2d(upsampled, blur, groups=4)
+    expected = F.conv2d(blurred, weight, bias, groups=groups)[:, :, 4:-4, 4:-4]
+    layer = BlurredUpsampledConvolution((weight, bias), taps, groups=groups, relu=relu)
+    # Two source pixels, four px; sources of up to four have nothing but border.
+    discarded = 4 if min(size) > 4 else 2 * max(size)
+    check(layer, F.relu(expected) if relu else expected, features, discarded=discarded)
