@@ -77,8 +77,12 @@ def captured(monkeypatch):
     """What the command line asks of the engine, which only copies the content here."""
     seen = SimpleNamespace()
 
-    def run(self, listener, *, start):
-        seen.source, seen.styles, seen.if_interrupted = self.source, self.style_sources, start
+    def run(self, listener, *, if_interrupted):
+        seen.source, seen.styles, seen.if_interrupted = (
+            self.source,
+            self.style_sources,
+            if_interrupted,
+        )
         seen.backbone, seen.settings, seen.overwrite = self.backbone, self.settings, self.overwrite
         seen.style_weights, seen.mask = self.style_weights, self.mask
         listener(Progress("tiles", 0, 1, 0, 1))
