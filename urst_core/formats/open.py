@@ -23,8 +23,7 @@ from .image_file import ImageFile, check_picture_path
 from .numpy_file import NumpyPicture
 from .output_format import Format, format_of
 from .output_options import OutputOptions
-from .pillow_file import PillowPicture
-from .vips import vips, vips_errors
+from .vips import vips
 from .work_file import WorkFile
 from .zarr.source import ZarrPicture
 from .zarr.store import ZARR_ENDING, Location
@@ -49,8 +48,6 @@ OPENERS: dict[str, Callable[[Path], Source]] = {".npy": NumpyPicture, ".zarr": Z
 def open_picture(path: Path, *, flatten: bool = False) -> Source:
     """A picture on disk as a source, whatever kind it is.
 
-    Image files are read by libvips; where it is absent, as a whole by Pillow.
-
     Args:
         path: the file.
         flatten: drop alpha by laying the picture on white, and bring colors to sRGB: for styles.
@@ -67,8 +64,6 @@ def open_picture(path: Path, *, flatten: bool = False) -> Source:
     if opener is not None:
         picture = opener(path)
         return OnWhite(picture) if flatten and picture.channels == 4 else picture
-    if not vips_errors():
-        return PillowPicture(path, flatten=flatten)
     return ImageFile(path, flatten=flatten)
 
 

@@ -20,7 +20,13 @@ from PIL import Image, ImageCms, ImageOps
 
 from urst_core.errors import ImageError, OutputError, ShapeError
 from urst_core.formats import open as files
-from urst_core.formats.open import ImageFile, ImageFileCanvas, check_output, copy_picture
+from urst_core.formats.open import (
+    ImageFile,
+    ImageFileCanvas,
+    check_output,
+    copy_picture,
+    open_picture,
+)
 from urst_core.formats.output_options import OutputOptions
 from urst_core.geometry import Rectangle
 from urst_core.method.pipeline import measure, stylize, stylize_tiles
@@ -793,3 +799,18 @@ def test_tiffs_of_another_writer(tmp_path, kind, dtype):
     pixels = whole(ImageFile(path)).permute(1, 2, 0).numpy()
     assert pixels.dtype == rows.dtype
     assert (pixels == rows).all()
+
+
+def test_without_libvips(tmp_path, monkeypatch):
+    path = save_picture(tmp_path / "content.png", stored_picture(SIZE))
+    source = open_picture(path)
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    with pytest.raises(ImageError) as caught:
+        open_picture(path)
+    message = str(caught.value)
+    assert message.startswith("image files need libvips, which did not load (")
+    assert message.endswith('); pip install "pyvips[binary]"')
+    # Results need it, too, and say so before any work; arrays do not.
+    with pytest.raises(ImageError, match="image files need libvips"):
+        check_output(tmp_path / "result.png", source)
+    check_output(tmp_path / "result.npy", source)
