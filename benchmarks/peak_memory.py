@@ -106,7 +106,7 @@ def stylize_whole_image(content: Path, style: Path, output: Path, *, patch: int)
     import torch  # noqa: PLC0415
     from torch.nn import functional as F  # noqa: PLC0415
 
-    from urst_core.formats.open import ImageFile, write_picture  # noqa: PLC0415
+    from urst_core.formats.open import ImageFile, open_picture, write_picture  # noqa: PLC0415
     from urst_core.geometry import Rectangle  # noqa: PLC0415
     from urst_core.networks.sites import replay  # noqa: PLC0415
     from urst_core.pictures.source import TensorSource, from_unit, to_unit  # noqa: PLC0415
@@ -117,7 +117,7 @@ def stylize_whole_image(content: Path, style: Path, output: Path, *, patch: int)
     backbone = load_backbone()
     source = ImageFile(content)
     with torch.inference_mode():
-        styles = [make_thumbnail(ImageFile(style, flatten=True), 1024)]
+        styles = [make_thumbnail(open_picture(style, flatten=True), 1024)]
         stats = backbone.collect(make_thumbnail(source, 1024), backbone.encode_style(styles))
         picture = to_unit(source.read(Rectangle.of_size(source.size))).unsqueeze(0)
         height, width = source.size

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from urst_core.demo import DemoLandscape, demo_painting
-from urst_core.formats.open import ImageFile, write_picture
+from urst_core.formats.open import open_picture, write_picture
 from urst_core.geometry import Rectangle
 from urst_core.pictures.source import Source, TensorSource, from_unit, to_unit
 
@@ -21,7 +21,7 @@ def content_of(name: str, longest_side: int) -> Tensor:
     if name == DEMO:
         height, width = longest_side * 2 // 3, longest_side
         return DemoLandscape((height, width)).read(Rectangle(0, 0, height, width))
-    source = ImageFile(Path(name), flatten=True)
+    source = open_picture(Path(name), flatten=True)
     scale = longest_side / max(source.size)
     return resized(source, *(round(side * scale) for side in source.size))
 
@@ -29,10 +29,10 @@ def content_of(name: str, longest_side: int) -> Tensor:
 def style_of(name: str) -> Source:
     if name == DEMO:
         return TensorSource(demo_painting((1024, 1024)))
-    return ImageFile(Path(name), flatten=True)
+    return open_picture(Path(name), flatten=True)
 
 
-def resized(source: ImageFile, height: int, width: int) -> Tensor:
+def resized(source: Source, height: int, width: int) -> Tensor:
     """(3, height, width), uint8."""
     pixels = to_unit(source.read(Rectangle.of_size(source.size)))[None]
     small = F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)[0]

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pictures import resized, save
 
-from urst_core.formats.open import ImageFile
+from urst_core.formats.open import open_picture
 from urst_core.method.pipeline import stylize
 from urst_core.networks.model import Backbone
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
@@ -218,7 +218,7 @@ def square(path: Path, size: int, enlarge: float) -> TensorSource:
     Raises:
         SystemExit: the picture would have to be enlarged by more than ``enlarge``.
     """
-    source = ImageFile(path, flatten=True)
+    source = open_picture(path, flatten=True)
     scale = size / min(source.size)
     if scale > enlarge:
         raise SystemExit(f"{path} is too small for {size} px: {source.size}")
@@ -228,7 +228,7 @@ def square(path: Path, size: int, enlarge: float) -> TensorSource:
 
 
 def shrunk(path: Path, longest: int) -> TensorSource:
-    source = ImageFile(path, flatten=True)
+    source = open_picture(path, flatten=True)
     scale = min(1.0, longest / max(source.size)) if longest else 1.0
     return TensorSource(resized(source, *(max(16, round(s * scale)) for s in source.size)))
 

@@ -7,7 +7,7 @@ import time
 
 from ..cluster.output import store_of
 from ..cluster.run import stylize_distributed
-from ..formats.open import open_location
+from ..formats.open import open_picture
 from ..formats.zarr.canvas import notes_at
 from ..formats.zarr.store import parse_location, unfinished_location
 from ..progress import Progress
@@ -24,9 +24,7 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
         options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
     )
     styles = [
-        style
-        if backbone.network.style_names
-        else open_location(parse_location(style), flatten=True)
+        style if backbone.network.style_names else open_picture(parse_location(style), flatten=True)
         for style in options.styles
     ]
     try:

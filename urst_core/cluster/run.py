@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from ..formats.open import open_location
+from ..formats.open import open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.zarr.store import Location
 from ..geometry import Rectangle, cut, round_up
@@ -94,7 +94,7 @@ def stylize_distributed(
         URSTError: one of its subclasses, for what cannot be used: pictures, settings, cluster.
     """
     settings = settings or Settings()
-    source = open_location(content)
+    source = open_picture(content)
     # What the workers' device cannot do is refused where the cluster is known.
     here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
     here.check(backbone.traits)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ClusterError, URSTError
-from ..formats.open import open_location
+from ..formats.open import open_picture
 from ..formats.zarr.level import ZarrLevel
 from ..formats.zarr.store import Location
 from ..geometry import Rectangle, Size, Tile, tile_around
@@ -96,7 +96,7 @@ class TileWorker:
         torch.set_num_threads(job.threads)
         self._device = find_device(job.device)
         try:
-            self._content = open_location(job.content)
+            self._content = open_picture(job.content)
         except URSTError as error:
             raise ClusterError(
                 f"worker on {platform.node()} cannot use the content: {error} (every machine reads "

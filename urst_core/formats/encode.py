@@ -26,9 +26,10 @@ from ..tiling.settings import IfInterrupted
 from . import deep_zoom
 from .output_format import Format, format_of
 from .output_options import OutputOptions
+from .pixel_types import NUMPY_TYPES
 from .png_text import append_texts
 from .vips import FULL_DISK_BYTES, forget_pictures, reason, vips, vips_errors
-from .work_file import NUMPY_TYPES, WorkFile
+from .work_file import WorkFile
 from .zarr.canvas import ZarrCanvas, put_in_place
 from .zarr.store import remove
 
@@ -130,7 +131,7 @@ def _save_array(task: Encoding) -> None:
     """A NumPy file is a header and the very bytes of a work file."""
     like = task.like
     header = {
-        "descr": np.dtype(NUMPY_TYPES[like.dtype]).str,
+        "descr": NUMPY_TYPES[like.dtype].str,
         "fortran_order": False,
         "shape": (*like.size, like.channels),
     }

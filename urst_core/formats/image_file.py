@@ -19,10 +19,8 @@ from torch import Tensor
 from ..errors import ImageError
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import PictureMetadata, result_exif, unwrapped_iptc, upright_xmp
+from .pixel_types import VIPS_TYPES
 from .vips import FULL_DISK_BYTES, forget_pictures, reason, vips
-
-DTYPES: dict[str, torch.dtype] = {"uchar": torch.uint8, "ushort": torch.uint16}
-"""What a picture may be stored as, by libvips's names."""
 
 RGB_SPACES = ("srgb", "rgb", "rgb16")
 
@@ -41,7 +39,6 @@ class ImageFile:
 
     Args:
         path: the file.
-        flatten: drop alpha by laying the picture on white, and bring colors to sRGB: for styles.
         to_srgb: bring colors to sRGB and leave the profile out: for what cannot carry one along.
 
     Attributes:
@@ -52,14 +49,12 @@ class ImageFile:
         ImageError: the file is missing, empty, no image, or of a kind that cannot be used.
     """
 
-    def __init__(self, path: Path, *, flatten: bool = False, to_srgb: bool = False) -> None:
+    def __init__(self, path: Path, *, to_srgb: bool = False) -> None:
         check_picture_path(path)
         self.path = path
         try:
             stored = _open(path)
-            self._image: Any = _as_rgb(
-                stored.autorot(), path, flatten=flatten, to_srgb=to_srgb or flatten
-            )
+            self._image: Any = _as_rgb(stored.autorot(), path, to_srgb=to_srgb)
             self.metadata = _metadata_of(self._image, turned=_is_turned(stored))
             _warn_of_other_pages(stored, path)
         except vips().Error as error:
@@ -68,7 +63,7 @@ class ImageFile:
             ) from error
         self._size: Size = (self._image.height, self._image.width)
         self._channels: int = self._image.bands
-        self._dtype = DTYPES[self._image.format]
+        self._dtype = VIPS_TYPES[self._image.format]
 
     @property
     def size(self) -> Size:
@@ -152,9 +147,9 @@ def _open(path: Path) -> Any:
     return opened("warning") if image.get("vips-loader") == "tiffload" else image
 
 
-def _as_rgb(image: Any, path: Path, *, flatten: bool, to_srgb: bool) -> Any:
+def _as_rgb(image: Any, path: Path, *, to_srgb: bool) -> Any:
     """RGB or RGBA of 8 or 16 bits."""
-    if image.format not in DTYPES:
+    if image.format not in VIPS_TYPES:
         raise ImageError(
             f"picture {path} stores {image.format} values; convert it to 8 or 16 bits a channel"
         )
@@ -173,8 +168,6 @@ def _as_rgb(image: Any, path: Path, *, flatten: bool, to_srgb: bool) -> Any:
         image = _without_profile(image)
     elif not is_rgb:
         image = image.colourspace("rgb16" if wide else "srgb")
-    if flatten and image.hasalpha():
-        image = image.flatten(background=[65535 if wide else 255] * 3)
     return image
 
 

@@ -14,9 +14,7 @@ from ..errors import ImageError
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import PictureMetadata
 from .image_file import check_picture_path
-from .work_file import NUMPY_TYPES
-
-DTYPES: dict[np.dtype[Any], torch.dtype] = {np.dtype(n): t for t, n in NUMPY_TYPES.items()}
+from .pixel_types import torch_type
 
 
 class NumpyPicture:
@@ -55,13 +53,13 @@ class NumpyPicture:
                 f"picture {path} has the shape {shape}; save (height, width) or (height, width, "
                 "1, 3 or 4), with the channels last"
             )
-        native = array.dtype.newbyteorder("=")
-        if native not in DTYPES:
+        dtype = torch_type(array.dtype)
+        if dtype is None:
             raise ImageError(
                 f"picture {path} stores {array.dtype} values; save uint8, uint16, or floating ones "
                 "from 0 to 1"
             )
-        self._native = native
+        self._dtype = dtype
         self._size: Size = (shape[0], shape[1])
         self._is_gray = len(shape) == 2 or shape[2] == 1
         self._channels = 3 if self._is_gray else int(shape[2])
@@ -76,7 +74,7 @@ class NumpyPicture:
 
     @property
     def dtype(self) -> torch.dtype:
-        return DTYPES[self._native]
+        return self._dtype
 
     def read(self, rectangle: Rectangle) -> Tensor:
         """Pixels of a rectangle, (C, h, w).
@@ -87,8 +85,9 @@ class NumpyPicture:
         if self._array is None:
             raise ImageError(f"picture {self.path} was closed; open it again")
         # Copied: what is mapped must not be written, and may have another byte order.
-        rows = np.array(self._array[rectangle.slices], dtype=self._native, order="C")
-        if self._native.kind == "f":
+        native = self._array.dtype.newbyteorder("=")
+        rows = np.array(self._array[rectangle.slices], dtype=native, order="C")
+        if native.kind == "f":
             self._check_range(rows, rectangle)
         pixels = torch.from_numpy(rows.reshape(*rectangle.size, -1)).permute(2, 0, 1)
         return pixels.expand(3, -1, -1) if self._is_gray else pixels

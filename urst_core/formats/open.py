@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import torch
 from torch import Tensor
 
 from ..errors import OutputError
-from ..geometry import Rectangle, Size
-from ..pictures.source import Source, from_unit, to_unit
+from ..geometry import Rectangle
+from ..pictures.on_white import on_white
+from ..pictures.source import Source
 from .deep_zoom import check_tiles_folder
 from .disk_needs import check_disk
 from .encode import EncodingListener, encode
@@ -26,7 +24,7 @@ from .output_options import OutputOptions
 from .vips import vips
 from .work_file import WorkFile
 from .zarr.source import ZarrPicture
-from .zarr.store import ZARR_ENDING, Location
+from .zarr.store import Location, is_zarr
 
 __all__ = [
     "ImageFile",
@@ -41,54 +39,55 @@ __all__ = [
 NUMPY_MAGIC = b"\x93NUMPY"
 
 
-OPENERS: dict[str, Callable[[Path], Source]] = {".npy": NumpyPicture, ".zarr": ZarrPicture}
-"""What opens files, or folders, by their names' ending; all others are image files."""
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+"""One of them is in every folder that is a Zarr store."""
 
 
-def open_picture(path: Path, *, flatten: bool = False) -> Source:
-    """A picture on disk as a source, whatever kind it is.
+def open_picture(location: Location, *, flatten: bool = False) -> Source:
+    """A picture as a source, whatever kind it is: an image file, a NumPy file, a Zarr store.
 
     Args:
-        path: the file.
-        flatten: drop alpha by laying the picture on white, and bring colors to sRGB: for styles.
+        location: a path; or a URL, behind which only Zarr is read.
+        flatten: composite alpha over white, and bring colors to sRGB: for styles.
 
     Raises:
         ImageError: it is missing, damaged, no picture, or of a kind that cannot be used.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "gray.npy")
+        ...     np.save(path, np.zeros((20, 30), np.uint8))
+        ...     picture = open_picture(path)
+        ...     picture.size, picture.channels
+        ((20, 30), 3)
     """
-    opener = OPENERS.get(path.suffix.lower())
-    if opener is None:
-        check_picture_path(path)
-        with contextlib.suppress(OSError), path.open("rb") as stored:
-            if stored.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC:
-                opener = NumpyPicture
-    if opener is not None:
-        picture = opener(path)
-        return OnWhite(picture) if flatten and picture.channels == 4 else picture
-    return ImageFile(path, flatten=flatten)
+    if not isinstance(location, Path) or _is_in_zarr_store(location):
+        picture: Source = ZarrPicture(location, to_srgb=flatten)
+    elif _is_numpy_file(location):
+        picture = NumpyPicture(location)
+    else:
+        picture = ImageFile(location, to_srgb=flatten)
+    return on_white(picture) if flatten else picture
 
 
-@dataclass(frozen=True)
-class OnWhite:
-    """A picture with alpha, laid on white."""
+def _is_in_zarr_store(path: Path) -> bool:
+    """Whether a path means a store, or an array or image in one, by its name or what is in it."""
+    if path.is_file():
+        return is_zarr(path)
+    return any(is_zarr(part) for part in path.parts) or any(
+        (path / name).is_file() for name in ZARR_FILES
+    )
 
-    picture: Source
 
-    @property
-    def size(self) -> Size:
-        return self.picture.size
-
-    @property
-    def channels(self) -> int:
-        return 3
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.picture.dtype
-
-    def read(self, rectangle: Rectangle) -> Tensor:
-        """Pixels of a rectangle, (3, h, w)."""
-        colors, alpha = to_unit(self.picture.read(rectangle)).split((3, 1))
-        return from_unit(colors * alpha + (1 - alpha), self.dtype)
+def _is_numpy_file(path: Path) -> bool:
+    check_picture_path(path)
+    if path.suffix.lower() == ".npy":
+        return True
+    with contextlib.suppress(OSError), path.open("rb") as stored:
+        return stored.read(len(NUMPY_MAGIC)) == NUMPY_MAGIC
+    return False
 
 
 class ImageFileCanvas:
@@ -223,21 +222,3 @@ def copy_picture(source: Source, canvas: ImageFileCanvas, *, band: int = 1024) -
     for top in range(0, height, band):
         rectangle = Rectangle(top, 0, min(top + band, height), width)
         canvas.write(rectangle, source.read(rectangle))
-
-
-ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
-"""One of them lies in every folder that is a Zarr store."""
-
-
-def open_location(location: Location, *, flatten: bool = False) -> Source:
-    """A picture file, or a Zarr store where the name or the folder says so; URLs are Zarr only.
-
-    Raises:
-        ImageError: it is missing, or of a kind that cannot be used.
-    """
-    if isinstance(location, Path) and not (
-        any(part.endswith(ZARR_ENDING) for part in location.parts)
-        or any((location / name).is_file() for name in ZARR_FILES)
-    ):
-        return open_picture(location, flatten=flatten)
-    return ZarrPicture(location, flatten=flatten)

@@ -21,16 +21,8 @@ from torch import Tensor
 from ..errors import OutputError, ShapeError
 from ..geometry import Rectangle, Size
 from ..pictures.source import Source
+from .pixel_types import NUMPY_TYPES
 from .raw_tiff import raw_tiff_header
-
-NUMPY_TYPES: dict[torch.dtype, type[Any]] = {
-    torch.uint8: np.uint8,
-    torch.uint16: np.uint16,
-    torch.float16: np.float16,
-    torch.float32: np.float32,
-    torch.float64: np.float64,
-}
-"""What pixels may be stored as."""
 
 
 def raw_bytes(picture: Source) -> int:

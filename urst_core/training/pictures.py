@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import TrainingError, abbreviated
-from ..formats.image_file import DTYPES
+from ..formats.pixel_types import VIPS_TYPES
 from ..formats.vips import vips
 from ..geometry import Size
 
@@ -189,7 +189,7 @@ def _size_of_file(path: Path) -> Size | None:
         image = vips().Image.new_from_file(str(path)).autorot()
     except vips().Error:
         return None
-    return (image.height, image.width) if image.format in DTYPES else None
+    return (image.height, image.width) if image.format in VIPS_TYPES else None
 
 
 def _decode(path: Path, rows: int, columns: int, *, encoded: bytes | None = None) -> Any:

@@ -11,8 +11,9 @@ from examples import stored_picture
 
 from urst_core.errors import ImageError
 from urst_core.formats.numpy_file import NumpyPicture
-from urst_core.formats.open import ImageFile, ImageFileCanvas, OnWhite, copy_picture, open_picture
+from urst_core.formats.open import ImageFile, ImageFileCanvas, copy_picture, open_picture
 from urst_core.geometry import Rectangle
+from urst_core.pictures.on_white import OnWhite
 from urst_core.pictures.padding import read_window
 
 SIZE = (21, 34)

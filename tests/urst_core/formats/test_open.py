@@ -50,7 +50,7 @@ def pillow_pixels(image: Image.Image) -> torch.Tensor:
 def stylize_file(backbone, content: Path, output: Path, style: Path | None = None, **options):
     source = ImageFile(content)
     styles = (
-        [ImageFile(style, flatten=True)]
+        [open_picture(style, flatten=True)]
         if style is not None
         else [TensorSource(stored_picture((64, 72), seed=3))]
     )
@@ -90,13 +90,18 @@ def test_file_that_is_no_picture(tmp_path, name):
 
 
 def test_without_libvips(tmp_path, monkeypatch):
-    path = save_picture(tmp_path / "content.png", stored_picture((4, 4)))
+    path = save_picture(tmp_path / "content.png", stored_picture(SIZE))
+    source = open_picture(path)
     monkeypatch.setitem(sys.modules, "pyvips", None)
     with pytest.raises(ImageError) as caught:
-        ImageFile(path)
+        open_picture(path)
     message = str(caught.value)
     assert message.startswith("image files need libvips, which did not load (")
-    assert message.endswith('; pip install "pyvips[binary]"')
+    assert message.endswith('); pip install "pyvips[binary]"')
+    # Results need it, too, and say so before any work; arrays do not.
+    with pytest.raises(ImageError, match="image files need libvips"):
+        check_output(tmp_path / "result.png", source)
+    check_output(tmp_path / "result.npy", source)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
@@ -280,7 +285,7 @@ def test_content_keeps_the_colors_of_its_profile_and_a_style_is_brought_to_srgb(
     image = pyvips.Image.new_from_array(rows, interpretation="srgb")
     path = tmp_path / "wide.png"
     image.icc_transform("p3", input_profile="srgb").write_to_file(str(path))
-    content, style = ImageFile(path), ImageFile(path, flatten=True)
+    content, style = ImageFile(path), ImageFile(path, to_srgb=True)
     assert content.profile is not None
     assert torch.equal(whole(content), load_picture(path))
     assert int((whole(content).int() - pixels.int()).abs().max()) > 8
@@ -346,7 +351,7 @@ def test_style_is_laid_on_white(tmp_path, dtype):
     full_scale = torch.iinfo(dtype).max
     pixels = stored_picture((3, 9), dtype, channels=4).int()
     pixels[3, 0], pixels[3, 1], pixels[3, 2] = 0, full_scale, full_scale // 2
-    source = ImageFile(save_picture(tmp_path / "style.png", pixels.to(dtype)), flatten=True)
+    source = open_picture(save_picture(tmp_path / "style.png", pixels.to(dtype)), flatten=True)
     assert (source.channels, source.dtype) == (3, dtype)
     clear, opaque, half = whole(source).int().unbind(1)
     assert bool((clear == full_scale).all())
@@ -799,18 +804,3 @@ def test_tiffs_of_another_writer(tmp_path, kind, dtype):
     pixels = whole(ImageFile(path)).permute(1, 2, 0).numpy()
     assert pixels.dtype == rows.dtype
     assert (pixels == rows).all()
-
-
-def test_without_libvips(tmp_path, monkeypatch):
-    path = save_picture(tmp_path / "content.png", stored_picture(SIZE))
-    source = open_picture(path)
-    monkeypatch.setitem(sys.modules, "pyvips", None)
-    with pytest.raises(ImageError) as caught:
-        open_picture(path)
-    message = str(caught.value)
-    assert message.startswith("image files need libvips, which did not load (")
-    assert message.endswith('); pip install "pyvips[binary]"')
-    # Results need it, too, and say so before any work; arrays do not.
-    with pytest.raises(ImageError, match="image files need libvips"):
-        check_output(tmp_path / "result.png", source)
-    check_output(tmp_path / "result.npy", source)

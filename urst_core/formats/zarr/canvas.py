@@ -18,6 +18,7 @@ from ...geometry import Rectangle, cut
 from ...pictures.metadata import metadata_of
 from ...pictures.source import Source
 from ...tiling.settings import IfInterrupted
+from ..pixel_types import NUMPY_TYPES
 from .level import LARGEST_CHUNK, ZarrLevel, chunk_of
 from .ome import BLOBS, describe, level_sizes
 from .store import (
@@ -173,7 +174,7 @@ class ZarrCanvas:
                 str(number),
                 shape=(like.channels, *size),
                 chunks=(like.channels, chunk, chunk),
-                dtype=str(like.dtype).removeprefix("torch."),
+                dtype=NUMPY_TYPES[like.dtype].name,
                 dimension_names=("c", "y", "x"),
             )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...errors import ImageError
 from ...geometry import Rectangle, Size
 from ...pictures.metadata import PictureMetadata
-from ...pictures.source import from_unit, to_unit
+from ..pixel_types import torch_type
 from .ome import BLOBS, Axes, largest_level
 from .store import (
     OWN_ATTRIBUTE,
@@ -25,15 +25,6 @@ from .store import (
     translate_errors,
 )
 
-DTYPES: dict[str, torch.dtype] = {
-    "uint8": torch.uint8,
-    "uint16": torch.uint16,
-    "float16": torch.float16,
-    "float32": torch.float32,
-    "float64": torch.float64,
-}
-"""What a picture may be stored as, by NumPy's names."""
-
 
 class ZarrPicture:
     """A picture in a Zarr store, read by rectangles: RGB or RGBA.
@@ -43,7 +34,7 @@ class ZarrPicture:
 
     Args:
         location: path or URL of the store, or of an array or image in it.
-        flatten: drop alpha by laying the picture on white: for styles.
+        to_srgb: refuse a picture with a color profile, which is not applied here: for styles.
         unfinished: read a store that is still being made, which otherwise is refused.
 
     Raises:
@@ -51,7 +42,7 @@ class ZarrPicture:
     """
 
     def __init__(
-        self, location: Location, *, flatten: bool = False, unfinished: bool = False
+        self, location: Location, *, to_srgb: bool = False, unfinished: bool = False
     ) -> None:
         self.location = location
         node = open_node(location)
@@ -65,8 +56,12 @@ class ZarrPicture:
         shape = tuple(self._array.shape)
         self._axes = Axes.of(names, shape, location) if names else Axes.guessed(shape, location)
         self._stored_channels = 1 if self._axes.channel is None else shape[self._axes.channel]
-        self._flatten = flatten
-        self._check(shape)
+        self._dtype = self._checked_type(shape)
+        if to_srgb and self.metadata.profile is not None:
+            raise ImageError(
+                f"style {location} has a color profile, which is not applied to Zarr styles; "
+                "save it as a TIFF or PNG file"
+            )
 
     @property
     def path(self) -> Path | None:
@@ -80,11 +75,11 @@ class ZarrPicture:
 
     @property
     def channels(self) -> int:
-        return 4 if self._stored_channels in (2, 4) and not self._flatten else 3
+        return 4 if self._stored_channels in (2, 4) else 3
 
     @property
     def dtype(self) -> torch.dtype:
-        return DTYPES[self._array.dtype.name]
+        return self._dtype
 
     @property
     def metadata(self) -> PictureMetadata:
@@ -136,13 +131,11 @@ class ZarrPicture:
     def _as_rgb(self, pixels: Tensor) -> Tensor:
         if self._stored_channels <= 2:
             pixels = torch.cat([pixels[:1].expand(3, -1, -1), pixels[1:]])
-        if not self._flatten or pixels.shape[0] == 3:
-            return pixels
-        colors, alpha = to_unit(pixels[:3]), to_unit(pixels[3:])
-        return from_unit(colors * alpha + (1.0 - alpha), self.dtype)
+        return pixels
 
-    def _check(self, shape: tuple[int, ...]) -> None:
-        if self._array.dtype.name not in DTYPES:
+    def _checked_type(self, shape: tuple[int, ...]) -> torch.dtype:
+        dtype = torch_type(self._array.dtype)
+        if dtype is None:
             raise ImageError(
                 f"picture {self.location} stores {self._array.dtype.name} values; "
                 "use uint8, uint16, or floating ones of 0 to 1"
@@ -154,8 +147,4 @@ class ZarrPicture:
             )
         if 0 in shape:
             raise ImageError(f"picture {self.location} of shape {shape} is empty; get it again")
-        if self._flatten and self.metadata.profile is not None:
-            raise ImageError(
-                f"style {self.location} has a color profile, which is not applied to Zarr styles; "
-                "save it as a TIFF or PNG file"
-            )
+        return dtype

@@ -10,7 +10,7 @@ import torch
 from examples import save_picture, stored_picture
 
 from urst_core.errors import ImageError
-from urst_core.formats.open import ImageFile, open_location
+from urst_core.formats.open import ImageFile, open_picture
 from urst_core.formats.zarr.source import ZarrPicture
 from urst_core.formats.zarr.store import is_zarr, parse_location
 from urst_core.geometry import Rectangle
@@ -114,7 +114,7 @@ def test_style_is_laid_on_white(tmp_path):
     values = np.full((4, 2, 6), 100, np.uint8)
     values[3] = 0, 51, 102, 153, 204, 255
     store_array(tmp_path / "style.zarr", values)
-    style = ZarrPicture(tmp_path / "style.zarr", flatten=True)
+    style = open_picture(tmp_path / "style.zarr", flatten=True)
     assert style.channels == 3
     assert whole(style)[0, 0].tolist() == [255, 224, 193, 162, 131, 100]
 
@@ -152,7 +152,7 @@ def test_picture_in_memory_and_by_file_url(tmp_path):
     assert np.array_equal(whole(ZarrPicture(location)).numpy(), RAMP)
     pytest.importorskip("fsspec", reason="fsspec is not installed")
     zarr.create_array("memory://pictures/a.zarr", data=RAMP, overwrite=True)
-    picture = open_location(parse_location("memory://pictures/a.zarr"))
+    picture = open_picture(parse_location("memory://pictures/a.zarr"))
     assert np.array_equal(whole(picture).numpy(), RAMP)
     assert float(make_thumbnail(picture, 3).max()) <= 1.0
 
@@ -161,9 +161,9 @@ def test_which_pictures_are_zarr(tmp_path):
     assert is_zarr(parse_location("s3://bucket/a.ome.zarr/"))
     assert not is_zarr(parse_location("C:\\pictures\\a.tif"))
     store_array(tmp_path / "unnamed", RAMP)
-    assert isinstance(open_location(tmp_path / "unnamed"), ZarrPicture)
+    assert isinstance(open_picture(tmp_path / "unnamed"), ZarrPicture)
     file = save_picture(tmp_path / "a.png", stored_picture((5, 7)))
-    assert isinstance(open_location(file), ImageFile)
+    assert isinstance(open_picture(file), ImageFile)
 
 
 # What is refused
@@ -311,7 +311,7 @@ def test_damaged_metadata(tmp_path):
 def test_style_with_a_color_profile(tmp_path):
     array, path = store_array(tmp_path / "a.zarr", RAMP)
     array.attrs["urst"] = {"metadata": {"profile": "AAAA"}}
-    assert refusal(path, flatten=True) == (
+    assert refusal(path, to_srgb=True) == (
         f"style {path} has a color profile, which is not applied to Zarr styles; "
         "save it as a TIFF or PNG file"
     )
