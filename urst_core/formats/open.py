@@ -74,10 +74,11 @@ def open_picture(location: Location, *, flatten: bool = False) -> Source:
 
 def _is_in_zarr_store(path: Path) -> bool:
     """Whether a path means a store, or an array or image in one, by its name or what is in it."""
-    if path.is_file():
+    # Not Path.is_file, which raises on names that are too long: whoever opens the file says so.
+    if os.path.isfile(path):
         return is_zarr(path)
     return any(is_zarr(part) for part in path.parts) or any(
-        (path / name).is_file() for name in ZARR_FILES
+        os.path.isfile(path / name) for name in ZARR_FILES
     )
 
 
