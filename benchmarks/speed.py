@@ -47,7 +47,8 @@ from urst_core.pictures.thumbnail import make_thumbnail
 from urst_core.runs.file_run import FileRun
 from urst_core.tiling.device import find_device
 from urst_core.tiling.settings import Settings
-from urst_core.weights.loading import EMBEDDED_FILES, build_backbone, load_backbone
+from urst_core.weights.checkpoint import build_backbone
+from urst_core.weights.loading import EMBEDDED_FILES, load_backbone
 
 Way = Callable[[], None]
 

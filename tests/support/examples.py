@@ -17,7 +17,7 @@ from urst_core.networks.model import Backbone
 from urst_core.networks.network import StylizationNetwork
 from urst_core.networks.sites import collect
 from urst_core.networks.style import StyleCode
-from urst_core.weights.loading import build_backbone
+from urst_core.weights.checkpoint import build_backbone
 
 OUTPUT_LAYERS: dict[str, str | None] = {"cin": None}
 """The layer that makes the picture, by backbone, where it is not the last convolution.

@@ -16,7 +16,7 @@ import torch
 from ..errors import OutputError
 from ..formats.zarr.canvas import ZarrCanvas
 from ..networks.frozen_stats import FrozenStats
-from ..weights.loading import fingerprint
+from ..weights.checkpoint import fingerprint
 from .worker import Job
 
 FLUSH_SECONDS = 5.0

@@ -25,7 +25,7 @@ class Backbone:
 
     Attributes:
         network: float32, in evaluation mode, without gradients.
-        fingerprint: of its weights, see :func:`urst_core.weights.loading.fingerprint`.
+        fingerprint: of its weights, see :func:`urst_core.weights.checkpoint.fingerprint`.
     """
 
     network: StylizationNetwork

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import SettingsError, TrainingError
-from ..weights.loading import build_backbone, read_weights, used_weights
+from ..weights.checkpoint import build_backbone, read_weights, used_weights
 from .batches import Batches
 from .checkpoint import Checkpoint, restore
 from .pictures import PictureFolder, Report

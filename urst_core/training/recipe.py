@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import SettingsError
 from ..networks.network import StylizationNetwork
 from ..networks.style import StyleCode
-from ..weights.loading import fingerprint
+from ..weights.checkpoint import fingerprint
 from .batches import Batch
 from .losses import (
     content_loss,

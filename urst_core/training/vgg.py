@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..backbones.adain import vgg_to_relu4_1
 from ..errors import WeightsError
-from ..weights.loading import read_weights
+from ..weights.checkpoint import read_weights
 
 LAYER_ENDS: tuple[int, ...] = (4, 11, 18, 31)
 """After which modules relu1_1, relu2_1, relu3_1 and relu4_1 are reached."""

@@ -12,8 +12,8 @@ from typing import Any
 from ..backbones import find_backbone
 from ..errors import DownloadError, OutputError, SettingsError, WeightsError
 from . import hub
+from .checkpoint import build_backbone, read_weights
 from .hub_errors import part_of_client, why_not_published
-from .loading import build_backbone, read_weights
 from .manifest import (
     WeightsEntry,
     WeightsFile,

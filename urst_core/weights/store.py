@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ..errors import DownloadError, OutputError, WeightsError
 from . import hub
+from .checkpoint import fingerprint, read_weights
 from .conversion.convert import check_output, convert_weights, save_conversion
 from .hub_errors import Subject, damaged_offline
-from .loading import fingerprint, read_weights
 from .manifest import PACKAGE, Home, WeightsEntry, WeightsFile
 from .verified import Records, file_state, sha256_of
 

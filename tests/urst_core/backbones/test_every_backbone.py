@@ -16,7 +16,8 @@ from urst_core.networks.model import Backbone
 from urst_core.networks.sites import collect, replay
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
-from urst_core.weights.loading import build_backbone, load_backbone
+from urst_core.weights.checkpoint import build_backbone
+from urst_core.weights.loading import load_backbone
 
 NAMES = [network.traits.name for network in BACKBONES]
 

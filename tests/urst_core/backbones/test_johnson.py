@@ -13,7 +13,7 @@ from urst_core.backbones.johnson import Johnson, JohnsonExamples
 from urst_core.errors import SettingsError, WeightsError
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.sites import collect, measure, replay, run
-from urst_core.weights.loading import build_backbone
+from urst_core.weights.checkpoint import build_backbone
 
 LAYOUTS = {"johnson": Johnson, "johnson_examples": JohnsonExamples}
 STYLES = ("candy", "mosaic", "udnie")

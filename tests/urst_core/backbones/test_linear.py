@@ -23,7 +23,7 @@ from urst_core.networks.sites import replay, replay_until
 from urst_core.networks.statistics import GramStats, MeanMoments, MeanStats, site_stats_from
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling.settings import Settings
-from urst_core.weights.loading import build_backbone
+from urst_core.weights.checkpoint import build_backbone
 
 NETWORKS = {network.traits.name: network for network in (LinearR31, LinearR41)}
 

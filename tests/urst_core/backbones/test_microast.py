@@ -14,7 +14,7 @@ from urst_core.networks.model import Backbone
 from urst_core.networks.sites import replay
 from urst_core.networks.statistics import ChannelStats
 from urst_core.training.losses import fine_detail, grid_loss
-from urst_core.weights.loading import build_backbone
+from urst_core.weights.checkpoint import build_backbone
 
 BLURS = [
     "content_encoder.enc1.2.blur",

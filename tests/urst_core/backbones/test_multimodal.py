@@ -14,7 +14,7 @@ from urst_core.method.pipeline import measure
 from urst_core.networks.sites import collect, replay
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling.settings import Settings
-from urst_core.weights.loading import build_backbone
+from urst_core.weights.checkpoint import build_backbone
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]

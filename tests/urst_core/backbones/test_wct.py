@@ -34,7 +34,7 @@ from urst_core.networks.statistics import ChannelStats, WhiteningStats
 from urst_core.networks.style import blend
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
-from urst_core.weights.loading import build_backbone, read_weights
+from urst_core.weights.checkpoint import build_backbone, read_weights
 
 NETWORKS: dict[str, type[Cascade]] = {"wct": WCT, "cd16x": CollaborativeDistillation}
 

@@ -18,13 +18,8 @@ from urst_core.backbones import BACKBONES
 from urst_core.backbones.adain import AdaIN
 from urst_core.backbones.microast import MicroAST
 from urst_core.errors import SettingsError, WeightsError
-from urst_core.weights.loading import (
-    EMBEDDED_FILES,
-    build_backbone,
-    fingerprint,
-    load_backbone,
-    read_weights,
-)
+from urst_core.weights.checkpoint import build_backbone, fingerprint, read_weights
+from urst_core.weights.loading import EMBEDDED_FILES, load_backbone
 
 PACKAGE = Path(urst_core.__file__).parent
 EMBEDDED = PACKAGE / "data" / EMBEDDED_FILES["microast"]

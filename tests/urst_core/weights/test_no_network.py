@@ -17,9 +17,10 @@ import socket, sys
 def refuse(*_args, **_options):
     raise SystemExit("the network was asked")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from urst_core.cli import main as cli
-cli.DEMO_PAINTING_SIZE = (32, 32)
-code = cli.main(["demo", "--size", "48x32", "--output", sys.argv[1], "--device", "cpu"])
+from urst_core.cli import demo
+from urst_core.cli.main import main
+demo.DEMO_PAINTING_SIZE = (32, 32)
+code = main(["demo", "--size", "48x32", "--output", sys.argv[1], "--device", "cpu"])
 sys.exit(code or ("huggingface_hub" in sys.modules and "the hub's client was loaded"))
 """
 

@@ -25,8 +25,9 @@ from safetensors.torch import load_file, save, save_file
 import urst_core
 from urst_core.cli import main as cli
 from urst_core.errors import DownloadError, OutputError, WeightsError
+from urst_core.weights.checkpoint import fingerprint
 from urst_core.weights.hub import DownloadProgress
-from urst_core.weights.loading import EMBEDDED_FILES, fingerprint, load_backbone
+from urst_core.weights.loading import EMBEDDED_FILES, load_backbone
 from urst_core.weights.manifest import WeightsEntry, read_manifest
 from urst_core.weights.store import WeightsStore, default_folders
 from urst_core.weights.verified import Records, sha256_of

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ...backbones import find_backbone
 from ...errors import OutputError, WeightsError
-from ..loading import PICKLE_STARTS, build_backbone, read_weights
+from ..checkpoint import PICKLE_STARTS, build_backbone, read_weights
 from .layouts import Part
 from .matching import Match, check_complete, identify, wanted_files
 from .torch7 import read_torch7
