@@ -37,7 +37,7 @@ from timing import best_of
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.formats.open import ImageFile, write_picture
 from urst_core.geometry import Rectangle, cut, tile_around
-from urst_core.method.pipeline import stylize_tiles, tile_loop, tile_network
+from urst_core.method.pipeline import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.model import Backbone
 from urst_core.pictures.source import TensorCanvas, TensorSource
@@ -79,10 +79,11 @@ def report(
     stats = here.collect(thumbnail, here.encode_style([make_thumbnail(style, 1024)]))
     canvas = TensorCanvas(content.size)
     forget_peak(device)
-    loop = best_of(lambda: stylize_tiles(content, canvas, here, stats, settings), options.rounds)
+    run = Run.of(content, here, settings)
+    loop = best_of(lambda: run.stylize(run.network(stats), canvas), options.rounds)
     memory = peak(device)
     alone = alone_seconds(here, content, stats, settings, device)
-    run = FileRun(
+    file_run = FileRun(
         folder / "content.jpg",
         [str(folder / "style.jpg")],
         folder / "result.jpg",
@@ -90,7 +91,7 @@ def report(
         settings,
         overwrite=True,
     )
-    files = best_of(run.run, options.rounds)
+    files = best_of(file_run.run, options.rounds)
     print(
         f"{backbone.traits.name}: loop {loop:.2f} s, alone {alone:.2f} s ({alone / loop:.0%}), "
         f"memory {memory}, files {files:.2f} s, copying {copying:.2f} s "
@@ -100,7 +101,7 @@ def report(
     checkout = {"adain": options.urst, "microast": options.microast}.get(backbone.traits.name)
     if checkout is not None:
         picture = content.pixels.unsqueeze(0).float() / 255
-        edge = tile_loop(content, backbone, settings, device, torch.float32).edge
+        edge = Run.of(content, backbone, settings).tiles(torch.float32).edge
         painting = make_thumbnail(style, 1024)
         published = published_run(here, checkout, picture, thumbnail, painting, edge)
         seconds = best_of(published, options.rounds)
@@ -115,8 +116,9 @@ def alone_seconds(
     device: torch.device,
 ) -> float:
     """Of the convolutions of all tiles, each shape timed by itself and multiplied."""
-    network = tile_network(backbone, stats, content, settings, device)
-    tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
+    run = Run.of(content, backbone, settings)
+    network = run.network(stats)
+    tiles = run.tiles(network.compute_dtype)
     windows = (
         tile_around(core, backbone.traits.halo, tiles.frame)
         for core in cut(Rectangle.of_size(tiles.frame), tiles.edge)

@@ -21,7 +21,7 @@ from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.formats.open import open_picture, write_picture
 from urst_core.formats.work_file import WorkFile
 from urst_core.geometry import tile_around
-from urst_core.method.pipeline import measure, tile_loop, tile_network
+from urst_core.method.pipeline import Run
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling.loop import TileLoop
 from urst_core.tiling.settings import Settings
@@ -46,9 +46,9 @@ def compare(folder: Path, height: int, width: int, options: argparse.Namespace) 
     settings = Settings(tile_size=options.tile_size, thumbnail_size=256, device="cpu")
     content = open_picture(folder / "content.png")
     style = TensorSource(demo_painting((256, 256)))
-    stats = measure(content, [style], backbone, settings)
-    network = tile_network(backbone, stats, content, settings, cpu)
-    tiles = tile_loop(content, backbone, settings, cpu, torch.float32)
+    stats = Run.of(content, backbone, settings).measure([style])
+    network = Run.of(content, backbone, settings).network(stats)
+    tiles = Run.of(content, backbone, settings).tiles(torch.float32)
     seconds = {one_by_one: float("inf"), overlapped: float("inf")}
     results: set[bytes] = set()
     for _ in range(options.rounds):

@@ -33,7 +33,7 @@ from pictures import content_of, save, style_of
 from quality import seam
 
 from urst_core.geometry import Rectangle, cut, tile_around
-from urst_core.method.pipeline import stylize_tiles
+from urst_core.method.pipeline import Run
 from urst_core.networks.model import Backbone
 from urst_core.networks.style import StyleCode
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
@@ -57,7 +57,8 @@ def main() -> None:
         ways = {"whole": backbone.bake(stats)(whole)[0].clamp(0, 1)}
     canvas = TensorCanvas(content.size, dtype=torch.float32)
     settings = Settings(tile_size=options.tile_size, precision="fp32")
-    stylize_tiles(content, canvas, backbone, stats, settings)
+    run = Run.of(content, backbone, settings)
+    run.stylize(run.network(stats), canvas)
     ways["thumbnail"] = canvas.pixels
     ways["alone"] = each_alone(backbone, whole, code, options.tile_size, halo=0)
     ways["blended"] = each_alone(

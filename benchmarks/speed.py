@@ -37,7 +37,7 @@ from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.formats.open import write_picture
 from urst_core.geometry import Rectangle, cut, tile_around, windows_area
-from urst_core.method.pipeline import stylize_tiles, tile_loop
+from urst_core.method.pipeline import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.model import Backbone
 from urst_core.networks.sites import collect
@@ -84,7 +84,7 @@ def print_tile_speed(
     base = "plain" if options.reference is None else "published"
     for asked in options.tile_size:
         settings = Settings(tile_size=asked or None, device=options.device)
-        edge = tile_loop(content, backbone, settings, device, torch.float32).edge
+        edge = Run.of(content, backbone, settings).tiles(torch.float32).edge
         settings = replace(settings, tile_size=edge)
         ways = {base: base_way(here, content, thumbnail, painting, stats, edge, options)}
         for precision in options.precision:
@@ -107,7 +107,8 @@ def our_way(
 ) -> Way:
     def run() -> None:
         canvas = TensorCanvas(content.size, dtype=torch.uint8)
-        stylize_tiles(content, canvas, backbone, stats, settings)
+        run = Run.of(content, backbone, settings)
+        run.stylize(run.network(stats), canvas)
 
     return run
 

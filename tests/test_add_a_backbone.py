@@ -15,7 +15,7 @@ from torch import nn
 import urst_core.backbones
 import urst_core.cli.main
 import urst_core.weights.loading
-from urst_core.method.pipeline import measure, stylize_tiles
+from urst_core.method.pipeline import Run
 from urst_core.networks.folding import fold_output, kernel_of
 from urst_core.networks.layers.convolutions import OutputConvolution, TileConvolution
 from urst_core.networks.network import StylizationNetwork, Traits
@@ -101,11 +101,12 @@ def test_its_tiles_are_exact():
     assert backbone.traits.halo == 4
     content = TensorSource(picture((63, 90)))
     settings = Settings(thumbnail_size=32)
-    stats = measure(content, [TensorSource(picture((40, 40), seed=5))], backbone, settings)
+    stats = Run.of(content, backbone, settings).measure([TensorSource(picture((40, 40), seed=5))])
     pictures = []
     for tile_size in (200, 16, 6):
         canvas = TensorCanvas(content.size, dtype=torch.float32)
-        stylize_tiles(content, canvas, backbone, stats, Settings(tile_size=tile_size))
+        run = Run.of(content, backbone, Settings(tile_size=tile_size))
+        run.stylize(run.network(stats), canvas)
         pictures.append(canvas.pixels)
     assert float(pictures[0].std()) > 0.01
     for tiled in pictures[1:]:

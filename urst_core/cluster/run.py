@@ -21,7 +21,7 @@ from ..formats.open import open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.zarr.store import Location
 from ..geometry import Rectangle, cut, round_up
-from ..method.pipeline import measure
+from ..method.pipeline import Run
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..pictures.source import Source
@@ -107,9 +107,8 @@ def stylize_distributed(
     ) as target:
         with joined_cluster(address) as ray:
             share = share_cluster(ray, device=settings.device, workers=workers)
-            stats = measure(
-                source, styles, backbone, here, style_weights=style_weights, listener=listener
-            )
+            run = Run.of(source, backbone, here, listener=listener)
+            stats = run.measure(styles, style_weights=style_weights)
             job = Job(
                 content,
                 PictureFacts.of(source),

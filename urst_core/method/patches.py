@@ -33,9 +33,8 @@ from ..networks.network import Traits
 from ..pictures.padding import pad_to_frame
 from ..pictures.source import Canvas, Source, TensorCanvas, TensorSource
 from ..progress import Listener, Progress, ignore
-from ..tiling.device import find_device
 from ..tiling.settings import Settings
-from .pipeline import run_network, stylize_tiles, thumbnail_of, tile_network
+from .pipeline import Run, thumbnail_of
 
 
 @dataclass(frozen=True)
@@ -279,18 +278,15 @@ def stylize_windows(
         StatsError: the statistics are another backbone's.
         SettingsError, DeviceError: as in :meth:`Settings.check`.
     """
-    settings = settings or Settings()
-    settings.check(backbone.traits)
     _check_sizes(windows, canvases, backbone.traits)
-    device = find_device(settings.device)
     # The middle window shows the subject of most pictures; a corner may be bare sky.
-    middle = windows[len(windows) // 2]
+    middle = Run.of(windows[len(windows) // 2], backbone, settings)
     areas = [Rectangle.of_size(window.size).area for window in windows]
-    network = tile_network(backbone, stats, middle, settings, device, pixels=sum(areas))
+    network = middle.network(stats, pixels=sum(areas))
     for index, (window, canvas) in enumerate(zip(windows, canvases)):
-        tell = _Counter(listener, areas, index).tell
+        run = replace(middle, content=window, listener=_Counter(listener, areas, index).tell)
         try:
-            run_network(network, window, canvas, backbone, settings, stage="windows", listener=tell)
+            run.stylize(network, canvas, stage="windows")
         except ImageError as error:
             raise ImageError(f"window {index}: {error}") from error
 
@@ -318,13 +314,13 @@ def stylized_thumbnail(
         (3, h, w), float32, 0..1, on the CPU.
 
     Raises:
-        URSTError: as in :func:`urst_core.method.pipeline.stylize_tiles`.
+        URSTError: as in :func:`urst_core.method.pipeline.stylize`.
     """
-    settings = settings or Settings()
-    size = min(settings.thumbnail_size or longest_side, longest_side)
-    thumbnail = TensorSource(thumbnail_of(content, size, listener)[0])
-    canvas = TensorCanvas(thumbnail.size, dtype=torch.float32)
-    stylize_tiles(thumbnail, canvas, backbone, stats, settings, listener=listener)
+    run = Run.of(content, backbone, settings, listener=listener)
+    size = min(run.settings.thumbnail_size or longest_side, longest_side)
+    run = replace(run, content=TensorSource(thumbnail_of(content, size, listener)[0]))
+    canvas = TensorCanvas(run.content.size, dtype=torch.float32)
+    run.stylize(run.network(stats), canvas)
     return canvas.pixels
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
+from ..geometry import Size
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.statistics import SiteStats
@@ -18,7 +19,7 @@ from ..pictures.thumbnail import make_thumbnail
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device, find_precision
 from ..tiling.exact_statistics import exact_sites
-from ..tiling.loop import TileLoop
+from ..tiling.loop import Ledger, TileLoop
 from ..tiling.precision import fastest_proven
 from ..tiling.settings import Settings
 from ..tiling.stylize_tile import TileStylizer
@@ -60,170 +61,183 @@ def stylize(
         The statistics that were used.
 
     Raises:
-        URSTError: one of its subclasses, for what cannot be used: pictures, settings, devices.
+        URSTError: one of its subclasses, for pictures, settings or devices that cannot be used.
     """
-    settings = settings or Settings()
-    if mask is not None:
-        mask.check_size(content.size)
-    stats = measure(
-        content, styles, backbone, settings, style_weights=style_weights, listener=listener
-    )
-    stylize_tiles(content, canvas, backbone, stats, settings, mask=mask, listener=listener)
+    run = Run.of(content, backbone, settings, mask=mask, listener=listener)
+    stats = run.measure(styles, style_weights=style_weights)  # once, a few KB
+    network = run.network(stats)  # a plain convolutional network
+    run.stylize(network, canvas)  # many tiles, independent
     return stats
 
 
-def measure(
-    content: Source,
-    styles: Sequence[Source | str] | StyleCode,
-    backbone: Backbone,
-    settings: Settings,
-    *,
-    style_weights: Sequence[float] | None = None,
-    listener: Listener = ignore,
-    earlier: FrozenStats | None = None,
-    keep: Callable[[FrozenStats], None] | None = None,
-) -> FrozenStats:
-    """Image → statistics: what all tiles share. Arguments and errors as in :func:`stylize`.
+@dataclass(frozen=True)
+class Run:
+    """One picture to be stylized, and everything that is decided before its first tile.
 
-    Args:
-        styles: what they are for :func:`stylize`, or the code of :func:`encode_styles`.
-        earlier: exact statistics that an interrupted run kept; their sites are not measured again.
-        keep: handed exact statistics, as far as they are, after each site.
+    Make one with :meth:`of`, which checks and resolves; for another picture in the same way, use
+    :func:`dataclasses.replace`.
+
+    Attributes:
+        content: the picture.
+        backbone: network and weights, on the device that computes.
+        settings: checked against the backbone.
+        device: the one that the settings name, or the best one.
+        mask: where to stylize; everywhere when None.
+        listener: told of each step; what it raises ends the run.
     """
-    settings.check(backbone.traits)
-    device = find_device(settings.device)
-    backbone = backbone.on(device)
-    if earlier is not None:
-        earlier = earlier.to(device)
-        return _measure_exactly(content, backbone, settings, earlier, listener, keep)
-    thumbnail = thumbnail_of(content, settings.thumbnail_size, listener)
-    with explained_out_of_memory(device, "the thumbnail and the styles", "smaller sizes of them"):
-        code = styles
-        if not isinstance(code, StyleCode):
-            code = encode_styles(code, backbone, settings, style_weights, listener=listener)
-        if settings.stats == "thumbnail":
-            return backbone.collect(thumbnail, code, strength=settings.strength)
-        code = backbone.code_for(thumbnail, code, strength=settings.strength)
-    stats = backbone.stats(code, {}, strength=settings.strength)
-    return _measure_exactly(content, backbone, settings, stats, listener, keep)
 
+    content: Source
+    backbone: Backbone
+    settings: Settings
+    device: torch.device
+    mask: Mask | None = None
+    listener: Listener = ignore
 
-def encode_styles(
-    styles: Sequence[Source | str],
-    backbone: Backbone,
-    settings: Settings,
-    style_weights: Sequence[float] | None,
-    *,
-    listener: Listener = ignore,
-) -> StyleCode:
-    """Styles → their code, each no larger than the settings say; on the backbone's device.
+    @classmethod
+    def of(
+        cls,
+        content: Source,
+        backbone: Backbone,
+        settings: Settings | None = None,
+        *,
+        mask: Mask | None = None,
+        listener: Listener = ignore,
+    ) -> Run:
+        """Check what was chosen, and move the backbone to the device.
 
-    Errors as in :func:`stylize`.
-    """
-    small_styles = [
-        style if isinstance(style, str) else thumbnail_of(style, settings.style_size, listener)
-        for style in styles
-    ]
-    return backbone.encode_style(small_styles, style_weights)
+        Raises:
+            SettingsError, DeviceError: as in :meth:`Settings.check`.
+            ShapeError: the mask is of another size.
+        """
+        settings = settings or Settings()
+        settings.check(backbone.traits)
+        if mask is not None:
+            mask.check_size(content.size)
+        device = find_device(settings.device)
+        return cls(content, backbone.on(device), settings, device, mask, listener)
+
+    @property
+    def frame(self) -> Size:
+        """The size of the content after its one padding."""
+        return self.backbone.traits.frame_of(self.content.size)
+
+    def encode(
+        self, styles: Sequence[Source | str], style_weights: Sequence[float] | None = None
+    ) -> StyleCode:
+        """Styles → their code, each style no larger than the settings say.
+
+        Args:
+            styles, style_weights: as in :func:`stylize`.
+        """
+        size = self.settings.style_size
+        small = [s if isinstance(s, str) else thumbnail_of(s, size, self.listener) for s in styles]
+        return self.backbone.encode_style(small, style_weights)
+
+    def measure(
+        self,
+        styles: Sequence[Source | str] | StyleCode,
+        *,
+        style_weights: Sequence[float] | None = None,
+        earlier: FrozenStats | None = None,
+        keep: Callable[[FrozenStats], None] | None = None,
+    ) -> FrozenStats:
+        """Picture → statistics: what all tiles share.
+
+        Args:
+            styles, style_weights: as in :func:`stylize`; or the code of :meth:`encode`.
+            earlier: exact statistics that an interrupted run kept; their sites, and their style,
+                are not measured again.
+            keep: handed exact statistics, as far as they are measured, after each site.
+
+        Raises:
+            URSTError: as in :func:`stylize`.
+        """
+        if earlier is not None:
+            return self._measure_exactly(earlier.to(self.device), keep)
+        strength = self.settings.strength
+        thumbnail = thumbnail_of(self.content, self.settings.thumbnail_size, self.listener)
+        with explained_out_of_memory(
+            self.device, "the thumbnail and the styles", "smaller sizes of them"
+        ):
+            code = styles if isinstance(styles, StyleCode) else self.encode(styles, style_weights)
+            if self.settings.stats == "thumbnail":
+                return self.backbone.collect(thumbnail, code, strength=strength)
+            code = self.backbone.code_for(thumbnail, code, strength=strength)
+        return self._measure_exactly(self.backbone.stats(code, {}, strength=strength), keep)
+
+    def _measure_exactly(
+        self, stats: FrozenStats, keep: Callable[[FrozenStats], None] | None
+    ) -> FrozenStats:
+        """Measure the sites that are missing from statistics, tile by tile."""
+
+        def keep_sites(sites: Mapping[str, SiteStats]) -> None:
+            if keep is not None:
+                keep(replace(stats, sites=dict(sites)))
+
+        sites = exact_sites(
+            self.content,
+            self.backbone,
+            stats.code,
+            self.tiles(torch.float32),
+            self.listener,
+            earlier=stats.sites,
+            keep=keep_sites,
+        )
+        return replace(stats, sites=sites)
+
+    def network(self, stats: FrozenStats, *, pixels: int | None = None) -> TileNetwork:
+        """Statistics → network, in the precision asked for, or one that proves itself here.
+
+        Args:
+            stats: of this picture, or of a whole that it is a part of.
+            pixels: how many will be computed in all; the content's when not given.
+
+        Raises:
+            StatsError: the statistics were measured with another backbone or other weights.
+        """
+        # On the CPU: not every device has the float64 that some networks fold in.
+        baked = self.backbone.on(torch.device("cpu")).bake(stats)
+        traits = self.backbone.traits
+        dtype = find_precision(self.settings.precision, traits)
+        if dtype is None:
+            dtype = fastest_proven(baked, self.content, traits, self.device, pixels=pixels)
+        return baked.prepared(self.device, dtype)
+
+    def tiles(self, dtype: torch.dtype) -> TileLoop:
+        """Picture → tiles: the cores of the frame, of the size asked for or one that fits."""
+        traits = self.backbone.traits
+        edge = self.settings.tile_size or choose_tile_size(self.frame, traits, dtype, self.device)
+        return TileLoop(self.frame, edge, traits, self.device)
+
+    def work(self, network: TileNetwork, canvas: Canvas) -> TileStylizer:
+        """What is done on each tile: read a window, stylize it, write its core."""
+        return TileStylizer(network, self.content, canvas, self.frame, self.device, mask=self.mask)
+
+    def stylize(
+        self,
+        network: TileNetwork,
+        canvas: Canvas,
+        *,
+        stage: str = TILES_STAGE,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Tiles → stylize → assemble.
+
+        Args:
+            network: of :meth:`network`.
+            canvas: as in :func:`stylize`.
+            stage: what the listener is told.
+            ledger: holds the tiles that an earlier run finished, and records those of this one.
+        """
+        tiles = self.tiles(network.compute_dtype)
+        tiles.run(stage, self.work(network, canvas), self.listener, ledger=ledger)
 
 
 def thumbnail_of(picture: Source, longest_side: int, listener: Listener) -> torch.Tensor:
-    """Image → thumbnail, in as many steps as a large picture takes."""
+    """Picture → thumbnail, in as many steps as a large picture takes."""
     area = picture.size[0] * picture.size[1]
 
     def tell(share: float) -> None:
         listener(Progress(PREPARATION_STAGE, 0, 0, round(share * area), area))
 
     return make_thumbnail(picture, longest_side, tell=tell)
-
-
-def _measure_exactly(
-    content: Source,
-    backbone: Backbone,
-    settings: Settings,
-    stats: FrozenStats,
-    listener: Listener,
-    keep: Callable[[FrozenStats], None] | None,
-) -> FrozenStats:
-    """Measure the sites that are missing from statistics."""
-    tiles = tile_loop(content, backbone, settings, backbone.device, torch.float32)
-
-    def keep_sites(sites: Mapping[str, SiteStats]) -> None:
-        if keep is not None:
-            keep(replace(stats, sites=dict(sites)))
-
-    sites = exact_sites(
-        content, backbone, stats.code, tiles, listener, earlier=stats.sites, keep=keep_sites
-    )
-    return replace(stats, sites=sites)
-
-
-def stylize_tiles(
-    content: Source,
-    canvas: Canvas,
-    backbone: Backbone,
-    stats: FrozenStats,
-    settings: Settings,
-    *,
-    mask: Mask | None = None,
-    listener: Listener = ignore,
-) -> None:
-    """Statistics → tiles → stylize → assemble. Arguments and errors as in :func:`stylize`."""
-    settings.check(backbone.traits)
-    if mask is not None:
-        mask.check_size(content.size)
-    network = tile_network(backbone, stats, content, settings, find_device(settings.device))
-    run_network(network, content, canvas, backbone, settings, mask=mask, listener=listener)
-
-
-def run_network(
-    network: TileNetwork,
-    content: Source,
-    canvas: Canvas,
-    backbone: Backbone,
-    settings: Settings,
-    *,
-    mask: Mask | None = None,
-    stage: str = TILES_STAGE,
-    listener: Listener = ignore,
-) -> None:
-    """Tiles → stylize → assemble, with what :func:`tile_network` made for the settings' device."""
-    device = find_device(settings.device)
-    tiles = tile_loop(content, backbone, settings, device, network.compute_dtype)
-    work = TileStylizer(network, content, canvas, tiles.frame, device, mask=mask)
-    tiles.run(stage, work, listener)
-
-
-def tile_network(
-    backbone: Backbone,
-    stats: FrozenStats,
-    sample: Source,
-    settings: Settings,
-    device: torch.device,
-    *,
-    pixels: int | None = None,
-) -> TileNetwork:
-    """Statistics → network, in the precision asked for, or one that proves itself on a sample.
-
-    Args:
-        pixels: of all that will be computed; those of the sample when not given.
-    """
-    baked = backbone.bake(stats)
-    dtype = find_precision(settings.precision, backbone.traits)
-    if dtype is None:
-        dtype = fastest_proven(baked, sample, backbone.traits, device, pixels=pixels)
-    return baked.prepared(device, dtype)
-
-
-def tile_loop(
-    content: Source,
-    backbone: Backbone,
-    settings: Settings,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> TileLoop:
-    """Image → tiles: the cores of the content's frame, of the size asked for or one that fits."""
-    traits = backbone.traits
-    frame = traits.frame_of(content.size)
-    edge = settings.tile_size or choose_tile_size(frame, traits, dtype, device)
-    return TileLoop(frame, edge, traits, device)

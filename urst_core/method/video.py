@@ -38,9 +38,9 @@ from ..pictures.source import Canvas, Source
 from ..pictures.thumbnail import make_thumbnail
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device
-from ..tiling.exact_statistics import SiteMeasurement
+from ..tiling.exact_statistics import SiteMeasurement, stage_of_site
 from ..tiling.settings import Settings
-from .pipeline import encode_styles, measure, run_network, tile_loop, tile_network
+from .pipeline import Run
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
 
@@ -67,6 +67,22 @@ class Frames:
     style_weights: Sequence[float] | None = None
     listener_of: Callable[[int], Listener] = lambda _: ignore
 
+    def runs(
+        self, backbone: Backbone, settings: Settings, masks: Sequence[Mask | None] | None = None
+    ) -> list[Run]:
+        """One run a picture, all with the same backbone on its device; nobody listens yet.
+
+        Raises:
+            URSTError: as in :meth:`Run.of`.
+        """
+        settings.check(backbone.traits)
+        backbone = backbone.on(find_device(settings.device))
+        masks = masks or [None] * len(self.contents)
+        return [
+            Run.of(content, backbone, settings, mask=mask)
+            for content, mask in zip(self.contents, masks)
+        ]
+
 
 def stylize_frames(
     frames: Frames,
@@ -92,39 +108,18 @@ def stylize_frames(
     Raises:
         URSTError: one of its subclasses, as for :func:`urst_core.method.pipeline.stylize`.
     """
-    settings.check(backbone.traits)
-    masks = masks or [None] * len(frames.contents)
-    for content, mask in zip(frames.contents, masks):
-        if mask is not None:
-            mask.check_size(content.size)
-    device = find_device(settings.device)
+    runs = frames.runs(backbone, settings, masks)
     stats_before: FrozenStats | None = None
     network: TileNetwork | None = None
-    each = measure_frames(
-        frames,
-        backbone,
-        settings,
-        batch_statistics=batch_statistics,
-        smoothing_radius=smoothing_radius,
-    )
-    for index, (content, canvas, mask, stats) in enumerate(
-        zip(frames.contents, canvases, masks, each)
-    ):
+    each = _measured(frames, runs, batch_statistics, smoothing_radius)
+    for index, (run, canvas, stats) in enumerate(zip(runs, canvases, each)):
         # One network for all frames of shared statistics: its precision is chosen once, too.
         if network is None or stats is not stats_before:
-            shared = len(frames.contents) if batch_statistics == SHARED else 1
-            area = Rectangle.of_size(content.size).area
-            network = tile_network(backbone, stats, content, settings, device, pixels=shared * area)
+            shared = len(runs) if batch_statistics == SHARED else 1
+            area = Rectangle.of_size(run.content.size).area
+            network = run.network(stats, pixels=shared * area)
             stats_before = stats
-        run_network(
-            network,
-            content,
-            canvas,
-            backbone,
-            settings,
-            mask=mask,
-            listener=frames.listener_of(index),
-        )
+        replace(run, listener=frames.listener_of(index)).stylize(network, canvas)
 
 
 def measure_frames(
@@ -141,6 +136,13 @@ def measure_frames(
         SettingsError: the kind is unknown, or the radius negative.
         URSTError: as in :func:`stylize_frames`.
     """
+    return _measured(frames, frames.runs(backbone, settings), batch_statistics, smoothing_radius)
+
+
+def _measured(
+    frames: Frames, runs: Sequence[Run], batch_statistics: str, smoothing_radius: int
+) -> Iterator[FrozenStats]:
+    """As :func:`measure_frames`."""
     if batch_statistics not in BATCH_STATISTICS:
         raise SettingsError(
             f"batch statistics {batch_statistics!r} are unknown; "
@@ -150,24 +152,16 @@ def measure_frames(
         raise SettingsError(
             f"smoothing radius {smoothing_radius} is negative; use 0 or more frames"
         )
-    settings.check(backbone.traits)
-    backbone = backbone.on(find_device(settings.device))
-    with explained_out_of_memory(backbone.device, "the styles", "a smaller style size"):
-        code = encode_styles(
-            frames.styles,
-            backbone,
-            settings,
-            frames.style_weights,
-            listener=frames.listener_of(0),
-        )
+    _check_sizes(runs, of_one_size=batch_statistics == SHARED)
+    first = replace(runs[0], listener=frames.listener_of(0))
+    with explained_out_of_memory(first.device, "the styles", "a smaller style size"):
+        code = first.encode(frames.styles, frames.style_weights)
     if batch_statistics == SHARED:
-        stats = measure_together(
-            frames.contents, code, backbone, settings, listener=frames.listener_of(0)
-        )
-        return iter([stats] * len(frames.contents))
+        stats = _measure_together([first, *runs[1:]], code)
+        return iter([stats] * len(runs))
     own = (
-        measure(content, code, backbone, settings, listener=frames.listener_of(index))
-        for index, content in enumerate(frames.contents)
+        replace(run, listener=frames.listener_of(index)).measure(code)
+        for index, run in enumerate(runs)
     )
     return own if batch_statistics == PER_PICTURE else smoothed(own, smoothing_radius)
 
@@ -195,71 +189,44 @@ def smoothed(own: Iterator[FrozenStats], radius: int) -> Iterator[FrozenStats]:
         center += 1
 
 
-def measure_together(
-    contents: Sequence[Source],
-    code: StyleCode,
-    backbone: Backbone,
-    settings: Settings,
-    *,
-    listener: Listener = ignore,
-) -> FrozenStats:
-    """The statistics of several pictures as if they were one, site after site.
+def _measure_together(runs: Sequence[Run], code: StyleCode) -> FrozenStats:
+    """The statistics of several pictures of one size as if they were one, site after site.
 
-    Where the strength is below 1, the contents' own style codes are averaged over the pictures.
-
-    Args:
-        contents: the pictures, of one size.
-        code: the style.
-        backbone: on the device that measures.
-        settings: see :class:`~urst_core.tiling.settings.Settings`; checked already.
-        listener: told of each step of each site; what it raises ends the run.
-
-    Raises:
-        ShapeError: the pictures are of several sizes; or there are none.
-        URSTError: as in :func:`urst_core.method.pipeline.measure`.
+    The first run's listener is told. Where the strength is below 1, the contents' own style codes
+    are averaged over the pictures.
     """
-    _check_sizes(contents)
-    code = _code_for_all(contents, backbone, settings, code, listener)
-    measure_site = _exact_site if settings.stats == "exact" else _thumbnail_site
+    first = runs[0]
+    code = _code_for_all(runs, code)
+    measure_site = _exact_site if first.settings.stats == "exact" else _thumbnail_site
     sites: dict[str, SiteStats] = {}
-    for name in backbone.network.site_names:
-        sites[name] = measure_site(contents, backbone, settings, code, name, sites, listener)
-    return backbone.stats(code, sites, strength=settings.strength)
+    for name in first.backbone.network.site_names:
+        sites[name] = measure_site(runs, code, name, sites)
+    return first.backbone.stats(code, sites, strength=first.settings.strength)
 
 
-def _code_for_all(
-    contents: Sequence[Source],
-    backbone: Backbone,
-    settings: Settings,
-    code: StyleCode,
-    listener: Listener,
-) -> StyleCode:
+def _code_for_all(runs: Sequence[Run], code: StyleCode) -> StyleCode:
+    backbone, settings = runs[0].backbone, runs[0].settings
     if settings.strength == 1.0 or backbone.network.style_names:
         return code
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
         codes: list[StyleCode] = []
-        for content in contents:
-            _tell_of_thumbnail(content, "style of the contents", listener)
-            thumbnail = make_thumbnail(content, settings.thumbnail_size)
+        for run in runs:
+            _tell_of_thumbnail(run.content, "style of the contents", runs[0].listener)
+            thumbnail = make_thumbnail(run.content, settings.thumbnail_size)
             codes.append(backbone.code_for(thumbnail, code, strength=settings.strength))
         return blend(codes, [1.0] * len(codes))
 
 
 def _thumbnail_site(
-    contents: Sequence[Source],
-    backbone: Backbone,
-    settings: Settings,
-    code: StyleCode,
-    name: str,
-    earlier: Mapping[str, SiteStats],
-    listener: Listener,
+    runs: Sequence[Run], code: StyleCode, name: str, earlier: Mapping[str, SiteStats]
 ) -> SiteStats:
-    """One site, measured on the thumbnails of all pictures; they are made anew for each site."""
+    """One site, measured on the thumbnails of all pictures, which are made again for each site."""
     moments: Moments | None = None
+    backbone, settings = runs[0].backbone, runs[0].settings
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
-        for content in contents:
-            _tell_of_thumbnail(content, f"statistics {name}", listener)
-            thumbnail = make_thumbnail(content, settings.thumbnail_size).to(backbone.device)
+        for run in runs:
+            _tell_of_thumbnail(run.content, stage_of_site(name), runs[0].listener)
+            thumbnail = make_thumbnail(run.content, settings.thumbnail_size).to(backbone.device)
             framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
             with torch.inference_mode():
                 site = replay_until(backbone.network.stages(framed, code), name, earlier)
@@ -270,22 +237,15 @@ def _thumbnail_site(
 
 
 def _exact_site(
-    contents: Sequence[Source],
-    backbone: Backbone,
-    settings: Settings,
-    code: StyleCode,
-    name: str,
-    earlier: Mapping[str, SiteStats],
-    listener: Listener,
+    runs: Sequence[Run], code: StyleCode, name: str, earlier: Mapping[str, SiteStats]
 ) -> SiteStats:
     """One site, measured on all tiles of all pictures."""
     measured: SiteMeasurement | None = None
-    for index, content in enumerate(contents):
-        tiles = tile_loop(content, backbone, settings, backbone.device, torch.float32)
-        measured = SiteMeasurement(
-            content, backbone, code, name, earlier, moments=measured and measured.moments
-        )
-        tiles.run(f"statistics {name}", measured, _part_of(listener, index, len(contents)))
+    for index, run in enumerate(runs):
+        moments = measured.moments if measured else None
+        measured = SiteMeasurement(run.content, run.backbone, code, name, earlier, moments=moments)
+        tell = _part_of(runs[0].listener, index, len(runs))
+        run.tiles(torch.float32).run(stage_of_site(name), measured, tell)
     assert measured is not None  # there is at least one picture
     return measured.stats()
 
@@ -306,9 +266,9 @@ def _part_of(listener: Listener, index: int, count: int) -> Listener:
     return tell
 
 
-def _check_sizes(contents: Sequence[Source]) -> None:
-    sizes = {content.size for content in contents}
-    if len(sizes) != 1:
+def _check_sizes(runs: Sequence[Run], *, of_one_size: bool) -> None:
+    sizes = {run.content.size for run in runs}
+    if not sizes or (of_one_size and len(sizes) != 1):
         raise ShapeError(
             f"pictures of {len(sizes)} sizes cannot share statistics; "
             "give at least one, all of one size"

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,14 +23,13 @@ from ..formats.open import check_output_name, open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.vips import vips, vips_errors
 from ..formats.work_file import WorkFile
-from ..method.pipeline import TILES_STAGE, measure, tile_loop, tile_network
+from ..method.pipeline import Run
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..pictures.source import Source
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import PRECISIONS, cpu_threads, find_device
 from ..tiling.settings import IfInterrupted, Settings
-from ..tiling.stylize_tile import TileStylizer
 from .journal import Journal
 from .mask_file import MaskFile
 from .plan import Plan, plan_run
@@ -112,6 +112,16 @@ class FileRun:
                 raise
             folder.remove()
 
+    def run_value(self, listener: Listener = ignore, **chosen: Any) -> Run:
+        """The content with its settings, those in ``chosen`` replaced.
+
+        Raises:
+            URSTError: as in :meth:`Run.of`.
+        """
+        settings = replace(self.settings, **chosen)
+        mask = self.mask.mask if self.mask else None
+        return Run.of(self.source, self.backbone, settings, mask=mask, listener=listener)
+
     def check(self, *, overwrite: bool) -> None:
         """Refuse, before any work, what cannot be used.
 
@@ -132,14 +142,7 @@ class FileRun:
 
     def plan(self) -> Plan:
         """What the run will take, without trying any tile."""
-        return plan_run(
-            self.source,
-            self.style_sources,
-            self.output,
-            self.backbone,
-            self.settings,
-            self.options,
-        )
+        return plan_run(self.run_value(), self.style_sources, self.output, self.options)
 
     def _interrupted(self, folder: WorkFolder, if_interrupted: IfInterrupted) -> RunRecord | None:
         """The record of the run to go on with; None where a new one is to begin."""
@@ -159,8 +162,7 @@ class FileRun:
     def _begin(self, folder: WorkFolder) -> RunRecord:
         """Empty the folder, and record what is to be made there."""
         folder.clear()
-        device = find_device(self.settings.device)
-        tiles = tile_loop(self.source, self.backbone, self.settings, device, torch.float32)
+        tiles = self.run_value().tiles(torch.float32)
         record = RunRecord(
             self._fingerprint(),
             tiles.frame,
@@ -227,21 +229,17 @@ class FileRun:
         journal: Journal,
         listener: Listener,
     ) -> None:
-        device = find_device(self.settings.device)
-        stats = self._measure(folder, record, listener)
-        settings = replace(
-            self.settings,
+        run = self.run_value(
+            listener,
             tile_size=record.tile_size or self.settings.tile_size,
             precision=record.precision or self.settings.precision,
         )
-        network = tile_network(self.backbone, stats, self.source, settings, device)
-        tiles = tile_loop(self.source, self.backbone, settings, device, network.compute_dtype)
+        network = run.network(self._measure(folder, record, listener))
         if record.tile_size is None:
-            name = next(name for name in PRECISIONS if PRECISIONS[name] == network.compute_dtype)
-            folder.save_record(replace(record, tile_size=tiles.edge, precision=name))
-        mask = self.mask.mask if self.mask else None
-        work = TileStylizer(network, self.source, pixels, tiles.frame, device, mask=mask)
-        tiles.run(TILES_STAGE, work, listener, ledger=journal)
+            dtype = network.compute_dtype
+            name = next(name for name in PRECISIONS if PRECISIONS[name] == dtype)
+            folder.save_record(replace(record, tile_size=run.tiles(dtype).edge, precision=name))
+        run.stylize(network, pixels, ledger=journal)
 
     def _measure(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> FrozenStats:
         """The statistics, as far as possible those that were kept."""
@@ -249,13 +247,9 @@ class FileRun:
         sites = len(self.backbone.network.site_names)
         if earlier is not None and (self.settings.stats != "exact" or len(earlier.sites) == sites):
             return earlier
-        stats = measure(
-            self.source,
+        stats = self.run_value(listener, tile_size=record.statistics_tile_size).measure(
             self.style_sources,
-            self.backbone,
-            replace(self.settings, tile_size=record.statistics_tile_size),
             style_weights=self.style_weights,
-            listener=listener,
             earlier=earlier,
             keep=folder.save_stats,
         )

@@ -15,11 +15,11 @@ from ..errors import DeviceError, OutputError
 from ..formats.disk_needs import disk_needs
 from ..formats.output_options import OutputOptions
 from ..geometry import Size, windows_area
-from ..networks.model import Backbone
+from ..method.pipeline import Run
 from ..networks.network import Traits
 from ..pictures.source import Source
 from ..pictures.thumbnail import BAND_PIXELS, thumbnail_size_of
-from ..tiling.device import find_device, find_precision, free_bytes
+from ..tiling.device import find_precision, free_bytes
 from ..tiling.prefetch import AHEAD, BEHIND
 from ..tiling.settings import Settings
 from ..tiling.tile_size import choose_tile_size
@@ -136,29 +136,22 @@ class Plan:
 
 
 def plan_run(
-    content: Source,
-    styles: Sequence[Source | str],
-    output: Path,
-    backbone: Backbone,
-    settings: Settings,
-    options: OutputOptions,
+    run: Run, styles: Sequence[Source | str], output: Path, options: OutputOptions
 ) -> Plan:
     """What a run will take, without trying any tile.
 
     Args:
-        content, styles, backbone, settings: as in :func:`urst_core.method.pipeline.stylize`.
+        run: the content, the backbone and the settings.
+        styles: as in :func:`urst_core.method.pipeline.stylize`.
         output: the file to make; its folder exists.
         options: how to store it.
-
-    Raises:
-        SettingsError, DeviceError: as in :meth:`Settings.check`.
     """
-    settings.check(backbone.traits)
-    traits, device = backbone.traits, find_device(settings.device)
+    content, settings, device = run.content, run.settings, run.device
+    traits = run.backbone.traits
     asked = find_precision(settings.precision, traits)
     # A precision still to be tried may turn out to be the widest.
     dtype = asked or torch.float32
-    frame = traits.frame_of(content.size)
+    frame = run.frame
     free = free_bytes(device)
     fitting = choose_tile_size(frame, traits, dtype, device, available_bytes=free)
     edge = settings.tile_size or fitting
@@ -172,7 +165,7 @@ def plan_run(
         tile_size=edge,
         tiles=-(-frame[0] // edge) * -(-frame[1] // edge),
         halo_share=windows_area(frame, edge, traits.halo) / (frame[0] * frame[1]) - 1,
-        passes=1 + (len(backbone.network.site_names) if exact else 0),
+        passes=1 + (len(run.backbone.network.site_names) if exact else 0),
         device=str(device),
         precision=settings.precision if asked else None,
         tile_bytes=_area(window) * traits.bytes_per_pixel * tile_dtype.itemsize // 4,

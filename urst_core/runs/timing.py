@@ -15,14 +15,13 @@ from torch import Tensor
 from ..formats.encode import encode
 from ..formats.work_file import WorkFile
 from ..geometry import Rectangle, tile_around, windows_area
-from ..method.pipeline import measure, tile_loop, tile_network
+from ..method.pipeline import Run
 from ..networks.frozen_stats import FrozenStats
 from ..pictures.source import TensorSource
-from ..tiling.device import PRECISIONS, find_device
+from ..tiling.device import PRECISIONS
 from ..tiling.exact_statistics import SiteMeasurement
 from ..tiling.loop import TileLoop
 from ..tiling.prefetch import TileWork
-from ..tiling.stylize_tile import TileStylizer
 from .file_run import FileRun
 from .plan import Plan, Seconds
 
@@ -47,33 +46,28 @@ def calibrated(run: FileRun, plan: Plan) -> Plan:
     Raises:
         URSTError: as in :meth:`FileRun.run`.
     """
-    device = find_device(run.settings.device)
-    settings = replace(run.settings, stats="thumbnail", tile_size=plan.tile_size)
+    sample = replace(run.run_value(stats="thumbnail", tile_size=plan.tile_size), mask=None)
     started = time.monotonic()
-    stats = measure(
-        run.source, run.style_sources, run.backbone, settings, style_weights=run.style_weights
-    )
+    stats = sample.measure(run.style_sources, style_weights=run.style_weights)
     statistics = time.monotonic() - started
-    network = tile_network(run.backbone, stats, run.source, settings, device)
+    network = sample.network(stats)
     dtype = network.compute_dtype
-    tiles = tile_loop(run.source, run.backbone, settings, device, dtype)
+    tiles = sample.tiles(dtype)
     canvas = _LastCore()
-    work = TileStylizer(network, run.source, canvas, tiles.frame, device)
-    of_tiles = _seconds_of_all(tiles, work, SAMPLE_TILES)
+    of_tiles = _seconds_of_all(tiles, sample.work(network, canvas), SAMPLE_TILES)
     if run.settings.stats == "exact":
-        statistics += _seconds_of_sites(run, stats, tiles)
+        statistics += _seconds_of_sites(sample, stats, tiles)
     seconds = Seconds(statistics, of_tiles, _seconds_to_encode(run, canvas.pixels))
     precision = next(name for name in PRECISIONS if PRECISIONS[name] == dtype)
     return replace(plan, seconds=seconds, precision=precision)
 
 
-def _seconds_of_sites(run: FileRun, stats: FrozenStats, tiles: TileLoop) -> float:
+def _seconds_of_sites(run: Run, stats: FrozenStats, tiles: TileLoop) -> float:
     """Of all passes of exact statistics; a thumbnail's stand for those of earlier sites."""
-    backbone = run.backbone.on(tiles.device)
-    stats = stats.to(tiles.device)
+    stats = stats.to(run.device)
     seconds = 0.0
-    for name in backbone.network.site_names:
-        work = SiteMeasurement(run.source, backbone, stats.code, name, stats.sites)
+    for name in run.backbone.network.site_names:
+        work = SiteMeasurement(run.content, run.backbone, stats.code, name, stats.sites)
         seconds += _seconds_of_all(tiles, work, SITE_SAMPLE_TILES)
     return seconds
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from urst_core.backbones import BACKBONES, find_backbone
 from urst_core.errors import SettingsError
-from urst_core.method.pipeline import measure, stylize_tiles
+from urst_core.method.pipeline import Run
 from urst_core.networks.model import Backbone
 from urst_core.networks.sites import collect, replay
 from urst_core.pictures.source import TensorCanvas, TensorSource
@@ -174,12 +174,13 @@ def test_tiled_equals_whole_frame(name, size, tile_sizes, microast, random_backb
     content = TensorSource(picture(size))
     style = style_source(backbone)
     settings = Settings(thumbnail_size=256, style_size=0)
-    stats = measure(content, [style], backbone, settings)
+    stats = Run.of(content, backbone, settings).measure([style])
 
     def stylized(tile_size: int) -> torch.Tensor:
         canvas = TensorCanvas(size, dtype=torch.float32)
         tiled = Settings(thumbnail_size=256, style_size=0, tile_size=tile_size)
-        stylize_tiles(content, canvas, backbone, stats, tiled)
+        run = Run.of(content, backbone, tiled)
+        run.stylize(run.network(stats), canvas)
         return canvas.pixels
 
     whole = stylized(8192)
@@ -196,12 +197,13 @@ def test_too_small_a_halo_shows(name, random_backbones, monkeypatch):
     content = TensorSource(picture((136, 200)))
     style = style_source(backbone)
     settings = Settings(thumbnail_size=256, tile_size=64)
-    stats = measure(content, [style], backbone, settings)
+    stats = Run.of(content, backbone, settings).measure([style])
     pictures = []
     for halo in (traits.halo, traits.halo // 4 // traits.stride * traits.stride):
         monkeypatch.setattr(type(traits), "halo", halo)
         canvas = TensorCanvas((136, 200), dtype=torch.float32)
-        stylize_tiles(content, canvas, backbone, stats, settings)
+        run = Run.of(content, backbone, settings)
+        run.stylize(run.network(stats), canvas)
         pictures.append(canvas.pixels)
     assert float((pictures[0] - pictures[1]).abs().max()) > 1e-4
 

@@ -16,7 +16,7 @@ from urst_core.backbones.linear import (
     products_layers,
 )
 from urst_core.errors import ShapeError, StatsError
-from urst_core.method.pipeline import measure
+from urst_core.method.pipeline import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.reach import NearestUpsampling, influence_radius
 from urst_core.networks.sites import replay, replay_until
@@ -99,7 +99,7 @@ def test_style_code_is_the_style_s_mean_and_its_half_of_the_transform(golden):
 def test_exact_statistics_equal_those_of_the_whole_picture(backbone):
     content, style = picture((150, 210), seed=4), picture((64, 80), seed=3)
     settings = Settings(thumbnail_size=64, style_size=0, tile_size=64, stats="exact")
-    exact = measure(TensorSource(content), [TensorSource(style)], backbone, settings)
+    exact = Run.of(TensorSource(content), backbone, settings).measure([TensorSource(style)])
     whole = backbone.collect(content.unsqueeze(0), backbone.encode_style([style.unsqueeze(0)]))
     mean, products = whole.sites[MEAN_SITE].mean, whole.sites[PRODUCTS_SITE].gram
     assert torch.allclose(exact.sites[MEAN_SITE].mean, mean, rtol=1e-5, atol=1e-6)

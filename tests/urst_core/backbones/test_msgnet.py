@@ -10,7 +10,7 @@ from examples import picture, seeder
 from safetensors.torch import load_file
 
 from urst_core.backbones.msgnet import MSGNet
-from urst_core.method.pipeline import measure
+from urst_core.method.pipeline import Run
 from urst_core.networks.sites import collect, replay
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling.settings import Settings
@@ -130,7 +130,7 @@ def test_exact_statistics_are_those_of_the_whole_picture(random_backbones):
     backbone = random_backbones["msgnet"]
     content, style = picture((48, 136)), picture((40, 56), seed=3)
     settings = Settings(stats="exact", tile_size=32, style_size=0)
-    stats = measure(TensorSource(content), [TensorSource(style)], backbone, settings)
+    stats = Run.of(TensorSource(content), backbone, settings).measure([TensorSource(style)])
     whole = backbone.collect(content.unsqueeze(0), stats.code)
     assert stats.sites.keys() == whole.sites.keys()
     for name, site in stats.sites.items():

@@ -25,7 +25,7 @@ from urst_core.backbones.wct import (
     encoder_modules,
 )
 from urst_core.errors import StatsError, WeightsError
-from urst_core.method.pipeline import measure, stylize
+from urst_core.method.pipeline import Run, stylize
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.model import Backbone
 from urst_core.networks.reach import Convolution, influence_radius
@@ -198,7 +198,7 @@ def test_exact_statistics_equal_those_of_the_whole_picture(shallow):
     code = shallow.encode_style([picture((64, 80), seed=3)[None]])
     whole = shallow.collect(content.pixels[None], code)
     settings = Settings(style_size=0, tile_size=32, stats="exact", device="cpu")
-    exact = measure(content, [TensorSource(picture((64, 80), seed=3))], shallow, settings)
+    exact = Run.of(content, shallow, settings).measure([TensorSource(picture((64, 80), seed=3))])
     for name, site in whole.sites.items():
         for part, value in site.tensors().items():
             assert torch.allclose(exact.sites[name].tensors()[part], value, rtol=1e-4, atol=1e-5)

@@ -29,7 +29,7 @@ from urst_core.formats.open import (
 )
 from urst_core.formats.output_options import OutputOptions
 from urst_core.geometry import Rectangle
-from urst_core.method.pipeline import measure, stylize, stylize_tiles
+from urst_core.method.pipeline import Run, stylize
 from urst_core.pictures.source import TensorSource, to_unit
 from urst_core.tiling.settings import Settings
 
@@ -149,11 +149,13 @@ def test_damage_that_shows_in_the_middle_of_a_run(tmp_path, microast):
     encoded[start : start + 2000] = bytes(2000)
     path.write_bytes(encoded)
     style = TensorSource(stored_picture((64, 72), seed=3))
-    stats = measure(TensorSource(pixels), [style], microast, SETTINGS)
+    stats = Run.of(TensorSource(pixels), microast, SETTINGS).measure([style])
     source, done = ImageFile(path), []
     canvas = ImageFileCanvas(tmp_path / "result.png", source)
+    run = Run.of(source, microast, SETTINGS, listener=done.append)
+    network = run.network(stats)
     with pytest.raises(ImageError, match="is damaged or truncated"), canvas:
-        stylize_tiles(source, canvas, microast, stats, SETTINGS, listener=done.append)
+        run.stylize(network, canvas)
     assert done[-1].tiles_done >= 6
     assert os.listdir(tmp_path) == ["content.tif"]
 

@@ -8,7 +8,7 @@ from examples import picture
 
 from urst_core.errors import DeviceError, ImageError, SettingsError, ShapeError
 from urst_core.geometry import Rectangle
-from urst_core.method.pipeline import measure, stylize, stylize_tiles
+from urst_core.method.pipeline import Run, stylize
 from urst_core.networks.sites import collect
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource
@@ -344,18 +344,19 @@ def test_settings_that_cannot_be(microast, settings, error, message):
 
 def test_weights_of_another_number_of_styles(microast):
     with pytest.raises(SettingsError, match="1 styles with 2 weights; give one weight a style"):
-        measure(CONTENT, [STYLE], microast, Settings(), style_weights=[1, 2])
+        Run.of(CONTENT, microast, Settings()).measure([STYLE], style_weights=[1, 2])
     with pytest.raises(SettingsError, match=r"style weights \[-1\] cannot be blended"):
-        measure(CONTENT, [STYLE], microast, Settings(), style_weights=[-1])
+        Run.of(CONTENT, microast, Settings()).measure([STYLE], style_weights=[-1])
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_stays_near_float32(microast, precision):
-    stats = measure(CONTENT, [STYLE], microast, Settings(thumbnail_size=128))
+    stats = Run.of(CONTENT, microast, Settings(thumbnail_size=128)).measure([STYLE])
     pictures = {}
     for name in ("fp32", precision):
         canvas = TensorCanvas(CONTENT.size, dtype=torch.float32)
-        stylize_tiles(CONTENT, canvas, microast, stats, Settings(precision=name))
+        run = Run.of(CONTENT, microast, Settings(precision=name))
+        run.stylize(run.network(stats), canvas)
         pictures[name] = canvas.pixels
     error = float((pictures["fp32"] - pictures[precision]).square().mean())
     assert 0 < error <= (1e-3 if precision == "bf16" else 1e-4)

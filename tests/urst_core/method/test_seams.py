@@ -7,7 +7,7 @@ import torch
 from examples import picture
 
 from urst_core.method.patches import cut_windows, join_windows, plan_layout, stylize_windows
-from urst_core.method.pipeline import measure
+from urst_core.method.pipeline import Run
 from urst_core.method.seams import worst_seam
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
@@ -59,7 +59,7 @@ def test_stylized_windows_agree(microast):
     traits = microast.traits
     layout = plan_layout(size, tile_size=48, halo=traits.halo, stride=traits.stride)
     settings = Settings(thumbnail_size=64, style_size=64, device="cpu")
-    stats = measure(content, [TensorSource(picture((64, 64), seed=3))], microast, settings)
+    stats = Run.of(content, microast, settings).measure([TensorSource(picture((64, 64), seed=3))])
     windows = [TensorSource(window) for window in cut_windows(content, layout)]
     canvases = [TensorCanvas(window.size, dtype=torch.float32) for window in windows]
     stylize_windows(windows, canvases, microast, stats, settings)

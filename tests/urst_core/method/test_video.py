@@ -7,7 +7,7 @@ import torch
 from examples import picture
 
 from urst_core.errors import SettingsError, ShapeError
-from urst_core.method.pipeline import measure, stylize
+from urst_core.method.pipeline import Run, stylize
 from urst_core.method.video import Frames, measure_frames, smoothed, stylize_frames
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.statistics import MeanStats
@@ -96,12 +96,12 @@ def test_shared_statistics_are_those_of_one_large_picture(microast, stats, stren
     shared, again = measure_frames(frames, microast, settings, batch_statistics="shared")
     assert shared is again
     [site, *_] = microast.network.site_names
-    expected = measure(whole, [STYLE], microast, settings).sites[site].tensors()
+    expected = Run.of(whole, microast, settings).measure([STYLE]).sites[site].tensors()
     for name, value in shared.sites[site].tensors().items():
         # The seam differs: the encoder sees a mirror's border here and its repetition there.
         error = (value - expected[name]).abs().max() / expected[name].abs().max()
         assert float(error) < 0.03, name
-    own = measure(halves[0], [STYLE], microast, settings)
+    own = Run.of(halves[0], microast, settings).measure([STYLE])
     assert set(shared.code.tensors) == set(own.code.tensors)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from urst_core.errors import ImageError, SettingsError, ShapeError
 from urst_core.geometry import Rectangle, cut
-from urst_core.method.pipeline import stylize, stylize_tiles
+from urst_core.method.pipeline import Run, stylize
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.mask import Mask, PictureMask, TensorMask, blend, blend_in_place
 from urst_core.pictures.source import TensorCanvas, TensorSource
@@ -158,9 +158,8 @@ def test_a_mask_of_another_size(microast):
     message = r"mask of 64 x 64 px .* a picture of 64 x 96 px; resize the mask to 64 x 96 px"
     with pytest.raises(ShapeError, match=message):
         stylize(content, [STYLE], canvas, microast, SETTINGS, mask=mask)
-    stats = stylize(content, [STYLE], canvas, microast, SETTINGS)
     with pytest.raises(ShapeError, match=message):
-        stylize_tiles(content, canvas, microast, stats, SETTINGS, mask=mask)
+        Run.of(content, microast, SETTINGS, mask=mask)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
@@ -207,15 +206,8 @@ def test_only_tiles_that_the_mask_touches_are_computed(microast, monkeypatch):
     monkeypatch.setattr(TileNetwork, "forward", counted)
     told = []
     canvas = TensorCanvas(SIZE, dtype=torch.float32)
-    stylize_tiles(
-        content,
-        canvas,
-        microast,
-        stats,
-        SETTINGS,
-        mask=Mask(TensorMask(values)),
-        listener=told.append,
-    )
+    run = Run.of(content, microast, SETTINGS, mask=Mask(TensorMask(values)), listener=told.append)
+    run.stylize(run.network(stats), canvas)
     assert len(computed) == 1
     assert told[-1].tiles_done == told[-1].tiles_total == 6
     assert told[-1].pixels_done == told[-1].pixels_total

@@ -14,6 +14,7 @@ from urst_core.cli import main as cli
 from urst_core.errors import DeviceError, OutputError
 from urst_core.formats.output_options import OutputOptions
 from urst_core.geometry import Rectangle, cut, tile_around
+from urst_core.method.pipeline import Run
 from urst_core.pictures.source import TensorSource
 from urst_core.runs.file_run import FileRun
 from urst_core.runs.plan import plan_run
@@ -37,7 +38,7 @@ def plan_of(microast, tmp_path):
         content = TensorSource(torch.zeros((channels, 1, 1), dtype=dtype).expand(-1, *size))
         options = Settings(**{"device": "cpu", "tile_size": 32, **settings})
         output = tmp_path / "out.tif"
-        return plan_run(content, styles, output, microast, options, OutputOptions())
+        return plan_run(Run.of(content, microast, options), styles, output, OutputOptions())
 
     return plan
 

@@ -10,7 +10,7 @@ from examples import picture
 
 from urst_core.backbones.microast import MicroAST
 from urst_core.method.patches import stylize_windows
-from urst_core.method.pipeline import measure, tile_network
+from urst_core.method.pipeline import Run
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling import precision
 from urst_core.tiling.device import has_fast_bfloat16
@@ -25,7 +25,7 @@ CONTENT = TensorSource(picture((96, 128)))
 @pytest.fixture
 def stats(microast):
     settings = Settings(thumbnail_size=64, style_size=64)
-    return measure(CONTENT, [TensorSource(picture((64, 64), seed=3))], microast, settings)
+    return Run.of(CONTENT, microast, settings).measure([TensorSource(picture((64, 64), seed=3))])
 
 
 @pytest.fixture
@@ -99,11 +99,11 @@ def test_windows_count_as_the_picture_that_they_make(monkeypatch, microast, stat
     """Many small windows are tried as one large picture is."""
     seen = []
     monkeypatch.setattr(precision, "LEAST_PIXELS_ON_CPU", 2 * 96 * 128)
+    make = Run.network
     monkeypatch.setattr(
-        "urst_core.method.patches.tile_network",
-        lambda *given, **options: (
-            seen.append(network := tile_network(*given, **options)) or network
-        ),
+        Run,
+        "network",
+        lambda *given, **options: seen.append(network := make(*given, **options)) or network,
     )
 
     class Discarding:

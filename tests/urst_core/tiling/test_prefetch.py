@@ -11,7 +11,7 @@ import torch
 from examples import picture
 
 from urst_core.geometry import Rectangle, Tile
-from urst_core.method.pipeline import measure, stylize_tiles, tile_loop, tile_network
+from urst_core.method.pipeline import Run
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.prefetch import AHEAD, BEHIND, Overlap
 from urst_core.tiling.settings import Settings
@@ -132,15 +132,18 @@ def test_one_tile_needs_no_threads(step):
 def test_a_picture_of_one_tile_starts_no_thread(microast, monkeypatch):
     content = TensorSource(picture((64, 64)))
     settings = Settings(thumbnail_size=64, style_size=64, tile_size=64)
-    stats = measure(content, [content], microast, settings)
+    stats = Run.of(content, microast, settings).measure([content])
 
     def no_thread(thread):
         raise AssertionError(thread.name)
 
     monkeypatch.setattr(threading.Thread, "start", no_thread)
-    stylize_tiles(content, TensorCanvas((64, 64)), microast, stats, settings)
+    run = Run.of(content, microast, settings)
+    network = run.network(stats)
+    run.stylize(network, TensorCanvas((64, 64)))
+    small = Run.of(content, microast, Settings(tile_size=32))
     with pytest.raises(AssertionError, match="urst-read"):
-        stylize_tiles(content, TensorCanvas((64, 64)), microast, stats, Settings(tile_size=32))
+        small.stylize(network, TensorCanvas((64, 64)))
 
 
 @pytest.mark.parametrize("step", ["read", "compute", "write"])
@@ -195,14 +198,15 @@ def test_overlapped_equals_one_step_after_the_other(microast, dtype, channels):
         pixels = (pixels * torch.iinfo(dtype).max).round().int().to(dtype)
     content = TensorSource(pixels)
     settings = Settings(thumbnail_size=64, tile_size=32, device="cpu")
-    stats = measure(content, [TensorSource(picture((64, 64), seed=3))], microast, settings)
+    stats = Run.of(content, microast, settings).measure([TensorSource(picture((64, 64), seed=3))])
     overlapped = TensorCanvas(content.size, channels=channels, dtype=dtype)
-    stylize_tiles(content, overlapped, microast, stats, settings)
+    run = Run.of(content, microast, settings)
+    run.stylize(run.network(stats), overlapped)
 
     cpu = torch.device("cpu")
     plain = TensorCanvas(content.size, channels=channels, dtype=dtype)
-    network = tile_network(microast, stats, content, settings, cpu)
-    tiles = tile_loop(content, microast, settings, cpu, torch.float32)
+    network = run.network(stats)
+    tiles = run.tiles(torch.float32)
     work = TileStylizer(network, content, plain, tiles.frame, cpu)
     with torch.inference_mode():
         for core in tiles.cores_to_do():
