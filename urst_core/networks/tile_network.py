@@ -11,7 +11,6 @@ from .layers.banded import RowLayer, bands_of
 
 LEAST_BAND_ROWS = 64
 
-
 BAND_PIXELS = 2**17
 """Height, and area in float32, of the bands that a CPU computes at a time, in px: small enough for
 its caches, large enough for all its cores."""
@@ -30,36 +29,49 @@ class TileNetwork(nn.Module):
     def prepared(self, device: torch.device, dtype: torch.dtype = torch.float32) -> TileNetwork:
         """A copy on ``device`` that computes in ``dtype``, laid out for fast convolutions.
 
-        On a CPU it works band by band if it can; there layers that a narrow ``dtype`` would show
-        in, or not make faster, stay float32.
+        The convolution that makes the picture, and all that follows it, is float32 at least. On a
+        CPU the copy works band by band; there layers that a narrow ``dtype`` would show in, or not
+        make faster, are float32, too.
+
+        Args:
+            device: where windows are stylized.
+            dtype: float32, float64, or one of the backbone's types of half precision.
         """
         network = TileNetwork(copy.deepcopy(self.folded), content_share=self.content_share)
         network.compute_dtype = dtype
-        if isinstance(network.folded, RowLayer) and device.type == "cpu":
-            network.folded.to(device).prepare_for_cpu(dtype)
-            network.in_bands = True
-        network.folded.to(device=device, dtype=None if network.in_bands else dtype)
+        network.in_bands = isinstance(network.folded, RowLayer) and device.type == "cpu"
+        network.folded.to(device=device, dtype=network.picture_dtype)
+        if dtype != network.picture_dtype:
+            if isinstance(network.folded, RowLayer):
+                network.folded.narrow(dtype, on_cpu=device.type == "cpu")
+            else:
+                network.folded.to(dtype)
         network.folded.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return network.eval().requires_grad_(False)
+
+    @property
+    def picture_dtype(self) -> torch.dtype:
+        """The type of the stylized picture: that of the computation, float32 at least."""
+        return torch.promote_types(self.compute_dtype, torch.float32)
 
     def forward(self, window: Tensor, *, at_border: bool = True) -> Tensor:
         """Stylize windows.
 
         Args:
-            window: (N, 3, H, W), float32, 0..1, H and W multiples of the backbone's stride.
+            window: (N, 3, H, W), floating, 0..1, H and W multiples of the backbone's stride.
             at_border: False where no edge of the window lies on the frame's border: all that
                 padding could touch is discarded with the halo then, and the cheapest one is used.
 
         Returns:
-            (N, 3, H, W), float32, not clamped.
+            (N, 3, H, W), not clamped: float32, or float64 where the network computes in it.
         """
         if self.in_bands:
             stylized = self._stylize_in_bands(window, at_border=at_border)
         else:
-            image = window.to(self.compute_dtype, memory_format=torch.channels_last)
-            stylized = self.folded(image, at_border=at_border).float()
+            image = window.to(self.picture_dtype, memory_format=torch.channels_last)
+            stylized = self.folded(image, at_border=at_border).to(self.picture_dtype)
         if self.content_share > 0.0:
-            stylized = stylized.lerp(window.float(), self.content_share)
+            stylized = stylized.lerp(window.to(self.picture_dtype), self.content_share)
         return stylized
 
     def _band_rows(self, width: int) -> int:
@@ -68,9 +80,10 @@ class TileNetwork(nn.Module):
 
     def _stylize_in_bands(self, window: Tensor, *, at_border: bool) -> Tensor:
         assert isinstance(self.folded, RowLayer)
-        stylized = torch.empty(window.shape, memory_format=torch.channels_last)
+        dtype = self.picture_dtype
+        stylized = torch.empty(window.shape, dtype=dtype, memory_format=torch.channels_last)
         bands = (
-            band.to(torch.float32, memory_format=torch.channels_last)
+            band.to(dtype, memory_format=torch.channels_last)
             for band in bands_of(window, self._band_rows(window.shape[3]))
         )
         top = 0

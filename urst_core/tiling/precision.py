@@ -36,13 +36,18 @@ def fastest_proven(
 ) -> torch.dtype:
     """The fastest type to compute in that keeps a picture.
 
+    Pictures of 16 bits or floats are computed in float32: no narrower type keeps 12 significant
+    bits of a smooth ramp (``benchmarks/RESULTS.md``), and their steps would show.
+
     Args:
         baked: the network of the picture.
-        sample: the picture, or a part of it.
+        sample: the picture, or a part of it; the result has its type.
         traits: of the backbone.
         device: where it is computed.
         pixels: of all that will be computed; those of the sample when not given.
     """
+    if sample.dtype != torch.uint8:
+        return torch.float32
     height, width = sample.size
     candidates = narrow_types(traits, device, height * width if pixels is None else pixels)
     if not candidates:

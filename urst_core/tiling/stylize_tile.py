@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import DeviceError
-from ..geometry import Size, Tile
+from ..errors import DeviceError, WeightsError
+from ..geometry import Rectangle, Size, Tile
 from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask, blend
 from ..pictures.padding import read_stored, window_of
@@ -40,7 +40,7 @@ class StylizedCore:
     """A core on its way back: the pixels to store, whether all were finite, and its alpha."""
 
     colors: Download
-    is_finite: Download | None
+    is_finite: Download
     alpha: Tensor
 
 
@@ -92,10 +92,9 @@ class TileStylizer:
         core = tile.core.clipped(self._content.size)
         inner_slices = core.relative_to(tile.window).slices
         inner = stylized[(..., *inner_slices)]
-        is_finite = None
-        if self._network.compute_dtype != torch.float32:
-            # Looked at when it has arrived: asking here would wait for the device.
-            is_finite = self._transfer.download(inner.isfinite().all())
+        # Looked at when it has arrived: asking here would wait for the device. A sum is finite
+        # only where all of its parts are, and takes no memory of their size.
+        is_finite = self._transfer.download(inner.sum(dtype=torch.float32).isfinite())
         if window.coverage is None:
             colors = from_unit(inner, self._content.dtype)
         else:
@@ -108,6 +107,7 @@ class TileStylizer:
 
         Raises:
             DeviceError: half precision overflowed.
+            WeightsError: the network's result is NaN or infinite in float32, too.
         """
         if result is None:
             return None
@@ -116,13 +116,28 @@ class TileStylizer:
             pixels = result.pixels.cpu()
             self._canvas.write(core, pixels)
             return pixels
-        if result.is_finite is not None and not bool(result.is_finite.receive()):
-            raise DeviceError(
-                f"{self._network.compute_dtype} is too narrow for this picture and style: values "
-                "overflowed; use precision fp32 or auto"
-            )
+        if not bool(result.is_finite.receive()):
+            raise self._not_finite(core)
         pixels = result.colors.receive()
         if result.alpha.shape[0]:
             pixels = torch.cat([pixels, result.alpha.cpu()])
         self._canvas.write(core, pixels)
         return pixels
+
+    def _not_finite(self, core: Rectangle) -> DeviceError | WeightsError:
+        """What to say of a tile that holds NaN or infinite values."""
+        where = (
+            f"the tile at row {core.top}, column {core.left} ({core.height} x {core.width} px) "
+            "is NaN or infinite"
+        )
+        dtype = self._network.compute_dtype
+        if dtype.itemsize < torch.float32.itemsize:
+            name = str(dtype).removeprefix("torch.")
+            return DeviceError(
+                f"{where}: {name} is too narrow for this picture and style; "
+                "use precision fp32 or auto"
+            )
+        return WeightsError(
+            f"{where}: the network's values overflowed; "
+            "use other weights, or get the weights file again"
+        )

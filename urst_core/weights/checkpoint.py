@@ -49,13 +49,15 @@ def build_backbone(
     """A backbone from named tensors; ``origin`` names their source in errors.
 
     Raises:
-        WeightsError: names or shapes are not those of the network, or a value is not finite.
+        WeightsError: names or shapes are not those of the network, values are integers or bools,
+            or a value is not finite.
     """
     # Nodes run in inference mode, where parameters could never be moved or copied again.
     with torch.inference_mode(False):
         wanted = used_weights(network_class, state)
         network = network_class.for_weights(wanted)
         _check_names(network, wanted, origin)
+        _check_types(wanted, origin)
         values = {name: tensor.detach().float() for name, tensor in wanted.items()}
         _check_values(network, values, origin)
         network.load_state_dict(values)
@@ -103,6 +105,16 @@ def _check_names(network: StylizationNetwork, state: Mapping[str, Tensor], origi
         f"weights {origin} do not fit {title}: {' and '.join(problems)} of "
         f"{len(expected)} keys; use a file under the published parameter names"
     )
+
+
+def _check_types(state: Mapping[str, Tensor], origin: str) -> None:
+    for name, value in state.items():
+        if not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise WeightsError(
+                f"weights {origin}: {name} is {kind}, weights are floating-point numbers; "
+                "use the file before it was quantized"
+            )
 
 
 def _check_values(network: StylizationNetwork, state: Mapping[str, Tensor], origin: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from examples import picture
 
-from urst_core.errors import DeviceError, ImageError, SettingsError, ShapeError
+from urst_core.errors import DeviceError, ImageError, SettingsError, ShapeError, WeightsError
 from urst_core.geometry import Rectangle
 from urst_core.method.pipeline import Run, stylize
 from urst_core.networks.sites import collect
@@ -15,6 +15,7 @@ from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.pictures.thumbnail import make_thumbnail
 from urst_core.tiling.device import is_out_of_memory
 from urst_core.tiling.settings import Settings
+from urst_core.weights.checkpoint import build_backbone
 
 CONTENT = TensorSource(picture((200, 264)))
 STYLE = TensorSource(picture((96, 120), seed=3))
@@ -370,6 +371,34 @@ def test_half_precision_that_overflows(microast, monkeypatch):
     with pytest.raises(DeviceError) as caught:
         run(microast, precision="fp16")
     assert str(caught.value) == (
-        "torch.float16 is too narrow for this picture and style: values overflowed; "
-        "use precision fp32 or auto"
+        "the tile at row 0, column 0 (64 x 64 px) is NaN or infinite: "
+        "float16 is too narrow for this picture and style; use precision fp32 or auto"
     )
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_tile_that_is_not_finite_is_named_and_not_written(microast, monkeypatch, value):
+    """One pixel of the last tile of the second row of tiles, whose window is 124 x 84 px."""
+    forward = TileNetwork.forward
+
+    def broken(network, window, **options):
+        stylized = forward(network, window, **options)
+        if window.shape[2:] == (124, 84):
+            stylized[0, 1, 64, 60] = value
+        return stylized
+
+    monkeypatch.setattr(TileNetwork, "forward", broken)
+    canvas = TensorCanvas((136, 96), dtype=torch.uint8)
+    content = TensorSource(picture((136, 96)))
+    with pytest.raises(WeightsError) as caught:
+        stylize(content, [STYLE], canvas, microast, Settings(thumbnail_size=64, tile_size=64))
+    assert str(caught.value) == (
+        "the tile at row 64, column 64 (64 x 32 px) is NaN or infinite: "
+        "the network's values overflowed; use other weights, or get the weights file again"
+    )
+
+
+def test_weights_that_overflow_end_the_run(microast):
+    state = {name: value * 1e30 for name, value in microast.network.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"the tile at row 0, column 0 .* is NaN or infinite"):
+        run(build_backbone(type(microast.network), state, origin="huge"))

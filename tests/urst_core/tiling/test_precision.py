@@ -6,11 +6,12 @@ import dataclasses
 
 import pytest
 import torch
-from examples import picture
+from examples import picture, stored_picture
 
 from urst_core.backbones.microast import MicroAST
 from urst_core.method.patches import stylize_windows
 from urst_core.method.pipeline import Run
+from urst_core.networks.layers.convolutions import OutputConvolution
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling import precision
 from urst_core.tiling.device import has_fast_bfloat16
@@ -19,7 +20,7 @@ from urst_core.tiling.settings import Settings
 
 CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
 LARGE, SMALL = 4_000_000, 3_999_999
-CONTENT = TensorSource(picture((96, 128)))
+CONTENT = TensorSource(stored_picture((96, 128)))
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_torch_that_cannot_tell(monkeypatch):
 @pytest.mark.usefixtures("fast_bfloat16")
 def test_bfloat16_is_taken_where_it_keeps_the_picture(monkeypatch, microast, stats):
     baked = microast.bake(stats)
-    window = CONTENT.pixels.unsqueeze(0)
+    window = CONTENT.pixels.unsqueeze(0) / 255
     lost = decibels_lost(baked, window, CPU, torch.bfloat16)
     assert PROOF_DECIBELS <= lost < 80
     assert decibels_lost(baked, window, CPU, torch.float32) == float("inf")
@@ -83,8 +84,42 @@ def test_bfloat16_is_taken_where_it_keeps_the_picture(monkeypatch, microast, sta
     assert proven == torch.float32
 
 
+@pytest.mark.usefixtures("fast_bfloat16")
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.float32])
+def test_pictures_of_more_than_8_bits_stay_in_float32(microast, stats, dtype):
+    pixels = CONTENT.pixels.float() / 255
+    if dtype == torch.uint16:
+        pixels = (pixels * 65535).round().int().to(torch.uint16)
+    baked = microast.bake(stats)
+    deep = TensorSource(pixels)
+    assert fastest_proven(baked, deep, microast.traits, CPU, pixels=LARGE) == torch.float32
+    assert fastest_proven(baked, CONTENT, microast.traits, CPU, pixels=LARGE) == torch.bfloat16
+
+
+@pytest.mark.parametrize("device", [CPU, torch.device("meta")])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_picture_is_made_in_float32(microast, stats, device, dtype):
+    """As everywhere but on a CPU, where bands keep more layers than this one in float32."""
+    network = microast.bake(stats).prepared(device, dtype)
+    (last,) = (part for part in network.modules() if isinstance(part, OutputConvolution))
+    assert {parameter.dtype for parameter in last.parameters()} == {torch.float32}
+    narrow = {p.dtype for p in network.parameters()} - {torch.float32}
+    assert narrow == {dtype}
+    window = torch.rand(1, 3, 64, 64, device=device)
+    with torch.inference_mode():
+        assert network(window).dtype == torch.float32
+
+
+def test_a_smooth_ramp_has_no_steps_in_half_precision(microast, stats):
+    """A picture rounded to bfloat16 has at most 129 values from 0.5 to 1."""
+    ramp = torch.linspace(0.0, 1.0, 1024).expand(1, 3, 64, -1)
+    with torch.inference_mode():
+        row = microast.bake(stats).prepared(CPU, torch.bfloat16)(ramp)[0, :, 32, 256:768]
+    assert all(len(channel.unique()) > 500 for channel in row)
+
+
 def test_delicate_layers_are_worth_their_float32(microast, stats):
-    window = CONTENT.pixels.unsqueeze(0)
+    window = CONTENT.pixels.unsqueeze(0) / 255
     kept = decibels_lost(microast.bake(stats), window, CPU, torch.bfloat16)
     baked = microast.bake(stats)
     keep_float32 = [layer for layer in baked.modules() if getattr(layer, "keep_float32", False)]

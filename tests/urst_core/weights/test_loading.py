@@ -283,6 +283,16 @@ def test_wrong_shape(state):
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.bool, torch.int64])
+def test_values_that_are_not_floating(state, dtype):
+    name = "decoder.dec1.conv1.conv_layer.weight"
+    kind = str(dtype).removeprefix("torch.")
+    assert refusal({**state, name: state[name].to(dtype)}) == (
+        f"weights file.safetensors: {name} is {kind}, weights are floating-point numbers; "
+        "use the file before it was quantized"
+    )
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_values_that_are_not_finite(state, value):
     name = "decoder.dec1.conv1.conv_layer.weight"

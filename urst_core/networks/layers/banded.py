@@ -32,15 +32,17 @@ picture would depend on how it was cut."""
 class RowLayer(nn.Module, ABC):
     """A layer, or a network of them, that can work band by band."""
 
-    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
-        """Do once what makes bands faster on a CPU.
+    def narrow(self, dtype: torch.dtype, *, on_cpu: bool) -> None:
+        """Round the weights to a type of 16 bits where that neither shows nor costs time.
 
         Args:
-            dtype: to compute in; where a narrow one would show or gain nothing, it stays float32.
+            dtype: to compute in; layers that must not round their results stay as they are.
+            on_cpu: whether bands are computed on a CPU, which has reasons of its own.
         """
-        for layer in self.children():
-            if isinstance(layer, RowLayer):
-                layer.prepare_for_cpu(dtype)
+        for child in self.children():
+            for layer in child if isinstance(child, nn.ModuleList) else [child]:
+                if isinstance(layer, RowLayer):
+                    layer.narrow(dtype, on_cpu=on_cpu)
 
     @abstractmethod
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
@@ -56,11 +58,6 @@ class RowSequence(RowLayer):
     def __init__(self, layers: Iterable[RowLayer]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
-
-    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
-        for layer in self.layers:
-            assert isinstance(layer, RowLayer)
-            layer.prepare_for_cpu(dtype)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         for layer in self.layers:

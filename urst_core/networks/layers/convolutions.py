@@ -48,13 +48,15 @@ class TileConvolution(RowLayer):
         self.edge = edge
         self.padding = weight.shape[-1] // 2
 
-    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
-        # Libraries compute strided convolutions of single channels faster in float32.
-        if not self.keep_float32 and (self.groups == 1 or self.stride == 1):
+    def narrow(self, dtype: torch.dtype, *, on_cpu: bool) -> None:
+        # Libraries compute strided convolutions of single channels faster in float32 on a CPU.
+        is_faster = self.groups == 1 or self.stride == 1
+        if not on_cpu or (is_faster and not self.keep_float32):
             self.to(dtype)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         padding = self.padding
+        features = features.to(self.weight.dtype)
         if at_border and padding:
             features = F.pad(features, (padding,) * 4, mode=self.edge.value)
             padding = 0
@@ -83,6 +85,9 @@ class TileConvolution(RowLayer):
 class OutputConvolution(RowLayer):
     """A last convolution to 3 channels, computed for 2 x 2 output pixels at a time.
 
+    It computes in float32 whatever the layers before it do: a picture of 16 bits has 256 steps
+    between two neighboring values of bfloat16.
+
     Libraries compute output channels in blocks of 8 or 16, so 3 of them waste most of the work.
     Four neighboring outputs see windows that overlap almost wholly: one kernel, one pixel larger,
     at stride 2, gives all 12 values. Height and width must be even.
@@ -105,6 +110,9 @@ class OutputConvolution(RowLayer):
             (spread.flatten(0, 2), bias.repeat_interleave(4)), stride=2
         )
         self.convolution.padding = edge // 2
+
+    def narrow(self, dtype: torch.dtype, *, on_cpu: bool) -> None:
+        """Stay in float32."""
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         return F.pixel_shuffle(self.convolution(features, at_border=at_border), 2)
@@ -139,6 +147,7 @@ class NearestUpsampledConvolution(RowLayer):
         # Elsewhere they are padded apart too: libraries round 2 x 2 kernels otherwise than with
         # padding of their own, and tiles would differ in their last bits.
         edge = Edge.REPEATED if at_border else Edge.ZEROS
+        features = features.to(self.bias.dtype)
         return self._of_padded(F.pad(features, (1, 1, 1, 1), mode=edge.value))
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
@@ -147,7 +156,8 @@ class NearestUpsampledConvolution(RowLayer):
         for slab in slabs(bands, kernel=3, padding=1, edge=edge):
             yield self._of_padded(slab if at_border else F.pad(slab, (1, 1)))
 
-    def prepare_for_cpu(self, dtype: torch.dtype) -> None:
+    def narrow(self, dtype: torch.dtype, *, on_cpu: bool) -> None:
+        del on_cpu
         self.to(dtype)
 
     def _of_padded(self, features: Tensor) -> Tensor:
@@ -194,6 +204,7 @@ class BilinearUpsampledConvolution(RowLayer):
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         if not at_border:
             return F.pixel_shuffle(self.blocks(features, at_border=False), 2)
+        features = features.to(self.blocks.weight.dtype)
         inside = F.pad(features, (1, 1, 1, 1), mode="replicate")
         blocks = self.blocks(inside, at_border=False)[:, :, 1:-1, 1:-1]
         result = F.pixel_shuffle(blocks, 2)

@@ -59,7 +59,8 @@ class Sigmoid(RowLayer):
 class Residual(RowLayer):
     """``x + branch(x)``, or ``scale * x + branch(x)``; the branch keeps the size.
 
-    Sums of bands are float32 whatever the branch computes in: rounding them shows soonest.
+    Sums of bands are float32 at least, whatever the branch computes in: rounding them shows
+    soonest.
 
     Args:
         branch: layers whose result is new memory.
@@ -74,12 +75,14 @@ class Residual(RowLayer):
             self.scale = nn.Parameter(scale.detach()[None, :, None, None].clone())
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        return self._sum(self.branch(features, at_border=at_border), features)
+        result = self.branch(features, at_border=at_border)
+        return self._sum(result, features.to(result.dtype))
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         waiting = RowQueue()
         for band in self.branch.rows(waiting.through(bands), at_border=at_border):
-            yield self._sum(band.float(), waiting.take(band.shape[2]).float())
+            wide = torch.promote_types(band.dtype, torch.float32)
+            yield self._sum(band.to(wide), waiting.take(band.shape[2]).to(wide))
 
     def _sum(self, result: Tensor, features: Tensor) -> Tensor:
         if self.scale is None:
