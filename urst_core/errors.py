@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 
 class URSTError(Exception):
-    """Base of every error that the engine raises on purpose."""
+    """Base of every error that the engine raises on purpose.
+
+    Example:
+        >>> import urst_core as urst
+        >>> try:
+        ...     urst.load_backbone("starry-night")
+        ... except urst.URSTError as error:
+        ...     print(type(error).__name__)
+        WeightsError
+    """
 
 
 class SettingsError(URSTError):

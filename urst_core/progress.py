@@ -22,6 +22,15 @@ class Progress:
         core: what was just finished; None when the stage begins.
         pixels: the finished core's picture, (C, h, w), clipped to the image, for a preview;
             None where the stage makes none.
+
+    Example:
+        >>> import urst_core as urst
+        >>> def tell(progress: urst.Progress) -> None:
+        ...     share = progress.pixels_done / progress.pixels_total
+        ...     print(f"{progress.stage}: {share:.0%}")
+        >>> painted = urst.stylize("photo.jpg", "painting.jpg", progress=tell)
+        tiles: 0%
+        tiles: 100%
     """
 
     stage: str

@@ -15,7 +15,7 @@ ORDER = (
     *("errors", "geometry", "progress", "durable"),
     *("pictures", "networks", "backbones", "tiling", "method"),
     *("weights", "formats", "runs", "cluster", "training"),
-    *("demo", "data", "api", "cli", "__main__"),
+    *("demo", "data", "cli", "kinds", "model", "api", "__main__"),
 )
 
 

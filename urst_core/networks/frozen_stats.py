@@ -29,6 +29,13 @@ class FrozenStats:
         code: the style, already blended with the content's own code where strength < 1.
         sites: what was measured at each site.
         strength: 0 (the content) to 1 (the full style).
+
+    Example:
+        >>> import urst_core as urst
+        >>> model = urst.load_backbone()
+        >>> model.measure("photo.jpg", "painting.jpg").save(Path("lake.safetensors"))
+        >>> stats = urst.FrozenStats.load(Path("lake.safetensors"))
+        >>> painted = model("photo.jpg", stats)
     """
 
     backbone: str

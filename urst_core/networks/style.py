@@ -23,6 +23,12 @@ class StyleCode:
 
     Codes of one network may be blended; blending codes, not features, keeps every mixture a
     picture that the network could have made.
+
+    Example:
+        >>> import urst_core as urst
+        >>> model = urst.load_backbone()
+        >>> code: urst.StyleCode = model.encode("painting.jpg")
+        >>> painted = model("photo.jpg", code)
     """
 
     tensors: Mapping[str, Tensor]

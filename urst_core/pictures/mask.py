@@ -105,6 +105,13 @@ class Mask:
     Attributes:
         values: of the content's size.
         feather: in px, how far inside the mask style has faded in fully; 0 and 1 fade nothing.
+
+    Example:
+        >>> values = torch.zeros(48, 64)
+        >>> values[:, :32] = 1.0
+        >>> mask = Mask(TensorMask(values), feather=16)
+        >>> mask.coverage(Rectangle(0, 0, 1, 64))[0, 24]
+        tensor(0.5000)
     """
 
     values: MaskValues

@@ -22,7 +22,23 @@ FULL_SCALE: dict[torch.dtype, int] = {torch.uint8: 255, torch.uint16: 65535}
 
 
 class Source(Protocol):
-    """A picture that can be read in parts."""
+    """A picture that can be read in parts.
+
+    Example:
+        A source of one color, as large as one likes:
+
+        >>> @dataclass(frozen=True)
+        ... class Plain:
+        ...     size: Size
+        ...     channels: int = 3
+        ...     dtype: torch.dtype = torch.uint8
+        ...
+        ...     def read(self, rectangle: Rectangle) -> Tensor:
+        ...         return torch.full((self.channels, *rectangle.size), 128, dtype=self.dtype)
+        >>> plain: Source = Plain((100_000, 100_000))
+        >>> plain.read(Rectangle(5, 5, 7, 8)).shape
+        torch.Size([3, 2, 3])
+    """
 
     @property
     def size(self) -> Size: ...
@@ -43,7 +59,22 @@ class Source(Protocol):
 
 
 class Canvas(Protocol):
-    """A picture that can be written in parts, in any order."""
+    """A picture that can be written in parts, in any order.
+
+    Example:
+        A canvas that only counts:
+
+        >>> class Counter:
+        ...     written = 0
+        ...
+        ...     def write(self, rectangle: Rectangle, pixels: Tensor) -> None:
+        ...         self.written += rectangle.area
+        >>> import urst_core as urst
+        >>> source, canvas = urst.open_picture("photo.jpg"), Counter()
+        >>> urst.load_backbone().write(source, "painting.jpg", canvas)
+        >>> canvas.written == source.size[0] * source.size[1]
+        True
+    """
 
     def write(self, rectangle: Rectangle, pixels: Tensor) -> None:
         """Set the pixels of a rectangle to (C, h, w), in the canvas's channels and dtype."""
@@ -52,7 +83,16 @@ class Canvas(Protocol):
 
 @dataclass(frozen=True)
 class TensorSource:
-    """A picture in memory: (C, H, W) with 3 or 4 channels, uint8, uint16 or floating 0..1."""
+    """A picture in memory: (C, H, W) with 3 or 4 channels, uint8, uint16 or floating 0..1.
+
+    Raises:
+        ShapeError, ImageError: the tensor has another shape or type.
+
+    Example:
+        >>> source = TensorSource(torch.rand(3, 48, 64))
+        >>> source.size, source.read(Rectangle(0, 0, 8, 16)).shape
+        ((48, 64), torch.Size([3, 8, 16]))
+    """
 
     pixels: Tensor
 
@@ -85,7 +125,17 @@ class TensorSource:
 
 
 class TensorCanvas:
-    """A picture in memory that is written by rectangles."""
+    """A picture in memory that is written by rectangles.
+
+    Attributes:
+        pixels: (C, H, W), on the CPU; black where nothing is written yet.
+
+    Example:
+        >>> canvas = TensorCanvas((48, 64), dtype=torch.float32)
+        >>> canvas.write(Rectangle(0, 0, 1, 64), torch.ones(3, 1, 64))
+        >>> float(canvas.pixels.sum())
+        192.0
+    """
 
     def __init__(self, size: Size, *, channels: int = 3, dtype: torch.dtype = torch.uint8) -> None:
         self.pixels = torch.zeros((channels, *size), dtype=dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal, TypedDict
 
 from ..errors import SettingsError
 from ..geometry import check_tile_size
@@ -11,7 +12,10 @@ from ..networks.network import Traits
 from ..networks.style import check_strength
 from .device import find_device, find_precision
 
-STATS_KINDS = ("thumbnail", "exact")
+StatsKind = Literal["thumbnail", "exact"]
+STATS_KINDS: tuple[StatsKind, ...] = ("thumbnail", "exact")
+
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,19 @@ class Settings:
         strength: 0 (the content) to 1 (the full style).
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Example:
+        >>> import urst_core as urst
+        >>> urst.load_backbone("microast", strength=0.7).settings.strength
+        0.7
     """
 
     thumbnail_size: int = 1024
     style_size: int = 1024
     tile_size: int | None = None
-    stats: str = "thumbnail"
+    stats: StatsKind = "thumbnail"
     strength: float = 1.0
-    precision: str = "auto"
+    precision: Precision = "auto"
     device: str = "auto"
 
     def check(self, traits: Traits) -> None:
@@ -58,6 +67,18 @@ class Settings:
         check_strength(self.strength)
         find_device(self.device)
         find_precision(self.precision, traits)
+
+
+class SettingsOptions(TypedDict, total=False):
+    """The settings as keyword arguments, for type checkers; see :class:`Settings`."""
+
+    thumbnail_size: int
+    style_size: int
+    tile_size: int | None
+    stats: StatsKind
+    strength: float
+    precision: Precision
+    device: str
 
 
 class IfInterrupted(Enum):

@@ -1,0 +1,305 @@
+"""A stylization network with its weights and settings, ready to be called with pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+from .cli.bars import ProgressBar
+from .errors import SettingsError, ShapeError
+from .kinds import read_content, read_mask, read_style
+from .method import pipeline
+from .networks.frozen_stats import FrozenStats
+from .networks.model import Backbone
+from .networks.style import StyleCode, blend
+from .pictures.mask import Mask
+from .pictures.source import Canvas, Source, TensorCanvas
+from .progress import Listener, Progress, ignore
+from .tiling.device import explained_out_of_memory, find_device
+from .tiling.settings import Settings, SettingsOptions
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+    from typing_extensions import Unpack
+
+    from .kinds import Picture, PicturePath, PictureT
+
+    Style: TypeAlias = Picture | PicturePath | Source | StyleCode
+    """A picture of any kind, the name of a style inside the weights, or a code."""
+    Styles: TypeAlias = Style | Sequence[Style]
+
+ProgressOption: TypeAlias = Callable[[Progress], None] | bool | None
+"""A function that is told of each step (what it raises ends the work), or True for a bar."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A stylization network with its weights and settings: what :func:`load_backbone` returns.
+
+    It is called with pictures, and never changed by it.
+
+    Attributes:
+        backbone: network and weights.
+        settings: what all calls share, where they do not say otherwise.
+    """
+
+    backbone: Backbone = field(repr=False)
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def name(self) -> str:
+        """The backbone's name, as in :func:`list_backbones`."""
+        return self.backbone.traits.name
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The names of the styles inside the weights; empty where any picture can be the style."""
+        return tuple(self.backbone.network.style_names)
+
+    @overload
+    def __call__(
+        self,
+        content: PictureT,
+        styles: Styles | FrozenStats | None = None,
+        *,
+        weights: Sequence[float] | None = None,
+        mask: Mask | Picture | PicturePath | None = None,
+        mask_feather: int = 0,
+        progress: ProgressOption = None,
+        **options: Unpack[SettingsOptions],
+    ) -> PictureT: ...
+
+    @overload
+    def __call__(
+        self,
+        content: PicturePath,
+        styles: Styles | FrozenStats | None = None,
+        *,
+        weights: Sequence[float] | None = None,
+        mask: Mask | Picture | PicturePath | None = None,
+        mask_feather: int = 0,
+        progress: ProgressOption = None,
+        **options: Unpack[SettingsOptions],
+    ) -> Image: ...
+
+    def __call__(
+        self,
+        content: Any,
+        styles: Any = None,
+        *,
+        weights: Sequence[float] | None = None,
+        mask: Any = None,
+        mask_feather: int = 0,
+        progress: ProgressOption = None,
+        **options: Unpack[SettingsOptions],
+    ) -> Any:
+        """Stylize a picture, or a batch. Arguments, result and errors as for :func:`stylize`.
+
+        Example:
+            >>> import torch
+            >>> import urst_core as urst
+            >>> model = urst.load_backbone()
+            >>> model(torch.rand(3, 64, 96), "painting.jpg").shape
+            torch.Size([3, 64, 96])
+        """
+        given = read_content(content)
+        area = read_mask(mask, mask_feather)
+        settings = self.settings_with(options)
+        done: list[Tensor] = []
+        with listening(progress) as listener:
+            shared = self._code_or_stats(styles, weights, options, listener)
+            for source in given.sources:
+                canvas = TensorCanvas(source.size, channels=source.channels, dtype=source.dtype)
+                self._stylize(source, shared, canvas, settings, area, listener)
+                done.append(canvas.pixels)
+        return given.hand_back(done)
+
+    def encode(
+        self,
+        styles: Styles | None = None,
+        *,
+        weights: Sequence[float] | None = None,
+        progress: ProgressOption = None,
+        **options: Unpack[SettingsOptions],
+    ) -> StyleCode:
+        """Encode a style, or a mixture of several, once for many pictures.
+
+        Args:
+            styles, weights: as for :func:`stylize`.
+            progress: a large style file takes a while to shrink; as for :func:`stylize`.
+            **options: ``style_size`` is the one that counts here.
+
+        Example:
+            >>> import urst_core as urst
+            >>> model = urst.load_backbone()
+            >>> half = model.encode(["painting.jpg", "other.jpg"], weights=[1, 1])
+            >>> painted = model("photo.jpg", half)
+        """
+        with listening(progress) as listener:
+            return self._encode(styles, weights, self.settings_with(options), listener)
+
+    def measure(
+        self,
+        content: Picture | PicturePath,
+        styles: Styles | None = None,
+        *,
+        weights: Sequence[float] | None = None,
+        progress: ProgressOption = None,
+        **options: Unpack[SettingsOptions],
+    ) -> FrozenStats:
+        """Measure what all tiles of a picture share, to stylize others with the same statistics.
+
+        Frames of a video that share statistics do not flicker where nothing moves.
+
+        Args:
+            content: a single picture; everything else as for :func:`stylize`.
+
+        Example:
+            >>> import urst_core as urst
+            >>> model = urst.load_backbone()
+            >>> stats = model.measure("photo.jpg", "painting.jpg")
+            >>> painted = model("photo.jpg", stats)
+        """
+        sources = read_content(content).sources
+        if len(sources) != 1:
+            raise ShapeError(f"a batch of {len(sources)} cannot be measured; pass one picture")
+        settings = self.settings_with(options)
+        with listening(progress) as listener:
+            code = self._encode(styles, weights, settings, listener)
+            run = pipeline.Run.of(sources[0], self.backbone, settings, listener=listener)
+            return run.measure(code)
+
+    def write(
+        self,
+        content: Source,
+        styles: Styles | FrozenStats | None,
+        canvas: Canvas,
+        *,
+        weights: Sequence[float] | None = None,
+        mask: Mask | None = None,
+        progress: ProgressOption = None,
+        **options: Unpack[SettingsOptions],
+    ) -> None:
+        """Stylize from a source to a canvas, for pictures that are read and written in parts.
+
+        Args:
+            content: for instance what :func:`open_picture` returned.
+            canvas: of the content's size, channels and dtype; each pixel is written once.
+            mask: where to stylize.
+            styles, weights, progress, options: as for :func:`stylize`.
+
+        Example:
+            >>> import torch
+            >>> import urst_core as urst
+            >>> source = urst.TensorSource(torch.rand(3, 64, 96))
+            >>> canvas = urst.TensorCanvas(source.size, dtype=source.dtype)
+            >>> urst.load_backbone().write(source, "painting.jpg", canvas)
+            >>> canvas.pixels.shape
+            torch.Size([3, 64, 96])
+        """
+        settings = self.settings_with(options)
+        with listening(progress) as listener:
+            shared = self._code_or_stats(styles, weights, options, listener)
+            self._stylize(content, shared, canvas, settings, mask, listener)
+
+    def settings_with(self, options: SettingsOptions) -> Settings:
+        """The model's settings with some fields replaced.
+
+        Raises:
+            TypeError: an option is unknown.
+        """
+        return replaced(self.settings, options)
+
+    def _code_or_stats(
+        self,
+        styles: Styles | FrozenStats | None,
+        weights: Sequence[float] | None,
+        options: SettingsOptions,
+        listener: Listener,
+    ) -> StyleCode | FrozenStats:
+        if not isinstance(styles, FrozenStats):
+            return self._encode(styles, weights, self.settings_with(options), listener)
+        strength = options.get("strength", styles.strength)
+        if weights is not None or strength != styles.strength:
+            raise SettingsError(
+                "statistics hold their style and strength already; pass weights and strength to "
+                "measure() instead"
+            )
+        return styles
+
+    def _encode(
+        self,
+        styles: Styles | None,
+        weights: Sequence[float] | None,
+        settings: Settings,
+        listener: Listener,
+    ) -> StyleCode:
+        settings.check(self.backbone.traits)
+        backbone = self.backbone.on(find_device(settings.device))
+        several = list(styles) if isinstance(styles, (list, tuple)) else [styles]
+        with explained_out_of_memory(backbone.device, "the styles", "a smaller style size"):
+            codes = [self._code_of(style, backbone, settings, listener) for style in several]
+        return blend(codes, [1.0] * len(codes) if weights is None else weights)
+
+    def _code_of(
+        self, style: Any, backbone: Backbone, settings: Settings, listener: Listener
+    ) -> StyleCode:
+        if isinstance(style, StyleCode):
+            return style
+        if style is None:
+            return backbone.encode_style()
+        if isinstance(style, str) and self.styles:
+            return backbone.encode_style([style])
+        picture = pipeline.thumbnail_of(read_style(style), settings.style_size, listener)
+        return backbone.encode_style([picture])
+
+    def _stylize(
+        self,
+        source: Source,
+        shared: StyleCode | FrozenStats,
+        canvas: Canvas,
+        settings: Settings,
+        mask: Mask | None,
+        listener: Listener,
+    ) -> None:
+        if isinstance(shared, FrozenStats):
+            run = pipeline.Run.of(source, self.backbone, settings, mask=mask, listener=listener)
+            run.stylize(run.network(shared), canvas)
+        else:
+            pipeline.stylize(
+                source, shared, canvas, self.backbone, settings, mask=mask, listener=listener
+            )
+
+
+def replaced(settings: Settings, options: SettingsOptions) -> Settings:
+    """Settings with fields replaced, whichever there are.
+
+    Raises:
+        TypeError: there is no such field.
+    """
+    known = [setting.name for setting in fields(Settings)]
+    for name in options:
+        if name not in known:
+            similar = get_close_matches(name, known, n=1)
+            hint = f"did you mean {similar[0]!r}?" if similar else f"use {', '.join(known)}"
+            raise TypeError(f"{name!r} is not an option; {hint}")
+    chosen: dict[str, Any] = dict(options)
+    if "device" in chosen:
+        chosen["device"] = str(chosen["device"])  # a torch.device will do
+    return replace(settings, **chosen)
+
+
+@contextmanager
+def listening(progress: ProgressOption) -> Generator[Listener, None, None]:
+    """A function to tell of progress, drawing a bar if asked to."""
+    if callable(progress):
+        yield progress
+    elif progress:
+        with ProgressBar() as bar:
+            yield bar.update
+    else:
+        yield ignore
