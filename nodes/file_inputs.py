@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..urst_core.formats.output_format import FORMATS, Format
+from ..urst_core.formats.output_format import Format
 from ..urst_core.formats.output_options import DEFAULT_QUALITY, OutputOptions
+from ..urst_core.formats.registry import FORMATS
 from . import folders
 
 FILE_FORMATS = ("TIFF", "PNG", "JPEG", "WebP", "AVIF", "DeepZoom")
@@ -48,7 +49,7 @@ def format_inputs() -> list[io.Input]:
 
 def find_format(name: str) -> Format:
     """The engine's format of one of ``FILE_FORMATS``."""
-    return next(format_ for format_ in FORMATS if format_.name == name)
+    return {format_.name: format_ for format_ in FORMATS}[name]
 
 
 def output_options(format_: Format, quality: int) -> OutputOptions:

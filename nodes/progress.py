@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..urst_core.formats.encode import EncodingListener
+from ..urst_core.formats.output_format import EncodingListener
 from ..urst_core.geometry import Size
 from ..urst_core.method.pipeline import PREPARATION_STAGE, TILES_STAGE
 from ..urst_core.pictures.preview import SampledPreview

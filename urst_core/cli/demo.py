@@ -8,8 +8,8 @@ from pathlib import Path
 from ..demo import DemoLandscape, demo_painting
 from ..errors import OutputError
 from ..formats.open import write_picture
-from ..formats.output_format import LONGEST_JPEG_SIDE
 from ..formats.output_options import OutputOptions
+from ..formats.vips_formats import LONGEST_JPEG_SIDE
 from ..geometry import Size
 from ..pictures.source import TensorSource
 from ..tiling.settings import IfInterrupted

@@ -6,24 +6,70 @@ their own and then renamed, the ``.dzi``, which viewers read first, last of all.
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..pictures.metadata import metadata_of
 from ..pictures.source import FULL_SCALE, Source
+from .output_format import GROWTH, STORED_TILE_SIZE, Encoding, Format, tiled_bytes
 from .output_options import DEFAULT_QUALITY, OutputOptions
+from .vips import vips
+from .vips_saver import picture_to_save
+from .work_file import raw_bytes
 
 NAME = "picture"
-"""What is made is called by it until it is complete."""
+"""Temporary base name while the pyramid is written."""
 
 OVERLAP = 1
 """Pixels that tiles share with each neighbor: viewers scale tiles one by one."""
 
+CLUSTER_BYTES = 4096
+"""What a small file takes at least."""
+
+
+@dataclass(frozen=True)
+class DeepZoomFormat(Format):
+    """``NAME.dzi`` and ``NAME_files``."""
+
+    def check_build(self, path: Path, options: OutputOptions) -> None:
+        vips()
+
+    def result_bytes(self, like: Source, options: OutputOptions) -> float:
+        edge = options.stored_tile_size or STORED_TILE_SIZE
+        stored = tiled_bytes(like, edge, levels=True) * GROWTH
+        tiles = stored / (edge * edge * raw_bytes(like) / math.prod(like.size))
+        return stored + CLUSTER_BYTES * (tiles + 64)
+
+    def replaces(self, output: Path) -> Sequence[Path]:
+        return (output, tiles_folder(output))
+
+    def check_replaced(self, output: Path) -> None:
+        check_tiles_folder(output)
+
+    def save(self, task: Encoding) -> None:
+        """Make the tiles and their ``.dzi`` inside the folder ``task.partial``."""
+        partial = task.partial
+        self.remove(partial)
+        partial.mkdir()
+        with picture_to_save(task, metadata_of(task.like)) as image:
+            image.dzsave(str(partial / NAME), **_arguments(task.like, task.options))
+        # A list of what libvips says about the work file.
+        (partial / f"{NAME}_files" / "vips-properties.xml").unlink(missing_ok=True)
+
+    def publish(self, partial: Path, output: Path) -> None:
+        publish_tiles(partial, output)
+
+    def remove(self, partial: Path) -> None:
+        shutil.rmtree(partial, ignore_errors=True)
+
 
 def tiles_folder(path: Path) -> Path:
-    """Where the tiles of a ``.dzi`` file lie."""
+    """The folder with the tiles of a ``.dzi`` file."""
     return path.with_name(f"{path.stem}_files")
 
 
@@ -50,27 +96,8 @@ def check_tiles_folder(path: Path) -> None:
         )
 
 
-def saver_options(picture: Source, options: OutputOptions) -> dict[str, Any]:
-    """What libvips's saver takes beside sizes: the tiles' format."""
-    plain = picture.channels == 3 and FULL_SCALE.get(picture.dtype) == 255
-    tile_format = options.tile_format or ("jpeg" if plain else "png")
-    quality = options.quality or DEFAULT_QUALITY
-    suffix = f".jpg[Q={quality}]" if tile_format == "jpeg" else ".png"
-    # Metadata of the whole in each of thousands of tiles: the profile only, which colors need.
-    return {"suffix": suffix, "overlap": OVERLAP, "keep": "icc"}
-
-
-def save_tiles(image: Any, partial: Path, arguments: Mapping[str, Any]) -> None:
-    """Make the tiles and their ``.dzi`` inside the folder ``partial``."""
-    remove_tiles(partial)
-    partial.mkdir()
-    image.dzsave(str(partial / NAME), **arguments)
-    # A list of what libvips knows about the work file.
-    (partial / f"{NAME}_files" / "vips-properties.xml").unlink(missing_ok=True)
-
-
 def publish_tiles(partial: Path, output: Path) -> None:
-    """Give what ``save_tiles`` made its names; what was there goes only when that succeeded."""
+    """Give tiles and ``.dzi`` their names; what was there goes only when that succeeded."""
     old, folder = partial / "old", tiles_folder(output)
     had_tiles = folder.exists()
     if had_tiles:
@@ -88,6 +115,22 @@ def publish_tiles(partial: Path, output: Path) -> None:
         raise
 
 
-def remove_tiles(partial: Path) -> None:
-    """Remove what an encoding left."""
-    shutil.rmtree(partial, ignore_errors=True)
+def _arguments(picture: Source, options: OutputOptions) -> dict[str, Any]:
+    """What libvips's saver takes."""
+    plain = picture.channels == 3 and FULL_SCALE.get(picture.dtype) == 255
+    tile_format = options.tile_format or ("jpeg" if plain else "png")
+    edge = options.stored_tile_size or STORED_TILE_SIZE
+    quality = options.quality or DEFAULT_QUALITY
+    return {
+        "suffix": f".jpg[Q={quality}]" if tile_format == "jpeg" else ".png",
+        "overlap": OVERLAP,
+        "tile_width": edge,
+        "tile_height": edge,
+        # Metadata of the whole in each of thousands of tiles: the profile only, which colors need.
+        "keep": "icc",
+    }
+
+
+DEEP_ZOOM = DeepZoomFormat(
+    "DeepZoom", (".dzi",), takes=("quality", "stored_tile_size", "tile_format")
+)

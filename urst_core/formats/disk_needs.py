@@ -8,21 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OutputError
-from ..geometry import round_up
 from ..pictures.source import Source
-from .output_format import STORED_TILE_SIZE, format_of
 from .output_options import OutputOptions
+from .registry import format_of
 from .work_file import raw_bytes
-from .zarr.level import LARGEST_CHUNK
-
-LZW_GROWTH = 1.5
-"""What LZW makes of noise: codes of 12 bits for values of 8."""
-
-GROWTH = 1.02
-"""What other lossless compression, and JPEG of the highest quality, make of noise."""
-
-CLUSTER_BYTES = 4096
-"""What a small file takes at least."""
 
 OTHER_BYTES = 1 << 20
 """Headers, profile and metadata."""
@@ -51,21 +40,8 @@ def disk_needs(path: Path, like: Source, options: OutputOptions | None = None) -
     Raises:
         OutputError: the ending of ``path`` names no known format.
     """
-    options = options or OutputOptions()
-    format_ = format_of(path)
-    raw = raw_bytes(like)
-    stored = float(raw)
-    edge = options.stored_tile_size or STORED_TILE_SIZE
-    if "stored_tile_size" in format_.takes:
-        # The tiles at the border are as large as all, also those of a pyramid's levels.
-        stored = _tiled_bytes(like, edge, levels=options.pyramid or format_.name == "DeepZoom")
-    if format_.name == "Zarr":
-        stored = _tiled_bytes(like, LARGEST_CHUNK, levels=True)
-    stored *= LZW_GROWTH if options.compression == "lzw" else GROWTH
-    if format_.name == "DeepZoom":
-        stored += CLUSTER_BYTES * (stored / (edge * edge * raw / math.prod(like.size)) + 64)
-    work_file = raw + OTHER_BYTES
-    return DiskNeeds(work_file, math.ceil(stored) + OTHER_BYTES)
+    result = format_of(path).result_bytes(like, options or OutputOptions())
+    return DiskNeeds(raw_bytes(like) + OTHER_BYTES, math.ceil(result) + OTHER_BYTES)
 
 
 def check_disk(path: Path, like: Source, options: OutputOptions | None = None) -> None:
@@ -82,14 +58,3 @@ def check_disk(path: Path, like: Source, options: OutputOptions | None = None) -
             f"{path} may take {needed / 1e9:.1f} GB with its work file, {free / 1e9:.1f} GB "
             f"are free in {folder}; free some or choose another folder"
         )
-
-
-def _tiled_bytes(like: Source, edge: int, *, levels: bool) -> float:
-    height, width = like.size
-    pixel_bytes = like.channels * like.dtype.itemsize
-    total = 0
-    while True:
-        total += round_up(height, edge) * round_up(width, edge) * pixel_bytes
-        if not levels or max(height, width) <= edge:
-            return total
-        height, width = math.ceil(height / 2), math.ceil(width / 2)

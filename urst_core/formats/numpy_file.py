@@ -1,8 +1,9 @@
-"""NumPy files as sources: mapped, so that only what is read takes memory."""
+"""NumPy files: as sources mapped, so that only what is read takes memory; and as results."""
 
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,14 @@ from torch import Tensor
 from ..errors import ImageError
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import PictureMetadata
+from ..pictures.source import Source
 from .image_file import check_picture_path
-from .pixel_types import torch_type
+from .output_format import GROWTH, Encoding, Format, flush_file
+from .output_options import OutputOptions
+from .pixel_types import NUMPY_TYPES, torch_type
+from .work_file import WorkFile, raw_bytes
+
+COPY_BYTES = 1 << 24
 
 
 class NumpyPicture:
@@ -113,3 +120,35 @@ class NumpyPicture:
             f"column {rectangle.left + first[1]}; floating pictures hold 0 to 1: divide by their "
             "full scale, or clip them"
         )
+
+
+@dataclass(frozen=True)
+class NumpyFormat(Format):
+    """A header and the very bytes of a work file."""
+
+    def check_build(self, path: Path, options: OutputOptions) -> None:
+        """NumPy is always there."""
+
+    def result_bytes(self, like: Source, options: OutputOptions) -> float:
+        return raw_bytes(like) * GROWTH
+
+    def save(self, task: Encoding) -> None:
+        like = task.like
+        header = {
+            "descr": NUMPY_TYPES[like.dtype].str,
+            "fortran_order": False,
+            "shape": (*like.size, like.channels),
+        }
+        total = task.work_file.stat().st_size
+        with WorkFile.reopen(task.work_file, like) as work:
+            pixels_offset = work.pixels_offset
+        with task.work_file.open("rb") as raw, task.partial.open("wb") as array:
+            np.lib.format.write_array_header_1_0(array, header)
+            raw.seek(pixels_offset)
+            while block := raw.read(COPY_BYTES):
+                array.write(block)
+                task.listener(raw.tell() / total)
+        flush_file(task.partial)
+
+
+NUMPY = NumpyFormat("NumPy", (".npy",), holds_floats=True)

@@ -14,13 +14,13 @@ from ..errors import OutputError
 from ..geometry import Rectangle
 from ..pictures.on_white import on_white
 from ..pictures.source import Source
-from .deep_zoom import check_tiles_folder
 from .disk_needs import check_disk
-from .encode import EncodingListener, encode
+from .encode import encode
 from .image_file import ImageFile, check_picture_path
 from .numpy_file import NumpyPicture
-from .output_format import Format, format_of
+from .output_format import EncodingListener, Format
 from .output_options import OutputOptions
+from .registry import check_format
 from .vips import vips
 from .work_file import WorkFile
 from .zarr.source import ZarrPicture
@@ -176,12 +176,10 @@ def check_output_name(
     Raises:
         OutputError: see the messages.
     """
-    format_ = format_of(path)
-    format_.check(path, like, options)
+    format_ = check_format(path, like, options)
     format_.check_build(path, options)
     _check_place(path, like, is_folder=format_.is_folder, overwrite=overwrite)
-    if format_.name == "DeepZoom":
-        check_tiles_folder(path.resolve())
+    format_.check_replaced(path.resolve())
     return format_
 
 

@@ -1,26 +1,57 @@
-"""What each format can hold, and how it is written."""
+"""What every format of results has: what it can hold, what it takes on the disk, how it is made.
+
+Each format is an object, made in the module that writes it and listed in
+:mod:`urst_core.formats.registry`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import contextlib
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..errors import OutputError
+from ..geometry import round_up
 from ..pictures.source import FULL_SCALE, Source
-from .output_options import DEFAULT_COMPRESSION, DEFAULT_QUALITY, LABELS, OutputOptions
-from .vips import can_save, vips
-from .zarr.store import ZARR_ENDING, zarr_module
+from .output_options import OutputOptions
+
+EncodingListener = Callable[[float], None]
+"""Told now and then which share, 0 to 1, is encoded; what it raises ends the encoding."""
+
+GROWTH = 1.02
+"""What lossless compression, and JPEG of the highest quality, make of noise; LZW makes more."""
 
 STORED_TILE_SIZE = 256
 
 
 @dataclass(frozen=True)
-class Format:
-    """One format of pictures.
+class Encoding:
+    """One work file on its way to a result.
+
+    Attributes:
+        work_file: finished.
+        partial: where the result grows.
+        like: what the work file holds.
+        options: how it is stored, checked.
+        listener: told of progress.
+    """
+
+    work_file: Path
+    partial: Path
+    like: Source
+    options: OutputOptions
+    listener: EncodingListener
+
+
+@dataclass(frozen=True)
+class Format(ABC):
+    """One format of results.
 
     Attributes:
         name: as people call it.
@@ -28,7 +59,6 @@ class Format:
         longest_side: largest height and width, in px.
         holds_alpha, holds_16_bits, holds_floats: whether it can.
         takes: which of :class:`~urst_core.formats.output_options.OutputOptions`.
-        settings: for libvips's saver.
         is_folder: whether it is a folder of files.
     """
 
@@ -39,23 +69,60 @@ class Format:
     holds_16_bits: bool = True
     holds_floats: bool = False
     takes: tuple[str, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     is_folder: bool = False
 
-    def check(self, path: Path, picture: Source, options: OutputOptions) -> None:
-        """Refuse a picture that the format would have to change, and options that it has not.
+    @property
+    def title(self) -> str:
+        """Its name and an ending."""
+        return f"{self.name} ({self.endings[0]})"
+
+    @abstractmethod
+    def check_build(self, path: Path, options: OutputOptions) -> None:
+        """Refuse what the format can, but the libraries that are installed cannot.
 
         Raises:
-            OutputError: it is too large, too deep, has alpha, or an option is not for the format.
+            OutputError: libvips was built without the encoder.
+            ImageError: a library is absent.
         """
-        options.check()
-        for name in options.chosen:
-            if name not in self.takes:
-                others = ", ".join(format_.title for format_ in FORMATS if name in format_.takes)
-                raise OutputError(
-                    f"{path}: {self.name} takes no choice of {LABELS[name]}; "
-                    f"leave it out, or use {others}"
-                )
+
+    @abstractmethod
+    def result_bytes(self, like: Source, options: OutputOptions) -> float:
+        """What the result takes on the disk at most: noise, in the worst of compressions."""
+
+    @abstractmethod
+    def save(self, task: Encoding) -> None:
+        """Make the result under its temporary name, with its bytes on the disk.
+
+        Raises:
+            OSError, pyvips.Error: the disk is full or failing.
+        """
+
+    def replaces(self, output: Path) -> Sequence[Path]:
+        """The files and folders that a result of this name takes the place of."""
+        return (output,)
+
+    def check_replaced(self, output: Path) -> None:  # noqa: B027 - files may be replaced
+        """Refuse to replace anything that is not an earlier result of this format.
+
+        Raises:
+            OutputError: names it.
+        """
+
+    def publish(self, partial: Path, output: Path) -> None:
+        """Give what :meth:`save` made its name, in place of an earlier result."""
+        partial.replace(output)
+
+    def remove(self, partial: Path) -> None:
+        """Remove what an encoding left under its temporary name, if anything."""
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+
+    def check(self, path: Path, picture: Source, options: OutputOptions) -> None:
+        """Refuse a picture that the format would have to change.
+
+        Raises:
+            OutputError: it is too large, too deep, or has alpha.
+        """
         side = max(picture.size)
         if side > self.longest_side:
             raise OutputError(
@@ -81,94 +148,26 @@ class Format:
                 "more; use png"
             )
 
-    @property
-    def title(self) -> str:
-        """Its name and an ending."""
-        return f"{self.name} ({self.endings[0]})"
 
-    def check_build(self, path: Path, options: OutputOptions) -> None:
-        """Refuse what libvips's format can, but this build of libvips cannot do.
+def tiled_bytes(like: Source, edge: int, *, levels: bool) -> float:
+    """What a picture takes in tiles of ``edge`` px, those at the border as large as all others.
 
-        Raises:
-            OutputError: the build lacks the encoder.
-            ImageError: there is no libvips, or no zarr.
-        """
-        if self.name == "NumPy":
-            return
-        if self.name == "Zarr":
-            zarr_module()
-            return
-        vips()
-        if self.name == "AVIF" and not can_save(".avif", self.saver_options(options)):
-            raise OutputError(
-                f"{path}: this build of libvips writes no AVIF; use .webp, or "
-                'pip install --upgrade "pyvips[binary]"'
-            )
-        if options.compression == "zstd":
-            arguments = self.saver_options(replace(options, pyramid=False))
-            if not can_save(".tif", {**arguments, "bigtiff": False}):
-                raise OutputError(
-                    f"{path}: this build of libvips writes no zstd into TIFF; use deflate or lzw, "
-                    "or a libvips of conda-forge or the system with pip install pyvips"
-                )
-
-    def saver_options(self, options: OutputOptions) -> dict[str, Any]:
-        """Arguments for libvips's saver, of a picture and options that were checked."""
-        arguments = dict(self.settings)
-        if "quality" in self.takes and "tile_format" not in self.takes:
-            arguments["Q"] = options.quality or DEFAULT_QUALITY
-        if "compression" in self.takes:
-            arguments["compression"] = options.compression or DEFAULT_COMPRESSION
-            arguments["pyramid"] = options.pyramid
-        if "stored_tile_size" in self.takes:
-            edge = options.stored_tile_size or STORED_TILE_SIZE
-            arguments.update(tile_width=edge, tile_height=edge)
-        return arguments
-
-
-LONGEST_JPEG_SIDE = 65_500
-"""The format would hold 65,535 px a side; libjpeg, with which everybody writes it, does not."""
-
-FORMATS: tuple[Format, ...] = (
-    Format(
-        "JPEG",
-        (".jpg", ".jpeg"),
-        longest_side=LONGEST_JPEG_SIDE,
-        holds_alpha=False,
-        holds_16_bits=False,
-        takes=("quality",),
-    ),
-    Format("PNG", (".png",)),
-    Format(
-        "TIFF",
-        (".tif", ".tiff"),
-        takes=("compression", "pyramid", "stored_tile_size"),
-        settings={"tile": True, "predictor": "horizontal", "bigtiff": True},
-    ),
-    Format("WebP", (".webp",), longest_side=16_383, holds_16_bits=False, takes=("quality",)),
-    Format(
-        "AVIF",
-        (".avif",),
-        longest_side=16_384,
-        holds_16_bits=False,
-        takes=("quality",),
-        settings={"compression": "av1", "bitdepth": 8},
-    ),
-    Format("DeepZoom", (".dzi",), takes=("quality", "stored_tile_size", "tile_format")),
-    Format("NumPy", (".npy",), holds_floats=True),
-    Format("Zarr", (ZARR_ENDING,), holds_floats=True, is_folder=True),
-)
-
-
-def format_of(path: Path) -> Format:
-    """The format that a file name's ending asks for.
-
-    Raises:
-        OutputError: no format has that ending.
+    Args:
+        like: the picture.
+        edge: of a tile, in px.
+        levels: whether halves of the picture follow, until one fits into a tile.
     """
-    ending = path.suffix.lower()
-    for format_ in FORMATS:
-        if ending in format_.endings:
-            return format_
-    known = " ".join(ending for format_ in FORMATS for ending in format_.endings)
-    raise OutputError(f"{path}: ending {ending!r} names no known format; use one of: {known}")
+    height, width = like.size
+    pixel_bytes = like.channels * like.dtype.itemsize
+    total = 0
+    while True:
+        total += round_up(height, edge) * round_up(width, edge) * pixel_bytes
+        if not levels or max(height, width) <= edge:
+            return total
+        height, width = math.ceil(height / 2), math.ceil(width / 2)
+
+
+def flush_file(path: Path) -> None:
+    """Return when the file's bytes are on the disk: a name must not survive what it names."""
+    with path.open("r+b") as written:
+        os.fsync(written.fileno())

@@ -16,7 +16,7 @@ from examples import load_picture, stored_picture
 from PIL import Image
 
 from urst_core.errors import OutputError
-from urst_core.formats import output_format as formats
+from urst_core.formats import vips_formats
 from urst_core.formats.encode import encode, partial_name
 from urst_core.formats.open import ImageFile, ImageFileCanvas, check_output, copy_picture
 from urst_core.formats.output_format import STORED_TILE_SIZE
@@ -120,7 +120,7 @@ def test_zstd_is_written_or_refused_before_any_work(tmp_path):
 
 
 def test_a_build_without_avif(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "can_save", lambda _ending, _arguments: False)
+    monkeypatch.setattr(vips_formats, "can_save", lambda _ending, _arguments: False)
     path = tmp_path / "result.avif"
     with pytest.raises(OutputError) as caught:
         check_output(path, SOURCE)
@@ -294,7 +294,7 @@ def test_a_full_disk_is_named(work_file, results, monkeypatch):
     def full(_path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("urst_core.formats.encode._flush_file", full)
+    monkeypatch.setattr("urst_core.formats.vips_formats.flush_file", full)
     monkeypatch.setattr(
         "shutil.disk_usage", lambda _folder: type("Usage", (), {"free": 1_000_000})()
     )

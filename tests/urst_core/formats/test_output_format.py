@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tifffile
 import torch
-from examples import load_picture
+from examples import load_picture, stored_picture
 
 from urst_core.errors import OutputError
 from urst_core.formats.open import ImageFileCanvas, copy_picture
-from urst_core.formats.output_format import FORMATS, format_of
 from urst_core.formats.output_options import OutputOptions
+from urst_core.formats.registry import FORMATS, check_format, format_of
 from urst_core.pictures.source import TensorSource
 
 PATH = Path("result")
@@ -118,13 +119,27 @@ def test_alpha():
 @pytest.mark.parametrize("name", ["JPEG", "PNG"])
 def test_quality_out_of_range(name, quality):
     with pytest.raises(OutputError) as caught:
-        named(name).check(PATH, Shape(), OutputOptions(quality=quality))
+        check_format(
+            Path(f"result{named(name).endings[0]}"), Shape(), OutputOptions(quality=quality)
+        )
     assert str(caught.value) == f"quality {quality} is out of range; use 1 to 100"
 
 
-def test_quality_reaches_the_lossy_formats_only():
-    options = OutputOptions(quality=37)
-    qualities = {format_.name: format_.saver_options(options).get("Q") for format_ in FORMATS}
-    assert {name for name, quality in qualities.items() if quality} == {"JPEG", "WebP", "AVIF"}
-    assert set(qualities.values()) == {37, None}
-    assert named("TIFF").saver_options(options)["bigtiff"] is True
+@pytest.mark.parametrize("ending", [".jpg", ".webp", ".avif"])
+def test_quality_reaches_the_lossy_formats(tmp_path, ending):
+    picture = TensorSource(stored_picture((64, 64)))
+    sizes = []
+    for quality in (20, None, 100):
+        path = tmp_path / f"{quality}{ending}"
+        with ImageFileCanvas(path, picture, OutputOptions(quality=quality)) as canvas:
+            copy_picture(picture, canvas)
+        sizes.append(path.stat().st_size)
+    assert sizes == sorted(set(sizes))
+
+
+def test_tiff_may_exceed_4_gb(tmp_path):
+    picture = TensorSource(stored_picture((64, 64)))
+    with ImageFileCanvas(tmp_path / "result.tif", picture) as canvas:
+        copy_picture(picture, canvas)
+    with tifffile.TiffFile(tmp_path / "result.tif") as written:
+        assert written.is_bigtiff

@@ -16,8 +16,8 @@ from urst_core.errors import OutputError
 from urst_core.formats.deep_zoom import publish_tiles
 from urst_core.formats.disk_needs import disk_needs
 from urst_core.formats.open import ImageFileCanvas, check_output, copy_picture
-from urst_core.formats.output_format import FORMATS
 from urst_core.formats.output_options import OutputOptions, add_output_arguments, output_options
+from urst_core.formats.registry import FORMATS
 from urst_core.pictures.source import TensorSource
 
 SOURCE = TensorSource(stored_picture((90, 120)))
