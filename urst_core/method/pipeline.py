@@ -34,7 +34,7 @@ TILES_STAGE = "tiles"
 
 def stylize(
     content: Source,
-    styles: Sequence[Source | str],
+    styles: Sequence[Source | str] | StyleCode,
     canvas: Canvas,
     backbone: Backbone,
     settings: Settings | None = None,
@@ -48,7 +48,7 @@ def stylize(
     Args:
         content: the picture; its alpha, where it has one, is carried over untouched.
         styles: one or more style pictures; or names of styles inside the backbone's weights, none
-            where there is one only.
+            where there is one only; or their code.
         canvas: of the content's size, channels and dtype; every pixel of it is written once.
         backbone: network and weights; neither is changed.
         settings: see :class:`~urst_core.tiling.settings.Settings`.
