@@ -31,8 +31,8 @@ from .convert import (
     page_preview,
     preview_image,
 )
-from .error_words import naming_inputs
 from .file_inputs import find_format, format_inputs, output_options, picture_input
+from .remedies import naming_inputs
 from .sockets import (
     CATEGORY,
     LoadedBackbone,

@@ -149,7 +149,7 @@ def test_the_content_is_let_go_of_however_a_run_ends(stylize, host, part, monkey
     assert closed == ["a.tif", "a.tif"]
 
 
-def test_without_resume_a_cancelled_run_begins_anew(stylize, host, base):
+def test_without_resume_a_cancelled_run_begins_again(stylize, host, base):
     cancel_after(host, 5)
     with pytest.raises(host.cancelled):
         stylize()
@@ -165,10 +165,10 @@ def test_a_run_with_other_settings_does_not_go_on(stylize, host, errors):
         stylize()
     cancel_after(host, None)
     with pytest.raises(
-        errors.OutputError, match=r"cannot go on, it had: strength 1\.0, not 0\.5"
+        errors.OutputError, match=r"cannot be resumed, it had: strength 1\.0, not 0\.5"
     ) as told:
         stylize(strength=0.5)
-    assert str(told.value).endswith("start anew (resume off)")
+    assert str(told.value).endswith("give it what it had, or switch resume off to discard it")
 
 
 def test_a_finished_file_is_replaced_only_where_that_is_asked_for(stylize, errors):
@@ -177,19 +177,31 @@ def test_a_finished_file_is_replaced_only_where_that_is_asked_for(stylize, error
         errors.OutputError, match=r"painted\.tif exists; choose another name"
     ) as told:
         stylize(strength=0.5)
-    assert str(told.value).endswith("or overwrite it (overwrite on)")
+    assert str(told.value).endswith("or switch overwrite on")
     first = load_picture(Path(path))
     stylize(strength=0.5, overwrite=True)
     assert not torch.equal(load_picture(Path(path)), first)
 
 
 def test_errors_name_inputs(part, errors):
-    naming_inputs = part("nodes.error_words").naming_inputs
+    naming_inputs = part("nodes.remedies").naming_inputs
+    change, command = errors.Change, errors.Command
     with pytest.raises(errors.DeviceError) as told, naming_inputs():
-        raise errors.DeviceError("use smaller tiles (--tile-size 512), or --resume; -- or none")
-    assert str(told.value) == "use smaller tiles (tile_size 512), or resume on; -- or none"
-    with pytest.raises(ValueError, match=r"^--tile-size$"), naming_inputs():
-        raise ValueError("--tile-size")
+        raise errors.DeviceError(
+            "9 GB are too many",
+            "close other programs",
+            change("tile_size", 512),
+            change("style_size", how="lower"),
+            change("weights", how="give a safetensors file as"),
+            command("urst weights list", how="see"),
+        )
+    assert str(told.value) == (
+        "9 GB are too many; close other programs, or set tile_size to 512, or lower style_size, or "
+        "put a safetensors file into models/urst and choose it, or see 'python -m urst_core "
+        "weights list'"
+    )
+    with pytest.raises(ValueError, match=r"^tile_size$"), naming_inputs():
+        raise ValueError("tile_size")
 
 
 def test_paths_outside_are_refused(stylize, nodes, errors):

@@ -15,6 +15,7 @@ from ..errors import URSTError
 from .demo import add_demo_command
 from .info import add_info_command
 from .plan import add_plan_command
+from .remedies import error_words
 from .signals import StopSignals
 from .stylize import add_stylize_command
 from .train import add_train_command
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with options.stop:
             options.run(options)
     except URSTError as error:
-        print(f"urst: {error}", file=sys.stderr)
+        print(f"urst: {error_words(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
         print(f"urst: {str(error) or 'interrupted, no result was written'}", file=sys.stderr)

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..backbones import BACKBONES, DEFAULT_BACKBONE
+from ..errors import SettingsError
+from ..pictures.mask import LARGEST_FEATHER
+from ..runs.mask_file import MaskFile
 from ..tiling.device import PRECISIONS
 from ..tiling.settings import STATS_KINDS, Settings
 
@@ -78,3 +81,37 @@ def settings_of(options: argparse.Namespace) -> Settings:
         precision=options.precision,
         device=options.device,
     )
+
+
+def add_mask_arguments(command: argparse.ArgumentParser) -> None:
+    """``--mask`` and ``--mask-feather``."""
+    command.add_argument(
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="a picture of CONTENT's size: white is stylized, black stays as it is, gray mixes; "
+        "tiles in the black are not computed",
+    )
+    command.add_argument(
+        "--mask-feather",
+        type=int,
+        default=0,
+        metavar="PX",
+        help="how far inside the mask style has faded in fully, 0 to "
+        f"{LARGEST_FEATHER} (default: %(default)s)",
+    )
+
+
+def mask_of(options: argparse.Namespace) -> MaskFile | None:
+    """The mask that :func:`add_mask_arguments` asked for.
+
+    Raises:
+        SettingsError: a feather without a mask.
+    """
+    if options.mask is not None:
+        return MaskFile(options.mask, options.mask_feather)
+    if options.mask_feather:
+        raise SettingsError(
+            f"--mask-feather {options.mask_feather} needs a mask; name one with --mask"
+        )
+    return None

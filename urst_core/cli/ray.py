@@ -52,7 +52,8 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
         store = store_of(options.output)
         if notes_at(store):
             options.kept = (
-                f"the finished tiles are kept in {unfinished_location(store)}; go on with --resume"
+                f"the finished tiles are kept in {unfinished_location(store)}; "
+                "continue with --resume"
             )
         raise
     if not options.quiet:

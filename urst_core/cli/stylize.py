@@ -13,12 +13,17 @@ from ..formats.output_options import add_output_arguments, output_options
 from ..formats.zarr.store import Location, parse_location
 from ..progress import Progress
 from ..runs.file_run import FileRun
-from ..runs.mask_file import add_mask_arguments, mask_of
 from ..runs.work_folder import WorkFolder
 from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
-from .options import Commands, add_stylizing_options, settings_of
+from .options import (
+    Commands,
+    add_mask_arguments,
+    add_stylizing_options,
+    mask_of,
+    settings_of,
+)
 from .ray import stylize_on_ray
 
 
@@ -97,7 +102,7 @@ def run_stylize(options: argparse.Namespace) -> None:
     )
     if options.resume and not options.quiet:
         interruption = WorkFolder(_local_path(options.output)).interruption()
-        print(f"going on with {interruption}" if interruption else "nothing to resume, begins anew")
+        print(f"resuming with {interruption}" if interruption else "nothing to resume, starting")
     stylize_file(
         options,
         content=options.content,
@@ -178,4 +183,4 @@ def _kept(output: Path) -> str:
         interruption = WorkFolder(output).interruption()
     except URSTError:
         return ""
-    return f"{interruption}, kept beside {output}; go on with --resume" if interruption else ""
+    return f"{interruption}, kept beside {output}; continue with --resume" if interruption else ""

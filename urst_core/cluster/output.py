@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError, URSTError
+from ..errors import Change, OutputError, URSTError
 from ..formats.open import ImageFileCanvas, copy_picture
 from ..formats.output_options import LABELS, OutputOptions
 from ..formats.zarr.canvas import ZarrCanvas, check_zarr_output, notes_at
@@ -126,7 +126,9 @@ def _kept_or_dropped(target: Target) -> Generator[None, None, None]:
             canvas.drop()
         elif isinstance(error, URSTError):
             raise type(error)(
-                f"{error}; the finished tiles are kept in {canvas.working_location}: go on with "
-                "--resume, or throw them away with --restart"
+                f"{error.message}; the finished tiles are kept in {canvas.working_location}",
+                *error.remedies,
+                Change("if_interrupted", "resume"),
+                Change("if_interrupted", "restart"),
             ) from error
         raise

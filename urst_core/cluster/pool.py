@@ -7,8 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from ..errors import ClusterError, URSTError
-from ..formats.zarr.store import reason
+from ..errors import Change, ClusterError, URSTError, first_line, last_line
 from .ray import WorkerShare
 from .worker import Job, TileWorker
 
@@ -130,8 +129,9 @@ class WorkerPool:
             share = self._share
             raise ClusterError(
                 f"no Ray worker started within {self._start_seconds:g} s (each takes "
-                f"{share.threads} CPUs and {share.gpus} GPUs); wait until the cluster is less busy "
-                "or ask for fewer workers (--ray-workers)"
+                f"{share.threads} CPUs and {share.gpus} GPUs)",
+                "wait until the cluster is less busy",
+                Change("workers", how="lower"),
             )
         return done
 
@@ -160,8 +160,8 @@ class WorkerPool:
     def _check_deaths(self, count: int, where: str, death: _WorkerLostError) -> None:
         if count >= MOST_DEATHS:
             raise ClusterError(
-                f"{count} Ray workers died at {where} (the last one: {reason(death)}); see Ray's "
-                "logs, and whether the machines have memory left"
+                f"{count} Ray workers died at {where} (the last one: {first_line(death)})",
+                "see Ray's logs, and whether the machines have memory left",
             )
 
     def _result(self, reference: Any) -> Any:
@@ -176,7 +176,7 @@ class WorkerPool:
             exceptions.NodeDiedError,
             exceptions.OutOfMemoryError,
         ) as error:
-            raise _WorkerLostError(_last_words(error)) from error
+            raise _WorkerLostError(last_line(error)) from error
 
 
 class _WorkerLostError(Exception):
@@ -188,13 +188,7 @@ def _cause(error: Any) -> Exception:
     cause: Exception = error.cause
     if isinstance(cause, ImportError) and not isinstance(cause, URSTError):
         return ClusterError(
-            f"a Ray worker lacks a package ({reason(cause)}); "
+            f"a Ray worker lacks a package ({first_line(cause)}); "
             'pip install "urst[app,distributed]" on every machine'
         )
     return cause
-
-
-def _last_words(error: Exception) -> str:
-    """The line that says why, among many that say where."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

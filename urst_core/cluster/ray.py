@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ClusterError, DeviceError, SettingsError
-from ..formats.zarr.store import reason
+from ..errors import ClusterError, DeviceError, SettingsError, first_line
 
 LOCAL = "local"
 
@@ -76,8 +75,8 @@ def joined_cluster(address: str) -> Generator[Any, None, None]:
             )
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(
-            f"Ray cluster {address!r} cannot be joined ({reason(error)}); check the address, and "
-            f"that Ray {ray.__version__} runs there"
+            f"Ray cluster {address!r} cannot be joined ({first_line(error)})",
+            f"check the address, and that Ray {ray.__version__} runs there",
         ) from error
     try:
         yield ray
@@ -176,6 +175,6 @@ def _check_address(address: str) -> None:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except OSError as error:
         raise ClusterError(
-            f"Ray cluster {address!r} does not answer ({reason(error)}); check the address, and "
-            "that its head runs there"
+            f"Ray cluster {address!r} does not answer ({first_line(error)})",
+            "check the address, and that its head runs there",
         ) from error

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import OutputError
+from ..errors import Change, OutputError
 from ..formats.zarr.canvas import ZarrCanvas
 from ..networks.frozen_stats import FrozenStats
 from ..weights.checkpoint import fingerprint
@@ -75,15 +75,17 @@ class FinishedTiles:
             return
         if notes.get("run") != self._facts["run"]:
             raise OutputError(
-                "the unfinished result is of other pictures or settings; use the same ones as when "
-                "it began, or throw it away (--restart)"
+                "the unfinished result is of other pictures or settings",
+                "use the same ones as when it began",
+                Change("if_interrupted", "restart"),
             )
         try:
             packed = np.frombuffer(zlib.decompress(base64.b64decode(notes["done"])), np.uint8)
             flags = np.unpackbits(packed, count=self._count)
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             raise OutputError(
-                f"the unfinished result has damaged notes ({error!r}); throw it away (--restart)"
+                f"the unfinished result has damaged notes ({error!r})",
+                Change("if_interrupted", "restart"),
             ) from error
         self.numbers.update(int(number) for number in np.flatnonzero(flags))
 

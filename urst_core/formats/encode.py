@@ -6,12 +6,12 @@ import os
 import shutil
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import OutputError, URSTError, last_line
 from ..pictures.source import Source
 from .output_format import Encoding, EncodingListener
 from .output_options import OutputOptions
 from .registry import check_format
-from .vips import FULL_DISK_BYTES, reason, vips_errors
+from .vips import FULL_DISK_BYTES, vips_errors
 from .work_file import WorkFile
 
 
@@ -55,6 +55,8 @@ def encode(
         format_.save(Encoding(work_file, partial, like, options, listener))
         listener(1.0)
         format_.publish(partial, target)
+    except URSTError:
+        raise
     except (OSError, *vips_errors()) as error:
         raise OutputError(_explained(output, partial.parent, error)) from error
     finally:
@@ -69,4 +71,4 @@ def partial_name(output: Path) -> str:
 def _explained(output: Path, folder: Path, error: Exception) -> str:
     full = shutil.disk_usage(folder).free < FULL_DISK_BYTES
     hint = f"; the disk of {folder} is full, free some of it" if full else ""
-    return f"writing {output} failed ({reason(error)}){hint}"
+    return f"writing {output} failed ({last_line(error)}){hint}"

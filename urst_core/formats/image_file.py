@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ImageError
+from ..errors import ImageError, last_line
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import PictureMetadata, result_exif, unwrapped_iptc, upright_xmp
 from .pixel_types import VIPS_TYPES
-from .vips import FULL_DISK_BYTES, forget_pictures, reason, vips
+from .vips import FULL_DISK_BYTES, forget_pictures, vips
 
 RGB_SPACES = ("srgb", "rgb", "rgb16")
 
@@ -59,7 +59,7 @@ class ImageFile:
             _warn_of_other_pages(stored, path)
         except vips().Error as error:
             raise ImageError(
-                f"picture {path} cannot be read ({reason(error)}); {_remedy(path)}"
+                f"picture {path} cannot be read ({last_line(error)}); {_remedy(path)}"
             ) from error
         self._size: Size = (self._image.height, self._image.width)
         self._channels: int = self._image.bands
@@ -128,6 +128,8 @@ def check_picture_path(path: Path) -> None:
             raise ImageError(f"picture {path} is empty (0 bytes); get it again")
     except UnicodeEncodeError as error:
         raise ImageError(f"picture {str(path)!r}: its name is no Unicode; rename it") from error
+    except ImageError:
+        raise
     except OSError as error:
         raise ImageError(f"picture {path} cannot be read ({error}); check the path") from error
 
@@ -214,10 +216,10 @@ def _damage(path: Path, error: Exception) -> str:
     if shutil.disk_usage(folder).free < FULL_DISK_BYTES:
         # Pictures that cannot be read at random are unpacked there.
         return (
-            f"picture {path} cannot be unpacked ({reason(error)}); the disk of {folder} is full, "
-            "free some of it"
+            f"picture {path} cannot be unpacked ({last_line(error)}); "
+            f"the disk of {folder} is full, free some of it"
         )
-    return f"picture {path} is damaged or truncated ({reason(error)}); get it again"
+    return f"picture {path} is damaged or truncated ({last_line(error)}); get it again"
 
 
 def _remedy(path: Path) -> str:

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from torch import Tensor
 
-from ..errors import OutputError
+from ..errors import Change, OutputError
 from ..geometry import Rectangle
 from ..pictures.on_white import on_white
 from ..pictures.source import Source
@@ -202,7 +202,7 @@ def _check_place(path: Path, like: Source, *, is_folder: bool, overwrite: bool) 
     if isinstance(content, Path) and path.samefile(content):
         raise OutputError(f"output {path} is the content itself; choose another name")
     if not overwrite:
-        raise OutputError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
+        raise OutputError(f"{path} exists", "choose another name", Change("overwrite", True))
 
 
 def write_picture(source: Source, path: Path) -> None:

@@ -52,9 +52,3 @@ def forget_pictures() -> None:
     most = vips().cache_get_max()
     vips().cache_set_max(0)
     vips().cache_set_max(most)
-
-
-def reason(error: Exception) -> str:
-    """The last line that libvips, or the system, said."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

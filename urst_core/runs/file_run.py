@@ -17,7 +17,7 @@ import torch
 
 from .. import __version__
 from ..durable import file_hash
-from ..errors import OutputError, URSTError
+from ..errors import Change, OutputError, URSTError
 from ..formats.encode import encode
 from ..formats.open import check_output_name, open_picture
 from ..formats.output_options import OutputOptions
@@ -154,8 +154,9 @@ class FileRun:
             and (interruption := folder.interruption()) is not None
         ):
             raise OutputError(
-                f"an earlier run for {self.output} was interrupted with {interruption}; "
-                "go on with it (--resume), or throw it away (--restart)"
+                f"an earlier run for {self.output} was interrupted with {interruption}",
+                Change("if_interrupted", "resume"),
+                Change("if_interrupted", "restart"),
             )
         return None
 

@@ -20,7 +20,7 @@ from itertools import takewhile
 from pathlib import Path
 from threading import Lock
 
-from ..errors import OutputError
+from ..errors import Change, OutputError
 from ..geometry import Rectangle
 
 SECONDS_AT_RISK = 2.0
@@ -135,7 +135,8 @@ def finished_cores(path: Path) -> list[Rectangle]:
         return []
     except OSError as error:
         raise OutputError(
-            f"journal {path} cannot be read ({error}); start anew (--restart)"
+            f"journal {path} cannot be read ({error})",
+            Change("if_interrupted", "restart"),
         ) from error
     entries = [_parsed(line) for line in lines]
     return list(dict.fromkeys(Rectangle(*numbers) for word, numbers in entries if word == "core"))

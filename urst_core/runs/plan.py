@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import torch
 
-from ..errors import DeviceError, OutputError
+from ..errors import Change, DeviceError, OutputError
 from ..formats.disk_needs import disk_needs
 from ..formats.output_options import OutputOptions
 from ..geometry import Size, windows_area
@@ -108,30 +108,35 @@ class Plan:
         if self.small_bytes > self.device_free_bytes:
             raise DeviceError(
                 f"the thumbnail and the styles need about {format_bytes(self.small_bytes)} on "
-                f"{self.device}, {free}; use smaller sizes of them (--thumbnail-size, "
-                "--style-size) or another device"
+                f"{self.device}, {free}",
+                Change("thumbnail_size", how="lower"),
+                Change("style_size", how="lower"),
+                "use another device",
             )
         if self.tile_bytes > self.device_free_bytes:
             raise DeviceError(
                 f"tiles of {self.tile_size} px need about {format_bytes(self.tile_bytes)} on "
-                f"{self.device}, {free}; free some, or {self._smaller_tiles()}"
+                f"{self.device}, {free}",
+                "free some",
+                self._smaller_tiles(),
             )
         # The CPU's own memory is the host's: there both have to fit.
         needed = self.host_bytes + (self.device_bytes if self.device == "cpu" else 0)
         if needed > self.host_free_bytes:
             raise DeviceError(
                 f"the run needs about {format_bytes(needed)} of memory, "
-                f"{format_bytes(self.host_free_bytes)} are free; "
-                f"close other programs, or {self._smaller_tiles()}"
+                f"{format_bytes(self.host_free_bytes)} are free",
+                "close other programs",
+                self._smaller_tiles(),
             )
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in types that JSON knows."""
         return {**asdict(self), "device_bytes": self.device_bytes, "folder": str(self.folder)}
 
-    def _smaller_tiles(self) -> str:
+    def _smaller_tiles(self) -> str | Change:
         if self.fitting_tile_size < self.tile_size:
-            return f"use smaller tiles (--tile-size {self.fitting_tile_size})"
+            return Change("tile_size", self.fitting_tile_size)
         return "use another device"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..durable import SHA_256, save_whole
-from ..errors import OutputError
+from ..errors import Change, OutputError
 from ..geometry import Size
 
 RECORD_FORMAT = 1
@@ -66,7 +66,8 @@ class RunRecord:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise OutputError(
-                f"{path} is not readable as the record of a run ({error}); start anew (--restart)"
+                f"{path} is not readable as the record of a run ({error})",
+                Change("if_interrupted", "restart"),
             ) from error
 
     def check_same(self, fingerprint: Fingerprint) -> None:
@@ -82,8 +83,9 @@ class RunRecord:
         ]
         if changes:
             raise OutputError(
-                f"the interrupted run cannot go on, it had: {'; '.join(changes)}; "
-                "give it what it had, or start anew (--restart)"
+                f"the interrupted run cannot be resumed, it had: {'; '.join(changes)}",
+                "give it what it had",
+                Change("if_interrupted", "restart"),
             )
 
 

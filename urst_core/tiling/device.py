@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psutil
 import torch
 
-from ..errors import DeviceError
+from ..errors import DeviceError, URSTError
 from ..networks.network import Traits
 
 PRECISIONS: dict[str, torch.dtype] = {
@@ -82,8 +82,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device, or the machine, has too little memory."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
+    if isinstance(error, URSTError) or not isinstance(error, RuntimeError):
+        return False
     words = str(error).lower()
-    return isinstance(error, RuntimeError) and (
+    return (
         "out of memory" in words or "not enough memory" in words or "can't allocate memory" in words
     )
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ..errors import TrainingError
+from ..errors import Change, TrainingError
 
 CHECKPOINT_FORMAT = "urst-training-1"
 
@@ -63,9 +63,11 @@ class Checkpoint:
         try:
             write_whole(path, save(flat, header))
         except OSError as error:
-            kept = "; the one before is kept, --resume goes on from it" if path.exists() else ""
+            kept = "; the one before is kept" if path.exists() else ""
+            remedies = ("free some space", *([Change("resume", True)] if kept else []))
             raise TrainingError(
-                f"checkpoint {path} of step {self.step} cannot be written ({error}){kept}"
+                f"checkpoint {path} of step {self.step} cannot be written ({error}){kept}",
+                *remedies,
             ) from error
 
     @classmethod
@@ -77,7 +79,7 @@ class Checkpoint:
         """
         if not path.is_file():
             raise TrainingError(
-                f"there is no checkpoint {path} to go on from; leave --resume out to begin"
+                f"there is no checkpoint {path} to resume from", Change("resume", False)
             )
         tensors: dict[str, dict[str, Tensor]] = {kind: {} for kind in KINDS}
         try:
@@ -85,7 +87,7 @@ class Checkpoint:
                 header = file.metadata() or {}
                 if header.get("format") != CHECKPOINT_FORMAT:
                     raise TrainingError(
-                        f"{path} is no checkpoint of this version; begin anew without it"
+                        f"{path} is not a checkpoint of this version; begin again without it"
                     )
                 for key in file.keys():  # noqa: SIM118 - it is no dictionary
                     kind, _, name = key.partition(":")
@@ -96,7 +98,7 @@ class Checkpoint:
             return cls(int(header["step"]), float(header["seconds"]), tensors, run)
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise TrainingError(
-                f"checkpoint {path} is damaged ({error}); begin anew without it"
+                f"checkpoint {path} is damaged ({error}); begin again without it"
             ) from error
 
     def check_run(self, run: Mapping[str, str]) -> None:
@@ -112,8 +114,9 @@ class Checkpoint:
         ]
         if changes:
             raise TrainingError(
-                f"the checkpoint is of another training: {'; '.join(changes)}; use the same "
-                "settings, or begin another training from its weights (--start-from)"
+                f"the checkpoint is of another training: {'; '.join(changes)}",
+                "use the same settings",
+                Change("start_from", how="begin another training from its weights with"),
             )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import TrainingError, abbreviated
+from ..errors import Change, TrainingError, abbreviated, last_line
 from ..formats.pixel_types import VIPS_TYPES
 from ..formats.vips import vips
 from ..geometry import Size
@@ -86,8 +86,9 @@ class PictureFolder:
             raise TrainingError(
                 f"none of the {len(names)} pictures in "
                 f"{abbreviated(map(str, folders))} can be cropped "
-                f"to {crop} px (largest short side: {largest}); use larger pictures, or a smaller "
-                "--image-size"
+                f"to {crop} px (largest short side: {largest})",
+                "use larger pictures",
+                Change("image_size", how="lower"),
             )
         encoded = {path: path.read_bytes() for path in sizes} if keep_in_memory else {}
         return cls(sizes, {path: names[path] for path in sizes}, report, encoded)
@@ -139,7 +140,7 @@ class PictureFolder:
 
     def _leave_out(self, path: Path, error: Exception) -> None:
         self.broken.add(path)
-        self.report(f"{path} is broken ({_reason(error)}) and is left out")
+        self.report(f"{path} is broken ({last_line(error)}) and is left out")
         if len(self.broken) == len(self.sizes):
             raise TrainingError(
                 f"all {len(self.sizes)} pictures are broken, {path} was the last; get them again"
@@ -163,7 +164,7 @@ def load_style(path: Path, edge: int) -> Tensor:
     try:
         pixels = _decode(path, round(size[0] * scale), round(size[1] * scale)).numpy()
     except vips().Error as error:
-        raise TrainingError(f"style {path} is broken ({_reason(error)}); get it again") from error
+        raise TrainingError(f"style {path} is broken ({last_line(error)}); get it again") from error
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255.0
 
 
@@ -217,8 +218,3 @@ def _decode(path: Path, rows: int, columns: int, *, encoded: bytes | None = None
     if image.format != "uchar":
         image = image.colourspace("srgb").cast("uchar")
     return image.copy_memory()
-
-
-def _reason(error: Exception) -> str:
-    """The last line that libvips, or the system, said."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 
-from ..errors import SettingsError
+from ..errors import Change, SettingsError
 from .recipe import LossWeights
 from .vgg import MINIMUM_SIZE
 
@@ -42,7 +42,11 @@ class Schedule:
             SettingsError: see the messages.
         """
         if self.steps is None and self.minutes is None:
-            raise SettingsError("no end of training is given; use --steps N or --minutes M")
+            raise SettingsError(
+                "no end of training is given",
+                Change("steps", how="give"),
+                Change("minutes", how="give"),
+            )
         if self.steps is not None and self.steps < 1:
             raise SettingsError(f"{self.steps} steps are none; use 1 or more")
         if self.minutes is not None and not 0 < self.minutes < math.inf:
@@ -124,8 +128,9 @@ class TrainingSettings:
             raise SettingsError(f"batch size {self.batch_size} is none; use 1 or more")
         if self.weights.contrastive and self.batch_size < 2:
             raise SettingsError(
-                f"batch size {self.batch_size} leaves the contrastive loss nothing to contrast; "
-                "use 2 or more, or --contrastive-weight 0"
+                f"batch size {self.batch_size} leaves the contrastive loss nothing to contrast",
+                "use 2 or more",
+                Change("contrastive_weight", 0),
             )
         edge = self.edge
         if edge < MINIMUM_SIZE or edge % 8:
@@ -140,8 +145,9 @@ class TrainingSettings:
             )
         if self.weights.stroke and self.image_size == edge:
             raise SettingsError(
-                f"thumbnails as large as the pictures ({edge} px) show no larger strokes; use an "
-                f"image size of {2 * edge}, or --stroke-weight 0"
+                f"thumbnails as large as the pictures ({edge} px) show no larger strokes",
+                Change("image_size", 2 * edge),
+                Change("stroke_weight", 0),
             )
         if self.precision not in ("auto", *TRAINING_PRECISIONS):
             raise SettingsError(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ..errors import OutputError, TrainingError
+from ..errors import Change, OutputError, TrainingError
 from ..tiling.device import explained_out_of_memory, find_device
 from .batches import Batch, Batches, Prefetched
 from .checkpoint import Checkpoint, restore, write_whole
@@ -182,7 +182,9 @@ class Trainer:
             write_whole(path, save(self.averaged_weights(), header))
         except OSError as error:
             raise OutputError(
-                f"weights {path} cannot be written ({error}); free space, then --resume"
+                f"weights {path} cannot be written ({error})",
+                "free some space",
+                Change("resume", True),
             ) from error
 
     def _is_finished(self, stop_after: int | None) -> bool:
@@ -198,13 +200,15 @@ class Trainer:
                 self.save_checkpoint()
             except TrainingError as failure:
                 reason = f"{type(error).__name__} {error}".strip()
-                raise TrainingError(f"{failure}; training had ended by {reason}") from error
+                raise TrainingError(
+                    f"{failure.message}; training had ended by {reason}", *failure.remedies
+                ) from error
             raise
 
     def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        remedy = "a smaller --batch-size or --image-size"
+        remedy = "a smaller batch size or image size"
         with explained_out_of_memory(self._device, "a training step", remedy):
             with self._mixed_precision():
                 losses = self.recipe.losses(batch.to(self._device), self.settings.weights)
@@ -236,8 +240,10 @@ class Trainer:
         values = ", ".join(f"{name} {float(loss.detach()):.4g}" for name, loss in losses.items())
         raise TrainingError(
             f"step {self.step + 1} gave no finite loss or gradient ({values}); the checkpoint of "
-            f"step {self.saved_step} is kept; begin another training from its weights "
-            "(--start-from), with a lower --learning-rate or --precision fp32"
+            f"step {self.saved_step} is kept",
+            Change("start_from", how="begin another training from its weights with"),
+            Change("learning_rate", how="lower"),
+            Change("precision", "fp32"),
         )
 
     def _describe(self) -> dict[str, str]:

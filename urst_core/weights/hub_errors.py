@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import DownloadError
+from ..errors import DownloadError, first_line
 from .manifest import Home
 
 LOG_IN = "log in with 'hf auth login' (or set HF_TOKEN)"
@@ -144,7 +144,7 @@ def _on_this_machine(error: BaseException, name: str) -> str:
 def _on_the_way(error: BaseException) -> str:
     """Whatever else happened; the libraries below huggingface_hub differ by version."""
     cause = list(_causes(error))[-1]
-    reason = next(iter(str(cause).splitlines()), "") or type(cause).__name__
+    reason = first_line(cause)
     endpoint = part_of_client("constants").ENDPOINT
     if "Consistency check failed" in str(error):
         return f"it came incomplete ({reason}); try again"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..backbones import DEFAULT_BACKBONE, find_backbone
-from ..errors import WeightsError
+from ..errors import Change, Command, WeightsError
 from ..networks.model import Backbone
 from ..networks.network import StylizationNetwork
 from .checkpoint import build_backbone, read_weights
@@ -49,7 +49,7 @@ def load_backbone(
             path = _file_of(find_entry(str(weights)), network_class, folders, listener)
         return build_backbone(network_class, read_weights(path), origin=str(path))
     if name not in EMBEDDED_FILES:
-        raise WeightsError(_no_embedded_weights(network_class))
+        raise _no_embedded_weights(network_class)
     # Not importlib.resources: ComfyUI loads the pack under a path, not under an importable name.
     path = Path(__file__).parents[1] / "data" / EMBEDDED_FILES[name]
     return build_backbone(network_class, read_weights(path), origin=path.name)
@@ -75,14 +75,16 @@ def _file_of(
     return WeightsStore(default_folders() if folders is None else folders).get(entry, listener)
 
 
-def _no_embedded_weights(network_class: type[StylizationNetwork]) -> str:
+def _no_embedded_weights(network_class: type[StylizationNetwork]) -> WeightsError:
     name = network_class.traits.name
     public = [e.name for e in read_manifest() if e.backbone == name and e.home is not None]
-    offer = (
-        f"choose weights {' or '.join(public)}, which are downloaded once, or " if public else ""
-    )
-    return (
-        f"{network_class.traits.title} has no embedded weights; {offer}"
-        "give a safetensors file (--weights FILE, or models/urst in ComfyUI), which "
-        f"'urst weights convert FILES --backbone {name} -o OUT' makes of the published ones"
+    offers = [f"choose weights {' or '.join(public)}, which are downloaded once"] if public else []
+    return WeightsError(
+        f"{network_class.traits.title} has no embedded weights",
+        *offers,
+        Change("weights", how="give a safetensors file as"),
+        Command(
+            f"urst weights convert FILES --backbone {name} -o OUT",
+            how="make one from the published files with",
+        ),
     )

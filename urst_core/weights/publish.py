@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import find_backbone
-from ..errors import DownloadError, OutputError, SettingsError, WeightsError
+from ..errors import Change, DownloadError, OutputError, SettingsError, WeightsError
 from . import hub
 from .checkpoint import build_backbone, read_weights
 from .hub_errors import part_of_client, why_not_published
@@ -134,8 +134,9 @@ def _check_repository(repo_id: str) -> None:
 def _check_writable(manifest: Path) -> None:
     if not os.access(manifest, os.W_OK) or not os.access(manifest.parent, os.W_OK):
         raise OutputError(
-            f"manifest {manifest} cannot be written; publish from a checkout, or name another "
-            "with --manifest"
+            f"manifest {manifest} cannot be written",
+            "publish from a checkout",
+            Change("manifest", how="name another with"),
         )
 
 

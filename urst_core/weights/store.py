@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DownloadError, OutputError, WeightsError
+from ..errors import Change, Command, DownloadError, OutputError, WeightsError
 from . import hub
 from .checkpoint import fingerprint, read_weights
 from .conversion.convert import check_output, convert_weights, save_conversion
@@ -44,9 +44,9 @@ class WeightsStore:
             return found
         if entry.home is None:
             raise WeightsError(
-                f"weights {entry.name} have no public home yet; make them from the authors' files "
-                f"with '{entry.command}', and give the result with --weights, "
-                "or put it into models/urst"
+                f"weights {entry.name} have no public home yet",
+                Command(entry.command, how="make them from the authors' files with"),
+                Change("weights", how="give a safetensors file as"),
             )
         files = [self._fetched(file, entry.home, entry.name, listener) for file in entry.files]
         return self._converted(files, entry) if entry.fingerprint else files[0]
@@ -160,6 +160,8 @@ class WeightsStore:
             check_output(partial, overwrite=True)
             save_conversion(conversion, partial, overwrite=True)
             os.replace(partial, place)
+        except OutputError:
+            raise
         except OSError as error:
             raise OutputError(f"{place} cannot be written ({error}); check the folder") from error
         return place

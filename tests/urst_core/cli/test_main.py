@@ -354,9 +354,8 @@ def test_adain_from_the_command_line(folder, random_backbones):
         ),
         (
             ["--backbone", "adain"],
-            "AdaIN has no embedded weights; give a safetensors file (--weights FILE, or "
-            "models/urst in ComfyUI), which 'urst weights convert FILES --backbone adain -o OUT' "
-            "makes of the published ones",
+            "AdaIN has no embedded weights; give a safetensors file as --weights, or make one "
+            "from the published files with 'urst weights convert FILES --backbone adain -o OUT'",
         ),
         (
             ["--backbone", "adain", "--weights", str(EMBEDDED)],
@@ -443,7 +442,7 @@ def test_output_exists(folder, capsys):
     (folder / "out.png").write_bytes(b"precious")
     assert run(folder) == 1
     assert capsys.readouterr().err == (
-        f"urst: {folder / 'out.png'} exists; choose another name, or overwrite it (--overwrite)\n"
+        f"urst: {folder / 'out.png'} exists; choose another name, or replace it with --overwrite\n"
     )
     assert (folder / "out.png").read_bytes() == b"precious"
     assert run(folder, "--overwrite") == 0
@@ -695,7 +694,7 @@ def test_interrupted(folder, capsys, monkeypatch, existing):
     assert len(calls) == 4
     assert capsys.readouterr().err.endswith(
         "urst: interrupted, no result was written\n"
-        f"urst: 23% of its tiles done, kept beside {folder / 'out.png'}; go on with --resume\n"
+        f"urst: 23% of its tiles done, kept beside {folder / 'out.png'}; continue with --resume\n"
     )
     assert made(folder) == [".out.png.urst", *(["out.png"] if existing else [])]
     if existing:
@@ -708,23 +707,24 @@ def test_going_on_with_an_interrupted_run(folder, capsys, monkeypatch):
         stop_after(context, 3, SystemExit(143))
         with pytest.raises(SystemExit):
             run(folder, "--tile-size", 32)
-    hint = f"urst: 23% of its tiles done, kept beside {folder / 'out.png'}; go on with --resume\n"
+    kept = f"23% of its tiles done, kept beside {folder / 'out.png'}"
+    hint = f"urst: {kept}; continue with --resume\n"
     assert capsys.readouterr().err.endswith(hint)
     assert run(folder, "--tile-size", 32) == 1
-    assert "was interrupted with 23% of its tiles done; go on with" in capsys.readouterr().err
+    assert "with 23% of its tiles done; resume it with --resume" in capsys.readouterr().err
     assert run(folder, "--tile-size", 32, "--resume") == 0
-    assert capsys.readouterr().out.startswith("going on with 23% of its tiles done\n")
+    assert capsys.readouterr().out.startswith("resuming with 23% of its tiles done\n")
     assert made(folder) == ["out.png", "whole.png"]
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
 def test_nothing_to_go_on_with(folder, capsys):
     assert run(folder, "--resume") == 0
-    assert capsys.readouterr().out.startswith("nothing to resume, begins anew\n")
+    assert capsys.readouterr().out.startswith("nothing to resume, starting\n")
     assert run(folder, "--resume") == 1
     printed = capsys.readouterr()
     assert printed.err == (
-        f"urst: {folder / 'out.png'} exists; choose another name, or overwrite it (--overwrite)\n"
+        f"urst: {folder / 'out.png'} exists; choose another name, or replace it with --overwrite\n"
     )
     assert run(folder, "--resume", "--overwrite", "--quiet") == 0
     assert capsys.readouterr().out == ""

@@ -79,5 +79,5 @@ def test_an_interrupted_run_says_what_is_kept(pictures, monkeypatch, capsys, tmp
     assert main(arguments) == 130
     assert (
         f"urst: the finished tiles are kept in {tmp_path / 'out.zarr.unfinished'}; "
-        "go on with --resume\n"
+        "continue with --resume\n"
     ) in capsys.readouterr().err

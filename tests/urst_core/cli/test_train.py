@@ -208,7 +208,7 @@ def test_resume_with_other_settings(train, tmp_path, capsys):
     assert train("--steps", 2, "--seed", 3, "--resume") == 1
     assert capsys.readouterr().err == (
         "urst: the checkpoint is of another training: seed was 0, is 3; use the same settings, or "
-        "begin another training from its weights (--start-from)\n"
+        "begin another training from its weights with --start-from\n"
     )
     assert (tmp_path / "out.safetensors").read_bytes() == before
 
@@ -217,7 +217,7 @@ def test_resume_with_other_settings(train, tmp_path, capsys):
 def test_resume_without_a_checkpoint(train, tmp_path, capsys):
     assert train("--steps", 2, "--resume") == 1
     path = tmp_path / "out.checkpoint.safetensors"
-    message = f"there is no checkpoint {path} to go on from; leave --resume out to begin"
+    message = f"there is no checkpoint {path} to resume from; leave --resume out to begin"
     assert capsys.readouterr().err == f"urst: {message}\n"
     assert made(tmp_path) == []
 
@@ -412,7 +412,7 @@ def refused(train, capsys, *options, **chosen) -> str:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "no end of training is given; use --steps N or --minutes M"),
+        ([], "no end of training is given; give --steps, or give --minutes"),
         (["--steps", 5, "--stop-after", 0], "--stop-after 0 is no step; use 1 or more"),
         (
             ["--steps", 5, "--grid-every", -1],

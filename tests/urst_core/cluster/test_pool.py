@@ -134,7 +134,7 @@ def test_no_worker_starts():
         run(MadeUpRay(admit=lambda _: False), range(3), start_seconds=0.01)
     assert str(caught.value) == (
         "no Ray worker started within 0.01 s (each takes 3 CPUs and 0 GPUs); wait until the "
-        "cluster is less busy or ask for fewer workers (--ray-workers)"
+        "cluster is less busy, or lower workers"
     )
 
 

@@ -141,13 +141,14 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
     assert os.listdir(tmp_path) == [unfinished.name]
     assert str(caught.value) == (
         "the disk smells of smoke; leave the room; the finished tiles are kept in "
-        f"{unfinished}: go on with --resume, or throw them away with --restart"
+        f"{unfinished}; pass if_interrupted='resume', or pass "
+        "if_interrupted='restart'"
     )
     with pytest.raises(OutputError) as caught:
         run(content, output, microast)
     assert str(caught.value) == (
-        f"an earlier run for {unfinished.with_suffix('')} was interrupted; go on with it "
-        "(--resume), or throw it away (--restart)"
+        f"an earlier run for {unfinished.with_suffix('')} was interrupted; pass "
+        "if_interrupted='resume', or pass if_interrupted='restart'"
     )
     with pytest.raises(OutputError) as caught:
         run(
@@ -159,7 +160,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
         )
     assert str(caught.value) == (
         "the unfinished result is of other pictures or settings; use the same ones as when it "
-        "began, or throw it away (--restart)"
+        "began, or pass if_interrupted='restart'"
     )
     done = []
     run(
@@ -203,7 +204,7 @@ def test_damaged_notes_of_an_earlier_run(done):
         finished.restore({"run": "the run", "done": done})
     message = str(caught.value)
     assert message.startswith("the unfinished result has damaged notes (")
-    assert message.endswith("); throw it away (--restart)")
+    assert message.endswith("); pass if_interrupted='restart'")
 
 
 # One worker, without Ray

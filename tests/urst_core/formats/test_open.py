@@ -546,7 +546,7 @@ def test_ending_that_names_no_format(tmp_path, name):
 def test_output_that_exists(tmp_path):
     path = tmp_path / "result.png"
     path.write_bytes(b"precious")
-    assert refusal(path) == (f"{path} exists; choose another name, or overwrite it (--overwrite)")
+    assert refusal(path) == f"{path} exists; choose another name, or pass overwrite=True"
     assert path.read_bytes() == b"precious"
 
 

@@ -170,7 +170,7 @@ def test_deep_zoom_tiles_lose_no_alpha_and_no_bits(tmp_path, dtype, channels, en
 def test_deep_zoom_is_replaced_as_a_whole(tmp_path):
     path = tmp_path / "a.dzi"
     deep_zoom(path, TensorSource(stored_picture((600, 800))))
-    with pytest.raises(OutputError, match=r"a\.dzi exists; choose another name, or overwrite it"):
+    with pytest.raises(OutputError, match=r"a\.dzi exists; choose another name, or pass"):
         deep_zoom(path)
     deep_zoom(path, overwrite=True)
     assert sorted(int(level.name) for level in (tmp_path / "a_files").iterdir()) == list(range(8))

@@ -282,7 +282,7 @@ def test_a_new_run_does_not_throw_away_what_was_done(folder, a_run):
     found = re.fullmatch(
         re.escape(f"an earlier run for {run.output} was interrupted with ")
         + r"(\d+)% of its tiles done; "
-        + re.escape("go on with it (--resume), or throw it away (--restart)"),
+        + re.escape("pass if_interrupted='resume', or pass if_interrupted='restart'"),
         message,
     )
     # Five of twenty, and those that were on their way to the file.
@@ -291,7 +291,7 @@ def test_a_new_run_does_not_throw_away_what_was_done(folder, a_run):
     assert sorted(os.listdir(folder / ".out.png.urst")) == before
     with pytest.raises(Stop):
         a_run("exact.png", stats="exact").run(stop_at(3, "statistics dec2"))
-    assert "was interrupted with statistics of 1 sites done; go" in refusal(a_run("exact.png"))
+    assert "was interrupted with statistics of 1 sites done; pass" in refusal(a_run("exact.png"))
 
 
 @pytest.mark.parametrize(
@@ -317,9 +317,9 @@ def test_another_run_does_not_go_on_with_it(a_run, options, change):
     with pytest.raises(Stop):
         a_run().run(stop_at(5))
     message = refusal(a_run(**options), if_interrupted=IfInterrupted.RESUME)
-    assert message.startswith("the interrupted run cannot go on, it had: ")
+    assert message.startswith("the interrupted run cannot be resumed, it had: ")
     assert change in message
-    assert message.endswith("; give it what it had, or start anew (--restart)")
+    assert message.endswith("; give it what it had, or pass if_interrupted='restart'")
     a_run().run(if_interrupted=IfInterrupted.RESUME)
 
 
@@ -364,7 +364,7 @@ def test_a_record_that_cannot_be_read(a_run, content):
     for if_interrupted in (IfInterrupted.REFUSE, IfInterrupted.RESUME):
         message = refusal(run, if_interrupted=if_interrupted)
         assert message.startswith(f"{record} is not readable as the record of a run (")
-        assert message.endswith("); start anew (--restart)")
+        assert message.endswith("); pass if_interrupted='restart'")
     run.run(if_interrupted=IfInterrupted.DISCARD)
     assert run.output.exists()
 
@@ -389,7 +389,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(folder, a_run):
         if progress.tiles_done == 3:
             (folder / "out.png").write_bytes(b"precious")
 
-    with pytest.raises(OutputError, match="exists; choose another name, or overwrite it"):
+    with pytest.raises(OutputError, match="exists; choose another name, or pass overwrite=True"):
         a_run().run(another_tool_writes)
     assert (folder / "out.png").read_bytes() == b"precious"
     a_run(overwrite=True).run(if_interrupted=IfInterrupted.RESUME)

@@ -110,5 +110,5 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
 def test_journals_that_cannot_be_opened(tmp_path):
     with pytest.raises(OutputError, match=r"journal .* cannot be opened \(.*\); free disk space"):
         Journal(tmp_path, lambda: None)
-    with pytest.raises(OutputError, match=r"cannot be read \(.*\); start anew \(--restart\)"):
+    with pytest.raises(OutputError, match=r"cannot be read \(.*\); pass if_interrupted='restart'"):
         finished_cores(tmp_path)

@@ -82,14 +82,14 @@ def test_enough_of_everything_is_not_refused(plan_of):
         (
             {"small_bytes": 9 * GB, "device_free_bytes": 8 * GB},
             DeviceError,
-            "the thumbnail and the styles need about 9.0 GB on cpu, 8.0 GB are free; use smaller "
-            "sizes of them (--thumbnail-size, --style-size) or another device",
+            "the thumbnail and the styles need about 9.0 GB on cpu, 8.0 GB are free; lower "
+            "thumbnail_size, or lower style_size, or use another device",
         ),
         (
             {"tile_bytes": 9 * GB, "device_free_bytes": 8 * GB, "fitting_tile_size": 16},
             DeviceError,
             "tiles of 32 px need about 9.0 GB on cpu, 8.0 GB are free; "
-            "free some, or use smaller tiles (--tile-size 16)",
+            "free some, or pass tile_size=16",
         ),
         (
             {"tile_bytes": 9 * GB, "device_free_bytes": 8 * GB, "fitting_tile_size": 32},
@@ -107,7 +107,7 @@ def test_enough_of_everything_is_not_refused(plan_of):
             },
             DeviceError,
             "the run needs about 9.0 GB of memory, 8.0 GB are free; "
-            "close other programs, or use smaller tiles (--tile-size 16)",
+            "close other programs, or pass tile_size=16",
         ),
     ],
 )

@@ -77,7 +77,7 @@ def refusal(path) -> str:
 
 def test_no_checkpoint(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
-    message = f"there is no checkpoint {path} to go on from; leave --resume out to begin"
+    message = f"there is no checkpoint {path} to resume from; pass resume=False"
     assert refusal(path) == message
 
 
@@ -88,7 +88,7 @@ def test_damaged(tmp_path, size):
     path.write_bytes(path.read_bytes()[:size])
     message = refusal(path)
     assert message.startswith(f"checkpoint {path} is damaged (")
-    assert message.endswith("); begin anew without it")
+    assert message.endswith("); begin again without it")
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_damaged_header(tmp_path, header):
 
 def test_other_files(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
-    message = f"{path} is no checkpoint of this version; begin anew without it"
+    message = f"{path} is not a checkpoint of this version; begin again without it"
     for header in (None, {"format": "pt"}, {"format": "urst-training-0"}):
         save_file({"weight": torch.zeros(1)}, path, header)
         assert refusal(path) == message
     save_file({"w": torch.zeros(1)}, path, {"format": "urst-training-1"})
-    assert refusal(path) == f"checkpoint {path} is damaged ('w'); begin anew without it"
+    assert refusal(path) == f"checkpoint {path} is damaged ('w'); begin again without it"
 
 
 def test_another_run_is_refused_with_every_change():
@@ -124,7 +124,7 @@ def test_another_run_is_refused_with_every_change():
     assert str(caught.value) == (
         "the checkpoint is of another training: new was not there, is 2; old was 1, is not there; "
         "rate was 0.1, is 0.2; seed was 0, is 1; use the same settings, or begin another training "
-        "from its weights (--start-from)"
+        "from its weights with start_from"
     )
 
 
@@ -155,7 +155,7 @@ def test_full_disk_keeps_the_checkpoint_before(tmp_path, request):
         checkpoint(4).save(path)
     assert str(caught.value) == (
         f"checkpoint {path} of step 4 cannot be written ([Errno 28] No space left on device); "
-        "the one before is kept, --resume goes on from it"
+        "the one before is kept; free some space, or pass resume=True"
     )
     assert Checkpoint.load(path).step == 3
     assert os.listdir(tmp_path) == [path.name]
@@ -167,7 +167,8 @@ def test_full_disk_at_the_first_checkpoint(tmp_path):
     with pytest.raises(TrainingError) as caught:
         checkpoint(0).save(path)
     assert str(caught.value) == (
-        f"checkpoint {path} of step 0 cannot be written ([Errno 28] No space left on device)"
+        f"checkpoint {path} of step 0 cannot be written ([Errno 28] No space left on device); "
+        "free some space"
     )
     assert os.listdir(tmp_path) == []
 

@@ -99,7 +99,7 @@ def test_all_pictures_too_small(tmp_path):
     save_pictures(tmp_path / "b", 1, edge=24)
     assert refusal(tmp_path / "a", tmp_path / "b") == (
         f"none of the 3 pictures in {tmp_path / 'a'}, {tmp_path / 'b'} can be cropped to 32 px "
-        "(largest short side: 24); use larger pictures, or a smaller --image-size"
+        "(largest short side: 24); use larger pictures, or lower image_size"
     )
 
 
@@ -214,7 +214,7 @@ def test_nothing_but_files_that_are_no_pictures(tmp_path):
     (tmp_path / "text.jpg").write_text("this is no JPEG")
     assert refusal(tmp_path) == (
         f"none of the 1 pictures in {tmp_path} can be cropped to 32 px "
-        "(largest short side: 0); use larger pictures, or a smaller --image-size"
+        "(largest short side: 0); use larger pictures, or lower image_size"
     )
 
 

@@ -28,7 +28,7 @@ def refusal(thing) -> str:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({}, "no end of training is given; use --steps N or --minutes M"),
+        ({}, "no end of training is given; give steps, or give minutes"),
         ({"steps": 0}, "0 steps are none; use 1 or more"),
         ({"steps": -5, "minutes": 3}, "-5 steps are none; use 1 or more"),
         *(
@@ -136,7 +136,7 @@ def test_content_and_style_are_needed(content, style):
         (
             {"batch_size": 1},
             "batch size 1 leaves the contrastive loss nothing to contrast; "
-            "use 2 or more, or --contrastive-weight 0",
+            "use 2 or more, or pass contrastive_weight=0",
         ),
         *(
             (
@@ -152,8 +152,8 @@ def test_content_and_style_are_needed(content, style):
         ),
         (
             {"image_size": 64, "thumbnail_size": 64},
-            "thumbnails as large as the pictures (64 px) show no larger strokes; use an image size "
-            "of 128, or --stroke-weight 0",
+            "thumbnails as large as the pictures (64 px) show no larger strokes; pass "
+            "image_size=128, or pass stroke_weight=0",
         ),
         ({"precision": "fp16"}, "precision 'fp16' is unknown; use auto, fp32 or bf16"),
         *(

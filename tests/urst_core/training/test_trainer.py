@@ -326,7 +326,7 @@ def test_every_changed_setting_is_named(pictures, path):
         "10.0, is 1.0; learning rate was 0.0001, is 0.5; precision was torch.float32, is "
         "torch.bfloat16; seed was 0, is 3; stroke weight was 1.0, is 0.25; style weight was 3.0, "
         "is 1.0; warmup was 2, is 7; use the same settings, or begin another training from its "
-        "weights (--start-from)"
+        "weights with start_from"
     )
     assert changed.step == 0
 
@@ -452,7 +452,7 @@ def test_a_loss_that_is_no_number(pictures, path, minutes, kept, value):
     assert f"style {value}" in message
     assert message.endswith(
         f"; the checkpoint of step {kept} is kept; begin another training from its weights "
-        "(--start-from), with a lower --learning-rate or --precision fp32"
+        "with start_from, or lower learning_rate, or pass precision='fp32'"
     )
     checkpoint = Checkpoint.load(path)
     assert checkpoint.step == kept
@@ -502,7 +502,7 @@ def test_out_of_memory(pictures, path, words):
         trainer.run(ignore)
     assert str(caught.value) == (
         "cpu has too little free memory for a training step; "
-        "use a smaller --batch-size or --image-size or another device"
+        "use a smaller batch size or image size or another device"
     )
     assert Checkpoint.load(path).step == 0
 
@@ -534,7 +534,7 @@ def test_full_disk_on_the_way(pictures, path, monkeypatch):
         trainer.run(listen)
     assert str(caught.value) == (
         f"checkpoint {path} of step 3 cannot be written ([Errno 28] No space left on device); "
-        "the one before is kept, --resume goes on from it"
+        "the one before is kept; free some space, or pass resume=True"
     )
     monkeypatch.undo()
     assert os.listdir(path.parent) == [path.name]
@@ -568,8 +568,8 @@ def test_listener_and_checkpoint_both_fail(pictures, path, monkeypatch):
         trainer.run(listen)
     assert str(caught.value) == (
         f"checkpoint {path} of step 2 cannot be written ([Errno 28] No space left on device); "
-        "the one before is kept, --resume goes on from it; training had ended by OutputError no "
-        "grid"
+        "the one before is kept; training had ended by OutputError no grid; free some space, or "
+        "pass resume=True"
     )
     assert isinstance(caught.value.__cause__, OutputError)
     assert Checkpoint.load(path).step == 0
@@ -601,7 +601,7 @@ def test_full_disk_at_the_weights(pictures, path, tmp_path, monkeypatch):
         trainer.save_weights(output)
     assert str(caught.value) == (
         f"weights {output} cannot be written ([Errno 28] No space left on device); "
-        "free space, then --resume"
+        "free some space, or pass resume=True"
     )
     assert output.read_bytes() == b"old"
     assert sorted(os.listdir(tmp_path)) == [output.name, path.name]

@@ -118,9 +118,8 @@ def test_backbone_without_embedded_weights():
     with pytest.raises(WeightsError) as caught:
         load_backbone("adain")
     assert str(caught.value) == (
-        "AdaIN has no embedded weights; give a safetensors file (--weights FILE, or models/urst "
-        "in ComfyUI), which 'urst weights convert FILES --backbone adain -o OUT' makes of the "
-        "published ones"
+        "AdaIN has no embedded weights; give a safetensors file as weights, or make one from "
+        "the published files with 'urst weights convert FILES --backbone adain -o OUT'"
     )
 
 

@@ -270,7 +270,7 @@ def test_a_manifest_that_cannot_be_written(hub, refused, manifest, monkeypatch):
     monkeypatch.setattr("urst_core.weights.publish.os.access", lambda *_: False)
     assert refused(OutputError) == (
         f"manifest {manifest} cannot be written; publish from a checkout, or name another with "
-        "--manifest"
+        "manifest"
     )
     assert hub.requests == []
 

@@ -162,7 +162,7 @@ def test_weights_without_a_public_home(published, tmp_path):
     [entry] = read_manifest(published.manifest)
     assert refusal(entry) == (
         "weights microast-hub have no public home yet; make them from the authors' files with "
-        f"'{command}', and give the result with --weights, or put it into models/urst"
+        f"'{command}', or give a safetensors file as weights"
     )
     (tmp_path / entry.file_name).write_bytes(CONTENT)
     assert WeightsStore([tmp_path]).get(entry) == tmp_path / entry.file_name

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ...errors import ImageError, OutputError
+from ...errors import Change, ImageError, OutputError
 from ...geometry import Rectangle, cut
 from ...pictures.metadata import metadata_of
 from ...pictures.source import Source
@@ -205,11 +205,12 @@ def check_zarr_output(
     working = unfinished_location(location)
     is_begun = exists(working) and (working != location or _is_unfinished_at(location))
     if exists(location) and not overwrite and not (is_begun and working == location):
-        raise OutputError(f"{location} exists; choose another name, or overwrite it (--overwrite)")
+        raise OutputError(f"{location} exists", "choose another name", Change("overwrite", True))
     if is_begun and if_interrupted is IfInterrupted.REFUSE:
         raise OutputError(
-            f"an earlier run for {location} was interrupted; go on with it (--resume), or throw it "
-            "away (--restart)"
+            f"an earlier run for {location} was interrupted",
+            Change("if_interrupted", "resume"),
+            Change("if_interrupted", "restart"),
         )
     return is_begun and if_interrupted is IfInterrupted.RESUME
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ...errors import ImageError, OutputError, URSTError
+from ...errors import ImageError, OutputError, URSTError, first_line
 
 Location = Path | str
 """A local path, or a URL as text."""
@@ -83,13 +83,7 @@ def translate_errors(
     except (URSTError, MemoryError):
         raise
     except Exception as error:
-        raise kind(f"{what} ({reason(error)}); {remedy}") from error
-
-
-def reason(error: Exception) -> str:
-    """The first line that an error says, or its name where it says none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+        raise kind(f"{what} ({first_line(error)}); {remedy}") from error
 
 
 def open_node(location: Location, mode: str = "r") -> Any:

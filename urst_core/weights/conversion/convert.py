@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...backbones import find_backbone
-from ...errors import OutputError, WeightsError
+from ...errors import Change, OutputError, WeightsError, first_line
 from ..checkpoint import PICKLE_STARTS, build_backbone, read_weights
 from .layouts import Part
 from .matching import Match, check_complete, identify, wanted_files
@@ -152,7 +152,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     if path.suffix != ".safetensors":
         raise OutputError(f"{path} is no name for safetensors; use one that ends in .safetensors")
     if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; choose another name, or allow to overwrite it")
+        raise OutputError(f"{path} exists", "choose another name", Change("overwrite", True))
 
 
 def read_published(path: Path) -> PublishedFile:
@@ -188,7 +188,7 @@ def _read_pickle(path: Path) -> Any:
         if needed is None:
             raise WeightsError(
                 f"{path} cannot be read as a PyTorch file of tensors "
-                f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
+                f"({first_line(error)}); "
                 "get it again"
             ) from error
         raise WeightsError(

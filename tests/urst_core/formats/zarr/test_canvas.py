@@ -234,7 +234,7 @@ def refusal(place, source=None, **options) -> str:
 
 def test_existing_output(place):
     write(place, stored_picture((40, 40)))
-    message = f"{place} exists; choose another name, or overwrite it (--overwrite)"
+    message = f"{place} exists; choose another name, or pass overwrite=True"
     assert refusal(place) == message
     assert refusal(place, if_interrupted=IfInterrupted.RESUME) == message
 
@@ -244,8 +244,8 @@ def test_unfinished_output(place):
     begun = ZarrCanvas(place, TensorSource(pixels))
     begun.write(Rectangle(0, 0, 20, 40), pixels[:, :20])
     assert refusal(place, overwrite=True) == (
-        f"an earlier run for {place} was interrupted; go on with it (--resume), or throw it away "
-        "(--restart)"
+        f"an earlier run for {place} was interrupted; pass if_interrupted='resume', "
+        "or pass if_interrupted='restart'"
     )
     with ZarrCanvas(place, TensorSource(pixels), if_interrupted=IfInterrupted.RESUME) as canvas:
         canvas.write(Rectangle(20, 0, 40, 40), pixels[:, 20:])

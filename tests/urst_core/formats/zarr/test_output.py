@@ -96,7 +96,7 @@ def test_a_run_from_store_to_store_goes_on_to_the_same_pixels(folder):
 def test_a_store_is_replaced_only_when_asked_to(folder):
     file_run(folder, "out.zarr").run()
     before = pixels_of(folder / "out.zarr")
-    with pytest.raises(OutputError, match=r"out\.zarr exists; choose another name, or overwrite"):
+    with pytest.raises(OutputError, match=r"out\.zarr exists; choose another name, or pass"):
         file_run(folder, "out.zarr").run()
     assert torch.equal(pixels_of(folder / "out.zarr"), before)
     file_run(folder, "out.zarr", overwrite=True).run()

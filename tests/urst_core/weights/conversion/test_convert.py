@@ -321,7 +321,7 @@ def test_existing_file_is_replaced_only_when_asked(tmp_path, files):
     conversion = convert_weights(files, "adain")
     with pytest.raises(OutputError) as caught:
         save_conversion(conversion, path)
-    assert str(caught.value) == f"{path} exists; choose another name, or allow to overwrite it"
+    assert str(caught.value) == f"{path} exists; choose another name, or pass overwrite=True"
     assert path.read_text() == "mine"
     save_conversion(conversion, path, overwrite=True)
     assert same(load_file(path), conversion.state)
@@ -699,7 +699,7 @@ def test_command(tmp_path, adain, files, capsys):
     ]
     assert cli.main(arguments) == 1
     assert capsys.readouterr().err == (
-        f"urst: {output} exists; choose another name, or allow to overwrite it\n"
+        f"urst: {output} exists; choose another name, or replace it with --overwrite\n"
     )
     assert cli.main([*arguments, "--overwrite"]) == 0
 

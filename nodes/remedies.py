@@ -1,0 +1,37 @@
+"""Errors in the words of nodes: inputs, where the engine names settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..urst_core.errors import Change, Command, URSTError
+
+WORDS: dict[tuple[str, object], str] = {
+    ("overwrite", True): "switch overwrite on",
+    ("if_interrupted", "resume"): "switch resume on",
+    ("if_interrupted", "restart"): "switch resume off to discard it",
+    ("weights", None): "put a safetensors file into models/urst and choose it",
+}
+"""Where more is to be said than an input and its value."""
+
+
+@contextmanager
+def naming_inputs() -> Iterator[None]:
+    """Errors raised in the block name inputs: ``set tile_size to 512``."""
+    try:
+        yield
+    except URSTError as error:
+        raise type(error)(error.worded(_words)) from error
+
+
+def _words(remedy: Change | Command) -> str:
+    if isinstance(remedy, Command):
+        # ComfyUI installs no command, but its Python runs the package from this folder.
+        return f"{remedy.how} 'python -m urst_core{remedy.line.removeprefix('urst')}'"
+    words = WORDS.get((remedy.setting, remedy.value))
+    if words is not None:
+        return words
+    if remedy.value is None:
+        return f"{remedy.how} {remedy.setting}"
+    return f"set {remedy.setting} to {remedy.value}"

@@ -1,0 +1,34 @@
+"""Errors in the words of the command line: options, where the engine names settings."""
+
+from __future__ import annotations
+
+from ..errors import Change, Command, URSTError
+
+OPTIONS = {"workers": "ray-workers"}
+"""Options that are not called like the setting."""
+
+SWITCHES: dict[tuple[str, object], str] = {
+    ("overwrite", True): "replace it with --overwrite",
+    ("resume", True): "resume with --resume",
+    ("resume", False): "leave --resume out to begin",
+    ("if_interrupted", "resume"): "resume it with --resume",
+    ("if_interrupted", "restart"): "discard it with --restart",
+}
+"""Options without a value."""
+
+
+def error_words(error: URSTError) -> str:
+    """The whole message, for someone at a terminal."""
+    return error.worded(_words)
+
+
+def _words(remedy: Change | Command) -> str:
+    if isinstance(remedy, Command):
+        return str(remedy)
+    words = SWITCHES.get((remedy.setting, remedy.value))
+    if words is not None:
+        return words
+    option = f"--{OPTIONS.get(remedy.setting, remedy.setting).replace('_', '-')}"
+    if remedy.value is None:
+        return f"{remedy.how} {option}"
+    return f"use {option} {remedy.value}"
