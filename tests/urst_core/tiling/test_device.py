@@ -17,6 +17,7 @@ from urst_core.geometry import Rectangle, cut, round_up, tile_around, windows_ar
 from urst_core.tiling import tile_size as tile_size_module
 from urst_core.tiling.device import (
     PRECISIONS,
+    check_host_memory,
     explained_out_of_memory,
     find_device,
     find_precision,
@@ -278,3 +279,13 @@ def test_tile_size_asks_the_device(monkeypatch):
     monkeypatch.setattr(tile_size_module, "free_bytes", lambda device: asked.append(device) or 0)
     assert choose_tile_size((4000, 4000), AdaIN.traits, torch.float32, CPU) == 32
     assert asked == [CPU]
+
+
+def test_what_does_not_fit_into_memory_is_refused_in_time():
+    check_host_memory(1000, "a picture", remedy="make it smaller")
+    with pytest.raises(
+        DeviceError,
+        match=r"a picture needs 1000000\.00 GB of memory, .* GB are free; close other programs, "
+        "or make it smaller",
+    ):
+        check_host_memory(10**15, "a picture", remedy="make it smaller")
