@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import torch
 from examples import random_backbone
 from fake_hub import FakeHub, running_hub
 
@@ -20,6 +22,20 @@ from urst_core.weights.loading import load_backbone
 # Machines differ in speed; what a property says does not.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the suite safe and fast for parallel workers (``-n auto``)."""
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "loadgroup"  # tests of one Ray cluster stay in one worker
+    if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+        # Threads of several workers would wait for one another. The variable is for the processes
+        # that tests start.
+        workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        torch.set_num_threads(threads)
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -30,6 +30,8 @@ from urst_core.tiling.settings import IfInterrupted, Settings
 
 zarr = pytest.importorskip("zarr", minversion="3", reason="zarr >= 3 is not installed")
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 SIZE = (150, 211)
 SETTINGS = Settings(thumbnail_size=64, style_size=64, tile_size=32, device="cpu")
 STYLE = TensorSource(stored_picture((64, 72), seed=3))
