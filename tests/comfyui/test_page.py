@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comfyui_page import find_chromium, open_page
+from comfyui_page import DIALOG, find_chromium, open_page
 from workflow_results import read_picture, stylized
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def test_the_page_runs_a_workflow(server, page, workflow_with, engine_results, s
 
 def test_the_templates_have_all_with_their_pictures_and_open_as_they_are(server, page):
     page.command("Comfy.BrowseTemplates")
-    dialog = page.page.locator(".p-dialog")
+    dialog = page.page.locator(DIALOG)
     dialog.get_by_text("urst").first.click()
     for name in WORKFLOWS:
         card = page.page.get_by_test_id(f"template-workflow-{name}")

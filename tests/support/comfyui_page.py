@@ -26,6 +26,11 @@ START_MS, ANSWER_MS = 180_000, 60_000
 OF_ANY_NEW_SERVER = ("/user.css", "/api/userdata", "/favicon.ico", "/api/i18n")
 """What a page asks for and a server without a user's files has not."""
 
+RUN_BUTTON = "button[data-testid=queue-button], [data-testid=queue-button] button"
+"""The button itself, or in older pages a group that holds it."""
+
+DIALOG = ".p-dialog, [role=dialog]"
+
 SHOWN_SCALE = 0.9
 SHOWN_MARGIN, SHOWN_TOP = 100, 200
 """In px: beside and above a graph, where the page has bars and messages."""
@@ -108,7 +113,7 @@ class Page:
     def run(self) -> str:
         """Press Run; returns the run's id."""
         with self.page.expect_response("**/prompt", timeout=ANSWER_MS) as asked:
-            self.page.get_by_test_id("queue-button").locator("button").first.click()
+            self.page.locator(RUN_BUTTON).first.click()
         answer = asked.value.json()
         assert answer.get("node_errors") == {}, answer
         return answer["prompt_id"]
@@ -122,7 +127,7 @@ class Page:
 
     def messages(self) -> list[str]:
         """Texts of dialogs and of what pops up."""
-        return self.page.locator(".p-dialog, .p-toast-message").all_inner_texts()
+        return self.page.locator(f"{DIALOG}, .p-toast-message").all_inner_texts()
 
     def node_errors(self) -> Any:
         return self.page.evaluate(
