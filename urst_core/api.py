@@ -196,7 +196,7 @@ def stylize_file(
     """
     if if_interrupted not in _IF_INTERRUPTED:
         raise SettingsError(
-            f"if_interrupted {if_interrupted!r} is unknown; use {', '.join(_IF_INTERRUPTED)}"
+            f"if_interrupted {if_interrupted!r} is unknown", f"use {', '.join(_IF_INTERRUPTED)}"
         )
     model = _model_of(backbone, progress)
     several = [styles] if isinstance(styles, (str, os.PathLike)) else styles

@@ -119,8 +119,9 @@ def _tensor_content(content: Tensor) -> Content:
     pictures = content if content.ndim == 4 else content.unsqueeze(0)
     if content.ndim not in (3, 4) or not len(pictures):
         raise ShapeError(
-            f"tensor of shape {tuple(content.shape)} is not a picture; pass (channels, height, "
-            "width) with 1, 3 or 4 channels, or a batch of such"
+            f"tensor of shape {tuple(content.shape)} is not a picture",
+            "pass (channels, height, width) with 1, 3 or 4 channels",
+            "pass a batch of such",
         )
     sources = [TensorSource(pixels_of_tensor(picture)) for picture in pictures]
 
@@ -136,7 +137,7 @@ def _array_content(content: npt.NDArray[Any]) -> Content:
         source = TensorSource(pixels_of_array(content))
         return Content([source], lambda done: array_of_pixels(done[0]))
     if not len(content):
-        raise ShapeError(f"array of shape {content.shape} is not a picture; it is empty")
+        raise ShapeError(f"array of shape {content.shape} is empty", "pass at least one picture")
     sources = [TensorSource(pixels_of_array(picture)) for picture in content]
     return Content(sources, lambda done: np.stack([array_of_pixels(pixels) for pixels in done]))
 
@@ -171,7 +172,8 @@ def _load_image(path: Path) -> Image:
             return image
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(
-            f"picture {path} cannot be read ({error}); use a complete JPEG, PNG, TIFF or WebP file"
+            f"picture {path} cannot be read ({error})",
+            "use a complete JPEG, PNG, TIFF or WebP file",
         ) from error
 
 

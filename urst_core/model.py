@@ -166,7 +166,7 @@ class Model:
         """
         sources = read_content(content).sources
         if len(sources) != 1:
-            raise ShapeError(f"a batch of {len(sources)} cannot be measured; pass one picture")
+            raise ShapeError(f"a batch of {len(sources)} cannot be measured", "pass one picture")
         settings = self.settings_with(options)
         with listening(progress) as listener:
             code = self._encode(styles, weights, settings, listener)
@@ -226,8 +226,8 @@ class Model:
         strength = options.get("strength", styles.strength)
         if weights is not None or strength != styles.strength:
             raise SettingsError(
-                "statistics hold their style and strength already; pass weights and strength to "
-                "measure() instead"
+                "weights and strength are part of measured statistics",
+                "pass them to measure() instead",
             )
         return styles
 

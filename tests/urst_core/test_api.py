@@ -373,7 +373,7 @@ def test_measured_statistics_serve_several_pictures(model, photo, style, painted
     assert not np.array_equal(part, model(photo[:, :32], style))
     weak = model.measure(photo, style, strength=0.5)
     assert np.array_equal(model(photo, weak), model(photo, style, strength=0.5))
-    with pytest.raises(urst.URSTError, match="statistics hold their style and strength already"):
+    with pytest.raises(urst.URSTError, match="weights and strength are part of measured"):
         model(photo, stats, strength=0.5)
     with pytest.raises(urst.URSTError, match="a batch of 2 cannot be measured"):
         model.measure(np.stack([photo, photo]), style)
@@ -510,7 +510,7 @@ def test_an_interrupted_run_is_resumed(files, model):
         (np.zeros((3, 20, 30), np.uint8), r"channels come last in arrays: .*transpose\(1, 2, 0\)"),
         (np.zeros((20, 30, 2), np.uint8), r"array of shape \(20, 30, 2\) is not a picture"),
         (np.zeros((0, 30, 3), np.uint8), r"array of shape \(0, 30, 3\) is not a picture"),
-        (np.zeros((0, 20, 30, 3), np.uint8), "it is empty"),
+        (np.zeros((0, 20, 30, 3), np.uint8), "is empty; pass at least one picture"),
         (np.zeros((20, 30), bool), "array of bool values is not a picture; it looks like a mask"),
         (np.zeros((20, 30), np.int64), r"array of int64 values .*; pass uint8 \(0 to 255\)"),
         (np.full((20, 30), 255.0), r"from 255 to 255 are not a picture; bring them to 0\.\.1"),
@@ -520,7 +520,7 @@ def test_an_interrupted_run_is_resumed(files, model):
         (torch.zeros(3, 20, 30, dtype=torch.bool), "torch.bool values .* it looks like a mask"),
         (torch.zeros(3, 20, 30, dtype=torch.int32), "torch.int32 values is not a picture; pass"),
         (torch.full((3, 20, 30), float("nan")), "row 0, column 0 is NaN or infinite"),
-        (Image.fromarray(np.full((20, 30), 70000, np.int32)), "mode I holds values from 70000 to"),
+        (Image.fromarray(np.full((20, 30), 70000, np.int32)), "mode I has values from 70000 to"),
     ],
 )
 def test_contents_that_are_refused(model, style, content, message):

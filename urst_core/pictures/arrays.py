@@ -42,11 +42,11 @@ def pixels_of_array(array: npt.NDArray[Any]) -> Tensor:
     """
     rows = array[..., None] if array.ndim == 2 else array
     if rows.ndim != 3 or rows.shape[-1] not in (1, 3, 4) or 0 in rows.shape:
-        raise ShapeError(f"array of shape {array.shape} is not a picture; {_array_remedy(array)}")
+        raise ShapeError(f"array of shape {array.shape} is not a picture", _array_remedy(array))
     native = array.dtype.newbyteorder("=")
     if native.name not in ARRAY_TYPES:
         raise ImageError(
-            f"array of {array.dtype} values is not a picture; {_dtype_remedy(array.dtype.kind)}"
+            f"array of {array.dtype} values is not a picture", _dtype_remedy(array.dtype.kind)
         )
     # torch takes neither another machine's byte order, nor reversed or read-only memory.
     rows = np.require(rows, native, ["C", "W"])
@@ -74,13 +74,11 @@ def pixels_of_tensor(picture: Tensor) -> Tensor:
     """
     if picture.ndim != 3 or picture.shape[0] not in (1, 3, 4) or 0 in picture.shape:
         raise ShapeError(
-            f"tensor of shape {tuple(picture.shape)} is not a picture; {_tensor_remedy(picture)}"
+            f"tensor of shape {tuple(picture.shape)} is not a picture", _tensor_remedy(picture)
         )
     if picture.dtype not in FULL_SCALE and not picture.dtype.is_floating_point:
         kind = "b" if picture.dtype == torch.bool else "i"
-        raise ImageError(
-            f"tensor of {picture.dtype} values is not a picture; {_dtype_remedy(kind)}"
-        )
+        raise ImageError(f"tensor of {picture.dtype} values is not a picture", _dtype_remedy(kind))
     return _as_color(picture.detach())
 
 
@@ -91,8 +89,9 @@ def _as_color(pixels: Tensor) -> Tensor:
         least, most = (float(value) for value in pixels.aminmax())
         if least < FLOATING_RANGE[0] or most > FLOATING_RANGE[1]:
             raise ImageError(
-                f"floating pixels from {least:g} to {most:g} are not a picture; "
-                "bring them to 0..1 (0..255: divide by 255), or pass uint8 or uint16"
+                f"floating pixels from {least:g} to {most:g} are not a picture",
+                "bring them to 0..1 (0..255: divide by 255)",
+                "pass uint8 or uint16",
             )
     return pixels.expand(3, -1, -1) if pixels.shape[0] == 1 else pixels
 

@@ -102,8 +102,9 @@ def _wide_gray(image: Image) -> Tensor:
         least, most = int(values.min()), int(values.max())
         if least < 0 or most > 65535:
             raise ImageError(
-                f"image of mode I holds values from {least} to {most}, only 0 to 65535 have a "
-                "meaning; scale them to 16 bits, or to 8 (mode L)"
+                f"image of mode I has values from {least} to {most}; 0 to 65535 are meaningful",
+                "scale them to 16 bits",
+                "convert it to mode L",
             )
         values = values.astype(np.uint16)
     return pixels_of_array(values)
@@ -130,7 +131,9 @@ def _in_srgb(image: Image, colors: Image, profile: bytes, space: str) -> Image:
     except (ImageCms.PyCMSError, OSError) as error:
         raise ImageError(
             f"a color profile for {space!r} cannot be applied to an image of mode {image.mode} "
-            f"({error}); convert the image, or remove the profile from image.info"
+            f"({error})",
+            "convert the image",
+            "remove the profile from image.info",
         ) from error
     if "A" in colors.getbands():
         converted.putalpha(colors.getchannel("A"))

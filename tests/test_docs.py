@@ -1,0 +1,182 @@
+"""README and docs: links lead somewhere, commands parse, examples run, tables are complete."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import urst_core
+from urst_core.backbones import BACKBONES
+from urst_core.cli.main import _parser
+from urst_core.weights.manifest import read_manifest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "benchmarks").glob("*.md"),
+        ROOT / "urst_core" / "data" / "README.md",
+    ]
+)
+OF_USERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
+OTHER_PROGRAMS = {"--system-site-packages"}
+
+
+def text_of(page):
+    return page.read_text(encoding="utf-8")
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT).as_posix())
+
+
+def each(pages):
+    return pytest.mark.parametrize("page", pages, ids=name_of)
+
+
+def blocks(page, language):
+    return [code for kind, code in FENCE.findall(text_of(page)) if kind == language]
+
+
+def anchors(page):
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text_of(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+@each(PAGES)
+def test_links_lead_to_files_and_headings(page):
+    for link in (a or b for a, b in LINK.findall(FENCE.sub("", text_of(page)))):
+        if link.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def commands():
+    """Every command line of ours that is printed in a block, comments and continuations joined."""
+    found = []
+    for page in PAGES:
+        for code in blocks(page, ""):
+            for line in re.split(r"\n|&&", code.replace("\\\n", " ")):
+                words = shlex.split(line.strip(), comments=True) if "urst" in line else []
+                if words[:3] == ["python", "-m", "urst_core"]:
+                    words = ["urst", *words[3:]]
+                if words[:1] == ["urst"]:
+                    found.append(pytest.param(words[1:], id=f"{name_of(page)}: {' '.join(words)}"))
+    return found
+
+
+@pytest.mark.parametrize("arguments", commands())
+def test_commands_are_understood(arguments):
+    options = _parser().parse_args(arguments)
+    assert callable(options.run)
+
+
+def test_a_command_that_is_not_understood_would_fail(capsys):
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["stylize", "photo.jpg", "-o", "painted.jpg", "--strenght", "1"])
+    assert "--strenght" in capsys.readouterr().err
+
+
+def options_of(parser):
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from options_of(command)
+
+
+@each(OF_USERS)
+def test_options_that_are_mentioned_exist(page):
+    known = {*options_of(_parser()), *OTHER_PROGRAMS}
+    mentioned = set(re.findall(r"`[^`\n]*?(--[a-z][a-z-]+)", text_of(page)))
+    assert mentioned <= known
+
+
+def test_every_option_to_stylize_is_described():
+    stylize = next(
+        action.choices["stylize"]
+        for action in _parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    described = text_of(ROOT / "docs" / "command_line.md") + text_of(ROOT / "docs" / "clusters.md")
+    missing = [
+        name for name in options_of(stylize) if name.startswith("--") and name not in described
+    ]
+    assert set(missing) <= {"--help", "--output", "--quiet"}
+
+
+def examples():
+    return [
+        pytest.param(code, id=f"{name_of(page)} {index}")
+        for page in OF_USERS
+        for index, code in enumerate(blocks(page, "python"), start=1)
+    ]
+
+
+@pytest.mark.parametrize("code", examples())
+def test_examples_run(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    for name, size in (("photo", (64, 96, 3)), ("painting", (48, 56, 3)), ("other", (40, 40, 3))):
+        Image.fromarray(generator.integers(0, 256, size, np.uint8)).save(f"{name}.jpg")
+    exec(compile(code, "example", "exec"), {"__name__": "example"})  # noqa: S102 - our own page
+
+
+def test_the_first_example_is_three_lines_and_gives_an_image(tmp_path, monkeypatch):
+    [code] = blocks(ROOT / "README.md", "python")
+    assert len([line for line in code.splitlines() if line]) == 3
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 30), "teal").save("photo.jpg")
+    Image.new("RGB", (30, 40), "orange").save("painting.jpg")
+    names: dict[str, object] = {}
+    exec(code, names)  # noqa: S102 - our own page
+    assert isinstance(names["painted"], Image.Image)
+    assert names["painted"].size == (40, 30)
+
+
+def test_the_readme_has_its_two_commands_on_one_line_each():
+    text = text_of(ROOT / "README.md")
+    assert '\npip install -e ".[app]" -c constraints.txt && urst demo\n' in text
+    assert '\npip install -e ".[dev]" -c constraints.txt && pytest -n auto\n' in text
+
+
+def test_extras_that_are_installed_exist():
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for page in OF_USERS:
+        for extras in re.findall(r'"(?:urst|\.)\[([\w,]+)\]"', text_of(page)):
+            assert set(extras.split(",")) <= set(project["optional-dependencies"]), page
+
+
+def test_all_networks_and_the_licenses_of_all_weights_are_listed():
+    text = text_of(ROOT / "docs" / "weights.md")
+    for network in BACKBONES:
+        assert f"`{network.traits.name}`" in text.split("![")[0]
+    rows = dict(
+        re.findall(r"^\| `([\w-]+)`[^|]*\| ([^|]+?) \|", text.split("## Licenses")[1], re.M)
+    )
+    assert rows == {entry.name: entry.license for entry in read_manifest()}
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {urst_core.__version__}\n" in text
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load(text)
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= citation.keys()
+    assert citation["references"][0]["identifiers"][0]["value"] == "arXiv:2103.11784"
