@@ -1,6 +1,6 @@
 """How large the strokes are: weights trained with and without the stroke perceptual loss.
 
-    python benchmarks/strokes.py PICTURE STYLE NAME=BACKBONE:FILE NAME=BACKBONE:FILE ...
+    python benchmarks/stroke_size.py PICTURE STYLE NAME=BACKBONE:FILE NAME=BACKBONE:FILE ...
         [--size PX] [--thumbnail-size PX] [--sheet FILE] [--detail TOP,LEFT,EDGE]
 
 The picture, a file or ``demo``, resized to a longest side of --size px, is stylized in tiles with
