@@ -180,3 +180,19 @@ def test_the_citation_is_of_this_version():
     assert citation["cff-version"] == "1.2.0"
     assert {"message", "title", "authors"} <= citation.keys()
     assert citation["references"][0]["identifiers"][0]["value"] == "arXiv:2103.11784"
+
+
+def test_the_tree_in_the_guide_is_the_tree():
+    text = text_of(ROOT / "CONTRIBUTING.md")
+    [tree] = [
+        code for code in blocks(ROOT / "CONTRIBUTING.md", "") if code.startswith("urst_core/")
+    ]
+    engine, others = tree.split("\n\n")
+    listed = {word.rstrip("/") for line in engine.splitlines() for word in re.split("  +", line)}
+    listed = {name for words in listed for name in words.replace("/", " ").split()}
+    there = {path.stem for path in (ROOT / "urst_core").iterdir() if not path.name.startswith("__")}
+    assert there - {"py"} <= listed
+    for folder in re.findall(r"\b(\w+)/", others):
+        assert (ROOT / folder).is_dir() or (ROOT / "tests" / folder).is_dir(), folder
+    for path in re.findall(r"`([\w/]+/\w+\.(?:py|md))`", text.replace("NAME.py", "adain.py")):
+        assert (ROOT / path).is_file() or (ROOT / "urst_core" / path).is_file(), path
