@@ -85,8 +85,9 @@ def style_signal_contrastive_loss(results: StyleCode, styles: StyleCode) -> Tens
 
     For each picture the distance of its result's signals to its style's, over the sum of those to
     all other styles; summed over the batch. The distance is the sum over all signals, means and
-    deviations too, of mean squared differences. The published code compares one of the negative
-    pairs between results only; here all negatives are the other styles, as in the paper.
+    deviations too, of mean squared differences. As in the published code, the styles' signals learn
+    as well as the results'. That code compares one of the negative pairs between results only;
+    here all negatives are the other styles, as in the paper.
 
     Args:
         results: signals of the stylized pictures, (N, C, 1, 1) each.
@@ -96,7 +97,7 @@ def style_signal_contrastive_loss(results: StyleCode, styles: StyleCode) -> Tens
         ShapeError: there is one picture only, and so no negative.
     """
     distances = sum(
-        (result[:, None] - styles.tensors[name].detach()[None]).float().square().flatten(2).mean(2)
+        (result[:, None] - styles.tensors[name][None]).float().square().flatten(2).mean(2)
         for name, result in results.tensors.items()
     )
     assert isinstance(distances, Tensor)

@@ -176,15 +176,16 @@ def test_contrastive_loss_of_equal_styles_is_finite():
     assert style_signal_contrastive_loss(results, code([1.0, 1.0])).item() == 0
 
 
-def test_contrastive_loss_teaches_results_alone():
-    results, styles = code([0.0, 1.0]), code([1.0, 3.0])
+def test_contrastive_loss_teaches_results_and_styles():
+    """As in the published code, gradients reach the styles' signals too."""
+    results, styles = code([0.0, 1.0]), code([2.0, 4.0])
     for signals in (results, styles):
         signals.tensors["signal0"].requires_grad_()
+    # (r0 - s0)^2 / (r0 - s1)^2 + (r1 - s1)^2 / (r1 - s0)^2 = 4 / 16 + 9 / 1
     style_signal_contrastive_loss(results, styles).backward()
-    assert styles.tensors["signal0"].grad is None
-    gradient = results.tensors["signal0"].grad
-    assert gradient is not None
-    assert bool((gradient != 0).all())
+    gradients = [signals.tensors["signal0"].grad.flatten().tolist() for signals in (results, styles)]
+    assert gradients[0] == pytest.approx([-4 / 16 + 8 / 64, -6 / 1 + 18 / 1])
+    assert gradients[1] == pytest.approx([4 / 16 - 18 / 1, -8 / 64 + 6 / 1])
 
 
 def test_contrastive_loss_of_one_picture():
