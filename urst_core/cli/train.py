@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ..errors import OutputError, SettingsError
-from ..training.assembling import assemble_batches, assemble_recipe, checkpoint_of
+from ..training.assembling import assemble_batches, assemble_recipe, checkpoint_of, fit_start
 from ..training.batches import Batches
 from ..training.recipe import LossWeights
 from ..training.recipes import RECIPES, RecipeEntry, find_recipe
@@ -214,6 +214,8 @@ def _trainer_and_batches(
         keep_in_memory=options.keep_in_memory,
         report=_ignore if options.quiet else _warn_above_bar,
     )
+    if options.start_from is not None and not options.resume:
+        fit_start(recipe, options.start_from, batches)
     trainer = Trainer(recipe, batches, settings, checkpoint_path)
     if options.resume:
         trainer.resume()

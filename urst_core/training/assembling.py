@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..backbones.microast import MicroAST
 from ..errors import SettingsError, TrainingError
 from ..weights.checkpoint import build_backbone, read_weights, used_weights
 from .batches import Batches
+from .blur_fit import fit_blurred
 from .checkpoint import Checkpoint, restore
 from .pictures import PictureFolder, Report
 from .recipe import Recipe
 from .recipes import RecipeEntry, build_recipe
+from .recipes.microast import BLURRED, MicroASTRecipe
 from .settings import TrainingSettings
 from .vgg import load_vgg
 
@@ -107,6 +110,31 @@ def begin_with(recipe: Recipe, path: Path) -> None:
     state = used_weights(network_class, read_weights(path))
     build_backbone(network_class, state, origin=str(path))  # which says what does not fit
     restore(learned, state)
+
+
+def fit_start(recipe: Recipe, start_from: Path, batches: Batches) -> None:
+    """Fit a network with blurs to weights without: as they are, its pictures would be soft.
+
+    Does nothing to other networks, nor where the weights are of a network with blurs.
+
+    Args:
+        recipe: that began with these weights.
+        start_from: the file that they were in.
+        batches: whose first pictures are used.
+    """
+    if not isinstance(recipe, MicroASTRecipe) or not recipe.blurred or _has_blurs(start_from):
+        return
+    learned = dict(recipe.learned_parameters())
+    plain = MicroAST()
+    restore(dict(plain.named_parameters()), learned)
+    fitted = fit_blurred(plain.requires_grad_(False), batches)
+    restore(learned, dict(fitted.named_parameters()))
+
+
+def _has_blurs(path: Path) -> bool:
+    if path.name.endswith(CHECKPOINT_ENDING):
+        return Checkpoint.load(path).run.get("variant") == BLURRED
+    return any(name.endswith(".blur") for name in read_weights(path))
 
 
 def _check_apart(contents: Sequence[Path], styles: Sequence[Path]) -> None:

@@ -21,6 +21,9 @@ from .normalization import batch_stats
 GRID_PERIOD = 4
 """Of the grids that two enlargements by 2 leave, in px."""
 
+FINE = 5
+"""What is finer than this, in px, is fine detail, of which grids are made."""
+
 GRID_BLOCK = 32
 """Edge of the squares, in px, in which a grid is told from texture."""
 
@@ -127,23 +130,38 @@ def grid_loss(pictures: Tensor) -> Tensor:
     averaged over its repetitions in blocks of ``GRID_BLOCK`` px, where texture cancels and a grid
     does not; the loss is the mean square of what is left.
     """
-    edges = [side - side % GRID_BLOCK for side in pictures.shape[-2:]]
-    if not all(edges):
+    if min(pictures.shape[-2:]) < GRID_BLOCK:
         return pictures.float().sum() * 0.0
-    fine = fine_detail(pictures)
-    rows, columns = (edge // GRID_BLOCK for edge in edges)
+    return repeated_pattern(fine_detail(pictures)).square().mean()
+
+
+def repeated_pattern(fine: Tensor) -> Tensor:
+    """Means over what repeats in blocks of fine detail, less the mean of the block.
+
+    Args:
+        fine: (..., H, W), at least ``GRID_BLOCK`` px on each side; whole blocks are looked at.
+
+    Returns:
+        (..., rows of blocks, ``GRID_PERIOD``, columns of blocks, ``GRID_PERIOD``).
+    """
+    rows, columns = (side // GRID_BLOCK for side in fine.shape[-2:])
     repeats = GRID_BLOCK // GRID_PERIOD
-    fine = fine[..., : edges[0], : edges[1]].reshape(
-        len(pictures), rows, repeats, GRID_PERIOD, columns, repeats, GRID_PERIOD
+    blocks = fine[..., : rows * GRID_BLOCK, : columns * GRID_BLOCK].unflatten(
+        -2, (rows, repeats, GRID_PERIOD)
     )
-    grid = fine.mean(dim=(2, 5))
-    return (grid - grid.mean(dim=(2, 4), keepdim=True)).square().mean()
+    means = blocks.unflatten(-1, (columns, repeats, GRID_PERIOD)).mean(dim=(-5, -2))
+    return means - means.mean(dim=(-3, -1), keepdim=True)
 
 
 def fine_detail(pictures: Tensor) -> Tensor:
-    """What of (N, 3, H, W) pictures in gray is finer than 5 px, (N, 1, H, W)."""
-    gray = pictures.float().mean(dim=1, keepdim=True)
-    return gray - F.avg_pool2d(F.pad(gray, (2, 2, 2, 2), mode="reflect"), 5, stride=1)
+    """What of (N, 3, H, W) pictures in gray is finer than ``FINE`` px, (N, 1, H, W)."""
+    return finer_than(pictures.float().mean(dim=1, keepdim=True), FINE)
+
+
+def finer_than(features: Tensor, window: int) -> Tensor:
+    """Features, (N, C, H, W), less their means over squares of an odd number of px."""
+    padded = F.pad(features, (window // 2,) * 4, mode="reflect")
+    return features - F.avg_pool2d(padded, window, stride=1)
 
 
 def out_of_range_loss(pictures: Tensor) -> Tensor:

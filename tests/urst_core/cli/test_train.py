@@ -79,7 +79,12 @@ def same(first, second) -> bool:
 
 @pytest.mark.parametrize(
     ("recipe", "backbone"),
-    [("microast", "microast"), ("adain", "adain"), ("johnson", "johnson_examples")],
+    [
+        ("microast", "microast"),
+        ("microast_blurred", "microast"),
+        ("adain", "adain"),
+        ("johnson", "johnson_examples"),
+    ],
 )
 def test_trained_weights_load_and_stylize(train, tmp_path, capsys, recipe, backbone):
     style = save_picture(tmp_path / "style.png", stored_picture((24, 24)))
@@ -435,7 +440,9 @@ def test_refused_options(train, tmp_path, capsys, options, message):
 
 
 def test_unknown_recipe(train, capsys):
-    message = "there is no recipe 'stylegan'; use one of: microast, adain, johnson"
+    message = (
+        "there is no recipe 'stylegan'; use one of: microast, microast_blurred, adain, johnson"
+    )
     assert refused(train, capsys, "--steps", 1, recipe="stylegan") == message
 
 

@@ -183,7 +183,9 @@ def test_contrastive_loss_teaches_results_and_styles():
         signals.tensors["signal0"].requires_grad_()
     # (r0 - s0)^2 / (r0 - s1)^2 + (r1 - s1)^2 / (r1 - s0)^2 = 4 / 16 + 9 / 1
     style_signal_contrastive_loss(results, styles).backward()
-    gradients = [signals.tensors["signal0"].grad.flatten().tolist() for signals in (results, styles)]
+    gradients = [
+        signals.tensors["signal0"].grad.flatten().tolist() for signals in (results, styles)
+    ]
     assert gradients[0] == pytest.approx([-4 / 16 + 8 / 64, -6 / 1 + 18 / 1])
     assert gradients[1] == pytest.approx([4 / 16 - 18 / 1, -8 / 64 + 6 / 1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
@@ -29,16 +30,18 @@ from urst_core.training.recipes.johnson import JohnsonRecipe
 from urst_core.training.recipes.microast import MicroASTRecipe
 from urst_core.training.vgg import VGGFeatures
 
-NAMES = ("microast", "adain", "johnson")
+NAMES = ("microast", "microast_blurred", "adain", "johnson")
 CPU = torch.device("cpu")
 
 # A convolution's bias in front of a normalization is taken off with the mean: what it learns is
 # rounding.
+BEFORE_MICROASTS_SITES = {
+    "content_encoder.enc2.0.conv2.conv_layer.bias",
+    "decoder.dec1.conv2.conv_layer.bias",
+}
 WITHOUT_EFFECT = {
-    "microast": {
-        "content_encoder.enc2.0.conv2.conv_layer.bias",
-        "decoder.dec1.conv2.conv_layer.bias",
-    },
+    "microast": BEFORE_MICROASTS_SITES,
+    "microast_blurred": BEFORE_MICROASTS_SITES,
     "adain": set(),
     "johnson": {
         *(f"{name}.conv2d.bias" for name in ("conv1", "conv2", "conv3", "deconv1", "deconv2")),
@@ -50,7 +53,11 @@ WITHOUT_EFFECT = {
 def recipe_of(name: str, vgg, *, seed: int = 0):
     """A recipe whose network has random weights of a useful size."""
     style = picture((16, 24), seed=9)[None]
-    classes = {"microast": MicroASTRecipe, "adain": AdaINRecipe}
+    classes = {
+        "microast": MicroASTRecipe,
+        "microast_blurred": partial(MicroASTRecipe, blurred=True),
+        "adain": AdaINRecipe,
+    }
     recipe = classes[name](vgg) if name in classes else JohnsonRecipe(vgg, style)
     state = random_state(recipe.network, seed)
     with torch.no_grad():
@@ -157,7 +164,9 @@ def stylized_of(recipe, batch):
 @torch.no_grad()
 def test_losses_by_their_definitions(vgg, name):
     recipe, batch = recipe_of(name, vgg), made_up_batch(3, edge=32)
-    weights = LossWeights(2.0, 3.0, 5.0, 7.0 if name == "microast" else 0.0, 11.0, 17.0, 13.0)
+    weights = LossWeights(
+        2.0, 3.0, 5.0, 7.0 if name.startswith("microast") else 0.0, 11.0, 17.0, 13.0
+    )
     losses = recipe.losses(batch, weights)
     code, thumbnails, patches = stylized_of(recipe, batch)
     patches = patches.clamp(*recipe_module.PATCH_RANGE)
@@ -178,7 +187,7 @@ def test_losses_by_their_definitions(vgg, name):
         expected["style"] = 3 * gram_loss(features, style)
     else:
         expected["style"] = 3 * mean_std_loss(features, recipe.vgg(batch.styles))
-    if name == "microast":
+    if name.startswith("microast"):
         expected["content"] = 2 * content_loss(features[3], contents[3])
         results = recipe.code(thumbnails, 3)
         expected["contrastive"] = 7 * style_signal_contrastive_loss(results, code)
@@ -235,8 +244,10 @@ def test_patches_of_flat_thumbnails_count_no_more_than_patches_can(vgg, monkeypa
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bfloat16_is_near_float32(vgg, name):
-    # AdaIN normalizes an eighth of the size: of less its deviations are those of a few values.
-    recipe, batch = recipe_of(name, vgg), made_up_batch(2, edge=64 if name == "adain" else 16)
+    # AdaIN normalizes an eighth of the size, and blurs leave less to normalize: of smaller
+    # pictures deviations are those of a few values.
+    edge = 64 if name in ("adain", "microast_blurred") else 16
+    recipe, batch = recipe_of(name, vgg), made_up_batch(2, edge=edge)
     weights = weights_of(recipe, total_variation=1.0)
     exact = recipe.losses(batch, weights)
     with torch.autocast("cpu", torch.bfloat16):
@@ -274,7 +285,9 @@ def test_adains_encoder_is_the_vgg_of_the_losses(vgg):
 
 def test_description_tells_what_is_trained(vgg):
     described = {name: recipe_of(name, vgg).description() for name in NAMES}
-    assert [d["backbone"] for d in described.values()] == ["microast", "adain", "johnson_examples"]
+    backbones = [description["backbone"] for description in described.values()]
+    assert backbones == ["microast", "microast", "adain", "johnson_examples"]
+    assert described["microast"] != described["microast_blurred"]
     digests = {d["VGG"] for d in described.values()}
     assert len(digests) == 1
     assert len(digests.pop()) == 12
@@ -303,7 +316,9 @@ def test_every_recipe_is_found_by_its_name():
         assert find_recipe(entry.name) is entry
     with pytest.raises(SettingsError) as caught:
         find_recipe("stylegan")
-    message = "there is no recipe 'stylegan'; use one of: microast, adain, johnson"
+    message = (
+        "there is no recipe 'stylegan'; use one of: microast, microast_blurred, adain, johnson"
+    )
     assert str(caught.value) == message
 
 

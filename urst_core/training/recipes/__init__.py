@@ -55,6 +55,13 @@ RECIPES: tuple[RecipeEntry, ...] = (
         build=lambda vgg, _styles, _edge: MicroASTRecipe(vgg),
     ),
     RecipeEntry(
+        "microast_blurred",
+        "MicroAST without a grid, any style",
+        MicroASTRecipe.default_weights,
+        takes_folders=True,
+        build=lambda vgg, _styles, _edge: MicroASTRecipe(vgg, blurred=True),
+    ),
+    RecipeEntry(
         "adain",
         "AdaIN's decoder, any style",
         AdaINRecipe.default_weights,

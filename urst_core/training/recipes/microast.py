@@ -11,17 +11,30 @@ from ..normalization import batch_stats
 from ..recipe import LossWeights, Recipe
 from ..vgg import VGGFeatures
 
+BLURRED = "blurred"
+"""How the variant without a grid is called in descriptions."""
+
 
 class MicroASTRecipe(Recipe):
-    """Content, style, contrastive (weights 1, 3, 3, as published), and URST's stroke loss."""
+    """Content, style, contrastive (weights 1, 3, 3, as published), and URST's stroke loss.
+
+    Args:
+        vgg: what losses are measured in.
+        blurred: whether the network is the variant without a grid.
+    """
 
     default_weights = LossWeights(content=1.0, style=3.0, stroke=1.0, contrastive=3.0)
     has_signals = True
 
-    def __init__(self, vgg: nn.Sequential) -> None:
+    def __init__(self, vgg: nn.Sequential, *, blurred: bool = False) -> None:
         self.vgg = VGGFeatures(vgg)
-        self.microast = MicroAST()
+        self.blurred = blurred
+        self.microast = MicroAST(blurred=blurred)
         self.network = self.microast
+
+    def description(self) -> dict[str, str]:
+        variant = {"variant": BLURRED} if self.blurred else {}
+        return {**super().description(), **variant}
 
     def code(self, styles: Tensor | None, count: int) -> StyleCode:
         del count

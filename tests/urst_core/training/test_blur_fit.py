@@ -1,0 +1,118 @@
+"""Weights without blurs, fitted to the network that has them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from examples import picture, random_backbone, save_picture, stored_picture
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+from training_examples import open_folder, random_vgg
+
+from urst_core.backbones.microast import MicroAST
+from urst_core.networks.sites import collect
+from urst_core.training import blur_fit
+from urst_core.training.assembling import begin_with, checkpoint_of, fit_start
+from urst_core.training.batches import Batches
+from urst_core.training.blur_fit import fit_blurred
+from urst_core.training.checkpoint import KINDS, Checkpoint
+from urst_core.training.losses import fine_detail, grid_loss
+from urst_core.training.normalization import batch_stats, measure_batch
+from urst_core.training.recipes.microast import MicroASTRecipe
+
+EDGE = 64
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory) -> Batches:
+    """Of larger pictures than other tests have: grids are told in blocks of 32 px."""
+    folder = tmp_path_factory.mktemp("larger")
+    for kind, seed in (("content", 10), ("style", 20)):
+        (folder / kind).mkdir()
+        for number in range(4):
+            pixels = stored_picture((EDGE, EDGE + 8), seed=seed + number)
+            save_picture(folder / kind / f"picture{number}.png", pixels)
+    contents, styles = (open_folder(folder / kind, EDGE) for kind in ("content", "style"))
+    return Batches(contents, styles, 2, EDGE, EDGE, seed=0)
+
+
+@pytest.fixture(autouse=True)
+def few_pictures(monkeypatch):
+    monkeypatch.setattr(blur_fit, "PICTURES", 4)
+
+
+def stylized(network: MicroAST) -> torch.Tensor:
+    """A picture that layers were not fitted to."""
+    content, style = picture((96, 128), seed=4)[None], picture((80, 64), seed=3)[None]
+    with torch.no_grad():
+        code = network.style_signals(style, batch_stats)
+        return collect(network.stages(content, code), measure_batch)[1]
+
+
+def plain_network(state) -> MicroAST:
+    network = MicroAST()
+    network.load_state_dict(state)
+    return network.requires_grad_(False)
+
+
+def with_blurs(plain: MicroAST) -> MicroAST:
+    network = MicroAST(blurred=True)
+    network.load_state_dict(plain.state_dict(), strict=False)
+    return network.requires_grad_(False)
+
+
+def test_a_fit_is_nearer_than_the_same_weights_behind_blurs(batches):
+    plain = plain_network(random_backbone(MicroAST).network.state_dict())
+    before = {name: value.clone() for name, value in plain.state_dict().items()}
+    fitted = fit_blurred(plain, batches)
+    assert all(torch.equal(value, before[name]) for name, value in plain.state_dict().items())
+    wanted = stylized(plain)
+    copied, error = (F.mse_loss(stylized(n), wanted) for n in (with_blurs(plain), fitted))
+    assert float(error) < 0.85 * float(copied)
+
+
+def test_the_published_weights_keep_their_detail_and_lose_their_grid(batches, shared):
+    state = load_file(shared / "golden" / "microast_official_weights.safetensors")
+    plain = plain_network(state)
+    pictures = [stylized(n) for n in (plain, with_blurs(plain), fit_blurred(plain, batches))]
+    detail = [float(fine_detail(p).square().mean()) for p in pictures]
+    grid = [float(grid_loss(p)) for p in pictures]
+    assert detail[2] > 1.5 * detail[1]
+    assert grid[2] / detail[2] < 0.5 * grid[0] / detail[0]
+
+
+def test_the_style_side_stays(batches):
+    plain = plain_network(random_backbone(MicroAST).network.state_dict())
+    fitted = fit_blurred(plain, batches).state_dict()
+    for name, value in plain.state_dict().items():
+        if name.startswith(("style_encoder.", "modulator.", "decoder.dec1.", "decoder.dec2.")):
+            assert torch.equal(fitted[name], value), name
+
+
+def learned(recipe: MicroASTRecipe) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in recipe.learned_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("blurred", "from_blurred", "fits"),
+    [(True, False, True), (True, True, False), (False, False, False)],
+)
+def test_what_a_training_starts_with(batches, tmp_path, blurred, from_blurred, fits):
+    """Only a network with blurs is fitted, and only to weights without."""
+    vgg = random_vgg(thinness=16)
+    source = MicroASTRecipe(vgg, blurred=from_blurred).network.state_dict()
+    weights = tmp_path / "weights.safetensors"
+    save_file({name: value.contiguous() for name, value in source.items()}, weights)
+    checkpoint = checkpoint_of(weights)
+    names = {name for name in source if not name.endswith(".blur")}
+    tensors = {kind: {name: source[name].clone() for name in names} for kind in KINDS}
+    run = {"backbone": "microast", **({"variant": "blurred"} if from_blurred else {})}
+    Checkpoint(5, 1.0, tensors, run).save(checkpoint)
+    for path in (weights, checkpoint):
+        recipe = MicroASTRecipe(vgg, blurred=blurred)
+        begin_with(recipe, path)
+        before = learned(recipe)
+        assert all(torch.equal(value, source[name]) for name, value in before.items())
+        fit_start(recipe, path, batches)
+        after = learned(recipe)
+        assert all(torch.equal(v, before[name]) for name, v in after.items()) is not fits
