@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .geometry import Rectangle
+from .geometry import Rectangle, Size
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Progress:
     pixels_total: int
     core: Rectangle | None = None
     pixels: Tensor | None = None
+    frame: Size | None = None
 
 
 Listener = Callable[[Progress], None]

@@ -14,7 +14,7 @@ from ..networks.statistics import SiteStats
 from ..networks.style import StyleCode
 from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask
-from ..pictures.source import Canvas, Source
+from ..pictures.source import Canvas, Source, TensorCanvas
 from ..pictures.thumbnail import make_thumbnail
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device, find_precision
@@ -24,12 +24,17 @@ from ..tiling.precision import fastest_proven
 from ..tiling.settings import Settings
 from ..tiling.stylize_tile import TileStylizer
 from ..tiling.tile_size import choose_tile_size
-
-PREPARATION_STAGE = "thumbnail"
-"""What listeners are told after each band that a large picture's thumbnail is made from."""
-
-TILES_STAGE = "tiles"
-"""What they are told after each tile."""
+from .strokes import (
+    LEVEL_DTYPE,
+    PREPARATION_STAGE,
+    TILES_STAGE,
+    Below,
+    JoinedSource,
+    Level,
+    LevelPixels,
+    level_contents,
+    level_sizes,
+)
 
 
 def stylize(
@@ -64,9 +69,50 @@ def stylize(
         URSTError: one of its subclasses, for pictures, settings or devices that cannot be used.
     """
     run = Run.of(content, backbone, settings, mask=mask, listener=listener)
+    if len(run.level_sizes) > 1 or run.has_brushwork:
+        return stylize_levels(run, styles, canvas, style_weights=style_weights)
     stats = run.measure(styles, style_weights=style_weights)  # once, a few KB
     network = run.network(stats)  # a plain convolutional network
     run.stylize(network, canvas)  # many tiles, independent
+    return stats
+
+
+def stylize_levels(
+    run: Run,
+    styles: Sequence[Source | str] | StyleCode,
+    canvas: Canvas,
+    *,
+    style_weights: Sequence[float] | None = None,
+    dtype: torch.dtype = LEVEL_DTYPE,
+) -> FrozenStats:
+    """Stylize a picture level by level, the coarsest first: see :mod:`urst_core.method.strokes`.
+
+    Args:
+        run: of the picture.
+        styles, canvas, style_weights: as in :func:`stylize`.
+        dtype: that the pictures between the levels are kept in.
+
+    Returns:
+        The statistics of the last level.
+    """
+
+    def new_picture(size: Size) -> TensorCanvas:
+        return TensorCanvas(size, dtype=dtype)
+
+    sizes = run.level_sizes
+    pixels = LevelPixels([run.backbone.traits.frame_of(size) for size in sizes], run.listener)
+    run = replace(run, listener=pixels.listener(0))
+    code = run.code_for_levels(styles, style_weights)
+    contents = level_contents(run.content, sizes, new_picture, run.listener)
+    below: Below | None = None
+    for number, content in enumerate(contents[:-1]):
+        level = run.at_level(number, content, below, pixels.listener(number))
+        picture = new_picture(content.size)
+        level.stylize(level.network(level.measure(code)), picture)
+        below = Below(content, picture)
+    level = run.at_level(len(contents) - 1, run.content, below, pixels.listener(len(contents) - 1))
+    stats = level.measure(code)
+    level.stylize(level.network(stats), canvas)
     return stats
 
 
@@ -84,6 +130,8 @@ class Run:
         device: the one that the settings name, or the best one.
         mask: where to stylize; everywhere when None.
         listener: told of each step; what it raises ends the run.
+        level: how the content is joined with a smaller painting, and what the network makes of it
+            merged into that; None in a plain pass.
     """
 
     content: Source
@@ -92,6 +140,7 @@ class Run:
     device: torch.device
     mask: Mask | None = None
     listener: Listener = ignore
+    level: Level | None = None
 
     @classmethod
     def of(
@@ -120,6 +169,75 @@ class Run:
     def frame(self) -> Size:
         """The size of the content after its one padding."""
         return self.backbone.traits.frame_of(self.content.size)
+
+    @property
+    def level_sizes(self) -> tuple[Size, ...]:
+        """The sizes that the picture is stylized in, coarsest first."""
+        return level_sizes(self.content.size, self.settings)
+
+    @property
+    def has_brushwork(self) -> bool:
+        """Whether a single level gets noise: where strokes are a number."""
+        return not isinstance(self.settings.strokes, str) and self.settings.brushwork > 0
+
+    @property
+    def source(self) -> Source:
+        """What the network sees: the content, or what a level makes of it."""
+        if self.level is None:
+            return self.content
+        return JoinedSource(self.content, self.level, self.device)
+
+    def at_level(
+        self, number: int, content: Source, below: Below | None, listener: Listener
+    ) -> Run:
+        """The run of one level of this picture; styles are given to it by :meth:`code_for_levels`.
+
+        Args:
+            number: of the level, from the coarsest, 0.
+            content: of the level; the picture itself on the last one.
+            below: the level below; None for the coarsest.
+            listener: told of the level's tiles.
+        """
+        settings, sizes = self.settings, self.level_sizes
+        is_last = number == len(sizes) - 1
+        level = Level(
+            number,
+            content.size,
+            below,
+            detail=settings.detail,
+            brushwork=settings.brushwork if below is not None or is_last else 0.0,
+            seed=settings.seed,
+            content_share=self.backbone.content_share(settings.strength) if is_last else 0.0,
+        )
+        # The code is blended already, and the content mixed in once, at the end.
+        return replace(
+            self,
+            content=content,
+            settings=replace(settings, strength=1.0),
+            mask=self.mask if is_last else None,
+            listener=listener,
+            level=level,
+        )
+
+    def code_for_levels(
+        self,
+        styles: Sequence[Source | str] | StyleCode,
+        style_weights: Sequence[float] | None = None,
+    ) -> StyleCode:
+        """Styles → their code, blended with the content's own as the strength says.
+
+        Args:
+            styles, style_weights: as in :func:`stylize`.
+        """
+        strength = self.settings.strength
+        with explained_out_of_memory(
+            self.device, "the thumbnail and the styles", "smaller sizes of them"
+        ):
+            code = styles if isinstance(styles, StyleCode) else self.encode(styles, style_weights)
+            if strength == 1.0:
+                return code
+            thumbnail = thumbnail_of(self.content, self.settings.thumbnail_size, self.listener)
+            return self.backbone.code_for(thumbnail, code, strength=strength)
 
     def encode(
         self, styles: Sequence[Source | str], style_weights: Sequence[float] | None = None
@@ -155,7 +273,7 @@ class Run:
         if earlier is not None:
             return self._measure_exactly(earlier.to(self.device), keep)
         strength = self.settings.strength
-        thumbnail = thumbnail_of(self.content, self.settings.thumbnail_size, self.listener)
+        thumbnail = thumbnail_of(self.source, self.settings.thumbnail_size, self.listener)
         with explained_out_of_memory(
             self.device, "the thumbnail and the styles", "smaller sizes of them"
         ):
@@ -175,7 +293,7 @@ class Run:
                 keep(replace(stats, sites=dict(sites)))
 
         sites = exact_sites(
-            self.content,
+            self.source,
             self.backbone,
             stats.code,
             self.tiles(torch.float32),
@@ -206,12 +324,23 @@ class Run:
     def tiles(self, dtype: torch.dtype) -> TileLoop:
         """Picture → tiles: the cores of the frame, of the size asked for or one that fits."""
         traits = self.backbone.traits
-        edge = self.settings.tile_size or choose_tile_size(self.frame, traits, dtype, self.device)
-        return TileLoop(self.frame, edge, traits, self.device)
+        margin = self.level.margin(traits.stride) if self.level else 0
+        edge = self.settings.tile_size or choose_tile_size(
+            self.frame, traits, dtype, self.device, margin=margin
+        )
+        return TileLoop(self.frame, edge, traits, self.device, margin)
 
     def work(self, network: TileNetwork, canvas: Canvas) -> TileStylizer:
         """What is done on each tile: read a window, stylize it, write its core."""
-        return TileStylizer(network, self.content, canvas, self.frame, self.device, mask=self.mask)
+        return TileStylizer(
+            network,
+            self.content,
+            canvas,
+            self.frame,
+            self.device,
+            mask=self.mask,
+            refinement=self.level,
+        )
 
     def stylize(
         self,

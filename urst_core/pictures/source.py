@@ -140,13 +140,29 @@ class TensorCanvas:
     def __init__(self, size: Size, *, channels: int = 3, dtype: torch.dtype = torch.uint8) -> None:
         self.pixels = torch.zeros((channels, *size), dtype=dtype)
 
+    @property
+    def size(self) -> Size:
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
+    @property
+    def channels(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.pixels.dtype
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """What was written; the canvas is a :class:`Source`, too."""
+        return self.pixels[(..., *rectangle.slices)]
+
     def write(self, rectangle: Rectangle, pixels: Tensor) -> None:
         self.pixels[(..., *rectangle.slices)] = pixels.to(self.pixels.device)
 
 
 def to_unit(pixels: Tensor) -> Tensor:
-    """Stored pixels as float32, 0..1."""
-    values = pixels.to(torch.float32)
+    """Stored pixels as float32, 0..1; those of float64 stay that."""
+    values = pixels if pixels.dtype == torch.float64 else pixels.to(torch.float32)
     return values / FULL_SCALE[pixels.dtype] if pixels.dtype in FULL_SCALE else values
 
 

@@ -52,6 +52,13 @@ class TileLoop:
     edge: int
     traits: Traits
     device: torch.device
+    margin: int = 0
+    """How much wider than the network's halo windows are, in px, a multiple of the stride."""
+
+    @property
+    def halo(self) -> int:
+        """Context around a core, in px."""
+        return self.traits.halo + self.margin
 
     def run(
         self,
@@ -81,7 +88,7 @@ class TileLoop:
         with Overlap(work, in_threads=len(pending) > 1) as overlap:
             while pending or overlap.is_computing:
                 while pending and overlap.has_room:
-                    overlap.read(tile_around(pending.take(), self.traits.halo, self.frame))
+                    overlap.read(tile_around(pending.take(), self.halo, self.frame))
                 fits = self._attempt(overlap)
                 is_last = not (pending or overlap.is_computing)
                 for tile, pixels in overlap.finished(wait_for_all=is_last or not fits):
@@ -121,7 +128,7 @@ class TileLoop:
     def _half(self, core: Rectangle) -> int:
         stride = self.traits.stride
         if max(core.size) <= stride:
-            edge = stride + 2 * self.traits.halo
+            edge = stride + 2 * self.halo
             raise DeviceError(
                 f"{self.device} has too little free memory for even {edge} x {edge} px; "
                 "free some there, or use another device"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypedDict
@@ -16,6 +17,11 @@ StatsKind = Literal["thumbnail", "exact"]
 STATS_KINDS: tuple[StatsKind, ...] = ("thumbnail", "exact")
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+Strokes = Literal["preview", "fine"] | float
+STROKES_WORDS = ("preview", "fine")
+
+LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,14 @@ class Settings:
         >>> import urst_core as urst
         >>> urst.load_backbone("microast", strength=0.7).settings.strength
         0.7
+        strokes: their size. ``preview``: as large a share of the picture as in the stylized
+            thumbnail; a number from 1: so many times the network's own; ``fine``: the network's
+            own, plain URST, without brushwork. See :mod:`urst_core.method.strokes`.
+        detail: how much of the content's fine structure is painted where strokes are enlarged,
+            0 to 1.
+        brushwork: how much faint noise gives the network something to paint in flat places, 0 to
+            1; not on the coarsest of several levels, which is the stylized thumbnail.
+        seed: of that noise, 0 to 2**32 - 1.
     """
 
     thumbnail_size: int = 1024
@@ -44,6 +58,10 @@ class Settings:
     strength: float = 1.0
     precision: Precision = "auto"
     device: str = "auto"
+    strokes: Strokes = "fine"
+    detail: float = 1.0
+    brushwork: float = 0.5
+    seed: int = 0
 
     def check(self, traits: Traits) -> None:
         """Refuse what the backbone or the machine cannot do.
@@ -65,8 +83,23 @@ class Settings:
                 f"statistics {self.stats!r} are unknown; use {' or '.join(STATS_KINDS)}"
             )
         check_strength(self.strength)
+        self._check_strokes()
         find_device(self.device)
         find_precision(self.precision, traits)
+
+    def _check_strokes(self) -> None:
+        strokes = self.strokes
+        is_word = isinstance(strokes, str)
+        if strokes not in STROKES_WORDS and (is_word or not math.isfinite(strokes) or strokes < 1):
+            raise SettingsError(
+                f"strokes {strokes!r} are unknown; use {', '.join(STROKES_WORDS)}, or a number "
+                "from 1: so many times the network's own"
+            )
+        for name, value in (("detail", self.detail), ("brushwork", self.brushwork)):
+            if not 0.0 <= value <= 1.0:
+                raise SettingsError(f"{name} {value:g} is out of range; use 0 to 1")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise SettingsError(f"seed {self.seed} is out of range; use 0 to {LARGEST_SEED}")
 
 
 class SettingsOptions(TypedDict, total=False):
@@ -79,6 +112,10 @@ class SettingsOptions(TypedDict, total=False):
     strength: float
     precision: Precision
     device: str
+    strokes: Strokes
+    detail: float
+    brushwork: float
+    seed: int
 
 
 class IfInterrupted(Enum):

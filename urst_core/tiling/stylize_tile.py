@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,21 +12,60 @@ from ..errors import DeviceError, WeightsError
 from ..geometry import Rectangle, Size, Tile
 from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask, blend
-from ..pictures.padding import read_stored, window_of
+from ..pictures.padding import pad_to_frame, read_stored, window_of
 from ..pictures.source import Canvas, Source, from_unit
 from .transfer import Download, Transfer, Upload
+
+
+class Refinement(Protocol):
+    """What happens before and behind the network where a picture refines a smaller one.
+
+    Areas are those of windows, inside the picture; pixels are (C, h, w), on the computing device.
+    """
+
+    def margin(self, stride: int) -> int:
+        """How much wider than the network's halo windows are, in px, a multiple of the stride."""
+        ...
+
+    def read_below(self, area: Rectangle) -> Tensor | None:
+        """Stored pixels of the smaller picture; called in the reading thread."""
+        ...
+
+    def read_noise(self, area: Rectangle) -> Tensor | None:
+        """Noise for an area; called in the reading thread."""
+        ...
+
+    def join(
+        self, content: Tensor, below: Tensor | None, noise: Tensor | None, area: Rectangle
+    ) -> Tensor:
+        """What the network is given for an area of the content, stored: floating, 0..1."""
+        ...
+
+    def merge(
+        self,
+        painted: Tensor,
+        content: Tensor,
+        below: Tensor | None,
+        area: Rectangle,
+        core: Rectangle,
+    ) -> Tensor:
+        """The picture of a core, from what the network made of the area around it."""
+        ...
 
 
 @dataclass(frozen=True)
 class StoredWindow:
     """What a tile is computed from: its window's stored pixels, and its core's alpha and mask.
 
-    Without a mask, and where all of the core is to be stylized, ``coverage`` is None.
+    Without a mask, and where all of the core is to be stylized, ``coverage`` is None; ``below``
+    and ``noise`` are a :class:`Refinement`'s.
     """
 
     colors: Upload
     alpha: Tensor
     coverage: Upload | None = None
+    below: Upload | None = None
+    noise: Upload | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +104,9 @@ class TileStylizer:
         device: torch.device,
         *,
         mask: Mask | None = None,
+        refinement: Refinement | None = None,
     ) -> None:
+        self._refinement = refinement
         self._network, self._content, self._canvas = network, content, canvas
         self._frame, self._mask = frame, mask
         self._transfer = Transfer(device)
@@ -78,20 +120,30 @@ class TileStylizer:
             return KeptCore(read_stored(self._content, core))
         stored = read_stored(self._content, tile.window)
         alpha = stored[(slice(3, None), *core.relative_to(tile.window).slices)]
-        colors = self._transfer.upload(stored)
-        if coverage is None or bool((coverage == 1.0).all()):
-            return StoredWindow(colors, alpha)
-        return StoredWindow(colors, alpha, self._transfer.upload(coverage))
+        if coverage is not None and bool((coverage == 1.0).all()):
+            coverage = None
+        below = noise = None
+        if self._refinement is not None:
+            area = tile.window.clipped(self._content.size)
+            below, noise = self._refinement.read_below(area), self._refinement.read_noise(area)
+        colors, *others = (
+            None if pixels is None else self._transfer.upload(pixels)
+            for pixels in (stored, coverage, below, noise)
+        )
+        assert colors is not None
+        return StoredWindow(colors, alpha, *others)
 
     def compute(self, tile: Tile, window: TileInput) -> TileResult:
         if window is None or isinstance(window, KeptCore):
             return window
         stored = window.colors.receive()
-        pixels = window_of(stored, tile.window.size)
-        stylized = self._network(pixels, at_border=tile.touches_border(self._frame))[0]
         core = tile.core.clipped(self._content.size)
         inner_slices = core.relative_to(tile.window).slices
-        inner = stylized[(..., *inner_slices)]
+        if self._refinement is None:
+            pixels = window_of(stored, tile.window.size)
+            inner = self._paint(tile, pixels)[(..., *inner_slices)]
+        else:
+            inner = self._refine(self._refinement, tile, core, window)
         # Looked at when it has arrived: asking here would wait for the device. A sum is finite
         # only where all of its parts are, and takes no memory of their size.
         is_finite = self._transfer.download(inner.sum(dtype=torch.float32).isfinite())
@@ -101,6 +153,22 @@ class TileStylizer:
             kept = stored[(slice(3), *inner_slices)]
             colors = blend(kept, inner.clamp(0.0, 1.0), window.coverage.receive())
         return StylizedCore(self._transfer.download(colors), is_finite, window.alpha)
+
+    def _paint(self, tile: Tile, pixels: Tensor) -> Tensor:
+        return self._network(pixels, at_border=tile.touches_border(self._frame))[0]
+
+    def _refine(
+        self, refinement: Refinement, tile: Tile, core: Rectangle, window: StoredWindow
+    ) -> Tensor:
+        """Join, paint, and merge a core."""
+        area = tile.window.clipped(self._content.size)
+        content = window.colors.receive()[:3]
+        below = None if window.below is None else window.below.receive()
+        noise = None if window.noise is None else window.noise.receive()
+        joined = refinement.join(content, below, noise, area).unsqueeze(0)
+        painted = self._paint(tile, pad_to_frame(joined, tile.window.size))
+        height, width = area.size
+        return refinement.merge(painted[:, :height, :width], content, below, area, core)
 
     def write(self, tile: Tile, result: TileResult) -> Tensor | None:
         """The core's pixels as they were written; None where it holds nothing but padding.

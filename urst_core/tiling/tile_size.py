@@ -36,6 +36,7 @@ def choose_tile_size(
     device: torch.device,
     *,
     available_bytes: int | None = None,
+    margin: int = 0,
 ) -> int:
     """The edge of cores that fits the memory and reads the fewest pixels twice.
 
@@ -45,6 +46,7 @@ def choose_tile_size(
         dtype: that the tile network computes in.
         device: where it computes.
         available_bytes: memory to plan with; the device's free memory when not given.
+        margin: how much wider than the network's halo windows are, in px.
 
     Returns:
         A multiple of the stride; the smallest possible where memory is short.
@@ -55,9 +57,8 @@ def choose_tile_size(
     # A device that is overcommitted reports less than nothing.
     window = math.isqrt(max(0, int(available_bytes * MEMORY_SHARE / bytes_per_pixel)))
     step = math.lcm(traits.stride, 32)
-    most = min(largest_tile(device, traits), (window - 2 * traits.halo) // step * step)
+    halo = traits.halo + margin
+    most = min(largest_tile(device, traits), (window - 2 * halo) // step * step)
     most = max(step, min(most, round_up(max(frame), step)))
     least = max(step, round_up(most // 2, step))
-    return min(
-        range(most, least - 1, -step), key=lambda edge: windows_area(frame, edge, traits.halo)
-    )
+    return min(range(most, least - 1, -step), key=lambda edge: windows_area(frame, edge, halo))

@@ -1,0 +1,321 @@
+"""The pyramid: sizes of levels, exact tiles, what comes out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+from examples import picture
+from torch import nn
+from torch.nn import functional as F
+
+from urst_core.demo import DemoLandscape, demo_painting
+from urst_core.errors import SettingsError
+from urst_core.geometry import Rectangle
+from urst_core.method.pipeline import Run, stylize, stylize_levels
+from urst_core.method.strokes import Below, JoinedSource, Level, Step, level_sizes
+from urst_core.pictures.mask import Mask, TensorMask
+from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
+from urst_core.pictures.thumbnail import make_thumbnail
+from urst_core.tiling.loop import TileLoop
+from urst_core.tiling.settings import Settings
+from urst_core.tiling.stylize_tile import TileStylizer
+
+STYLE = TensorSource(picture((96, 120), seed=3))
+CONTENT = TensorSource(picture((131, 187)))
+
+
+def run(backbone, content=CONTENT, *, listener=None, mask=None, style=STYLE, **settings):
+    canvas = TensorCanvas(content.size, channels=content.channels, dtype=content.dtype)
+    chosen = {"thumbnail_size": 64, "tile_size": 64, "strokes": "preview", **settings}
+    extra = {} if listener is None else {"listener": listener}
+    stylize(content, [style], canvas, backbone, Settings(**chosen), mask=mask, **extra)
+    return canvas.pixels
+
+
+@pytest.mark.parametrize(
+    ("size", "settings", "sizes"),
+    [
+        ((3456, 5208), {}, [(680, 1024), (864, 1302), (1728, 2604), (3456, 5208)]),
+        ((4000, 4096), {}, [(1000, 1024), (2000, 2048), (4000, 4096)]),
+        ((4001, 4097), {}, [(1000, 1024), (2001, 2049), (4001, 4097)]),
+        ((832, 1248), {}, [(683, 1024), (832, 1248)]),
+        ((683, 1024), {}, [(683, 1024)]),
+        ((10, 12), {}, [(10, 12)]),
+        ((3456, 5208), {"thumbnail_size": 0}, [(3456, 5208)]),
+        ((3456, 5208), {"strokes": "fine"}, [(3456, 5208)]),
+        ((3456, 5208), {"strokes": 1.0}, [(3456, 5208)]),
+        ((3456, 5208), {"strokes": 2.5}, [(1382, 2083), (1728, 2604), (3456, 5208)]),
+        ((100, 200), {"strokes": 2}, [(50, 100), (100, 200)]),
+        ((1, 3000), {"strokes": 4}, [(1, 750), (1, 1500), (1, 3000)]),
+        ((100, 200), {"strokes": 1000.0}, [(1, 1), (1, 2), (2, 4), (4, 7), (7, 13), (13, 25)]),
+    ],
+)
+def test_sizes_of_levels(size, settings, sizes):
+    found = level_sizes(size, Settings(**{"strokes": "preview", **settings}))
+    assert list(found)[: len(sizes)] == sizes
+    assert found[-1] == size
+    for coarse, fine in pairwise(found):
+        assert max(fine[0] / coarse[0], fine[1] / coarse[1]) <= 2.5
+        assert coarse != fine
+
+
+class Network(nn.Module):
+    """Stands for a tile network: as far-reaching, in the precision of what it is given."""
+
+    compute_dtype = torch.float32
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.kernel = torch.randn(3, 3, 9, 9, generator=generator, dtype=torch.float64) / 12
+
+    def forward(self, window, *, at_border=True):
+        del at_border
+        bent = torch.tanh(F.conv2d(window - 0.5, self.kernel.to(window), padding=4))
+        return F.conv2d(bent, self.kernel.to(window), padding=4) + 0.5
+
+
+@pytest.mark.parametrize("brushwork", [0.0, 1.0])
+@pytest.mark.parametrize("size", [(131, 187), (128, 96), (67, 140)])
+@pytest.mark.parametrize("coarse", [2, 1.37])
+def test_tiles_of_any_size_equal_the_whole_in_float64(microast, size, coarse, brushwork):
+    """Join and merge, in one level; at the declared margin, and not at two strides less."""
+    small = (math.ceil(size[0] / coarse), math.ceil(size[1] / coarse))
+    content = TensorSource(picture(size).double())
+    below = Below(
+        TensorSource(picture(small, seed=4).double()), TensorSource(picture(small, seed=5).double())
+    )
+    level = Level(1, size, below, brushwork=brushwork, detail=0.7, dtype=torch.float64)
+    traits = replace(microast.traits, layers=())
+    halo = 8
+    frame = traits.frame_of(size)
+
+    def pixels(edge, margin):
+        canvas = TensorCanvas(size, dtype=torch.float64)
+        work = TileStylizer(
+            Network(), content, canvas, frame, torch.device("cpu"), refinement=level
+        )
+        TileLoop(frame, edge, traits, torch.device("cpu"), halo + margin).run("tiles", work)
+        return canvas.pixels
+
+    margin = level.margin(traits.stride)
+    whole = pixels(1024, margin)
+    for edge in (16, 44, 64):
+        assert float((pixels(edge, margin) - whole).abs().max()) <= 1e-9
+    if coarse == 2:
+        # The outermost weights of four kernels, multiplied, are too small to be seen.
+        narrow = pixels(44, margin - 2 * traits.stride)
+        assert float((narrow - whole).abs().max()) > 1e-9
+
+
+def test_every_step_reaches_no_farther_than_it_says():
+    for coarse, fine in [((50, 70), (100, 140)), ((50, 70), (99, 139)), ((61, 80), (99, 101))]:
+        step = Step(coarse, fine)
+        for top in range(0, 80, 4):
+            core = Rectangle(top, top, top + 16, top + 20).clipped(fine)
+            needed = core.grown(step.reach).clipped(fine)
+            area = step.painted_area(core)
+            assert needed.contains(area)
+            # Everything below that the merging reads is part of what the joining reads.
+            wide = step.both.needs(step.enlarging.needs(core))
+            assert step.enlarging.needs(needed).contains(wide)
+
+
+def test_the_join_is_the_content_where_painting_and_content_agree():
+    """No level adds anything of its own: a painting that is the content stays it."""
+    content = TensorSource(picture((100, 140)).double())
+    step = Step((50, 70), (100, 140))
+    whole = Rectangle.of_size((100, 140))
+    small = TensorSource(
+        step.shrinking.apply(content.pixels, whole, Rectangle.of_size((50, 70))).clamp(0, 1)
+    )
+    level = Level(1, (100, 140), Below(small, small), dtype=torch.float64)
+    joined = JoinedSource(content, level).read(whole)
+    assert float((joined - content.pixels).abs().max()) <= 1e-12
+    flat = replace(level, detail=0.0)
+    enlarged = step.enlarge(small.pixels, Rectangle.of_size((50, 70)), whole).clamp(0, 1)
+    assert float((JoinedSource(content, flat).read(whole) - enlarged).abs().max()) <= 1e-12
+
+
+def test_a_merged_picture_shrinks_to_the_one_below():
+    step = Step((50, 70), (100, 140))
+    below, fine = picture((50, 70), seed=1).double(), picture((100, 140), seed=2).double()
+    whole, small = Rectangle.of_size((100, 140)), Rectangle.of_size((50, 70))
+    merged = step.merge(below, small, fine, whole)
+    back = step.shrinking.apply(merged, whole, small)
+    enlarged = step.enlarge(below, small, whole)
+    once = enlarged + fine - step.enlarge(step.shrinking.apply(fine, whole, small), small, whole)
+    naive = step.shrinking.apply(once, whole, small)
+    assert float((back - below).square().mean()) < 0.4 * float((naive - below).square().mean())
+
+
+@pytest.mark.parametrize("strokes", ["preview", "fine", 1])
+def test_one_level_without_brushwork_is_the_plain_pass(microast, strokes):
+    """Where strokes are fine, or the picture is no larger than its thumbnail: bit for bit."""
+    plain = TensorCanvas(CONTENT.size, dtype=torch.float32)
+    settings = Settings(thumbnail_size=256, tile_size=64, strokes=strokes, brushwork=0.0)
+    run_ = Run.of(CONTENT, microast, settings)
+    run_.stylize(run_.network(run_.measure([STYLE])), plain)
+    stylized = run(microast, strokes=strokes, thumbnail_size=256, brushwork=0.0)
+    assert torch.equal(stylized, plain.pixels)
+    if isinstance(strokes, str):
+        assert torch.equal(run(microast, strokes=strokes, thumbnail_size=256), plain.pixels)
+
+
+def test_the_coarsest_level_is_the_stylized_thumbnail(microast):
+    """To 16 bits, whatever is chosen for the finer ones."""
+    settings = Settings(thumbnail_size=64, strokes="preview")
+    thumbnail = TensorSource(make_thumbnail(CONTENT, 64)[0])
+    stylized = run(microast, thumbnail, strokes="fine")
+    run_ = Run.of(CONTENT, microast, settings)
+    seen = {}
+
+    def listener(progress):
+        if progress.frame is not None and progress.core is not None:
+            seen.setdefault(progress.frame, {})[progress.core] = progress.pixels
+
+    stylize_levels(
+        replace(run_, listener=listener), [STYLE], TensorCanvas(CONTENT.size, dtype=torch.float32)
+    )
+    first = min(seen)
+    assert first == (48, 64)
+    (pixels,) = seen[first].values()
+    assert float((to_unit(pixels) - stylized).abs().max()) <= 1e-4
+
+
+@pytest.fixture(scope="module")
+def demo():
+    landscape = DemoLandscape((256, 384))
+    pixels = landscape.read(Rectangle.of_size(landscape.size))
+    return TensorSource(to_unit(pixels)), TensorSource(demo_painting((192, 192)))
+
+
+def decibels(image, reference):
+    return -10 * math.log10(float((image - reference).square().mean()))
+
+
+def test_a_large_picture_looks_as_its_preview(microast, demo):
+    content, style = demo
+    thumbnail = TensorSource(make_thumbnail(content, 96)[0])
+    chosen = {"style": style, "thumbnail_size": 96, "tile_size": 128}
+    preview = run(microast, thumbnail, strokes="fine", **chosen)
+    shrunk = {
+        strokes: make_thumbnail(TensorSource(run(microast, content, strokes=strokes, **chosen)), 96)
+        for strokes in ("preview", "fine")
+    }
+    assert decibels(shrunk["preview"][0], preview) >= 33.0
+    assert decibels(shrunk["fine"][0], preview) < 22.0
+
+
+def test_tile_size_changes_nothing(microast):
+    """In float32 a network's sums may differ in the last digit between tiles of two sizes."""
+    pixels = [run(microast, tile_size=size) for size in (48, 4096)]
+    assert float((pixels[0] - pixels[1]).abs().max()) <= 1e-3
+
+
+def test_strength_zero_is_the_content(microast):
+    assert torch.equal(run(microast, strength=0.0), CONTENT.pixels)
+    half = run(microast, strength=0.5)
+    full = run(microast)
+    assert float((half - CONTENT.pixels).square().mean()) > 0
+    assert float((half - CONTENT.pixels).square().mean()) < float(
+        (full - CONTENT.pixels).square().mean()
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+def test_outside_a_mask_the_content_keeps_its_bits(microast, dtype):
+    full_scale = torch.iinfo(dtype).max
+    stored = (picture((131, 187), channels=4) * full_scale).round().to(torch.int32).to(dtype)
+    values = torch.zeros(131, 187)
+    values[:, 60:120], values[:, 120:] = 0.5, 1.0
+    content = TensorSource(stored)
+    masked = run(microast, content, mask=Mask(TensorMask(values)))
+    full = run(microast, content)
+    assert torch.equal(masked[:, :, :60], stored[:, :, :60])
+    assert torch.equal(masked[:, :, 120:], full[:, :, 120:])
+    assert not torch.equal(masked[:3, :, 60:120], stored[:3, :, 60:120])
+    assert torch.equal(full[3], stored[3])
+    assert full.dtype == dtype
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+def test_flat_pictures_stay_finite(random_backbones, value):
+    content = TensorSource(torch.full((3, 96, 130), value))
+    stylized = run(random_backbones["adain"], content)
+    assert bool(stylized.isfinite().all())
+    assert float(stylized.min()) >= 0.0
+    assert float(stylized.max()) <= 1.0
+
+
+def test_exact_statistics_are_those_of_each_level(microast):
+    stages = []
+    exact = run(microast, stats="exact", listener=lambda p: stages.append((p.stage, p.frame)))
+    assert list(dict.fromkeys(stage for stage, _ in stages)) == [
+        "tiles",
+        "statistics dec1",
+        "statistics dec2",
+    ]
+    assert float((exact - run(microast)).abs().max()) > 1e-3
+
+
+def test_settings_that_change_the_picture(microast):
+    base = run(microast)
+    assert torch.equal(run(microast), base)
+    for changed in ({"seed": 1}, {"detail": 0.0}, {"brushwork": 0.0}, {"strokes": 2.0}):
+        assert not torch.equal(run(microast, **changed), base)
+
+
+def test_all_levels_are_one_stage(microast):
+    steps = []
+    run(microast, listener=steps.append)
+    assert {step.stage for step in steps} == {"tiles"}
+    assert [step.pixels_done for step in steps] == sorted(step.pixels_done for step in steps)
+    areas = [48 * 64, 68 * 96, 132 * 188]
+    assert {step.pixels_total for step in steps} == {sum(areas)}
+    assert steps[-1].pixels_done == sum(areas)
+    assert steps[-1].tiles_done == steps[-1].tiles_total
+    frames = [step.frame for step in steps if step.core is not None]
+    assert list(dict.fromkeys(frames)) == [(48, 64), (68, 96), None]
+
+
+def test_a_cancel_ends_any_level(microast):
+    class Cancelled(BaseException):
+        """As ComfyUI's may be: not an Exception."""
+
+    for last in (1, 2, 5):
+
+        def cancel(progress, last=last):
+            if progress.tiles_done == last:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            run(microast, listener=cancel)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        *(
+            (
+                {"strokes": value},
+                f"strokes {value!r} are unknown; use preview, fine, or a number from 1: so many "
+                "times the network's own",
+            )
+            for value in ("coarse", 0.5, float("nan"), float("inf"), -2)
+        ),
+        ({"detail": 1.5}, "detail 1.5 is out of range; use 0 to 1"),
+        ({"brushwork": -0.1}, "brushwork -0.1 is out of range; use 0 to 1"),
+        ({"brushwork": float("nan")}, "brushwork nan is out of range; use 0 to 1"),
+        ({"seed": -1}, "seed -1 is out of range; use 0 to 4294967295"),
+        ({"seed": 2**32}, "seed 4294967296 is out of range; use 0 to 4294967295"),
+    ],
+)
+def test_settings_that_cannot_be(microast, settings, message):
+    with pytest.raises(SettingsError) as caught:
+        run(microast, **settings)
+    assert str(caught.value) == message

@@ -1,0 +1,450 @@
+"""Strokes of any size: a pyramid of stylizations in which each level adds only its own band.
+
+A network paints strokes of a fixed number of pixels: a thumbnail comes out a painting, the same
+photograph at 19 megapixels a recolored photograph with fine grain. So the smallest level is
+painted first, and each larger one repaints it with strokes of half the size::
+
+      content      p = the painting below, c = this level's content, c' = the content below
+         │
+      ┌──▼───┐     input   = d * c + E (p - d * c') + brushwork     a painting, with the detail
+      │ join │     fine    = network (input)                         that the larger size adds
+      └──▼───┘     picture = g * fine + E K (p - S (g * fine))       its finest band replaces
+      network                                                        nothing below
+      ┌──▼────┐
+      │ merge │    E enlarges, S shrinks (both cubic, of finite reach), K = 2 - S E makes
+      └──▼────┘    S (picture) nearly p: no drift of color from level to level
+       picture
+
+Every level is an ordinary pass over exact tiles, whose windows are a little wider. Levels are
+numbered from the coarsest, 0, which is the stylized thumbnail itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..geometry import Rectangle, Size, round_up
+from ..pictures.resampling import Chain, Resample, Resampling
+from ..pictures.source import Canvas, Source, bands, from_unit, to_unit
+from ..pictures.thumbnail import make_thumbnail, thumbnail_size_of
+from ..progress import Listener, Progress, ignore
+from ..tiling.settings import Settings
+from . import brushwork
+
+GAIN = 1.25
+"""How much of a level's own band is added: a little sharpness back that the merging takes."""
+
+SLACK = 1.01
+"""A last factor up to twice that much is taken in one step: a level less, for a rounded size."""
+
+LEVEL_DTYPE = torch.uint16
+"""How pictures between the levels are kept."""
+
+CONTENTS_STAGE = "contents"
+"""What listeners are told while the contents of the levels are made."""
+
+TILES_STAGE = "tiles"
+"""What listeners are told after each tile."""
+
+PREPARATION_STAGE = "thumbnail"
+"""What they are told after each band that a large picture's thumbnail is made from."""
+
+SHORT_STAGES = (CONTENTS_STAGE, PREPARATION_STAGE)
+"""Counted as nothing between the tiles of the levels."""
+
+
+def level_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
+    """The sizes of the levels, coarsest first; one where strokes are the network's own.
+
+    Halves of the picture, as long as they are larger than the coarsest level: what factor is left
+    falls on the smallest step, where it costs least.
+
+    Args:
+        size: of the picture.
+        settings: their strokes, and the thumbnail's size.
+
+    Example:
+        >>> level_sizes((3456, 5208), Settings(strokes="preview", thumbnail_size=1024))
+        ((680, 1024), (864, 1302), (1728, 2604), (3456, 5208))
+    """
+    if settings.strokes == "fine":
+        return (size,)
+    if isinstance(settings.strokes, str):
+        coarsest = thumbnail_size_of(size, settings.thumbnail_size)
+    else:
+        coarsest = thumbnail_size_of(size, max(1, round(max(size) / settings.strokes)))
+    if coarsest == size:
+        return (size,)
+    sizes = [size]
+    while _factor(sizes[-1], coarsest) > 2 * SLACK:
+        sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+    return (coarsest, *reversed(sizes))
+
+
+def _factor(size: Size, coarsest: Size) -> float:
+    return max(size[0] / coarsest[0], size[1] / coarsest[1])
+
+
+@dataclass(frozen=True)
+class Step:
+    """From one level to the next.
+
+    Attributes:
+        coarse, fine: height and width of both.
+    """
+
+    coarse: Size
+    fine: Size
+
+    @cached_property
+    def enlarging(self) -> Resampling:
+        return Resampling(*self._up)
+
+    @cached_property
+    def shrinking(self) -> Resampling:
+        return Resampling(*self._down)
+
+    @cached_property
+    def both(self) -> Resampling:
+        """Enlarging, then shrinking again."""
+        return Resampling(*(Chain(up, down) for up, down in zip(self._up, self._down)))
+
+    @property
+    def _up(self) -> list[Resample]:
+        return [Resample(self.coarse[axis], self._scale(axis)) for axis in (0, 1)]
+
+    @property
+    def _down(self) -> list[Resample]:
+        return [Resample(self.fine[axis], 1 / self._scale(axis)) for axis in (0, 1)]
+
+    @property
+    def reach(self) -> int:
+        """How far beyond a pixel, in fine px, a merged picture depends on the painted one.
+
+        Four kernels of 2 coarse px, one behind the other, and the rounding to whole pixels.
+        """
+        return math.ceil(8 / min(self._scale(0), self._scale(1)))
+
+    def _scale(self, axis: int) -> Fraction:
+        """Coarse px for one fine px.
+
+        Exactly one half where the coarse size is half of the fine one, rounded up: its last pixel
+        then reaches half beyond the border.
+        """
+        coarse, fine = self.coarse[axis], self.fine[axis]
+        return Fraction(1, 2) if coarse == -(-fine // 2) else Fraction(coarse, fine)
+
+    def enlarge(self, pixels: Tensor, at: Rectangle, target: Rectangle) -> Tensor:
+        return self.enlarging.apply(pixels, at, target)
+
+    def merge(self, below: Tensor, at: Rectangle, fine: Tensor, target: Rectangle) -> Tensor:
+        """Add the finest band of a painting to the one below.
+
+        Args:
+            below: the picture below, (3, h, w), floating.
+            at: where it lies in the coarse level.
+            fine: what was painted there, (3, h, w), floating, already with its gain; the part that
+                :meth:`painted_area` names.
+            target: the fine pixels that are wanted.
+        """
+        error_area = self.enlarging.needs(target)
+        wide_area = self.both.needs(error_area)
+        painted_area = self.painted_area(target)
+        kept = below[(..., *wide_area.relative_to(at).slices)]
+        error = kept - self.shrinking.apply(fine, painted_area, wide_area)
+        inner = error[(..., *error_area.relative_to(wide_area).slices)]
+        error = inner * 2.0 - self.both.apply(error, wide_area, error_area)
+        inner = fine[(..., *target.relative_to(painted_area).slices)]
+        return self.enlarge(error, error_area, target).add_(inner)
+
+    def painted_area(self, target: Rectangle) -> Rectangle:
+        """The fine pixels that the merged ones of ``target`` depend on."""
+        wide = self.both.needs(self.enlarging.needs(target))
+        needed = self.shrinking.needs(wide)
+        return Rectangle(
+            min(needed.top, target.top),
+            min(needed.left, target.left),
+            max(needed.bottom, target.bottom),
+            max(needed.right, target.right),
+        )
+
+
+@dataclass(frozen=True)
+class Below:
+    """The level below: its content and its finished picture, of one size."""
+
+    content: Source
+    picture: Source
+
+    def read(self, area: Rectangle) -> Tensor:
+        """Both at once, stored, (6, h, w): the content's colors first."""
+        return torch.cat([self.content.read(area)[:3], self.picture.read(area)[:3]])
+
+
+@dataclass(frozen=True)
+class Level:
+    """How one level joins its input and merges what the network makes of it.
+
+    A :class:`~urst_core.tiling.stylize_tile.Refinement` of the tiles of this level's content.
+
+    Attributes:
+        number: from the coarsest, 0.
+        size: height and width, in px.
+        below: the level below; None for the coarsest.
+        detail: how much of the content's fine structure the network sees, 0 to 1.
+        brushwork: how much noise is added in flat places, 0 to 1.
+        seed: of the noise.
+        content_share: share of the untouched content in the result, see
+            :meth:`~urst_core.networks.model.Backbone.content_share`; 0 but on the last level.
+        dtype: that pixels are joined and merged in.
+    """
+
+    number: int
+    size: Size
+    below: Below | None = None
+    detail: float = 1.0
+    brushwork: float = 0.0
+    seed: int = 0
+    content_share: float = 0.0
+    dtype: torch.dtype = torch.float32
+
+    @cached_property
+    def step(self) -> Step | None:
+        return None if self.below is None else Step(self.below.picture.size, self.size)
+
+    def margin(self, stride: int) -> int:
+        """How much wider than the network's halo windows are, in px, a multiple of the stride."""
+        reach = self.step.reach if self.step else 0
+        return round_up(reach + (brushwork.FLATNESS_RADIUS if self.brushwork else 0), stride)
+
+    def area_below(self, area: Rectangle) -> Rectangle | None:
+        """What of the level below an input of ``area`` is made of; None on the coarsest level."""
+        return self.step.enlarging.needs(area) if self.step else None
+
+    def read_below(self, area: Rectangle) -> Tensor | None:
+        """The stored pixels of :meth:`area_below`, as :meth:`join` takes them."""
+        below = self.area_below(area)
+        return None if self.below is None or below is None else self.below.read(below)
+
+    def read_noise(self, area: Rectangle) -> Tensor | None:
+        """The noise of an area, as :meth:`join` takes it."""
+        return brushwork.noise(area, level=self.number, seed=self.seed) if self.brushwork else None
+
+    def join(
+        self, content: Tensor, below: Tensor | None, noise: Tensor | None, area: Rectangle
+    ) -> Tensor:
+        """What the network is given.
+
+        Args:
+            content: this level's, stored, (3, h, w); the device of all of them computes.
+            below: of :meth:`read_below`.
+            noise: of :meth:`read_noise`.
+            area: where they lie, inside the picture. With brushwork, the outermost
+                ``FLATNESS_RADIUS`` px are not yet those of a wider area.
+
+        Returns:
+            (3, h, w), 0..1, in ``dtype``.
+        """
+        content = self._unit(content)
+        joined = content
+        if self.step and below is not None:
+            coarse = self._unit(below)
+            area_below = self.step.enlarging.needs(area)
+            difference = coarse[3:] - self.detail * coarse[:3]
+            joined = self.step.enlarge(difference, area_below, area).add_(content * self.detail)
+        if noise is not None:
+            deviation = brushwork.STRONGEST * self.brushwork
+            grains = noise.to(content) * (brushwork.flatness(content) * deviation)
+            joined = joined + grains
+        return joined.clamp(0.0, 1.0)
+
+    def merge(
+        self,
+        painted: Tensor,
+        content: Tensor,
+        below: Tensor | None,
+        area: Rectangle,
+        core: Rectangle,
+    ) -> Tensor:
+        """The finished picture of a core.
+
+        Args:
+            painted: what the network made of the input, (3, h, w), not clamped.
+            content: this level's, stored, (3, h, w).
+            below: of :meth:`read_below`.
+            area: where all three lie, inside the picture.
+            core: the part that is wanted, at least :meth:`margin` away from the edges of the area
+                that are not the picture's.
+
+        Returns:
+            (3, *core.size), not clamped.
+        """
+        if self.step and below is not None:
+            needed = self.step.painted_area(core)
+            fine = painted[(..., *needed.relative_to(area).slices)].to(self.dtype).clamp(0.0, 1.0)
+            picture = self.step.merge(
+                self._unit(below[3:]), self.step.enlarging.needs(area), fine * GAIN, core
+            )
+        else:
+            picture = painted[(..., *core.relative_to(area).slices)]
+        if self.content_share:
+            kept = content[(..., *core.relative_to(area).slices)]
+            picture = picture.clamp(0.0, 1.0).lerp(self._unit(kept).to(picture), self.content_share)
+        return picture
+
+    def _unit(self, stored: Tensor) -> Tensor:
+        return to_unit(stored).to(self.dtype)
+
+
+@dataclass(frozen=True)
+class JoinedSource:
+    """A level's input as a picture to be measured.
+
+    Attributes:
+        content: of the level.
+        level: that joins it.
+        device: that computes; the pixels stay there.
+    """
+
+    content: Source
+    level: Level
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def size(self) -> Size:
+        return self.content.size
+
+    @property
+    def channels(self) -> int:
+        return 3
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.level.dtype
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        joined = torch.empty(
+            3, *rectangle.size, dtype=self.dtype, device=self.device
+        )  # in bands, so that a thumbnail takes no more memory than elsewhere
+        for band in bands(rectangle.size):
+            joined[(..., *band.slices)] = self._band(band.shifted(rectangle.top, rectangle.left))
+        return joined
+
+    def _band(self, area: Rectangle) -> Tensor:
+        wide = area.grown(brushwork.FLATNESS_RADIUS if self.level.brushwork else 0)
+        wide = wide.clipped(self.size)
+        parts = (
+            self.content.read(wide)[:3],
+            self.level.read_below(wide),
+            self.level.read_noise(wide),
+        )
+        content, below, noise = (None if p is None else p.to(self.device) for p in parts)
+        assert content is not None
+        joined = self.level.join(content, below, noise, wide)
+        return joined[(..., *area.relative_to(wide).slices)]
+
+
+class Picture(Source, Canvas, Protocol):
+    """What can be written, and read again: a level's picture while others are made of it."""
+
+
+def level_contents(
+    content: Source,
+    sizes: Sequence[Size],
+    new_picture: Callable[[Size], Picture],
+    listener: Listener = ignore,
+) -> list[Source]:
+    """The contents of all levels, the coarsest first: the thumbnail, then larger ones.
+
+    Args:
+        content: the picture, which is that of the last level.
+        sizes: of :func:`level_sizes`.
+        new_picture: makes a place for one of 3 channels.
+        listener: told of what is made; what it raises ends the work.
+    """
+    contents = [content]
+    for size in reversed(sizes[1:-1]):
+        smaller = new_picture(size)
+        shrink_content(contents[0], smaller, listener)
+        contents.insert(0, smaller)
+    if len(sizes) > 1:
+        thumbnail = new_picture(sizes[0])
+        make_coarsest(content, thumbnail, listener)
+        contents.insert(0, thumbnail)
+    return contents
+
+
+def make_coarsest(content: Source, thumbnail: Picture, listener: Listener = ignore) -> None:
+    """Make the content of level 0: the thumbnail, as it is measured elsewhere."""
+    area = Rectangle.of_size(content.size).area
+
+    def tell(share: float) -> None:
+        listener(Progress(CONTENTS_STAGE, 0, 0, round(share * area), area))
+
+    pixels = make_thumbnail(content, max(thumbnail.size), tell=tell)[0]
+    thumbnail.write(Rectangle.of_size(thumbnail.size), from_unit(pixels, thumbnail.dtype))
+
+
+def shrink_content(content: Source, smaller: Picture, listener: Listener = ignore) -> None:
+    """Make the content of the level below a level's, band by band."""
+    shrinking = Step(smaller.size, content.size).shrinking
+    total = Rectangle.of_size(content.size).area
+    listener(Progress(CONTENTS_STAGE, 0, 0, 0, total))
+    for band in bands(smaller.size):
+        needed = shrinking.needs(band)
+        pixels = to_unit(content.read(needed)[:3])
+        smaller.write(band, from_unit(shrinking.apply(pixels, needed, band), smaller.dtype))
+        listener(Progress(CONTENTS_STAGE, 0, 0, total * band.bottom // smaller.size[0], total))
+
+
+class LevelPixels:
+    """Counts the pixels of all levels as one stage.
+
+    Args:
+        frames: of the levels, coarsest first.
+        listener: told of all of them.
+    """
+
+    def __init__(self, frames: Sequence[Size], listener: Listener) -> None:
+        self._frames, self._listener = frames, listener
+        self._areas = [height * width for height, width in frames]
+        self._tiles_before = [0] * (len(frames) + 1)
+        self._last = Progress("", 0, 0, 0, sum(self._areas))
+
+    def listener(self, number: int) -> Listener:
+        """A listener for the steps of one level."""
+
+        def tell(progress: Progress) -> None:
+            self._listener(self._counted(number, progress))
+
+        return tell
+
+    def _counted(self, number: int, progress: Progress) -> Progress:
+        if progress.stage in SHORT_STAGES:
+            # The bar neither goes back for them nor begins another.
+            return replace(self._last, stage=TILES_STAGE, core=None, pixels=None)
+        if progress.stage != TILES_STAGE:
+            return progress
+        before = self._tiles_before
+        before[number + 1] = before[number] + progress.tiles_total
+        self._last = replace(
+            progress,
+            tiles_done=before[number] + progress.tiles_done,
+            tiles_total=before[number + 1] + self._tiles_after(number, progress.tiles_total),
+            pixels_done=sum(self._areas[:number]) + progress.pixels_done,
+            pixels_total=sum(self._areas),
+            frame=self._frames[number] if number + 1 < len(self._frames) else None,
+        )
+        return self._last
+
+    def _tiles_after(self, number: int, tiles: int) -> int:
+        """About how many tiles the finer levels have, by their areas."""
+        return sum(-(-tiles * area // self._areas[number]) for area in self._areas[number + 1 :])

@@ -1,0 +1,259 @@
+"""Enlarging and shrinking by windows: a pixel's value does not depend on the window around it.
+
+A resampling is separable: rows, then columns. Along one axis, output pixel i is centered at
+(i + 1/2) * scale of the input (whole to whole: both pictures cover the same area), and is a
+weighted mean of the input pixels within the kernel's reach of there::
+
+    input    │  .  │  .  │  .  │  .  │  .  │     scale 1/2: each output pixel from four of these
+    output   │. │. │. │. │. │. │. │. │. │. │
+                       └── center of the sixth
+
+Weights follow from absolute positions, in float64. Taps beyond the picture's border are left out,
+and the others brought back to a sum of 1. Products are added one after the other, by operations
+on single elements, so that every window and every tile gives the same bits: a matrix product, whose
+order of adding depends on its size, would not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..geometry import Rectangle, Size
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A weight for each distance, in px of the coarser picture; 0 from ``reach`` on."""
+
+    reach: float
+    weights: Callable[[Floats], Floats]
+
+
+def _catmull_rom(distances: Floats) -> Floats:
+    """The cubic of Keys (1981) with a = -1/2: exact for parabolas, sharp, hardly any ringing."""
+    x = np.abs(distances)
+    near = (1.5 * x - 2.5) * x * x + 1.0
+    far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
+
+
+CUBIC = Kernel(2.0, _catmull_rom)
+
+
+@dataclass(frozen=True)
+class Taps:
+    """The weights of a run of output pixels.
+
+    Attributes:
+        first: the first input pixel of each, which may lie beyond the border, (n,).
+        weights: of the input pixels from there on, (taps, n); 0 beyond the border.
+    """
+
+    first: Integers
+    weights: Floats
+
+
+class Axis(Protocol):
+    """A linear map along one axis whose outputs each depend on a few inputs."""
+
+    @property
+    def length(self) -> int:
+        """Of the input, in px."""
+        ...
+
+    def taps(self, start: int, stop: int) -> Taps:
+        """The weights of the output pixels from ``start`` to ``stop``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Resample:
+    """An :class:`Axis` that enlarges or shrinks.
+
+    Attributes:
+        length: of the input, in px.
+        scale: input px for one output px.
+        kernel: is widened where the picture shrinks.
+    """
+
+    length: int
+    scale: Fraction
+    kernel: Kernel = CUBIC
+
+    def taps(self, start: int, stop: int) -> Taps:
+        width = max(1.0, float(self.scale))
+        reach = self.kernel.reach * width
+        doubled = (2 * np.arange(start, stop, dtype=np.int64) + 1) * self.scale.numerator
+        centers = doubled / (2 * self.scale.denominator)
+        # The first pixel whose own center, 1/2 beyond its number, lies within the reach.
+        first = np.floor(centers - reach - 0.5).astype(np.int64) + 1
+        places = first + np.arange(math.ceil(2 * reach))[:, None]
+        weights = self.kernel.weights((places + 0.5 - centers) / width)
+        weights[(places < 0) | (places >= self.length)] = 0.0
+        return Taps(first, weights / weights.sum(0))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """An :class:`Axis` that does two in one, without the pixels between them."""
+
+    before: Resample
+    after: Resample
+
+    @property
+    def length(self) -> int:
+        return self.before.length
+
+    def taps(self, start: int, stop: int) -> Taps:
+        after = self.after.taps(start, stop)
+        low, high = int(after.first[0]), int(after.first[-1]) + len(after.weights)
+        low, high = max(0, low), min(self.after.length, high)
+        before = self.before.taps(low, high)
+        # Which pixel between the two each tap of the second reads; weightless ones read any.
+        places = after.first + np.arange(len(after.weights))[:, None]
+        between = np.clip(places, low, high - 1) - low
+        starts = before.first[between]
+        first = starts.min(0)
+        count = int((starts - first).max()) + len(before.weights)
+        weights = np.zeros((count, stop - start))
+        columns = np.broadcast_to(np.arange(stop - start), starts.shape)
+        for tap, shares in enumerate(before.weights):
+            np.add.at(weights, (starts - first + tap, columns), after.weights * shares[between])
+        return Taps(first, weights)
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Rows and columns of a picture, resampled one after the other."""
+
+    rows: Axis
+    columns: Axis
+
+    @classmethod
+    def between(cls, before: Size, scale: tuple[Fraction, Fraction]) -> Resampling:
+        """Of a picture of a size, with so many of its pixels for one that comes out."""
+        return cls(Resample(before[0], scale[0]), Resample(before[1], scale[1]))
+
+    def needs(self, target: Rectangle) -> Rectangle:
+        """The input pixels, inside the picture, that the output pixels of ``target`` depend on."""
+        top, bottom = _span(self.rows, target.top, target.bottom)
+        left, right = _span(self.columns, target.left, target.right)
+        return Rectangle(top, left, bottom, right)
+
+    def apply(self, pixels: Tensor, at: Rectangle, target: Rectangle) -> Tensor:
+        """Resample a window.
+
+        Args:
+            pixels: (C, h, w), floating, on any device.
+            at: where they lie in the input; all that :meth:`needs` says, or more.
+            target: the output pixels to compute.
+
+        Returns:
+            (C, *target.size), of the type and on the device of ``pixels``.
+        """
+        rows = _weighted_sum(pixels, 1, at.top, _taps(self.rows, target.top, target.bottom))
+        return _weighted_sum(rows, 2, at.left, _taps(self.columns, target.left, target.right))
+
+
+@lru_cache(256)
+def _taps(axis: Axis, start: int, stop: int) -> Taps:
+    return axis.taps(start, stop)
+
+
+def _span(axis: Axis, start: int, stop: int) -> tuple[int, int]:
+    taps = _taps(axis, start, stop)
+    used = np.flatnonzero(taps.weights.any(1))
+    low, high = int(taps.first.min()) + int(used[0]), int(taps.first.max()) + int(used[-1]) + 1
+    return max(0, low), min(axis.length, high)
+
+
+def _weighted_sum(pixels: Tensor, dim: int, start: int, taps: Taps) -> Tensor:
+    """Each output pixel's weighted sum, tap by tap.
+
+    Args:
+        pixels: (C, h, w).
+        dim: 1 (rows) or 2 (columns).
+        start: number of the first input pixel there is.
+        taps: of the output pixels.
+    """
+    first = taps.first - start
+    weights = torch.from_numpy(taps.weights).to(pixels)
+    for phases, step in ((1, 1), (2, 1), (1, 2)):
+        if all(bool((np.diff(first[p::phases]) == step).all()) for p in range(phases)):
+            return _sum_of_slices(pixels, dim, first, weights, phases, step)
+    places = torch.from_numpy(first).to(pixels.device)
+    last = pixels.shape[dim] - 1
+    return _sum(dim, weights, lambda t: pixels.index_select(dim, (places + t).clamp(0, last)))
+
+
+def _sum_of_slices(
+    pixels: Tensor, dim: int, first: Integers, weights: Tensor, phases: int, step: int
+) -> Tensor:
+    """As :func:`_weighted_sum`, where first taps are evenly spaced.
+
+    Args:
+        pixels: (C, h, w).
+        dim: 1 (rows) or 2 (columns).
+        first: the first tap of each output.
+        weights: (taps, outputs).
+        phases: 2 where the picture doubles, else 1.
+        step: 2 where it is halved, else 1.
+    """
+    # What lies beyond has no weight; but slices must find something there.
+    missing = max(0, -int(first.min())), max(0, int(first.max()) + len(weights) - pixels.shape[dim])
+    padded = _repeat_edges(pixels, dim, *missing)
+    # Every second column is slow to read: it is brought together once, not for each tap.
+    lines = [_along(padded, dim, slice(s, None, step)).contiguous() for s in range(step)]
+
+    def of_phase(phase: int) -> Tensor:
+        begin, count = int(first[phase]) + missing[0], len(first[phase::phases])
+
+        def values(tap: int) -> Tensor:
+            line, place = lines[(begin + tap) % step], (begin + tap) // step
+            return _along(line, dim, slice(place, place + count))
+
+        return _sum(dim, weights[:, phase::phases].contiguous(), values)
+
+    if phases == 1 or len(first) == 1:
+        return of_phase(0)
+    size = list(pixels.shape)
+    size[dim] = len(first)
+    total = pixels.new_empty(size)
+    for phase in range(phases):
+        _along(total, dim, slice(phase, None, phases)).copy_(of_phase(phase))
+    return total
+
+
+def _sum(dim: int, weights: Tensor, values: Callable[[int], Tensor]) -> Tensor:
+    """``weights[t] * values(t)``, added up over the taps in their order."""
+    shape = (1, -1, 1) if dim == 1 else (1, 1, -1)
+    total = values(0) * weights[0].view(shape)
+    product = torch.empty_like(total)
+    for tap in range(1, len(weights)):
+        total.add_(torch.mul(values(tap), weights[tap].view(shape), out=product))
+    return total
+
+
+def _along(pixels: Tensor, dim: int, part: slice) -> Tensor:
+    return pixels[:, part] if dim == 1 else pixels[:, :, part]
+
+
+def _repeat_edges(pixels: Tensor, dim: int, before: int, after: int) -> Tensor:
+    if not (before or after):
+        return pixels
+    last = pixels.shape[dim] - 1
+    parts = [pixels.narrow(dim, 0, 1)] * before + [pixels]
+    return torch.cat(parts + [pixels.narrow(dim, last, 1)] * after, dim)
