@@ -10,7 +10,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ADDED_OUTPUTS = {"SaveImage": [("images", "IMAGE")]}
+ADDED_OUTPUTS = {
+    "PreviewAny": [("STRING", "STRING")],
+    "PreviewImage": [("images", "IMAGE")],
+    "SaveAnimatedWEBP": [("images", "IMAGE")],
+    "SaveImage": [("images", "IMAGE")],
+}
 """Of core's nodes, since 0.33."""
 WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
 STEP = 1 / 255 + 1e-4
