@@ -1,8 +1,8 @@
-"""Where tiles lie: rectangles, cores, windows, and how far one pixel reaches. No pixels here.
+"""The geometry of tiles: rectangles, cores and windows. No pixels here.
 
       frame: the image, padded right and bottom to whole strides
       ┌────────────┬────────────┬──────┐
-      │            │            │      │      core     the rectangle a tile writes; the cores
+      │            │            │      │      core     the rectangle that a tile writes; cores
       │   core   ┌─┼────────────┼─┐    │               cover the frame, each pixel once
       │          │ │            │ │    │      halo     context around a core: read, discarded
       ├──────────┼─┼────────────┼─┼────┤      window   core grown by the halo, clipped to
@@ -52,7 +52,7 @@ class Rectangle:
 
     @property
     def area(self) -> int:
-        """Number of pixels; 0 where the rectangle is empty."""
+        """Number of pixels; 0 if the rectangle is empty."""
         return max(0, self.height) * max(0, self.width)
 
     @property
@@ -66,7 +66,7 @@ class Rectangle:
         )
 
     def clipped(self, size: Size) -> Rectangle:
-        """The part inside an image of ``size``; its area is 0 where there is none."""
+        """The part inside an image of ``size``; its area is 0 if there is none."""
         height, width = size
         return Rectangle(
             max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width)
@@ -88,10 +88,10 @@ class Rectangle:
         )
 
     def scaled(self, length: int, whole: int) -> Rectangle:
-        """The rectangle in maps that are ``length`` px where this one's are ``whole`` px.
+        """The same rectangle in a feature map that has ``length`` px for every ``whole`` px here.
 
         Raises:
-            ShapeError: an edge does not lie on a whole pixel there.
+            ShapeError: an edge would be between two pixels there.
         """
         edges = (self.top, self.left, self.bottom, self.right)
         if any(edge * length % whole for edge in edges):
@@ -104,7 +104,7 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One unit of work: ``window`` is read and stylized, ``core`` is what it writes."""
+    """One unit of work: ``window`` is read and stylized, ``core`` is written."""
 
     core: Rectangle
     window: Rectangle
@@ -114,7 +114,7 @@ class Tile:
         return self.core.relative_to(self.window)
 
     def touches_border(self, frame: Size) -> bool:
-        """Whether the window reaches the frame's border, where padding must be the true one."""
+        """Whether the window reaches the border of the frame, where the network itself must pad."""
         height, width = frame
         window = self.window
         return (
@@ -127,7 +127,7 @@ def round_up(length: int, multiple: int) -> int:
 
 
 def frame_size(image: Size, *, stride: int, minimum: int = 1) -> Size:
-    """The size of the image after its one padding: whole strides, and at least ``minimum``.
+    """The size of an image after padding: a multiple of the stride, and at least ``minimum``.
 
     Raises:
         ShapeError: the image is empty.
@@ -142,7 +142,7 @@ def frame_size(image: Size, *, stride: int, minimum: int = 1) -> Size:
 
 
 def check_tile_size(tile_size: int, *, stride: int, name: str) -> None:
-    """Refuse a core edge that would break the alignment on which exactness rests.
+    """Refuse an edge that would break the alignment that exactness depends on.
 
     Raises:
         SettingsError: ``tile_size`` is not a positive multiple of ``stride``.
@@ -170,7 +170,7 @@ def tile_around(core: Rectangle, halo: int, frame: Size) -> Tile:
 
 
 def windows_area(frame: Size, edge: int, halo: int) -> int:
-    """Pixels of all windows; a row and a column tell, since the grid is regular."""
+    """Number of pixels in all windows together, computed from one row and one column of tiles."""
     column = cut(Rectangle(0, 0, frame[0], 1), edge)
     row = cut(Rectangle(0, 0, 1, frame[1]), edge)
     heights = sum(tile_around(core, halo, frame).window.height for core in column)
@@ -181,8 +181,8 @@ def windows_area(frame: Size, edge: int, halo: int) -> int:
 def equal_tiles(frame: Size, *, edge: int, halo: int) -> list[Tile]:
     """Tiles whose windows all have one size, so that they fit one batch.
 
-    A window that would leave the frame moves inward until its outer edge lies on the frame's
-    border; no window is larger than the frame.
+    A window that would leave the frame is moved inward until its outer edge is on the frame's
+    border. No window is larger than the frame.
     """
     height = min(edge + 2 * halo, frame[0])
     width = min(edge + 2 * halo, frame[1])

@@ -1,4 +1,4 @@
-"""What the engine tells its listeners while it works."""
+"""Progress reports from the engine to its listeners."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .geometry import Rectangle, Size
 
 @dataclass(frozen=True)
 class Progress:
-    """What the engine tells when a stage begins and after each of its tiles.
+    """One report: sent when a stage begins, and after each of its tiles.
 
     Attributes:
-        stage: what the tiles are for.
-        tiles_done, tiles_total: the total grows where tiles had to be halved; 0 where a stage
-            has none.
-        pixels_done, pixels_total: of the frame.
-        core: what was just finished; None when the stage begins.
+        stage: name of the stage, as in ``tiles`` or ``encoding``.
+        tiles_done, tiles_total: the total grows if tiles have to be halved; both are 0 in a stage
+            without tiles.
+        pixels_done, pixels_total: pixels of the frame.
+        core: the core that was just finished; None when the stage begins.
         pixels: the finished core's picture, (C, h, w), clipped to the image, for a preview;
-            None where the stage makes none.
+            None if the stage makes no picture.
 
     Example:
         >>> import urst_core as urst
@@ -44,8 +44,8 @@ class Progress:
 
 
 Listener = Callable[[Progress], None]
-"""Told of each step; what it raises ends the run, and that is how a run is cancelled."""
+"""Called with each report. An exception that it raises ends the run: this is how to cancel one."""
 
 
 def ignore(progress: Progress) -> None:
-    """The listener for those who do not listen."""
+    """A listener that does nothing."""

@@ -1,19 +1,20 @@
-"""Masks: where a picture is stylized, and how style fades in behind a mask's edge.
+"""Masks: where a picture is stylized, and how style fades in inside a mask's edge.
 
-A mask holds a value a pixel: 0 keeps the content, 1 takes the stylized picture, values between mix
-the two. A feather fades style in *inside* the mask, so that whatever lies outside stays untouched:
+A mask has one value for each pixel: 0 keeps the content, 1 takes the stylized picture, and values
+in between mix the two. A feather fades the style in *inside* the mask, so that everything outside
+stays untouched:
 
       mask       0 0 0 0 1 1 1 1 1 1 1
       feather 4  0 0 0 0 ¼ ½ ¾ 1 1 1 1      a share of the distance to the nearest pixel outside
 
-The distance is Euclidean. A pixel whose mask value is between 0 and 1 counts as one that is that
-share of the feather inside already: with mask values m, feather f and distances d between pixels,
+The distance is Euclidean. A pixel with a value between 0 and 1 counts as if it were already that
+share of the feather inside: with mask values m, feather f and distances d between pixels,
 
       coverage(p) = min over all pixels q of sqrt(m(q)² + (d(p, q) / f)²), and at most 1
 
-so that a mask without zeros nearby stays as it is. Beyond the picture's border there is nothing,
-hence no edge: a mask that reaches it does not fade there. Pixels ``f`` px away change nothing,
-and a minimum knows no order: tiles get the very same coverage as the whole.
+so that a mask without zeros nearby stays as it is. The border of the picture is not an edge: a mask
+that reaches it does not fade there. Pixels ``f`` px away and more change nothing, and a minimum
+does not depend on the order of its values: tiles get exactly the same coverage as the whole.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from .padding import size_of
 from .source import FULL_SCALE, Source, bands, from_unit, to_unit
 
 LARGEST_FEATHER = 256
-"""In px: the time to feather a tile grows with its cube, and beyond this outlasts stylizing."""
+"""In px. The time to feather a tile grows with the cube of it, and beyond this exceeds the time to
+stylize the tile."""
 
 
 class MaskValues(Protocol):
@@ -46,7 +48,7 @@ class MaskValues(Protocol):
 
 @dataclass(frozen=True)
 class TensorMask:
-    """A mask in memory: (H, W), floating; values below 0 count as 0, above 1 as 1."""
+    """A mask in memory: (H, W), floating; values are clamped to 0..1."""
 
     values: Tensor
 
@@ -76,16 +78,16 @@ class TensorMask:
             row, column = (int(i) for i in values.isnan().nonzero()[0])
             raise ImageError(
                 f"mask value at row {rectangle.top + row}, column {rectangle.left + column} is "
-                "NaN; masks hold values from 0 to 1"
+                "NaN; masks have values from 0 to 1"
             )
         return values.clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class PictureMask:
-    """A picture as a mask: black keeps the content, white is stylized, gray mixes; alpha is unread.
+    """A picture as a mask: black keeps the content, white is stylized, gray mixes the two.
 
-    Colors count by the mean of their three channels.
+    The value of a color is the mean of its three channels; alpha is ignored.
     """
 
     picture: Source
@@ -103,8 +105,9 @@ class Mask:
     """A mask and its feather.
 
     Attributes:
-        values: of the content's size.
-        feather: in px, how far inside the mask style has faded in fully; 0 and 1 fade nothing.
+        values: one for each pixel of the content.
+        feather: distance from the mask's edge, in px, at which the style has its full strength;
+            with 0 and 1 nothing fades.
 
     Example:
         >>> values = torch.zeros(48, 64)
@@ -124,10 +127,10 @@ class Mask:
             )
 
     def check_size(self, picture: Size) -> None:
-        """Refuse a picture of another size than the mask.
+        """Refuse a picture that differs from the mask in size.
 
         Raises:
-            ShapeError: it is.
+            ShapeError: it does.
         """
         if self.values.size != picture:
             (height, width), (rows, columns) = picture, self.values.size
@@ -158,26 +161,26 @@ def blend(stored: Tensor, stylized: Tensor, coverage: Tensor) -> Tensor:
     Args:
         stored: content pixels as they are stored, (C, h, w).
         stylized: (C, h, w), float32, 0..1, on the same device.
-        coverage: (h, w), float32, 0..1, there too.
+        coverage: (h, w), float32, 0..1, on that device.
 
     Returns:
-        Pixels in the type of ``stored``: its own bits where the coverage is 0, those of
-        ``stylized`` where it is 1.
+        Pixels of the dtype of ``stored``, and with the same bits where the coverage is 0; where it
+        is 1, the pixels of ``stylized``.
     """
     mixed = to_unit(stored).lerp(stylized, coverage)
     if stored.dtype in FULL_SCALE:
         return from_unit(mixed, stored.dtype)
-    # Content may lie beyond 0..1; outside the mask it stays so.
+    # Content may exceed 0..1; outside the mask it stays as it is.
     return torch.where(coverage == 0, stored, mixed.to(stored.dtype))
 
 
 def blend_in_place(picture: Tensor, content: Source, mask: Mask) -> None:
-    """Bring the content back into a finished picture where the mask says so, band by band.
+    """Put the content back into a finished picture outside the mask, band by band.
 
     Args:
-        picture: (C, H, W), floating, on the CPU; changed.
-        content: of its size and channels.
-        mask: of its size.
+        picture: (C, H, W), floating, on the CPU; it is changed.
+        content: a picture of the same size and channels.
+        mask: a mask of the same size.
     """
     for band in bands(content.size):
         inside = (..., *band.slices)
@@ -186,7 +189,7 @@ def blend_in_place(picture: Tensor, content: Source, mask: Mask) -> None:
 
 
 def _lowered(squares: Tensor, *, axis: int) -> Tensor:
-    """The least of each pixel's value and its neighbors' plus their squared distance, on a line."""
+    """For each pixel of a line, the minimum over all pixels of value plus squared distance."""
     lowered = squares.clone()
     length = squares.shape[axis]
     span = float(squares.max() - squares.min())

@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels, and what of it the result should say too."""
+"""Metadata of picture files, and the part of it that the result keeps."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from dataclasses import dataclass, field
 from .source import Source
 
 EXIF_MARK = b"Exif\0\0"
-"""What an EXIF block begins with in JPEG; a small TIFF file follows."""
+"""First bytes of an EXIF block in JPEG; a small TIFF file follows."""
 
 X_RESOLUTION, Y_RESOLUTION = 0x011A, 0x011B
 
 PHOTOSHOP_MARK = b"Photoshop 3.0\0"
 RESOURCE_MARK = b"8BIM"
 IPTC_RESOURCE = 0x0404
-"""JPEG files hold IPTC among Photoshop's resources, under this number."""
+"""Number of the Photoshop resource that contains IPTC in JPEG files."""
 
 
 @dataclass(frozen=True)
 class PictureMetadata:
-    """What is carried from the content to the result, as far as the result's format holds it.
+    """Metadata that the result takes over from the content, if its format can hold it.
 
     Attributes:
-        profile: the ICC profile that the pixel values are meant in.
+        profile: the ICC profile of the pixel values.
         resolution: pixels per millimeter, across and down.
         exif: an EXIF block as JPEG stores it, from ``EXIF_MARK`` on, without a thumbnail. Its
-            orientation is not meant for the result, whose pixels are upright.
+            orientation does not apply to the result, whose pixels are upright.
         xmp: an XMP packet, its orientation already upright.
         iptc: IPTC records (IIM), not wrapped.
-        texts: by keyword; only PNG holds them.
+        texts: text chunks by keyword; only PNG has them.
     """
 
     profile: bytes | None = None
@@ -43,7 +43,7 @@ class PictureMetadata:
 
 
 def metadata_of(picture: Source) -> PictureMetadata:
-    """A picture's ``metadata``; empty for those that have none, as pictures in memory."""
+    """A picture's ``metadata``; empty for pictures without any, such as those in memory."""
     metadata = getattr(picture, "metadata", None)
     return metadata if isinstance(metadata, PictureMetadata) else PictureMetadata()
 
@@ -54,12 +54,12 @@ def upright_xmp(xmp: bytes) -> bytes:
 
 
 def result_exif(exif: bytes, *, turned: bool) -> bytes:
-    """An EXIF block, as JPEG or as PNG stores it, without what no longer holds.
+    """The EXIF block of the result, from that of the content as JPEG or PNG stores it.
 
-    It begins with ``EXIF_MARK``. It points to no second directory, in which thumbnails lie; and
-    where the orientation made rows of columns, the resolutions across and down changed places.
+    It begins with ``EXIF_MARK``, and has no second directory, which would contain a thumbnail. If
+    the orientation turned rows into columns, the resolutions across and down are swapped.
 
-    The rest of blocks that make no sense is given back as it is.
+    A block that cannot be parsed is returned as it is.
     """
     if not exif.startswith(EXIF_MARK):
         exif = EXIF_MARK + exif
@@ -88,7 +88,7 @@ def result_exif(exif: bytes, *, turned: bool) -> bytes:
 
 
 def unwrapped_iptc(block: bytes) -> bytes | None:
-    """IPTC records from a block of Photoshop's resources, or from a block that is them already.
+    """IPTC records from a block of Photoshop's resources, or from a block of bare IPTC records.
 
     Photoshop 3.0 0 | 8BIM | number, 2 bytes | name, its length first, padded to even |
                       length, 4 bytes | data, padded to even | 8BIM | ...
@@ -111,6 +111,6 @@ def unwrapped_iptc(block: bytes) -> bytes | None:
 
 
 def wrapped_iptc(iptc: bytes) -> bytes:
-    """IPTC records as the only one of Photoshop's resources, as JPEG holds them."""
+    """IPTC records wrapped as the only Photoshop resource, the form that JPEG needs."""
     head = RESOURCE_MARK + struct.pack(">HHI", IPTC_RESOURCE, 0, len(iptc))
     return PHOTOSHOP_MARK + head + iptc + bytes(len(iptc) % 2)

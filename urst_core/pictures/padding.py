@@ -1,4 +1,4 @@
-"""Windows of the frame, where they reach beyond the picture."""
+"""Padding, and reading windows that reach beyond the picture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pad_to_frame(image: Tensor, frame: Size) -> Tensor:
     """
     height, width = size_of(image)
     below, beside = frame[0] - height, frame[1] - width
-    # Not F.pad, which knows no 16-bit integers.
+    # Not F.pad, which does not support 16-bit integers.
     if below:
         image = torch.cat([image, image[..., -1:, :].expand(-1, -1, below, -1)], dim=-2)
     if beside:
@@ -30,13 +30,14 @@ def pad_to_frame(image: Tensor, frame: Size) -> Tensor:
 
 
 def read_stored(source: Source, window: Rectangle) -> Tensor:
-    """The stored pixels of the part of a window that lies in the picture, or of what is nearest.
+    """Read the part of a window that is inside the picture, or else the pixels nearest to it.
 
     Returns:
-        (C, h, w), not empty; what is missing on the right and at the bottom is padding.
+        Pixels as they are stored, (C, h, w), not empty. Anything that is missing on the right and
+        at the bottom is padding.
 
     Raises:
-        ImageError: a floating picture holds NaN or infinite values there.
+        ImageError: a floating picture has NaN or infinite values there.
     """
     inside = _inside(source.size, window)
     stored = source.read(inside)
@@ -46,11 +47,11 @@ def read_stored(source: Source, window: Rectangle) -> Tensor:
 
 
 def window_of(stored: Tensor, size: Size) -> Tensor:
-    """Stored pixels as a network takes them; the last row and column repeat until they fill it.
+    """Stored pixels as a network takes them, padded to the window's size.
 
     Args:
         stored: (C, h, w), with or without alpha, on any device.
-        size: height and width of the window that they were read for.
+        size: height and width of the window; the last row and column are repeated to fill it.
 
     Returns:
         (1, 3, height, width), float32, 0..1, on the same device.
@@ -59,13 +60,13 @@ def window_of(stored: Tensor, size: Size) -> Tensor:
 
 
 def read_window(source: Source, window: Rectangle, device: torch.device) -> Tensor:
-    """Read a window of the frame; what lies beyond the image repeats its last row and column.
+    """Read a window of the frame; beyond the picture its last row and column are repeated.
 
     Returns:
         (1, 3, h, w), float32, 0..1, on ``device``.
 
     Raises:
-        ImageError: a floating picture holds NaN or infinite values.
+        ImageError: a floating picture has NaN or infinite values.
     """
     return window_of(read_stored(source, window).to(device), window.size)
 

@@ -1,4 +1,4 @@
-"""A small copy of a picture that is finished part by part."""
+"""Previews: small copies of a picture that is finished part by part."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .thumbnail import thumbnail_size_of
 
 
 class Preview:
-    """The parts of a picture that are finished, shrunk; black where nothing is yet.
+    """The finished parts of a picture, shrunk; black where nothing is finished yet.
 
-    A pixel is the mean of all those that it covers, whichever parts they come in: a finished
-    preview does not show where they meet.
+    Each pixel is the mean of all pixels that it covers, even if they come in different parts: a
+    finished preview does not show where parts meet.
 
     Attributes:
         size: (height, width), in px, of the picture.
@@ -31,26 +31,26 @@ class Preview:
         self.pixels = torch.zeros(3, rows, columns)
 
     def add(self, part: Rectangle, pixels: Tensor) -> None:
-        """Add a part; each pixel of the picture only once.
+        """Add a part. Each pixel of the picture must be added only once.
 
         Args:
-            part: where it lies; what lies outside the picture is left out.
-            pixels: its inside, (C, h, w), as stored: integers, or floating ones of 0..1.
+            part: its rectangle; anything outside the picture is left out.
+            pixels: the part inside the picture, (C, h, w), as stored: integers, or floats of 0..1.
         """
         part = part.clipped(self.size)
         values = to_unit(pixels[:3].cpu())
         (height, width), (_, rows, columns) = self.size, self.pixels.shape
         top, values = _shrunk(values, 1, part.top, height / rows)
         left, values = _shrunk(values, 2, part.left, width / columns)
-        # Rounding may have found a cell behind the last one, with no share of anything.
+        # Rounding may have added an empty cell behind the last one.
         values = values[:, : rows - top, : columns - left]
         self.pixels[:, top : top + values.shape[1], left : left + values.shape[2]] += values
 
 
 class SampledPreview:
-    """As :class:`Preview`, but made from a part of the pixels, evenly spread.
+    """A :class:`Preview` made from a sample of the pixels, evenly spread.
 
-    Of large pictures no more pixels are taken than of small ones: it takes the same short time.
+    The number of samples does not grow with the picture, so it is always made quickly.
 
     Attributes:
         size: (height, width), in px, of the picture.
@@ -59,7 +59,7 @@ class SampledPreview:
     Args:
         size: of the picture.
         longest_side: of the preview, in px; a small picture is not enlarged.
-        samples: how many pixels are taken for one that is shown, along each side, at most.
+        samples: pixels of the picture for one of the preview, along each side, at most.
     """
 
     def __init__(self, size: Size, longest_side: int, *, samples: int = 2) -> None:
@@ -78,7 +78,7 @@ class SampledPreview:
             self._preview.add(taken, pixels[:, top : part.height : step, left : part.width : step])
 
     def _taken(self, part: Rectangle) -> Rectangle:
-        """A part in the picture of every ``step``-th pixel, from the first."""
+        """The rectangle of a part in the picture that has every ``step``-th pixel only."""
         edges = (part.top, part.left, part.bottom, part.right)
         return Rectangle(*(-(-edge // self._step) for edge in edges))
 
@@ -88,17 +88,18 @@ def _shrunk(values: Tensor, dim: int, first: int, scale: float) -> tuple[int, Te
 
     ::
 
-        values  │ 4 │ 5 │ 6 │ 7 │ 8 │ 9 │       a value lies in one cell, or across two
+        values  │ 4 │ 5 │ 6 │ 7 │ 8 │ 9 │       a value is in one cell, or across two
         cells       │    2    │    3    │
 
     Args:
-        values: of a part.
+        values: the values of a part.
         dim: the dimension.
-        first: where the part begins, counted in values.
-        scale: 1 or more.
+        first: index of the part's first value.
+        scale: length of a cell, 1 or more.
 
     Returns:
-        The first cell, and for each from there on the sum of its values' shares.
+        The index of the first cell, and for each cell from there on the sum of its values, each
+        weighted by the share that is inside the cell.
     """
     places = torch.arange(first, first + values.shape[dim], dtype=torch.float64)
     cells = (places / scale).floor().long()
@@ -115,5 +116,5 @@ def _shrunk(values: Tensor, dim: int, first: int, scale: float) -> tuple[int, Te
 
 
 def _along(dim: int, shares: Tensor) -> Tensor:
-    """Shares to multiply (C, h, w) with, along that dimension."""
+    """Reshape weights so that they multiply (C, h, w) along that dimension."""
     return shares.unsqueeze(1) if dim == 1 else shares

@@ -1,7 +1,7 @@
-"""Pictures as rectangles: a source is read by them, a canvas is written by them.
+"""Sources, which are read in rectangles, and canvases, which are written in rectangles.
 
-The engine knows these two protocols and no file format. Pixels stay as they are stored, (C, h, w)
-with C = 3 (RGB) or 4 (RGB and alpha), until they are on the device.
+The method depends on these two protocols and on no file format. Pixels stay as they are stored,
+(C, h, w) with C = 3 (RGB) or 4 (RGB and alpha), until they are on the device.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..geometry import Rectangle, Size
 from ..progress import Listener, Progress, ignore
 
 FULL_SCALE: dict[torch.dtype, int] = {torch.uint8: 255, torch.uint16: 65535}
-"""The value that stands for 1.0; floating pixels are 0..1 themselves."""
+"""The value that means 1.0, by dtype; floating pixels are 0..1 already."""
 
 
 class Source(Protocol):
     """A picture that can be read in parts.
 
     Example:
-        A source of one color, as large as one likes:
+        A source of a single color, of any size:
 
         >>> @dataclass(frozen=True)
         ... class Plain:
@@ -100,7 +100,8 @@ class TensorSource:
         shape = tuple(self.pixels.shape)
         if len(shape) != 3 or shape[0] not in (3, 4) or 0 in shape:
             raise ShapeError(
-                f"picture of shape {shape} cannot be read; pass (3 or 4, height, width), not empty"
+                f"picture of shape {shape} cannot be read",
+                "pass (3 or 4, height, width), not empty",
             )
         if self.dtype not in FULL_SCALE and not self.dtype.is_floating_point:
             raise ImageError(
@@ -125,7 +126,7 @@ class TensorSource:
 
 
 class TensorCanvas:
-    """A picture in memory that is written by rectangles.
+    """A picture in memory that is written in rectangles.
 
     Attributes:
         pixels: (C, H, W), on the CPU; black where nothing is written yet.
@@ -171,15 +172,19 @@ def from_unit(values: Tensor, dtype: torch.dtype) -> Tensor:
     values = values.clamp(0.0, 1.0)
     if dtype not in FULL_SCALE:
         return values.to(dtype)
-    # Integers of 16 bits have few kernels: go through 32.
+    # torch has few kernels for 16-bit integers: convert by way of 32.
     return (values * FULL_SCALE[dtype]).round().to(torch.int32).to(dtype)
 
 
 def check_finite(pixels: Tensor, inside: Rectangle) -> None:
-    """Refuse NaN and infinite values, which one normalization would spread over the picture.
+    """Refuse NaN and infinite values, which a normalization would spread over the whole picture.
+
+    Args:
+        pixels: (C, h, w), floating.
+        inside: the rectangle of the picture that they were read from.
 
     Raises:
-        ImageError: names the first such pixel, counted from the whole picture's corner.
+        ImageError: names the first such pixel, counted from the corner of the whole picture.
     """
     finite = pixels.isfinite().all(dim=0)
     if bool(finite.all()):
@@ -187,12 +192,12 @@ def check_finite(pixels: Tensor, inside: Rectangle) -> None:
     row, column = (int(i) for i in (~finite).nonzero()[0])
     raise ImageError(
         f"pixel at row {inside.top + row}, column {inside.left + column} is NaN or infinite; "
-        "pictures hold values from 0 to 1"
+        "pictures have values from 0 to 1"
     )
 
 
 BAND_PIXELS = 2_000_000
-"""How many pixels are on their way at a time: some 50 MB with everything made of them."""
+"""Pixels in one band: with everything that is computed from them, some 50 MB."""
 
 
 def bands(size: Size) -> Iterator[Rectangle]:
@@ -210,12 +215,11 @@ def read_bands(
 
     Args:
         source: the picture.
-        stage: what the bands are for, for the listener.
-        listener: told before the first band, and after the caller is done with each; what it
-            raises ends the reading.
+        stage: name of the stage that the listener is told.
+        listener: called before the first band, and after the caller is done with each.
 
     Yields:
-        The band's place and its pixels as they are stored, (C, h, w).
+        The rectangle of a band, and its pixels as they are stored, (C, h, w).
     """
     rectangles = list(bands(source.size))
     total = source.size[0] * source.size[1]

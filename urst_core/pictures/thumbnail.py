@@ -1,4 +1,4 @@
-"""The downscaled picture that statistics come from."""
+"""Thumbnails: the small copies that statistics are measured on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .padding import read_window
 from .source import FULL_SCALE, Source
 
 BAND_PIXELS = 8_000_000
-"""How many source pixels a thumbnail is made from at a time."""
+"""Source pixels that are read at a time."""
 
 
 def thumbnail_size_of(image: Size, longest_side: int) -> Size:
-    """The size of a thumbnail with that longest side; an image is never enlarged, 0 keeps it."""
+    """The size of a thumbnail with that longest side; 0 keeps the size, nothing is enlarged."""
     height, width = image
     scale = longest_side / max(height, width)
     if longest_side == 0 or scale >= 1:
@@ -36,19 +36,18 @@ def make_thumbnail(
 
     Args:
         source: the picture.
-        longest_side: in px; 0, or more than the picture has, keeps its size.
-        tell: told, after each band of a picture that takes several, which share is done; what it
-            raises ends the work.
+        longest_side: in px; 0, or more than the picture has, keeps the size.
+        tell: called with the finished share, 0 to 1, after each band if there are several.
 
     Returns:
         (1, 3, h, w), float32, 0..1, on the CPU.
 
     Raises:
         SettingsError: ``longest_side`` is negative.
-        ImageError: a floating picture holds NaN or infinite values.
+        ImageError: a floating picture has NaN or infinite values.
     """
     if longest_side < 0:
-        raise SettingsError(f"size {longest_side} is negative; use 0 to keep the picture's own")
+        raise SettingsError(f"size {longest_side} is negative", "use 0 to keep the picture's own")
     height, width = source.size
     rows, columns = thumbnail_size_of(source.size, longest_side)
     cpu = torch.device("cpu")
@@ -71,7 +70,7 @@ def make_thumbnail(
 
 
 def _triangle_weights(first: int, last: int, top: int, bottom: int, scale: float) -> Tensor:
-    """How much each source row adds to each thumbnail row; rows sum to 1."""
+    """The weight of each source row in each thumbnail row; the weights of a row sum to 1."""
     centers = (torch.arange(first, last, dtype=torch.float64) + 0.5) * scale
     rows = torch.arange(top, bottom, dtype=torch.float64) + 0.5
     weights = (1 - (rows[None] - centers[:, None]).abs() / scale).clamp(min=0)

@@ -284,7 +284,7 @@ def test_pixels_that_are_not_finite(microast, value):
     with pytest.raises(ImageError) as caught:
         run(microast, TensorSource(pixels))
     assert str(caught.value) == (
-        "pixel at row 90, column 17 is NaN or infinite; pictures hold values from 0 to 1"
+        "pixel at row 90, column 17 is NaN or infinite; pictures have values from 0 to 1"
     )
 
 

@@ -51,7 +51,7 @@ def test_a_value_that_is_not_finite(value):
     pixels[2, 33, 21] = value
     pixels[0, 38, 40] = value
     source = TensorSource(pixels)
-    message = "pixel at row 33, column 21 is NaN or infinite; pictures hold values from 0 to 1"
+    message = "pixel at row 33, column 21 is NaN or infinite; pictures have values from 0 to 1"
     for read in (
         lambda: read_window(source, Rectangle(32, 20, 48, 56), CPU),
         lambda: make_thumbnail(source, 10),
