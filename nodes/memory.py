@@ -21,7 +21,7 @@ from ..urst_core.networks.network import Traits
 from ..urst_core.pictures.source import Source
 from ..urst_core.pictures.thumbnail import thumbnail_size_of
 from ..urst_core.tiling.settings import Settings
-from ..urst_core.tiling.tile_size import largest_tile
+from ..urst_core.tiling.tile_size import LARGEST_TILE
 from .sockets import LoadedBackbone
 
 
@@ -118,7 +118,7 @@ def run_areas(
     loaded: LoadedBackbone, size: Size, styles: Sequence[Source | str], settings: Settings
 ) -> list[Size]:
     """Heights and widths that go through the network when a whole picture is stylized."""
-    edge = settings.tile_size or largest_tile(device_of(loaded.device), loaded.backbone.traits)
+    edge = settings.tile_size or LARGEST_TILE
     return [
         window_size(loaded.backbone.traits, edge, size),
         thumbnail_size_of(size, settings.thumbnail_size),

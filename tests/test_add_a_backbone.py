@@ -17,6 +17,7 @@ import urst_core.cli.main
 import urst_core.weights.loading
 from urst_core.method.pipeline import Run
 from urst_core.networks.folding import fold_output, kernel_of
+from urst_core.networks.layers.banded import RowSequence
 from urst_core.networks.layers.convolutions import OutputConvolution, TileConvolution
 from urst_core.networks.network import StylizationNetwork, Traits
 from urst_core.networks.reach import Convolution
@@ -62,19 +63,12 @@ class Toy(StylizationNetwork):
     # Step 3: the tile network.
     def fold(self, code, sites):
         affine = stats_at(sites, "middle", ChannelStats).affine_to(code.channel_stats("middle"))
-        return ToyTiles(
-            TileConvolution(fold_output(kernel_of(self.first), *affine), relu=True),
-            OutputConvolution(kernel_of(self.last)),
+        return RowSequence(
+            [
+                TileConvolution(fold_output(kernel_of(self.first), *affine), relu=True),
+                OutputConvolution(kernel_of(self.last)),
+            ]
         )
-
-
-class ToyTiles(nn.Module):
-    def __init__(self, first, last):
-        super().__init__()
-        self.first, self.last = first, last
-
-    def forward(self, features, *, at_border):
-        return self.last(self.first(features, at_border=at_border), at_border=at_border)
 
 
 @pytest.fixture

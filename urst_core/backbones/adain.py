@@ -106,7 +106,6 @@ class AdaIN(StylizationNetwork):
         bytes_per_pixel=900,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
-        in_bands=True,
         paper="arXiv:1703.06868",
     )
     site_names: tuple[str, ...] = (SITE,)
@@ -126,7 +125,7 @@ class AdaIN(StylizationNetwork):
         normalized = yield Site(SITE, self.vgg(image))
         return self.decoder(normalized * target.std + target.mean)
 
-    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         measured = stats_at(sites, SITE, ChannelStats)
         return RowSequence(tile_layers(self.vgg, self.decoder, measured, code.channel_stats(SITE)))
 
@@ -151,7 +150,7 @@ def tile_layers(
     # little spread the sum would be a small difference of large numbers.
     yield SubtractMean(measured.mean)
     *decoder_kernels, picture = _kernels(decoder)
-    scale = (target.std / measured.std).flatten()
+    scale, _ = measured.affine_to(target)
     decoder_kernels[0] = fold_input(decoder_kernels[0], scale, target.mean.flatten())
     upsample_before = _positions(decoder, nn.Upsample)
     for index, kernel in enumerate(decoder_kernels):

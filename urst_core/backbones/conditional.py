@@ -14,18 +14,15 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.convolutions import OutputConvolution
+from ..networks.layers.elementwise import Sigmoid
+from ..networks.layers.normalized import NormalizedConvolution, Part, StyledSite, through
 from ..networks.network import StylizationNetwork, Traits
 from ..networks.sites import Stages
 from ..networks.statistics import ChannelMoments, SiteStats
 from ..networks.style import StyleCode
-from .image_transform import (
-    NormalizedConvolution,
-    Part,
-    folded_network,
-    johnson_layout,
-    layers_of,
-    run_parts,
-)
+from .johnson import johnson_layout, layers_of
 
 RESIDUAL_BLOCKS = 6
 STYLES = 26
@@ -85,7 +82,6 @@ class ConditionalNormalization(StylizationNetwork):
         # Not bfloat16: hard styles, as number 3, lose more than the proof allows (44.7 dB).
         half_precision=(torch.float16,),
         license="MIT",
-        in_bands=True,
         paper="arXiv:1610.07629",
     )
     site_names: tuple[str, ...] = SITES
@@ -142,12 +138,15 @@ class ConditionalNormalization(StylizationNetwork):
 
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
         parts, picture = self._parts(code)
-        features = yield from run_parts(parts, image)
+        features = yield from through(parts, image)
         return torch.sigmoid((yield from picture.stages(features)))
 
-    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         parts, picture = self._parts(code)
-        return folded_network(parts, sites, picture.kernel(sites), sigmoid=True)
+        (kernel,) = picture.kernels(sites)
+        return RowSequence(
+            [*(part.folded(sites) for part in parts), OutputConvolution(kernel), Sigmoid()]
+        )
 
     def _layers(self) -> list[tuple[str, ConditionalConvolution]]:
         layers = (layer for layer in self.modules() if isinstance(layer, ConditionalConvolution))
@@ -157,11 +156,13 @@ class ConditionalNormalization(StylizationNetwork):
         """All parts before the picture's layer, and that layer."""
         *layers, picture = (
             NormalizedConvolution(
-                site,
                 layer,
-                code.tensors[f"{site}.gamma"],
-                code.tensors[f"{site}.beta"],
-                partial(ChannelMoments, unbiased=False),
+                StyledSite(
+                    site,
+                    code.tensors[f"{site}.gamma"],
+                    code.tensors[f"{site}.beta"],
+                    partial(ChannelMoments, unbiased=False),
+                ),
             )
             for site, layer in self._layers()
         )

@@ -7,33 +7,66 @@ variance of the instance normalization (which both have where the paper normaliz
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ..networks.folding import kernel_of
-from ..networks.network import StylizationNetwork, Traits
-from ..networks.sites import Stages
-from ..networks.statistics import ChannelMoments, SiteStats
-from ..networks.style import StyleCode
-from .image_transform import (
+from ..networks.folding import Kernel, kernel_of
+from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.convolutions import OutputConvolution
+from ..networks.layers.normalized import (
+    AffineSite,
+    NormalizedBlock,
     NormalizedConvolution,
     Part,
     PixelScale,
-    folded_network,
-    johnson_layout,
-    layers_of,
+    ReflectedConvolution,
+    ResidualBlock,
+    name_sites,
     reflected_convolution,
-    run_parts,
+    through,
 )
+from ..networks.network import StylizationNetwork, Traits
+from ..networks.reach import Convolution, Layer, NearestUpsampling
+from ..networks.sites import Stages
+from ..networks.statistics import ChannelMoments, SiteStats
+from ..networks.style import StyleCode
 
 BLOCKS = ("res1", "res2", "res3", "res4", "res5")
 WIDTH = 128
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+
+
+def layers_of(residual_blocks: int) -> tuple[Layer, ...]:
+    """The longest chain: down to a quarter, residual blocks, up to full size."""
+    return (
+        Convolution(9),
+        *[Convolution(3, stride=2)] * 2,
+        *[Convolution(3)] * (2 * residual_blocks),
+        *[NearestUpsampling(), Convolution(3)] * 2,
+        Convolution(9),
+    )
+
+
+def johnson_layout(layers: Sequence[NormalizedConvolution]) -> Sequence[Part]:
+    """Three layers on the way down, pairs beside identities, two layers on the way up."""
+    start, inner, end = layers[:3], layers[3:-2], layers[-2:]
+    return (
+        *start,
+        *(
+            NormalizedBlock(first, replace(second, relu=False))
+            for first, second in zip(inner[::2], inner[1::2])
+        ),
+        *(replace(layer, upsample=True) for layer in end),
+    )
 
 
 def _traits(name: str, title: str, license_name: str) -> Traits:
@@ -46,40 +79,29 @@ def _traits(name: str, title: str, license_name: str) -> Traits:
         bytes_per_pixel=1100,
         half_precision=(torch.float16, torch.bfloat16),
         license=license_name,
-        in_bands=True,
         paper="arXiv:1603.08155",
     )
-
-
-class AffineNorm(nn.Module):
-    """Scale and shift of an instance normalization, whose statistics come from the site."""
-
-    def __init__(self, *shape: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(shape))
-        self.bias = nn.Parameter(torch.zeros(shape))
 
 
 class SingleStyleNetwork(StylizationNetwork):
     """What both layouts share: all but names and numbers.
 
-    A layout makes its convolutions and norms in the order in which they are applied.
+    A layout makes its convolutions and norms in the order in which they are applied, and calls
+    :func:`~urst_core.networks.layers.normalized.name_sites`.
 
     Args:
         pixels: the values that the network was trained with.
-        unbiased: whether the variance is divided by n - 1, or by n.
     """
 
     style_names: tuple[str, ...] = ("trained",)
     pixel_scale: Tensor
     pixel_shift: Tensor
 
-    def __init__(self, pixels: PixelScale, *, unbiased: bool) -> None:
+    def __init__(self, pixels: PixelScale) -> None:
         super().__init__()
         # Moved with the weights, but not among them.
         self.register_buffer("pixel_scale", pixels.scale, persistent=False)
         self.register_buffer("pixel_shift", pixels.shift, persistent=False)
-        self._moments = partial(ChannelMoments, unbiased=unbiased)
 
     def named_style_code(self, name: str) -> StyleCode:
         del name
@@ -87,33 +109,36 @@ class SingleStyleNetwork(StylizationNetwork):
 
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
         del code
-        *_, picture_layer = self._convolutions()
-        features = yield from run_parts(self._parts(), self._pixels.values(image))
+        parts, picture_layer = self._parts()
+        features = yield from through(parts, self._pixels.values(image))
         return self._pixels.picture(picture_layer(features))
 
-    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         del code
-        *_, picture_layer = self._convolutions()
-        picture = self._pixels.fold_behind(kernel_of(picture_layer))
-        return folded_network(self._parts(), sites, picture, pixels=self._pixels)
+        (first, *parts), picture_layer = self._parts()
+        start = [self._pixels.fold_before(kernel) for kernel in first.kernels(sites)]
+        picture: Kernel = self._pixels.fold_behind(kernel_of(picture_layer))
+        return RowSequence(
+            [
+                first.tile_layer(start),
+                *(part.folded(sites) for part in parts),
+                OutputConvolution(picture),
+            ]
+        )
 
     @property
     def _pixels(self) -> PixelScale:
         return PixelScale(self.pixel_scale, self.pixel_shift)
 
-    def _convolutions(self) -> list[nn.Conv2d]:
-        return [layer for layer in self.modules() if isinstance(layer, nn.Conv2d)]
+    def _parts(self) -> tuple[Sequence[Part], nn.Conv2d]:
+        """All parts before the picture's layer, and that layer."""
+        *layers, picture = self._of_kind(nn.Conv2d)
+        norms = self._of_kind(AffineSite)
+        parts = [NormalizedConvolution(*pair) for pair in zip(layers, norms, strict=True)]
+        return johnson_layout(parts), picture
 
-    def _parts(self) -> Sequence[Part]:
-        norms = (layer for layer in self.modules() if isinstance(layer, AffineNorm))
-        # The last convolution has no norm: zip leaves it out.
-        layers = zip(self.site_names, self._convolutions(), norms)
-        return johnson_layout(
-            [
-                NormalizedConvolution(site, convolution, norm.weight, norm.bias, self._moments)
-                for site, convolution, norm in layers
-            ]
-        )
+    def _of_kind(self, kind: type[AnyModule]) -> Iterator[AnyModule]:
+        return (layer for layer in self.modules() if isinstance(layer, kind))
 
 
 class ConvBlock(nn.Module):
@@ -128,7 +153,7 @@ class ConvBlock(nn.Module):
             nn.Identity(), reflected_convolution(inputs, outputs, kernel, stride)
         )
         if norm_axes is not None:
-            self.norm = AffineNorm(*((outputs,) if norm_axes == 1 else (1, outputs, 1, 1)))
+            self.norm = AffineSite(outputs, axes=norm_axes)
 
 
 class BlockPair(nn.Module):
@@ -160,7 +185,7 @@ class Johnson(SingleStyleNetwork):
 
     def __init__(self, norm_axes: int = 4) -> None:
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-        super().__init__(PixelScale(1.0 / std, -mean / std), unbiased=True)
+        super().__init__(PixelScale(1.0 / std, -mean / std))
         self.conv1 = ConvBlock(3, 32, 9, norm_axes=norm_axes)
         self.conv2 = ConvBlock(32, 64, 3, 2, norm_axes=norm_axes)
         self.conv3 = ConvBlock(64, WIDTH, 3, 2, norm_axes=norm_axes)
@@ -169,30 +194,12 @@ class Johnson(SingleStyleNetwork):
         self.deconv1 = ConvBlock(WIDTH, 64, 3, norm_axes=norm_axes)
         self.deconv2 = ConvBlock(64, 32, 3, norm_axes=norm_axes)
         self.deconv3 = ConvBlock(32, 3, 9, norm_axes=None)
+        name_sites(self, self.site_names)
 
     @classmethod
     def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
         norm = state.get("conv1.norm.weight")
         return cls(norm_axes=1 if norm is not None and norm.ndim == 1 else 4)
-
-
-class ConvLayer(nn.Module):
-    """A convolution, as ``conv2d``."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv2d = reflected_convolution(inputs, outputs, kernel, stride)
-
-
-class LayerPair(nn.Module):
-    """Two of them with their norms, which stand beside an identity."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = ConvLayer(WIDTH, WIDTH, 3)
-        self.in1 = AffineNorm(WIDTH)
-        self.conv2 = ConvLayer(WIDTH, WIDTH, 3)
-        self.in2 = AffineNorm(WIDTH)
 
 
 class JohnsonExamples(SingleStyleNetwork):
@@ -208,17 +215,20 @@ class JohnsonExamples(SingleStyleNetwork):
     ignored_weights: tuple[str, ...] = tuple(f"{site}.running_" for site in site_names)
 
     def __init__(self) -> None:
-        super().__init__(PixelScale(torch.full((3,), 255.0), torch.zeros(3)), unbiased=False)
-        self.conv1 = ConvLayer(3, 32, 9)
-        self.in1 = AffineNorm(32)
-        self.conv2 = ConvLayer(32, 64, 3, 2)
-        self.in2 = AffineNorm(64)
-        self.conv3 = ConvLayer(64, WIDTH, 3, 2)
-        self.in3 = AffineNorm(WIDTH)
+        super().__init__(PixelScale(torch.full((3,), 255.0), torch.zeros(3)))
+        biased = partial(ChannelMoments, unbiased=False)
+        norm = partial(AffineSite, axes=1, moments=biased)
+        self.conv1 = ReflectedConvolution(3, 32, 9)
+        self.in1 = norm(32)
+        self.conv2 = ReflectedConvolution(32, 64, 3, stride=2)
+        self.in2 = norm(64)
+        self.conv3 = ReflectedConvolution(64, WIDTH, 3, stride=2)
+        self.in3 = norm(WIDTH)
         for name in BLOCKS:
-            self.add_module(name, LayerPair())
-        self.deconv1 = ConvLayer(WIDTH, 64, 3)
-        self.in4 = AffineNorm(64)
-        self.deconv2 = ConvLayer(64, 32, 3)
-        self.in5 = AffineNorm(32)
-        self.deconv3 = ConvLayer(32, 3, 9)
+            self.add_module(name, ResidualBlock(WIDTH, axes=1, moments=biased))
+        self.deconv1 = ReflectedConvolution(WIDTH, 64, 3)
+        self.in4 = norm(64)
+        self.deconv2 = ReflectedConvolution(64, 32, 3)
+        self.in5 = norm(32)
+        self.deconv3 = ReflectedConvolution(32, 3, 9)
+        name_sites(self, self.site_names)

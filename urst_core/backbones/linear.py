@@ -34,6 +34,7 @@ from ..networks.statistics import (
     MeanStats,
     SiteStats,
     stats_at,
+    widened,
 )
 from ..networks.style import StyleCode
 
@@ -174,8 +175,8 @@ class Transform(nn.Module):
         self.unzip = nn.Conv2d(COMPRESSED, channels, 1)
 
     def kernel(self, transform: Tensor) -> Kernel:
-        """Compression, a (32, 32) matrix and the way back as one 1 x 1 convolution."""
-        turned = transform[:, :, None, None], transform.new_zeros(COMPRESSED)
+        """Compression, a (32, 32) matrix and the way back as one 1 x 1 convolution, float64."""
+        turned = widened(transform)[:, :, None, None], widened(transform.new_zeros(COMPRESSED))
         return fold_pointwise(
             fold_pointwise(kernel_of(self.compress), turned), kernel_of(self.unzip)
         )
@@ -207,13 +208,14 @@ class LinearWCT(StylizationNetwork):
         centered = yield Site(MEAN_SITE, self.vgg(image), MeanMoments)
         products = yield Site(PRODUCTS_SITE, self.matrix.cnet.convs(centered), GramMoments)
         weight, bias = self.matrix.kernel(self._transform(code, products))
-        return self.decoder(F.conv2d(centered, weight, bias) + code.tensors["mean"])
+        transformed = F.conv2d(centered, weight.to(centered), bias.to(centered))
+        return self.decoder(transformed + code.tensors["mean"])
 
-    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         products = stats_at(sites, PRODUCTS_SITE, GramStats).gram
         weight, bias = self.matrix.kernel(self._transform(code, products))
         content_mean = stats_at(sites, MEAN_SITE, MeanStats).mean
-        bias = bias + (code.tensors["mean"] - F.conv2d(content_mean, weight)).flatten()
+        bias = bias + (code.tensors["mean"] - F.conv2d(widened(content_mean), weight)).flatten()
         return RowSequence(tile_layers(self.vgg, (weight, bias), self.decoder))
 
     def _transform(self, code: StyleCode, products: Tensor) -> Tensor:
@@ -233,7 +235,6 @@ class LinearR31(LinearWCT):
         # The published weights were not at hand, so nothing is known to hold.
         half_precision=(),
         license="BSD-2-Clause",
-        in_bands=True,
         paper="arXiv:1808.04537",
     )
     encoder_levels: Levels = RELU3_1
@@ -252,7 +253,6 @@ class LinearR41(LinearWCT):
         # The published weights were not at hand, so nothing is known to hold.
         half_precision=(),
         license="BSD-2-Clause",
-        in_bands=True,
         paper="arXiv:1808.04537",
     )
     encoder_levels: Levels = RELU4_1

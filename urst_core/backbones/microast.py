@@ -112,7 +112,7 @@ class BlurredConvolution(PaddedConvolution):
         return self.get_buffer("blur")
 
     def forward(self, features: Tensor) -> Tensor:
-        weight, bias = self.kernel
+        weight, bias = (part.to(features) for part in self.kernel)
         padded = F.pad(features, (weight.shape[-1] // 2,) * 4, mode="reflect")
         layer = self.conv_layer
         return F.conv2d(padded, weight, bias, layer.stride, groups=layer.groups)
@@ -129,7 +129,7 @@ class BlurredUpsampling(BlurredConvolution):
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        weight, bias = self.kernel
+        weight, bias = (part.to(features) for part in self.kernel)
         padded = F.pad(features, (2,) * 4, mode="replicate")
         blocks = F.conv2d(padded, weight, bias, groups=self.conv_layer.groups)
         return F.pixel_shuffle(blocks, 2)
@@ -267,7 +267,6 @@ class MicroAST(StylizationNetwork):
         bytes_per_pixel=560,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
-        in_bands=True,
         paper="arXiv:2211.15313",
     )
     site_names: tuple[str, ...] = ("dec1", "dec2")
@@ -313,7 +312,7 @@ class MicroAST(StylizationNetwork):
             )
         return self.decoder.dec3(features)
 
-    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         # Each normalization goes into the end of the block before it, so that all features
         # between blocks keep the style's own range, which half precision can hold.
         affine = {

@@ -18,8 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..networks import reach
 from ..networks.folding import Kernel, fold_output, fold_pointwise, kernel_of
+from ..networks.layers.banded import RowLayer, RowSequence
 from ..networks.layers.convolutions import OutputConvolution, TileConvolution
+from ..networks.layers.elementwise import Affine, NearestUpsampling, Residual
 from ..networks.layers.normalized import (
     AffineSite,
     ReflectedConvolution,
@@ -28,9 +31,9 @@ from ..networks.layers.normalized import (
     through,
 )
 from ..networks.network import StylizationNetwork, Traits
-from ..networks.reach import Convolution, Layer, NearestUpsampling
+from ..networks.reach import Convolution, Layer
 from ..networks.sites import Stages, collect
-from ..networks.statistics import GramMoments, SiteStats
+from ..networks.statistics import GramMoments, SiteStats, widened
 from ..networks.style import StyleCode
 
 EXPANSION = 4
@@ -44,7 +47,7 @@ LAYERS: tuple[Layer, ...] = (
     Convolution(7),
     *[Convolution(3, stride=2)] * 2,
     *[Convolution(3)] * BLOCKS,
-    *[NearestUpsampling(), Convolution(3)] * 2,
+    *[reach.NearestUpsampling(), Convolution(3)] * 2,
     Convolution(7),
 )
 
@@ -124,6 +127,11 @@ class CoMatch(nn.Module):
         """The transpose of weight times Gram matrix, as the (C, C, 1, 1) of a convolution."""
         return (self.weight[0] @ gram[0]).T[:, :, None, None]
 
+    def kernel(self, gram: Tensor) -> Kernel:
+        """The same as a convolution, float64."""
+        matrix = (widened(self.weight[0]) @ widened(gram[0])).T[:, :, None, None]
+        return matrix, matrix.new_zeros(WIDTH)
+
 
 class MSGNet(StylizationNetwork):
     """MSG-Net with thumbnail statistics at all of its 32 normalizations."""
@@ -177,8 +185,31 @@ class MSGNet(StylizationNetwork):
         picture = yield from through([*self.model][2:], features)
         return picture.flip(1) / FULL_SCALE
 
-    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
-        return MSGNetTiles(self.model, self._co_match.matrix(code.tensors[GRAM]), sites)
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
+        encoder, _, *blocks, last_norm, _, last = self.model
+        first, first_norm, _, shrinking, match = cast(nn.Sequential, encoder)
+        weight, bias = fold_output(
+            cast(ReflectedConvolution, first).kernel, *cast(AffineSite, first_norm).affine(sites)
+        )
+        scale, shift = cast(AffineSite, last_norm).affine(sites)
+        *inner_blocks, last_block = (cast(Bottleneck, block) for block in blocks)
+        picture = cast(ReflectedConvolution, last).kernel
+        return RowSequence(
+            [
+                TileConvolution((weight.flip(1) * FULL_SCALE, bias), relu=True),
+                folded_bottleneck(cast(Bottleneck, shrinking), sites),
+                folded_bottleneck(
+                    cast(Bottleneck, match), sites, after=self._co_match.kernel(code.tensors[GRAM])
+                ),
+                *(folded_bottleneck(block, sites) for block in inner_blocks),
+                folded_bottleneck(
+                    last_block, sites, after=(torch.diag(scale)[:, :, None, None], shift), relu=True
+                ),
+                OutputConvolution(
+                    (picture[0].flip(0) / FULL_SCALE, picture[1].flip(0) / FULL_SCALE)
+                ),
+            ]
+        )
 
     def _encode(self, image: Tensor) -> Stages:
         """The encoder; the network was trained on BGR pictures in 0..255."""
@@ -190,86 +221,43 @@ class MSGNet(StylizationNetwork):
         return cast(CoMatch, self.model[1])
 
 
-class FoldedBottleneck(nn.Module):
+def folded_bottleneck(
+    block: Bottleneck,
+    sites: Mapping[str, SiteStats],
+    *,
+    after: Kernel | None = None,
+    relu: bool = False,
+) -> Residual:
     """A bottleneck by frozen statistics.
 
-    Its input is also the residual, so the first normalization stays a map of its own. ``after``
-    is a 1 x 1 convolution of the sum, for blocks whose residual is a convolution too.
+    Its input is also the residual, so the first normalization stays a map of its own.
+
+    Args:
+        block: the bottleneck.
+        sites: statistics of its three normalizations.
+        after: a 1 x 1 convolution of the sum, for blocks whose residual is a convolution too.
+        relu: whether a ReLU follows.
     """
-
-    def __init__(
-        self,
-        block: Bottleneck,
-        sites: Mapping[str, SiteStats],
-        *,
-        after: Kernel | None = None,
-        relu: bool = False,
-    ) -> None:
-        super().__init__()
-        narrow, middle, wide = block.convolutions
-        first, second, third = (norm.affine(sites) for norm in block.norms)
-        self.scale, self.shift = (nn.Parameter(part[:, None, None].clone()) for part in first)
-        self.narrow = TileConvolution(fold_output(kernel_of(narrow), *second), relu=True)
-        self.middle = middle.for_tiles(fold_output(middle.kernel, *third))
-        wide_kernel, residual_kernel = kernel_of(wide), block.residual_kernel
+    narrow, middle, wide = block.convolutions
+    first, second, third = (norm.affine(sites) for norm in block.norms)
+    wide_kernel, residual_kernel = kernel_of(wide), block.residual_kernel
+    if after is not None:
+        wide_kernel = fold_pointwise(wide_kernel, after)
+    branch = RowSequence(
+        [
+            Affine(*first, relu=True),
+            TileConvolution(fold_output(kernel_of(narrow), *second), relu=True),
+            middle.folded(fold_output(middle.kernel, *third), relu=True),
+            TileConvolution(wide_kernel),
+        ]
+    )
+    shortcut: list[RowLayer] = []
+    if residual_kernel is not None:
         if after is not None:
-            wide_kernel = fold_pointwise(wide_kernel, after)
-        self.wide = TileConvolution(wide_kernel)
-        self.residual = None
-        if residual_kernel is not None:
-            if after is not None:
-                # The shift of ``after`` is in the other branch already.
-                residual_kernel = fold_pointwise(residual_kernel, (after[0], 0 * after[1]))
-            self.residual = TileConvolution(residual_kernel, stride=middle.conv2d.stride[0])
-        self.upsample = middle.upsample
-        self.relu = relu
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        inner = torch.addcmul(self.shift, features, self.scale).relu_()
-        for layer in (self.narrow, self.middle, self.wide):
-            inner = layer(inner, at_border=at_border)
-        if self.residual is not None:
-            features = self.residual(features, at_border=at_border)
-        if self.upsample:
-            # After the 1 x 1 convolution, which then has a quarter of the pixels.
-            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-        inner.add_(features)
-        return inner.relu_() if self.relu else inner
-
-
-class MSGNetTiles(nn.Module):
-    """MSG-Net with one style's matrix and one content's statistics folded in."""
-
-    def __init__(
-        self, model: nn.Sequential, matrix: Tensor, sites: Mapping[str, SiteStats]
-    ) -> None:
-        super().__init__()
-        encoder, _, *blocks, last_norm, _, last = model
-        first, first_norm, _, shrinking, match = cast(nn.Sequential, encoder)
-        weight, bias = fold_output(
-            cast(ReflectedConvolution, first).kernel, *cast(AffineSite, first_norm).affine(sites)
-        )
-        scale, shift = cast(AffineSite, last_norm).affine(sites)
-        no_shift = matrix.new_zeros(matrix.shape[0])
-        self.start = TileConvolution((weight.flip(1) * FULL_SCALE, bias), relu=True)
-        self.blocks = nn.ModuleList(
-            [
-                FoldedBottleneck(cast(Bottleneck, shrinking), sites),
-                FoldedBottleneck(cast(Bottleneck, match), sites, after=(matrix, no_shift)),
-                *(FoldedBottleneck(cast(Bottleneck, block), sites) for block in blocks[:-1]),
-                FoldedBottleneck(
-                    cast(Bottleneck, blocks[-1]),
-                    sites,
-                    after=(torch.diag(scale)[:, :, None, None], shift),
-                    relu=True,
-                ),
-            ]
-        )
-        weight, bias = cast(ReflectedConvolution, last).kernel
-        self.picture = OutputConvolution((weight.flip(0) / FULL_SCALE, bias.flip(0) / FULL_SCALE))
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        features = self.start(features, at_border=at_border)
-        for block in self.blocks:
-            features = block(features, at_border=at_border)
-        return self.picture(features, at_border=at_border)
+            # The shift of ``after`` is in the other branch already.
+            residual_kernel = fold_pointwise(residual_kernel, (after[0], 0 * after[1]))
+        shortcut.append(TileConvolution(residual_kernel, stride=middle.conv2d.stride[0]))
+    if middle.upsample:
+        # After the 1 x 1 convolution, which then has a quarter of the pixels.
+        shortcut.append(NearestUpsampling())
+    return Residual(branch, shortcut=RowSequence(shortcut) if shortcut else None, relu=relu)

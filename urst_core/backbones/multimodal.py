@@ -6,7 +6,7 @@ Parameter names are those of URST's network: ``style_subnet.``, ``enhance_subnet
     picture -> style subnet -> twice the size -> enhance subnet -> refine subnet -> half the size
 
 The network's own output is twice as large as its input and normalized; ``own_stages`` and
-``MultimodalTiles.own_output`` give it. Deviations from the published test code, which
+``FoldedMultimodal.own_output`` give it. Deviations from the published test code, which
 
 - resizes that output to the input's size bilinearly with aligned corners. There the pixel's place
   in the patch decides which of four pixels count, so that patches disagree; here it is the mean of
@@ -18,25 +18,36 @@ The network's own output is twice as large as its input and normalized; ``own_st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..networks import reach
 from ..networks.folding import Kernel, fold_input, fold_pointwise, kernel_of
-from ..networks.layers.convolutions import NearestUpsampledConvolution, OutputConvolution
+from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.convolutions import OutputConvolution
+from ..networks.layers.elementwise import (
+    Affine,
+    BilinearUpsampling,
+    Clamp,
+    MeanPooling,
+    Residual,
+    SubtractMean,
+)
 from ..networks.layers.normalized import (
     AffineSite,
     NormalizedConvolution,
+    Part,
     ReflectedConvolution,
     ResidualBlock,
     name_sites,
     through,
 )
 from ..networks.network import StylizationNetwork, Traits
-from ..networks.reach import BilinearUpsampling, Convolution, Layer, NearestUpsampling, Pooling
+from ..networks.reach import Convolution, Layer, Pooling
 from ..networks.sites import Stages
 from ..networks.statistics import SiteStats
 from ..networks.style import StyleCode
@@ -51,31 +62,29 @@ LAYERS: tuple[Layer, ...] = (
     Convolution(9),
     *[Convolution(3, stride=2)] * 2,
     *[Convolution(3)] * 12,  # three residual blocks of color or gray, three of both
-    *[NearestUpsampling(), Convolution(3)] * 2,
+    *[reach.NearestUpsampling(), Convolution(3)] * 2,
     Convolution(3),
-    BilinearUpsampling(),
+    reach.BilinearUpsampling(),
     Convolution(9),
     *[Convolution(3, stride=2)] * 3,
     *[Convolution(3)] * 12,
-    *[NearestUpsampling(), Convolution(3)] * 3,
+    *[reach.NearestUpsampling(), Convolution(3)] * 3,
     Convolution(9),
     Convolution(9),
     *[Convolution(3, stride=2)] * 2,
     *[Convolution(3)] * 6,
-    *[NearestUpsampling(), Convolution(3)] * 2,
+    *[reach.NearestUpsampling(), Convolution(3)] * 2,
     Convolution(3),
     Pooling(),
 )
-
-NormalizedStep = NormalizedConvolution | ResidualBlock
 
 
 class Subnet(nn.Module):
     """Makes the parts that all subnets consist of, under their flat published names."""
 
-    def _shrinking(self, prefix: str, widths: Sequence[int]) -> list[NormalizedStep]:
+    def _shrinking(self, prefix: str, widths: Sequence[int]) -> list[Part]:
         """A 9 x 9 convolution, then 3 x 3 ones that halve the size."""
-        steps: list[NormalizedStep] = []
+        steps: list[Part] = []
         for number, (inputs, outputs) in enumerate(pairwise(widths), start=1):
             kernel, stride = (9, 1) if number == 1 else (3, 2)
             convolution = ReflectedConvolution(inputs, outputs, kernel, stride=stride)
@@ -84,17 +93,17 @@ class Subnet(nn.Module):
             )
         return steps
 
-    def _residual(self, prefix: str, numbers: Iterable[int], channels: int) -> list[NormalizedStep]:
-        blocks: list[NormalizedStep] = []
+    def _residual(self, prefix: str, numbers: Iterable[int], channels: int) -> list[Part]:
+        blocks: list[Part] = []
         for number in numbers:
             block = ResidualBlock(channels)
             self.add_module(f"{prefix}res{number}", block)
             blocks.append(block)
         return blocks
 
-    def _growing(self, widths: Sequence[int], *, first_norm: int) -> list[NormalizedStep]:
+    def _growing(self, widths: Sequence[int], *, first_norm: int) -> list[Part]:
         """3 x 3 convolutions that double the size."""
-        steps: list[NormalizedStep] = []
+        steps: list[Part] = []
         for number, (inputs, outputs) in enumerate(pairwise(widths)):
             convolution = ReflectedConvolution(inputs, outputs, 3, upsample=True)
             names = f"rezconv{number + 1}", f"in{first_norm + number}"
@@ -107,7 +116,7 @@ class Subnet(nn.Module):
         norm = AffineSite(convolution.conv2d.out_channels)
         self.add_module(name, convolution)
         self.add_module(norm_name, norm)
-        return NormalizedConvolution(convolution, norm)
+        return convolution.normalized(norm)
 
 
 class StyleSubnet(Subnet):
@@ -130,9 +139,9 @@ class StyleSubnet(Subnet):
         features = yield from through(self.joint_steps, torch.cat([color, gray], dim=1))
         return self.rezconv3(features)
 
-    def for_tiles(self, sites: Mapping[str, SiteStats]) -> ChainTiles:
+    def folded(self, sites: Mapping[str, SiteStats]) -> RowSequence:
         """Color and gray as two groups of one chain, the deviation of pictures folded in."""
-        steps: list[nn.Module] = []
+        layers: list[RowLayer] = []
         for number, (color, gray) in enumerate(zip(self.color_steps, self.gray_steps)):
             kernels, gray_kernels = color.kernels(sites), gray.kernels(sites)
             if number == 0:
@@ -140,8 +149,9 @@ class StyleSubnet(Subnet):
             kernels = [_side_by_side(*pair) for pair in zip(kernels, gray_kernels)]
             if number == 0:
                 kernels = [_fold_deviation(kernels[0])]
-            steps.append(color.for_tiles(kernels, groups=1 if number == 0 else 2))
-        return ChainTiles([*steps, *_folded(self.joint_steps, sites)], self.rezconv3)
+            layers.append(color.tile_layer(kernels, groups=1 if number == 0 else 2))
+        layers += [part.folded(sites) for part in self.joint_steps]
+        return RowSequence([*layers, OutputConvolution(self.rezconv3.kernel)])
 
 
 class DetailSubnet(Subnet):
@@ -158,10 +168,11 @@ class DetailSubnet(Subnet):
     def stages(self, picture: Tensor) -> Stages:
         return through([*self.steps, self.get_submodule(self.last_name)], picture)
 
-    def for_tiles(self, sites: Mapping[str, SiteStats]) -> ChainTiles:
+    def folded(self, sites: Mapping[str, SiteStats]) -> RowSequence:
         last = self.get_submodule(self.last_name)
         assert isinstance(last, ReflectedConvolution)
-        return ChainTiles(_folded(self.steps, sites), last)
+        layers = (part.folded(sites) for part in self.steps)
+        return RowSequence([*layers, OutputConvolution(last.kernel)])
 
 
 class Multimodal(StylizationNetwork):
@@ -206,55 +217,38 @@ class Multimodal(StylizationNetwork):
         refined = yield from self.refine_subnet.stages(enhanced)
         return _cut(refined + enhanced)
 
-    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         del code
-        return MultimodalTiles(
+        return FoldedMultimodal(
             *(
-                subnet.for_tiles(sites)
+                subnet.folded(sites)
                 for subnet in (self.style_subnet, self.enhance_subnet, self.refine_subnet)
             )
         )
 
 
-class ChainTiles(nn.Module):
-    """One subnet for tiles: steps, and the convolution that makes a picture of features."""
-
-    def __init__(self, steps: Iterable[nn.Module], last: ReflectedConvolution) -> None:
-        super().__init__()
-        self.steps = nn.ModuleList(steps)
-        self.picture = OutputConvolution(last.kernel)
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        for step in self.steps:
-            # Libraries round 2 x 2 kernels otherwise where they pad themselves, and what is lost
-            # in one subnet the next multiply: so these layers pad in one way everywhere.
-            one_way = isinstance(step, NearestUpsampledConvolution)
-            features = step(features, at_border=at_border or one_way)
-        return self.picture(features, at_border=at_border)
-
-
-class MultimodalTiles(nn.Module):
+class FoldedMultimodal(RowSequence):
     """The three subnets with one content's statistics folded in."""
 
-    def __init__(self, style: ChainTiles, enhance: ChainTiles, refine: ChainTiles) -> None:
-        super().__init__()
-        self.style, self.enhance, self.refine = style, enhance, refine
-
-    def forward(self, window: Tensor, *, at_border: bool) -> Tensor:
-        return _to_picture(self.own_output(window, at_border=at_border))
+    def __init__(self, style: RowLayer, enhance: RowLayer, refine: RowLayer) -> None:
+        mean, deviation, cut_deviation = map(torch.tensor, (MEAN, DEVIATION, CUT_DEVIATION))
+        bounds = -mean / cut_deviation, (1 - mean) / cut_deviation
+        # The mean is not folded in: a bias that takes a large sum back triples the rounding error
+        # of the first convolution, which three subnets in a row multiply by about 20.
+        own = [
+            SubtractMean(mean),
+            *(style, Clamp(*bounds), BilinearUpsampling()),
+            *(enhance, Clamp(*bounds)),
+            *(Residual(refine), Clamp(*bounds)),
+        ]
+        super().__init__([*own, MeanPooling(), Affine(deviation, mean)])
+        self._own = len(own)
 
     def own_output(self, window: Tensor, *, at_border: bool) -> Tensor:
         """As :meth:`Multimodal.own_stages`: twice the size, normalized."""
-        # The mean is not folded in: a bias that takes a large sum back triples the rounding error
-        # of the first convolution, which three subnets in a row multiply by about 20.
-        centered = window - _channels(window, MEAN)
-        styled = _cut(self.style(centered, at_border=at_border))
-        enhanced = _cut(self.enhance(_enlarged(styled), at_border=at_border))
-        return _cut(self.refine(enhanced, at_border=at_border).add_(enhanced))
-
-
-def _folded(steps: Iterable[NormalizedStep], sites: Mapping[str, SiteStats]) -> Iterator[nn.Module]:
-    return (step.for_tiles(step.kernels(sites)) for step in steps)
+        for layer in self.layers[: self._own]:
+            window = layer(window, at_border=at_border)
+        return window
 
 
 def _side_by_side(first: Kernel, second: Kernel) -> Kernel:

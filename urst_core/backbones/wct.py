@@ -25,14 +25,15 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..networks.folding import Kernel, fold_pointwise, kernel_of
+from ..networks.layers.banded import RowLayer, RowSequence
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
     OutputConvolution,
     TileConvolution,
 )
+from ..networks.layers.elementwise import MaxPooling, SubtractMean
 from ..networks.network import StylizationNetwork, Traits
 from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.sites import Site, Stages
@@ -42,6 +43,7 @@ from ..networks.statistics import (
     WhiteningStats,
     matrix_power,
     stats_at,
+    widened,
 )
 from ..networks.style import StyleCode
 
@@ -179,14 +181,13 @@ class Cascade(StylizationNetwork):
             image = decoder(colored.to(image.dtype))
         return image
 
-    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
-        levels: list[LevelTiles] = []
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
+        layers: list[RowLayer] = []
         for site, encoder, decoder in self._parts():
             content = stats_at(sites, site, WhiteningStats)
             mean, coloring = code.tensors[f"{site}.mean"], code.tensors[f"{site}.coloring"]
-            transform = transform_kernel(content, mean=mean, coloring=coloring)
-            levels.append(LevelTiles(encoder, transform, decoder))
-        return CascadeTiles(levels)
+            layers += level_layers(encoder, content, decoder, mean=mean, coloring=coloring)
+        return RowSequence(layers)
 
     def _parts(self) -> Iterator[tuple[str, nn.Sequential, nn.Sequential]]:
         for site, level in zip(self.site_names, self.levels):
@@ -249,81 +250,60 @@ class CollaborativeDistillation(Cascade):
         return nn.Sequential(encoder), nn.Sequential(decoder)
 
 
-def transform_kernel(content: WhiteningStats, *, mean: Tensor, coloring: Tensor) -> Kernel:
-    """Whitening and coloring as one 1 x 1 convolution, in float64 where the device has it."""
-    matrix = _widened(coloring) @ _widened(content.whitening)
-    shift = _widened(mean).flatten() - matrix @ _widened(content.mean).flatten()
-    return matrix[:, :, None, None], shift
+def level_layers(
+    encoder: nn.Sequential,
+    content: WhiteningStats,
+    decoder: nn.Sequential,
+    *,
+    mean: Tensor,
+    coloring: Tensor,
+) -> Iterator[RowLayer]:
+    """Encoder and decoder of one level, the color transform and the features' folded in.
+
+    Args:
+        encoder: begins with the color transform.
+        content: what was measured of the content at the end of the encoder.
+        decoder: ends with a ReLU or without.
+        mean: of the style's features, (1, C, 1, 1).
+        coloring: of the style, (C, C).
+    """
+    color, *rest = encoder
+    assert isinstance(color, nn.Conv2d)
+    yield from _folded_layers(kernel_of(color), rest)
+    # The mean is taken off before the convolution, not folded into its bias: the transform
+    # multiplies by a hundred and more, and the sum would be a small difference of large numbers.
+    yield SubtractMean(content.mean)
+    matrix = widened(coloring) @ widened(content.whitening)
+    transform = matrix[:, :, None, None], widened(mean).flatten()
+    yield from _folded_layers(transform, decoder, ends_with_relu=isinstance(decoder[-1], nn.ReLU))
 
 
-class CascadeTiles(nn.Module):
-    """All levels, one after another."""
-
-    def __init__(self, levels: Iterable[LevelTiles]) -> None:
-        super().__init__()
-        self.levels = nn.ModuleList(levels)
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        for level in self.levels:
-            features = level(features, at_border=at_border)
-        return features
-
-
-class LevelTiles(nn.Module):
-    """Encoder and decoder of one level, the color transform and the features' folded in."""
-
-    def __init__(self, encoder: nn.Sequential, transform: Kernel, decoder: nn.Sequential) -> None:
-        super().__init__()
-        color, *rest = encoder
-        assert isinstance(color, nn.Conv2d)
-        self.steps = nn.ModuleList(
-            [*tile_steps(kernel_of(color), rest), *tile_steps(transform, decoder)]
-        )
-        self.ends_with_relu = isinstance(decoder[-1], nn.ReLU)
-
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        for step in self.steps:
-            if isinstance(step, nn.MaxPool2d):
-                features = step(features)
-            else:
-                features = step(features, at_border=at_border)
-        return F.relu_(features) if self.ends_with_relu else features
-
-
-def tile_steps(pointwise: Kernel, layers: Iterable[nn.Module]) -> Iterator[nn.Module]:
+def _folded_layers(
+    pointwise: Kernel, layers: Iterable[nn.Module], *, ends_with_relu: bool = False
+) -> Iterator[RowLayer]:
     """The tile layers of an encoder or decoder.
 
     Args:
         pointwise: a 1 x 1 convolution before it, which joins its first one: the reflection padding
             between them commutes with it.
         layers: convolutions of 3 x 3, each but a last one to 3 channels with a ReLU.
+        ends_with_relu: whether that one has a ReLU, too.
     """
     doubled = False
     before: Kernel | None = pointwise
     for layer in layers:
         if isinstance(layer, nn.MaxPool2d):
-            yield nn.MaxPool2d(layer.kernel_size)
+            yield MaxPooling()
         elif isinstance(layer, nn.Upsample):
             doubled = True
         elif isinstance(layer, nn.Conv2d):
-            kernel = kernel_of(layer) if before is None else joined(before, kernel_of(layer))
+            kernel = kernel_of(layer)
+            if before is not None:
+                kernel = fold_pointwise(before, kernel)
             if layer.out_channels == 3:
-                yield OutputConvolution(kernel)
+                yield OutputConvolution(kernel, relu=ends_with_relu)
             elif doubled:
                 yield NearestUpsampledConvolution(kernel, relu=True)
             else:
                 yield TileConvolution(kernel, relu=True)
             doubled, before = False, None
-
-
-def joined(pointwise: Kernel, kernel: Kernel) -> Kernel:
-    """Both as one convolution, computed in float64 and stored in float32."""
-    weight, bias = fold_pointwise(
-        (_widened(pointwise[0]), _widened(pointwise[1])), (_widened(kernel[0]), _widened(kernel[1]))
-    )
-    return weight.float(), bias.float()
-
-
-def _widened(values: Tensor) -> Tensor:
-    # MPS has no float64.
-    return values.to(torch.float32 if values.device.type == "mps" else torch.float64)

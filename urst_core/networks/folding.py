@@ -3,6 +3,9 @@
 With frozen statistics a normalization is an affine map of each channel, and an affine map before
 or after a convolution is a convolution again. All functions take and return (weight, bias), with
 weights of (out, in / groups, k, k).
+
+Folding is computed in float64 and rounded once, when all of it is done: a bias that takes a mean
+back is a small difference of large numbers.
 """
 
 from __future__ import annotations
@@ -11,13 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .statistics import widened
+
 Kernel = tuple[Tensor, Tensor]
 
 
 def kernel_of(convolution: nn.Conv2d) -> Kernel:
-    """Weight and bias of a layer; a bias of zeros where it has none."""
-    weight, bias = convolution.weight, convolution.bias
-    return weight, weight.new_zeros(weight.shape[0]) if bias is None else bias
+    """Weight and bias of a layer, float64; a bias of zeros where it has none."""
+    weight, bias = widened(convolution.weight), convolution.bias
+    return weight, weight.new_zeros(weight.shape[0]) if bias is None else widened(bias)
 
 
 def fold_input(kernel: Kernel, scale: Tensor, shift: Tensor) -> Kernel:

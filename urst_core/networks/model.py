@@ -136,9 +136,15 @@ class Backbone:
             here = stats.to(self.device)
             cloned = StyleCode({n: t.clone() for n, t in here.code.tensors.items()})
             sites = {name: stats.clone() for name, stats in here.sites.items()}
-            folded = self.network.fold(cloned, sites)
+            # Rounded once, when all is folded.
+            folded = self.network.fold(cloned, sites).to(self.dtype)
         network = TileNetwork(folded, content_share=self.content_share(stats.strength))
         return network.eval().requires_grad_(False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return next(self.network.parameters()).dtype
 
     @property
     def device(self) -> torch.device:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingsError
 from ..geometry import Size, frame_size
+from .layers.banded import RowLayer
 from .reach import Layer, halo_of
 from .sites import Stages
 from .statistics import SiteStats
@@ -41,9 +42,6 @@ class Traits:
         half_precision: half-precision formats that hold on real pictures (tried per picture too).
         license: of the published code and weights.
         paper: where the method is described.
-        in_bands: whether its tile network is a
-            :class:`~urst_core.networks.layers.banded.RowLayer`, which a CPU computes in bands:
-            large tiles cost little memory there.
     """
 
     name: str
@@ -55,7 +53,6 @@ class Traits:
     half_precision: tuple[torch.dtype, ...]
     license: str
     paper: str
-    in_bands: bool = False
 
     @property
     def halo(self) -> int:
@@ -111,9 +108,9 @@ class StylizationNetwork(nn.Module, ABC):
         """Stylize an image, yielding each site on the way; see :mod:`urst_core.networks.sites`."""
 
     @abstractmethod
-    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> nn.Module:
+    def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         """The same network with the statistics folded into its convolutions.
 
-        The module is called with a window, (N, 3, H, W), H and W multiples of the stride, and
+        The layer is called with a window, (N, 3, H, W), H and W multiples of the stride, and
         ``at_border``; it must neither change nor share its parameters with this network.
         """

@@ -21,6 +21,9 @@ CHANNELS_AT_ONCE = 8
 EPSILON = 1e-5
 """Added to the variance, not to the deviation, as every published network of the field does."""
 
+ROUNDING = 1e-6
+"""Relative to the values that it belongs to, a deviation that float32 cannot tell from rounding."""
+
 
 class SiteStats(ABC):
     """What was measured at one site: a frozen dataclass of tensors, saved under their names."""
@@ -51,14 +54,36 @@ class ChannelStats(SiteStats):
     mean: Tensor
     std: Tensor
 
+    @property
+    def divisor(self) -> Tensor:
+        """The deviation; infinite where a channel has one value everywhere, (1, C, 1, 1).
+
+        All that varies in such a channel (one of a picture in one color) is rounding. Divided by
+        sqrt(epsilon) it would grow 316 times at every site: a black picture came out of MicroAST
+        with values of thousands. Its normalized value is 0, as it is without any rounding.
+
+        A channel of zeros is divided by sqrt(epsilon), as published: zeros are not rounded.
+        """
+        mean = widened(self.mean)
+        variance = (widened(self.std).square() - EPSILON).clamp(min=0.0)
+        # A convolution's rounding is relative to what it adds up, which can be more than the sum.
+        largest = mean.abs().amax(dim=1, keepdim=True)
+        rounding = (ROUNDING * largest).square().clamp(min=ROUNDING * EPSILON)
+        is_flat = (variance <= rounding) & (variance < mean.square())
+        return self.std.masked_fill(is_flat, torch.inf)
+
     def normalize(self, features: Tensor) -> Tensor:
         """Bring features to mean 0 and deviation 1 *by these statistics*."""
-        return (features - self.mean) / self.std
+        return (features - self.mean) / self.divisor
 
     def affine_to(self, target: ChannelStats) -> tuple[Tensor, Tensor]:
-        """Scale and shift, each (C,), that take features from these statistics to ``target``'s."""
-        scale = target.std / self.std
-        return scale.flatten(), (target.mean - self.mean * scale).flatten()
+        """Scale and shift that take features from these statistics to ``target``'s.
+
+        Returns:
+            (C,) each, float64 where the device has it: they are folded into other numbers.
+        """
+        scale = widened(target.std) / widened(self.divisor)
+        return scale.flatten(), (widened(target.mean) - widened(self.mean) * scale).flatten()
 
 
 @dataclass(frozen=True)
@@ -283,6 +308,11 @@ def to_device(values: Tensor, device: torch.device) -> Tensor:
     return values.to(device)
 
 
+def widened(values: Tensor) -> Tensor:
+    """Values in float64; in float32 on MPS, which has no wider type."""
+    return values.to(torch.float32 if values.device.type == "mps" else torch.float64)
+
+
 def _channel_groups(features: Tensor) -> Iterator[Tensor]:
     """The channels a few at a time, so that wide copies of a whole tile are never needed."""
     for part in features.split(CHANNELS_AT_ONCE, dim=1):
@@ -296,9 +326,8 @@ def _positions(features: Tensor) -> Tensor:
             f"features of shape {tuple(features.shape)} cannot be measured; "
             "pass one image's, (1, C, H, W)"
         )
-    # MPS has no float64; float32 sums of one tile are accurate enough there.
-    wide = torch.float32 if features.device.type == "mps" else torch.float64
-    return features[0].flatten(1).to(wide)
+    # Float32 sums of one tile are accurate enough where there is no float64.
+    return widened(features[0].flatten(1))
 
 
 def _as_map(values: Tensor) -> Tensor:

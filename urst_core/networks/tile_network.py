@@ -19,7 +19,7 @@ its caches, large enough for all its cores."""
 class TileNetwork(nn.Module):
     """A baked backbone: maps windows to stylized windows, and keeps nothing between calls."""
 
-    def __init__(self, folded: nn.Module, *, content_share: float) -> None:
+    def __init__(self, folded: RowLayer, *, content_share: float) -> None:
         super().__init__()
         self.folded = folded
         self.content_share = content_share
@@ -39,13 +39,10 @@ class TileNetwork(nn.Module):
         """
         network = TileNetwork(copy.deepcopy(self.folded), content_share=self.content_share)
         network.compute_dtype = dtype
-        network.in_bands = isinstance(network.folded, RowLayer) and device.type == "cpu"
+        network.in_bands = device.type == "cpu"
         network.folded.to(device=device, dtype=network.picture_dtype)
         if dtype != network.picture_dtype:
-            if isinstance(network.folded, RowLayer):
-                network.folded.narrow(dtype, on_cpu=device.type == "cpu")
-            else:
-                network.folded.to(dtype)
+            network.folded.narrow(dtype, on_cpu=network.in_bands)
         network.folded.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return network.eval().requires_grad_(False)
 
@@ -79,7 +76,6 @@ class TileNetwork(nn.Module):
         return max(LEAST_BAND_ROWS, pixels // width)
 
     def _stylize_in_bands(self, window: Tensor, *, at_border: bool) -> Tensor:
-        assert isinstance(self.folded, RowLayer)
         dtype = self.picture_dtype
         stylized = torch.empty(window.shape, dtype=dtype, memory_format=torch.channels_last)
         bands = (

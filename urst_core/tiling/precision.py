@@ -63,12 +63,11 @@ def fastest_proven(
 def narrow_types(traits: Traits, device: torch.device, pixels: int) -> Sequence[torch.dtype]:
     """The types that are faster than float32 for so many pixels, the first to be tried first.
 
-    A CPU gains where its hardware multiplies bfloat16 and the network works in bands, in which
-    the layers that rounding shows in stay float32.
+    A CPU gains where its hardware multiplies bfloat16.
     """
     if device.type == "cuda":
         return traits.half_precision
-    holds = traits.in_bands and torch.bfloat16 in traits.half_precision
+    holds = torch.bfloat16 in traits.half_precision
     pays = device.type == "cpu" and pixels >= LEAST_PIXELS_ON_CPU
     return (torch.bfloat16,) if holds and pays and has_fast_bfloat16() else ()
 

@@ -14,19 +14,8 @@ LARGEST_TILE = 2048
 """Beyond this edge a tile gains nothing: the halo is a few percent, the kernels are busy."""
 
 
-LARGEST_WHOLE_TILE_ON_CPU = 512
-"""The same on a CPU, where a backbone does not work in bands: larger tiles leave the caches, and
-the C library returns their memory after every layer, which costs more than a wider halo."""
-
-
 MEMORY_SHARE = 0.5
 """Share of the free memory that one tile pass may take."""
-
-
-def largest_tile(device: torch.device, traits: Traits) -> int:
-    """The edge beyond which a backbone's cores gain nothing on a device, in px."""
-    is_whole_on_cpu = device.type == "cpu" and not traits.in_bands
-    return LARGEST_WHOLE_TILE_ON_CPU if is_whole_on_cpu else LARGEST_TILE
 
 
 def choose_tile_size(
@@ -58,7 +47,7 @@ def choose_tile_size(
     window = math.isqrt(max(0, int(available_bytes * MEMORY_SHARE / bytes_per_pixel)))
     step = math.lcm(traits.stride, 32)
     halo = traits.halo + margin
-    most = min(largest_tile(device, traits), (window - 2 * halo) // step * step)
+    most = min(LARGEST_TILE, (window - 2 * halo) // step * step)
     most = max(step, min(most, round_up(max(frame), step)))
     least = max(step, round_up(most // 2, step))
     return min(range(most, least - 1, -step), key=lambda edge: windows_area(frame, edge, halo))

@@ -97,7 +97,7 @@ def test_baked_equals_unbaked(name, random_backbones):
         picture((48, 64)).unsqueeze(0),
         backbone.encode_style([style_of(backbone)]),
     )
-    content = picture((96, 136), seed=4).unsqueeze(0)
+    content = picture((96, 144), seed=4).unsqueeze(0)
     with torch.inference_mode():
         unbaked = replay(backbone.network.stages(content, stats.code), stats.sites)
         baked = backbone.bake(stats)
@@ -115,7 +115,7 @@ def test_inner_windows_may_pad_cheaply(name, random_backbones):
         backbone.encode_style([style_of(backbone)]),
     )
     halo = backbone.traits.halo
-    window = picture((2 * halo + 32, 2 * halo + 40), seed=4).unsqueeze(0)
+    window = picture((2 * halo + 32, 2 * halo + 48), seed=4).unsqueeze(0)
     network = backbone.bake(stats).prepared(torch.device("cpu"))
     with torch.inference_mode():
         difference = (network(window, at_border=True) - network(window, at_border=False)).abs()

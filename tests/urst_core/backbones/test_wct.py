@@ -16,17 +16,17 @@ from urst_core.backbones.wct import (
     LEVELS,
     WCT,
     Cascade,
-    CascadeTiles,
     CollaborativeDistillation,
-    LevelTiles,
     cascade_layers,
     cascade_stride,
     decoder_modules,
     encoder_modules,
+    level_layers,
 )
 from urst_core.errors import StatsError, WeightsError
 from urst_core.method.pipeline import Run, stylize
 from urst_core.networks.frozen_stats import FrozenStats
+from urst_core.networks.layers.banded import RowSequence
 from urst_core.networks.model import Backbone
 from urst_core.networks.reach import Convolution, influence_radius
 from urst_core.networks.sites import collect, replay
@@ -239,10 +239,17 @@ def test_halo_covers_what_one_pixel_reaches_and_no_stride_less(levels, radius, h
     network = OneChannel(levels)
     for value in network.parameters():
         value.requires_grad_(False).fill_(1.0 / 9.0 if value.ndim == 4 else 0.0)
-    unit = torch.ones(1, 1, 1, 1), torch.zeros(1)
-    tiles = CascadeTiles(
-        LevelTiles(network.get_submodule(f"e{level}"), unit, network.get_submodule(f"d{level}"))
+    zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1)
+    tiles = RowSequence(
+        layer
         for level in levels
+        for layer in level_layers(
+            network.get_submodule(f"e{level}"),
+            WhiteningStats(zero, one),
+            network.get_submodule(f"d{level}"),
+            mean=zero,
+            coloring=one,
+        )
     ).double()
     traits = network.traits
     assert influence_radius(traits.layers, stride=traits.stride) == radius

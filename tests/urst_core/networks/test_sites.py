@@ -104,12 +104,38 @@ def test_a_network_without_the_sites_it_names():
 
 def test_affine_map_takes_statistics_to_their_target():
     features = torch.rand(1, 4, 9, 9) * torch.tensor([1.0, 5.0, 0.1, 9.0]).reshape(1, 4, 1, 1)
+    features = features.double()
     own = measure_features(features)
     target = ChannelStats(torch.randn(1, 4, 1, 1), torch.rand(1, 4, 1, 1) + 0.5)
     scale, shift = own.affine_to(target)
     mapped = features * scale.reshape(1, 4, 1, 1) + shift.reshape(1, 4, 1, 1)
     expected = own.normalize(features) * target.std + target.mean
     assert torch.allclose(mapped, expected, atol=1e-5)
+
+
+def flat_and_other_channels():
+    """Means and variances: four that are flat, three that vary, one of zeros."""
+    mean = torch.tensor([300.0, -300.0, 0.01, 2.0, 300.0, 1e-6, 0.0, 0.0])
+    variance = torch.tensor([0.0, 1e-9, 1e-13, 1e-9, 1e-6, 9e-12, 1e-9, 0.0])
+    return ChannelStats(*(v[None, :, None, None] for v in (mean, (variance + 1e-5).sqrt())))
+
+
+def test_a_flat_channel_is_its_target_mean_whether_it_is_folded_or_not():
+    """Rounding errors of 1e-7 of the largest mean are all that such a channel could show."""
+    stats = flat_and_other_channels()
+    is_flat = [True] * 4 + [False] * 4
+    assert stats.divisor.isinf().flatten().tolist() == is_flat
+    features = stats.mean + 1e-5 * torch.randn(1, 8, 6, 5)
+    assert (stats.normalize(features).abs().amax(dim=(0, 2, 3)) == 0).tolist() == is_flat
+    scale, shift = stats.affine_to(ChannelStats(torch.full((1, 8, 1, 1), 0.25), stats.std * 9))
+    assert (scale == 0).tolist() == is_flat
+    assert shift[:4].tolist() == [0.25] * 4
+
+
+def test_a_channel_of_zeros_is_divided_by_the_root_of_epsilon():
+    """As published: on a picture it may be alive, although it is dead on the thumbnail."""
+    stats = measure_features(torch.zeros(1, 3, 4, 4))
+    assert torch.allclose(stats.normalize(torch.ones(1, 3, 4, 4)), torch.tensor(1e-5**-0.5))
 
 
 def test_missing_site():

@@ -24,7 +24,7 @@ from urst_core.tiling.device import (
     free_bytes,
     is_out_of_memory,
 )
-from urst_core.tiling.tile_size import MEMORY_SHARE, choose_tile_size, largest_tile
+from urst_core.tiling.tile_size import LARGEST_TILE, MEMORY_SHARE, choose_tile_size
 
 CPU = torch.device("cpu")
 TRAITS = [network.traits for network in BACKBONES]
@@ -198,7 +198,7 @@ def test_tile_size_fits(frame, traits, dtype, device, available):
     edge = choose_tile_size(frame, traits, dtype, device, available_bytes=available)
     smallest = math.lcm(traits.stride, 32)
     assert edge % traits.stride == 0
-    assert smallest <= edge <= largest_tile(device, traits)
+    assert smallest <= edge <= LARGEST_TILE
     # Never larger than needed: one step less would not cover the frame.
     assert edge == smallest or edge - smallest < max(frame)
     window = edge + 2 * traits.halo
@@ -220,7 +220,7 @@ def test_plenty_of_memory(traits, device):
     def chosen(frame):
         return choose_tile_size(frame, traits, torch.float32, device, available_bytes=2**42)
 
-    step, largest = math.lcm(traits.stride, 32), largest_tile(device, traits)
+    step, largest = math.lcm(traits.stride, 32), LARGEST_TILE
     assert chosen((8, 8)) == step
     assert chosen((16, 200)) == round_up(200, step)
     assert chosen((500, 500)) == round_up(500, step)
@@ -266,7 +266,7 @@ def test_tile_size_reads_no_more_than_the_largest_that_fits(frame, traits, devic
     step = math.lcm(traits.stride, 32)
     fitting = [
         larger
-        for larger in range(edge, largest_tile(device, traits) + 1, step)
+        for larger in range(edge, LARGEST_TILE + 1, step)
         if (larger + 2 * traits.halo) ** 2 * traits.bytes_per_pixel <= available * MEMORY_SHARE
         and larger - step < max(frame)
     ]

@@ -110,6 +110,9 @@ def slabs(
         waiting.append(_widened(band, columns, edge))
         height += band.shape[2]
         results = (height - kernel) // stride + 1
+        if not is_last:
+            # A stride larger than the kernel skips rows, which must have come.
+            results = min(results, height // stride)
         if results < 1:
             continue
         slab = _joined(waiting)
@@ -166,26 +169,19 @@ def with_last(bands: Bands) -> Iterator[tuple[Tensor, bool]]:
     yield band, True
 
 
-class RowQueue:
-    """Rows that wait for others, which are computed from them."""
+class RowReader:
+    """Reads bands of rows in other heights than they come in."""
 
-    def __init__(self) -> None:
-        self._bands = deque[Tensor]()
-
-    def through(self, bands: Bands) -> Bands:
-        """The same bands; a copy of the reference to each is kept."""
-        for band in bands:
-            self._bands.append(band)
-            yield band
+    def __init__(self, bands: Bands) -> None:
+        self._bands = bands
+        self._rest: Tensor | None = None
 
     def take(self, rows: int) -> Tensor:
-        """The rows that have waited longest."""
+        """The next rows; the bands must have as many left."""
         parts: list[Tensor] = []
         while rows:
-            band = self._bands.popleft()
-            if band.shape[2] > rows:
-                self._bands.appendleft(band[:, :, rows:])
-                band = band[:, :, :rows]
-            parts.append(band)
-            rows -= band.shape[2]
+            band = next(self._bands) if self._rest is None else self._rest
+            self._rest = band[:, :, rows:] if band.shape[2] > rows else None
+            parts.append(band[:, :, :rows])
+            rows -= parts[-1].shape[2]
         return _joined(parts)

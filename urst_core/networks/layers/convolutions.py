@@ -98,7 +98,7 @@ class OutputConvolution(RowLayer):
                  . . . .        . . . .        g h i .        . g h i
     """
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, *, relu: bool = False) -> None:
         super().__init__()
         weight, bias = kernel
         outputs, inputs, edge, _ = weight.shape
@@ -107,7 +107,7 @@ class OutputConvolution(RowLayer):
             for right in range(2):
                 spread[:, down, right, :, down : down + edge, right : right + edge] = weight
         self.convolution = TileConvolution(
-            (spread.flatten(0, 2), bias.repeat_interleave(4)), stride=2
+            (spread.flatten(0, 2), bias.repeat_interleave(4)), stride=2, relu=relu
         )
         self.convolution.padding = edge // 2
 

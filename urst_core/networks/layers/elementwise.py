@@ -5,11 +5,13 @@ See :mod:`urst_core.networks.layers.convolutions`.
 
 from __future__ import annotations
 
+from itertools import tee
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .banded import Bands, RowLayer, RowQueue, slabs
+from .banded import Bands, Edge, RowLayer, RowReader, slabs
 
 
 class MaxPooling(RowLayer):
@@ -28,11 +30,11 @@ class MaxPooling(RowLayer):
 
 
 class SubtractMean(RowLayer):
-    """Features without their mean, (1, C, 1, 1)."""
+    """Features without their mean; (C,) values of any shape."""
 
     def __init__(self, mean: Tensor) -> None:
         super().__init__()
-        self.mean = nn.Parameter(mean.detach().clone())
+        self.mean = _as_parameter(mean)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         del at_border
@@ -56,35 +58,124 @@ class Sigmoid(RowLayer):
         return map(torch.sigmoid, bands)
 
 
+class Affine(RowLayer):
+    """``scale * x + shift``, (C,) each; optionally a ReLU after it."""
+
+    def __init__(self, scale: Tensor, shift: Tensor, *, relu: bool = False) -> None:
+        super().__init__()
+        self.scale, self.shift = _as_parameter(scale), _as_parameter(shift)
+        self.relu = relu
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        result = torch.addcmul(self.shift, features, self.scale)
+        return result.relu_() if self.relu else result
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for band in bands:
+            yield self(band, at_border=at_border)
+
+
+class Clamp(RowLayer):
+    """Values kept between a least and a most, (C,) each, of each channel."""
+
+    def __init__(self, least: Tensor, most: Tensor) -> None:
+        super().__init__()
+        self.least, self.most = _as_parameter(least), _as_parameter(most)
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        return features.clamp(self.least, self.most)
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for band in bands:
+            yield self(band, at_border=at_border)
+
+
+class NearestUpsampling(RowLayer):
+    """Each pixel as 2 x 2 px."""
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        return F.interpolate(features, scale_factor=2.0, mode="nearest")
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for band in bands:
+            yield self(band, at_border=at_border)
+
+
+class BilinearUpsampling(RowLayer):
+    """Twice the size, half-pixel centers; beyond the window its outermost pixels repeat."""
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        return F.interpolate(features, scale_factor=2.0, mode="bilinear")
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for slab in slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED):
+            yield self(slab, at_border=at_border)[:, :, 2:-2, 2:-2]
+
+
+class MeanPooling(RowLayer):
+    """The mean of each 2 x 2 px."""
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        return F.avg_pool2d(features, 2)
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for slab in slabs(bands, kernel=2, stride=2):
+            yield self(slab, at_border=at_border)
+
+
 class Residual(RowLayer):
-    """``x + branch(x)``, or ``scale * x + branch(x)``; the branch keeps the size.
+    """``shortcut(x) + branch(x)``; both give the same size.
 
     Sums of bands are float32 at least, whatever the branch computes in: rounding them shows
     soonest.
 
     Args:
         branch: layers whose result is new memory.
-        scale: of each channel, (C,).
+        scale: of each channel of x, (C,), where there is no shortcut.
+        shortcut: layers beside the branch; none leave x as it is.
+        relu: whether a ReLU follows.
     """
 
-    def __init__(self, branch: RowLayer, scale: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        branch: RowLayer,
+        scale: Tensor | None = None,
+        *,
+        shortcut: RowLayer | None = None,
+        relu: bool = False,
+    ) -> None:
         super().__init__()
-        self.branch = branch
-        self.scale = None
-        if scale is not None:
-            self.scale = nn.Parameter(scale.detach()[None, :, None, None].clone())
+        self.branch, self.shortcut, self.relu = branch, shortcut, relu
+        self.scale = None if scale is None else _as_parameter(scale)
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         result = self.branch(features, at_border=at_border)
+        if self.shortcut is not None:
+            features = self.shortcut(features, at_border=at_border)
         return self._sum(result, features.to(result.dtype))
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        waiting = RowQueue()
-        for band in self.branch.rows(waiting.through(bands), at_border=at_border):
+        bands, beside = tee(bands)
+        if self.shortcut is not None:
+            beside = self.shortcut.rows(beside, at_border=at_border)
+        waiting = RowReader(beside)
+        for band in self.branch.rows(bands, at_border=at_border):
             wide = torch.promote_types(band.dtype, torch.float32)
             yield self._sum(band.to(wide), waiting.take(band.shape[2]).to(wide))
 
     def _sum(self, result: Tensor, features: Tensor) -> Tensor:
         if self.scale is None:
-            return result.add_(features)
-        return result.addcmul_(features, self.scale)
+            result.add_(features)
+        else:
+            result.addcmul_(features, self.scale)
+        return result.relu_() if self.relu else result
+
+
+def _as_parameter(values: Tensor) -> nn.Parameter:
+    """(C,) values of its own, for features of (N, C, H, W)."""
+    return nn.Parameter(values.detach().reshape(1, -1, 1, 1).clone())

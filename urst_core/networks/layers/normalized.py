@@ -1,26 +1,26 @@
-"""What several published networks are made of, under the published parameter names.
+"""Convolutions with a normalization each, some beside an identity: the parts of Johnson's family.
 
-The counterpart of :mod:`urst_core.networks.layers.convolutions`: these hold the weights, those run
-on tiles.
+A network lists its parts once; running it with plain normalization and folding it for tiles follow
+from the list. Parts hold the weights under their published names, or refer to the modules that do;
+the layers that run on tiles are those of :mod:`urst_core.networks.layers.convolutions`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..folding import Kernel, fold_output, kernel_of
+from ..folding import Kernel, fold_input, fold_output, kernel_of
 from ..sites import Site, Stages
-from ..statistics import EPSILON, ChannelStats, SiteStats, stats_at
+from ..statistics import ChannelMoments, ChannelStats, Moments, SiteStats, stats_at
+from .banded import RowLayer, RowSequence
 from .convolutions import NearestUpsampledConvolution, TileConvolution
-
-ROUNDING = 1e-6
-"""Relative to what it is a part of, a deviation that float32 cannot tell from rounding."""
+from .elementwise import Residual
 
 
 class Staged(ABC):
@@ -45,48 +45,129 @@ def through(steps: Iterable[Step], features: Tensor) -> Stages:
     return features
 
 
-class AffineSite(nn.Module, Staged):
-    """A site and, after it, a learned scale and shift of each channel, (1, C, 1, 1) each.
+# Normalizations
 
-    The published code of URST calls it ThumbInstanceNorm; its variance is unbiased.
+
+class Normalization(Staged):
+    """A site and, after it, a scale (gamma) and shift (beta) of each channel."""
+
+    @abstractmethod
+    def affine(self, sites: Mapping[str, SiteStats]) -> tuple[Tensor, Tensor]:
+        """The same, with frozen statistics, as one scale and shift, (C,) each, float64."""
+
+
+@dataclass(frozen=True)
+class StyledSite(Normalization):
+    """A normalization whose scale and shift are values, as where a style code holds them.
+
+    Attributes:
+        name: of the site.
+        gamma: deviation after the normalization; as many values as channels, of any shape.
+        beta: mean after the normalization, likewise.
+        moments: makes what measures the site.
     """
 
-    def __init__(self, channels: int) -> None:
+    name: str
+    gamma: Tensor
+    beta: Tensor
+    moments: Callable[[], Moments] = ChannelMoments
+
+    def stages(self, features: Tensor) -> Stages:
+        normalized = yield Site(self.name, features, self.moments)
+        return normalized * _as_map(self.gamma) + _as_map(self.beta)
+
+    def affine(self, sites: Mapping[str, SiteStats]) -> tuple[Tensor, Tensor]:
+        stats = stats_at(sites, self.name, ChannelStats)
+        return stats.affine_to(ChannelStats(_as_map(self.beta), _as_map(self.gamma)))
+
+
+class AffineSite(nn.Module, Normalization):
+    """A normalization whose scale and shift are weights, as ``weight`` and ``bias``.
+
+    The published code of URST calls it ThumbInstanceNorm; its variance is unbiased.
+
+    Args:
+        channels: of the features.
+        axes: of the weights: 4 for (1, C, 1, 1), 1 for (C,).
+        moments: makes what measures the site.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        axes: int = 4,
+        moments: Callable[[], Moments] = ChannelMoments,
+    ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(1, channels, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        shape = (channels,) if axes == 1 else (1, channels, 1, 1)
+        self.weight = nn.Parameter(torch.ones(shape))
+        self.bias = nn.Parameter(torch.zeros(shape))
+        self.moments = moments
         self.site_name = ""
 
     def stages(self, features: Tensor) -> Stages:
-        normalized = yield Site(self.site_name, features)
-        return normalized * self.weight + self.bias
+        return self._site.stages(features)
 
     def affine(self, sites: Mapping[str, SiteStats]) -> tuple[Tensor, Tensor]:
-        """The same, with frozen statistics, as one scale and shift, (C,) each.
+        return self._site.affine(sites)
 
-        A channel that does not vary (that of a picture in one color) has scale 0: its normalized
-        value is 0 in the published code too. Otherwise each site would multiply rounding errors by
-        1 / sqrt(epsilon) = 316, and fifteen sites in a row overflow.
-        """
-        stats = stats_at(sites, self.site_name, ChannelStats)
-        variance = stats.std.square() - EPSILON
-        rounding = (ROUNDING * stats.mean).square()
-        varies = variance > rounding.clamp(min=ROUNDING * EPSILON)
-        scale = torch.where(varies, self.weight / stats.std, torch.zeros_like(self.weight))
-        return scale.flatten(), (self.bias - stats.mean * scale).flatten()
+    @property
+    def _site(self) -> StyledSite:
+        return StyledSite(self.site_name, self.weight, self.bias, self.moments)
 
 
-def name_sites(network: nn.Module) -> tuple[str, ...]:
-    """Call each affine site by its place in the network; returns the names in that order.
+def name_sites(network: nn.Module, names: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Give each affine site its name; returns the names in order.
 
     The order is that in which the network's parts were made, so make them in the order of use.
+
+    Args:
+        network: contains the sites.
+        names: the places of the sites in the network when not given.
     """
-    names: list[str] = []
-    for name, part in network.named_modules():
-        if isinstance(part, AffineSite):
-            part.site_name = name
-            names.append(name)
-    return tuple(names)
+    places = {
+        place: part for place, part in network.named_modules() if isinstance(part, AffineSite)
+    }
+    names = tuple(places) if names is None else tuple(names)
+    for name, part in zip(names, places.values(), strict=True):
+        part.site_name = name
+    return names
+
+
+# Convolutions
+
+
+def reflected_convolution(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, *, bias: bool = True
+) -> nn.Conv2d:
+    """A convolution that pads by reflection itself, where published code has a layer for it."""
+    padding = kernel // 2
+    return nn.Conv2d(
+        inputs, outputs, kernel, stride, padding=padding, bias=bias, padding_mode="reflect"
+    )
+
+
+def folded_convolution(
+    convolution: nn.Conv2d,
+    kernel: Kernel,
+    *,
+    upsample: bool = False,
+    groups: int = 1,
+    relu: bool = False,
+) -> TileConvolution | NearestUpsampledConvolution:
+    """A convolution for tiles, with ``kernel`` in the place of its own.
+
+    Args:
+        convolution: whose stride is kept.
+        kernel: weight and bias.
+        upsample: whether the features are doubled in size before, by repetition; without groups.
+        groups: of the kernel.
+        relu: whether a ReLU follows.
+    """
+    if upsample:
+        return NearestUpsampledConvolution(kernel, relu=relu)
+    return TileConvolution(kernel, stride=convolution.stride[0], groups=groups, relu=relu)
 
 
 class ReflectedConvolution(nn.Module):
@@ -96,9 +177,7 @@ class ReflectedConvolution(nn.Module):
         self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, upsample: bool = False
     ) -> None:
         super().__init__()
-        self.conv2d = nn.Conv2d(
-            inputs, outputs, kernel, stride, padding=kernel // 2, padding_mode="reflect"
-        )
+        self.conv2d = reflected_convolution(inputs, outputs, kernel, stride)
         self.upsample = upsample
 
     def forward(self, features: Tensor) -> Tensor:
@@ -110,69 +189,150 @@ class ReflectedConvolution(nn.Module):
     def kernel(self) -> Kernel:
         return kernel_of(self.conv2d)
 
-    def followed_by(self, norm: AffineSite, sites: Mapping[str, SiteStats]) -> Kernel:
-        """The convolution's kernel with the normalization after it folded in."""
-        return fold_output(self.kernel, *norm.affine(sites))
+    def folded(self, kernel: Kernel, *, relu: bool = False) -> RowLayer:
+        """The same layer for tiles, with ``kernel`` in the place of its own."""
+        return folded_convolution(self.conv2d, kernel, upsample=self.upsample, relu=relu)
 
-    def for_tiles(self, kernel: Kernel, *, groups: int = 1, relu: bool = True) -> nn.Module:
-        """The same layer for tiles, with ``kernel`` in the place of its own.
+    def normalized(self, normalization: Normalization) -> NormalizedConvolution:
+        """This convolution with a normalization and a ReLU behind it."""
+        return NormalizedConvolution(self.conv2d, normalization, upsample=self.upsample)
 
-        Upsampling layers know no groups.
-        """
-        if self.upsample:
-            return NearestUpsampledConvolution(kernel, relu=relu)
-        return TileConvolution(kernel, stride=self.conv2d.stride[0], groups=groups, relu=relu)
+
+# Parts
+
+
+class Part(Staged):
+    """Convolutions with their normalizations, which fold into one layer for tiles."""
+
+    @abstractmethod
+    def kernels(self, sites: Mapping[str, SiteStats]) -> list[Kernel]:
+        """The convolutions in order, each with its normalization folded in, float64."""
+
+    @abstractmethod
+    def tile_layer(self, kernels: Sequence[Kernel], *, groups: int = 1) -> RowLayer:
+        """The part for tiles, made of kernels as :meth:`kernels` returns them."""
+
+    def folded(self, sites: Mapping[str, SiteStats]) -> RowLayer:
+        """The part for tiles."""
+        return self.tile_layer(self.kernels(sites))
 
 
 @dataclass(frozen=True)
-class NormalizedConvolution(Staged):
-    """Convolution, normalization, ReLU; the network holds the first two under published names."""
+class NormalizedConvolution(Part):
+    """A convolution, its normalization, and a ReLU.
 
-    convolution: ReflectedConvolution
-    norm: AffineSite
+    Attributes:
+        convolution: pads by reflection.
+        normalization: of its results.
+        relu: whether a ReLU follows.
+        upsample: whether the features are doubled in size before, by repetition.
+    """
+
+    convolution: nn.Conv2d
+    normalization: Normalization
+    relu: bool = True
+    upsample: bool = False
 
     def stages(self, features: Tensor) -> Stages:
-        normalized = yield from self.norm.stages(self.convolution(features))
-        return F.relu(normalized)
+        normalized = yield from self.normalization.stages(self._convolved(features))
+        return F.relu(normalized) if self.relu else normalized
+
+    def _convolved(self, features: Tensor) -> Tensor:
+        # Apart, so that the upsampled features are gone while the site is measured.
+        if self.upsample:
+            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
+        return self.convolution(features)
 
     def kernels(self, sites: Mapping[str, SiteStats]) -> list[Kernel]:
-        return [self.convolution.followed_by(self.norm, sites)]
+        return [fold_output(kernel_of(self.convolution), *self.normalization.affine(sites))]
 
-    def for_tiles(self, kernels: Sequence[Kernel], *, groups: int = 1) -> nn.Module:
-        return self.convolution.for_tiles(kernels[0], groups=groups)
+    def tile_layer(self, kernels: Sequence[Kernel], *, groups: int = 1) -> RowLayer:
+        (kernel,) = kernels
+        return folded_convolution(
+            self.convolution, kernel, upsample=self.upsample, groups=groups, relu=self.relu
+        )
 
 
-class ResidualBlock(nn.Module, Staged):
-    """Two normalized convolutions beside an identity; no ReLU after the sum."""
+@dataclass(frozen=True)
+class NormalizedBlock(Part):
+    """Two normalized convolutions beside an identity; the second has no ReLU, nor has the sum."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = ReflectedConvolution(channels, channels, 3)
-        self.in1 = AffineSite(channels)
-        self.conv2 = ReflectedConvolution(channels, channels, 3)
-        self.in2 = AffineSite(channels)
+    first: NormalizedConvolution
+    second: NormalizedConvolution
 
     def stages(self, features: Tensor) -> Stages:
-        inner = yield from self.in1.stages(self.conv1(features))
-        inner = yield from self.in2.stages(self.conv2(F.relu(inner)))
+        inner = yield from through((self.first, self.second), features)
         return inner + features
 
     def kernels(self, sites: Mapping[str, SiteStats]) -> list[Kernel]:
-        return [self.conv1.followed_by(self.in1, sites), self.conv2.followed_by(self.in2, sites)]
+        return [*self.first.kernels(sites), *self.second.kernels(sites)]
 
-    def for_tiles(self, kernels: Sequence[Kernel], *, groups: int = 1) -> nn.Module:
-        return FoldedBlock(kernels, groups=groups)
+    def tile_layer(self, kernels: Sequence[Kernel], *, groups: int = 1) -> RowLayer:
+        layers = (
+            part.tile_layer([kernel], groups=groups)
+            for part, kernel in zip((self.first, self.second), kernels, strict=True)
+        )
+        return Residual(RowSequence(layers))
 
 
-class FoldedBlock(nn.Module):
-    """``x + second(relu(first(x)))``."""
+class ResidualBlock(nn.Module, Part):
+    """The same, which holds its weights as ``conv1``, ``in1``, ``conv2``, ``in2``.
 
-    def __init__(self, kernels: Sequence[Kernel], *, groups: int) -> None:
+    Args:
+        channels: of all its features.
+        axes, moments: of the normalizations, as for :class:`AffineSite`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        axes: int = 4,
+        moments: Callable[[], Moments] = ChannelMoments,
+    ) -> None:
         super().__init__()
-        first, second = kernels
-        self.first = TileConvolution(first, groups=groups, relu=True)
-        self.second = TileConvolution(second, groups=groups)
+        self.conv1 = ReflectedConvolution(channels, channels, 3)
+        self.in1 = AffineSite(channels, axes=axes, moments=moments)
+        self.conv2 = ReflectedConvolution(channels, channels, 3)
+        self.in2 = AffineSite(channels, axes=axes, moments=moments)
 
-    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        inner = self.first(features, at_border=at_border)
-        return self.second(inner, at_border=at_border).add_(features)
+    @property
+    def block(self) -> NormalizedBlock:
+        second = NormalizedConvolution(self.conv2.conv2d, self.in2, relu=False)
+        return NormalizedBlock(self.conv1.normalized(self.in1), second)
+
+    def stages(self, features: Tensor) -> Stages:
+        return self.block.stages(features)
+
+    def kernels(self, sites: Mapping[str, SiteStats]) -> list[Kernel]:
+        return self.block.kernels(sites)
+
+    def tile_layer(self, kernels: Sequence[Kernel], *, groups: int = 1) -> RowLayer:
+        return self.block.tile_layer(kernels, groups=groups)
+
+
+@dataclass(frozen=True)
+class PixelScale:
+    """Between pictures in 0..1 and the values a network was trained with; both are (3,).
+
+    A network's value is ``scale * pixel + shift``.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def values(self, picture: Tensor) -> Tensor:
+        return picture * _as_map(self.scale) + _as_map(self.shift)
+
+    def picture(self, values: Tensor) -> Tensor:
+        return (values - _as_map(self.shift)) / _as_map(self.scale)
+
+    def fold_before(self, kernel: Kernel) -> Kernel:
+        return fold_input(kernel, self.scale, self.shift)
+
+    def fold_behind(self, kernel: Kernel) -> Kernel:
+        return fold_output(kernel, 1.0 / self.scale, -self.shift / self.scale)
+
+
+def _as_map(values: Tensor) -> Tensor:
+    return values.reshape(1, -1, 1, 1)
