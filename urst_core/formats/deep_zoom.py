@@ -7,11 +7,14 @@ their own and then renamed, the ``.dzi``, which viewers read first, last of all.
 from __future__ import annotations
 
 import math
+import os
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from ..errors import OutputError
 from ..pictures.metadata import metadata_of
@@ -30,6 +33,12 @@ OVERLAP = 1
 
 CLUSTER_BYTES = 4096
 """What a small file takes at least."""
+
+LONGEST_DESCRIPTION = 1 << 16
+"""In bytes; a ``.dzi`` file has a few hundred."""
+
+LEVEL_NAME = re.compile(r"0|[1-9][0-9]?")
+TILE_NAME = re.compile(r"(0|[1-9][0-9]{0,9})_(0|[1-9][0-9]{0,9})\.([A-Za-z0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,6 @@ class DeepZoomFormat(Format):
     def save(self, task: Encoding) -> None:
         """Make the tiles and their ``.dzi`` inside the folder ``task.partial``."""
         partial = task.partial
-        self.remove(partial)
         partial.mkdir()
         with picture_to_save(task, metadata_of(task.like)) as image:
             image.dzsave(str(partial / NAME), **_arguments(task.like, task.options))
@@ -74,26 +82,80 @@ def tiles_folder(path: Path) -> Path:
 
 
 def check_tiles_folder(path: Path) -> None:
-    """Refuse to replace a folder that does not hold the tiles of ``path``.
+    """Refuse to replace a folder unless it is the pyramid that ``path`` describes, and no more.
 
     Web browsers, for one, save pages with a folder of such a name.
 
     Raises:
-        OutputError: it is no DeepZoom folder, or no ``.dzi`` belongs with it.
+        OutputError: no ``.dzi`` describes it, levels are missing, or something else is in it.
     """
     folder = tiles_folder(path)
-    if not folder.exists() and not folder.is_symlink():
+    if not os.path.lexists(folder):
         return
-    levels = (
-        folder.is_dir()
-        and not folder.is_symlink()
-        and all(entry.name.isdigit() or entry.suffix == ".xml" for entry in folder.iterdir())
-    )
-    if not levels or not path.is_file():
+    pyramid = Pyramid.described_by(path)
+    if pyramid is None or folder.is_symlink() or not pyramid.has_levels_in(folder):
         raise OutputError(
-            f"{folder}, where the tiles of {path} would lie, exists and is not of an earlier "
-            "result; move it, or choose another name"
+            f"{folder} exists, and {path} does not describe it", "move it", "choose another name"
         )
+    for entry in pyramid.foreign_in(folder):
+        raise OutputError(
+            f"{entry} is not a tile that {path} describes", "move it", "choose another name"
+        )
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """What a ``.dzi`` file describes.
+
+    Attributes:
+        levels: columns and rows of tiles, from the level of 1 x 1 px to the whole picture.
+        ending: of the tiles' names.
+    """
+
+    levels: tuple[tuple[int, int], ...]
+    ending: str
+
+    @classmethod
+    def described_by(cls, path: Path) -> Pyramid | None:
+        """The pyramid of a ``.dzi`` file; None where that is absent or makes no sense."""
+        try:
+            with path.open("rb") as file:
+                image = ElementTree.fromstring(file.read(LONGEST_DESCRIPTION))
+            size = next(child for child in image if child.tag.rpartition("}")[2] == "Size")
+            width, height = int(size.attrib["Width"]), int(size.attrib["Height"])
+            edge, ending = int(image.attrib["TileSize"]), image.attrib["Format"]
+        except (OSError, ElementTree.ParseError, KeyError, ValueError, StopIteration):
+            return None
+        if not (0 < width < 2**31 and 0 < height < 2**31 and edge > 0 and ending.isalnum()):
+            return None
+        last = (max(width, height) - 1).bit_length()
+        scales = [1 << (last - level) for level in range(last + 1)]
+        return cls(
+            tuple((-(-width // (edge * s)), -(-height // (edge * s))) for s in scales), ending
+        )
+
+    def has_levels_in(self, folder: Path) -> bool:
+        return all((folder / str(number)).is_dir() for number in range(len(self.levels)))
+
+    def foreign_in(self, folder: Path) -> Iterator[Path]:
+        """Entries of the folder that are neither a level nor a tile."""
+        for entry in os.scandir(folder):
+            name, level = entry.name, Path(entry.path)
+            is_level = LEVEL_NAME.fullmatch(name) and int(name) < len(self.levels)
+            if not is_level or not entry.is_dir(follow_symlinks=False):
+                yield level
+                continue
+            columns, rows = self.levels[int(name)]
+            for tile in os.scandir(level):
+                found = TILE_NAME.fullmatch(tile.name)
+                if (
+                    found is None
+                    or int(found[1]) >= columns
+                    or int(found[2]) >= rows
+                    or found[3] != self.ending
+                    or not tile.is_file(follow_symlinks=False)
+                ):
+                    yield Path(tile.path)
 
 
 def publish_tiles(partial: Path, output: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import shutil
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from .output_options import OutputOptions
 from .registry import check_format
 from .vips import FULL_DISK_BYTES, vips_errors
 from .work_file import WorkFile
+
+PARTIAL_NAME = re.compile(r"\..*\.[0-9]+-[0-9a-f]{16}\.partial\.[^.]+", re.ASCII | re.DOTALL)
 
 
 def encode(
@@ -49,11 +53,15 @@ def encode(
     WorkFile.reopen(work_file, like).close()
     target = output.resolve()
     partial = (partial_folder or target.parent) / partial_name(target)
+    if os.path.lexists(partial):
+        # A link would be followed. Nobody guesses that name, though.
+        raise OutputError(f"{partial}, the temporary name of {output}, exists", "remove it")
     listener = listener or (lambda _share: None)
     try:
         listener(0.0)
         format_.save(Encoding(work_file, partial, like, options, listener))
         listener(1.0)
+        format_.check_replaced(target)
         format_.publish(partial, target)
     except URSTError:
         raise
@@ -64,8 +72,13 @@ def encode(
 
 
 def partial_name(output: Path) -> str:
-    """A hidden name for the unfinished result; of bounded length, and the process's own."""
-    return f".{output.stem[:40]}.{os.getpid()}.partial{output.suffix}"
+    """A hidden name for the unfinished result; of bounded length, and one that nobody guesses."""
+    return f".{output.stem[:40]}.{os.getpid()}-{secrets.token_hex(8)}.partial{output.suffix}"
+
+
+def is_partial_name(name: str) -> bool:
+    """Whether :func:`partial_name` made a name, perhaps in a process that was killed."""
+    return PARTIAL_NAME.fullmatch(name) is not None
 
 
 def _explained(output: Path, folder: Path, error: Exception) -> str:

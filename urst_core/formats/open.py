@@ -20,7 +20,8 @@ from .image_file import ImageFile, check_picture_path
 from .numpy_file import NumpyPicture
 from .output_format import EncodingListener, Format
 from .output_options import OutputOptions
-from .registry import check_format
+from .places import check_folder, check_name, check_not_replaced, path_of
+from .registry import check_format, format_of
 from .vips import vips
 from .work_file import WorkFile
 from .zarr.source import ZarrPicture
@@ -178,29 +179,40 @@ def check_output_name(
     """
     format_ = check_format(path, like, options)
     format_.check_build(path, options)
-    _check_place(path, like, is_folder=format_.is_folder, overwrite=overwrite)
+    check_name(path)
+    check_apart(path, "content", path_of(like))
+    _check_place(path, is_folder=format_.is_folder, overwrite=overwrite)
     format_.check_replaced(path.resolve())
     return format_
 
 
-def _check_place(path: Path, like: Source, *, is_folder: bool, overwrite: bool) -> None:
+def check_apart(output: Path, kind: str, path: Path | None) -> None:
+    """Refuse a result that would replace a picture it is made from.
+
+    Args:
+        output: the file to make.
+        kind: of the picture: content, style, mask.
+        path: of the picture; None where it is not on the disk.
+
+    Raises:
+        OutputError: the picture is the output, or in a folder that the output replaces.
+    """
+    replaced = format_of(output).replaces(Path(os.path.realpath(output)))
+    check_not_replaced(output, replaced, kind, path)
+
+
+def _check_place(path: Path, *, is_folder: bool, overwrite: bool) -> None:
     try:
         target = path.resolve()
         there = target.exists()
     except (OSError, RuntimeError) as error:  # a name too long, or links in a circle
         raise OutputError(f"{path} cannot be written ({error}); choose another name") from error
     for folder in (path.parent, target.parent):
-        if not folder.is_dir():
-            raise OutputError(f"folder {folder} does not exist; make it first")
-        if not os.access(folder, os.W_OK):
-            raise OutputError(f"folder {folder} is not writable; choose another")
+        check_folder(folder)
     if not there:
         return
     if target.is_dir() and not is_folder:
         raise OutputError(f"{path} is a folder; name a file in it")
-    content = getattr(like, "path", None)
-    if isinstance(content, Path) and path.samefile(content):
-        raise OutputError(f"output {path} is the content itself; choose another name")
     if not overwrite:
         raise OutputError(f"{path} exists", "choose another name", Change("overwrite", True))
 

@@ -19,7 +19,7 @@ from .. import __version__
 from ..durable import file_hash
 from ..errors import Change, OutputError, URSTError
 from ..formats.encode import encode
-from ..formats.open import check_output_name, open_picture
+from ..formats.open import check_apart, check_output_name, open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.vips import vips, vips_errors
 from ..formats.work_file import WorkFile
@@ -133,8 +133,7 @@ class FileRun:
         if self.mask is not None:
             inputs.append(("mask", self.mask.path))
         for kind, path in inputs:
-            if self.output.exists() and path.exists() and self.output.samefile(path):
-                raise OutputError(f"output {self.output} is the {kind} itself; choose another name")
+            check_apart(self.output, kind, path)
         check_output_name(self.output, self.source, self.options, overwrite=overwrite)
         if self.mask is not None:
             self.mask.mask.check_size(self.source.size)

@@ -194,8 +194,7 @@ def test_a_folder_of_somebody_else_stays(tmp_path, kind):
     with pytest.raises(OutputError) as caught:
         deep_zoom(path, overwrite=True)
     assert str(caught.value) == (
-        f"{folder}, where the tiles of {path} would lie, exists and is not of an earlier result; "
-        "move it, or choose another name"
+        f"{folder} exists, and {path} does not describe it; move it, or choose another name"
     )
     assert folder.exists()
 
@@ -206,7 +205,7 @@ def test_a_folder_beside_what_a_link_points_to_counts(tmp_path):
     (elsewhere / "b_files" / "logo.png").touch()
     link = tmp_path / "a.dzi"
     link.symlink_to(elsewhere / "b.dzi")
-    with pytest.raises(OutputError, match=r"b_files, where the tiles of .*b\.dzi would lie"):
+    with pytest.raises(OutputError, match=r"b_files exists, and .*b\.dzi does not describe it"):
         deep_zoom(link, overwrite=True)
     assert os.listdir(elsewhere / "b_files") == ["logo.png"]
 

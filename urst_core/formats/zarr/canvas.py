@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +18,10 @@ from ...pictures.metadata import metadata_of
 from ...pictures.source import Source
 from ...tiling.settings import IfInterrupted
 from ..pixel_types import NUMPY_TYPES
+from ..places import check_folder, check_name, check_not_replaced, path_of
 from .level import LARGEST_CHUNK, ZarrLevel, chunk_of
 from .ome import BLOBS, describe, level_sizes
+from .replace import check_replaceable, check_unfinished
 from .store import (
     OWN_ATTRIBUTE,
     UNFINISHED,
@@ -33,6 +34,7 @@ from .store import (
     remove,
     translate_errors,
     unfinished_location,
+    unfinished_path,
     zarr_module,
 )
 
@@ -77,6 +79,7 @@ class ZarrCanvas:
         self.working_location = unfinished_location(location)
         self.edge = edge
         self.keep_on_error = goes_on
+        self._overwrite = overwrite
         self._lock = Lock()
         self._pyramid_is_ours = pyramid
         self._sizes = level_sizes(like.size, chunk_of(edge)) if pyramid else [like.size]
@@ -117,6 +120,12 @@ class ZarrCanvas:
         Raises:
             OutputError: it cannot be.
         """
+        if isinstance(self.location, Path) and exists(self.location):
+            if not self._overwrite:
+                raise OutputError(
+                    f"{self.location} exists", "choose another name", Change("overwrite", True)
+                )
+            check_replaceable(self.location)
         own = {k: v for k, v in own_attributes(self._group).items() if k != UNFINISHED}
         with translate_errors(
             f"finishing {self.location} failed", "check the storage", OutputError
@@ -135,9 +144,14 @@ class ZarrCanvas:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            if self._pyramid_is_ours:
-                self._add_pyramid()
-            self.finish()
+            try:
+                if self._pyramid_is_ours:
+                    self._add_pyramid()
+                self.finish()
+            except BaseException:
+                if not self.keep_on_error:
+                    self.drop()
+                raise
         elif not self.keep_on_error:
             self.drop()
 
@@ -198,14 +212,18 @@ def check_zarr_output(
     """
     if not is_zarr(location):
         raise OutputError(f"{location} is no name of a Zarr store; end it with .zarr")
-    if getattr(like, "location", None) == location:
-        raise OutputError(f"output {location} is the content itself; choose another name")
-    if isinstance(location, Path):
-        _check_folder(location.parent, location, like)
     working = unfinished_location(location)
+    _check_content(location, like)
+    if isinstance(location, Path):
+        check_name(location)
+        check_folder(location.parent)
+        _check_room(location, like)
+        check_unfinished(unfinished_path(location))
     is_begun = exists(working) and (working != location or _is_unfinished_at(location))
     if exists(location) and not overwrite and not (is_begun and working == location):
         raise OutputError(f"{location} exists", "choose another name", Change("overwrite", True))
+    if exists(location) and not (is_begun and working == location):
+        check_replaceable(location)
     if is_begun and if_interrupted is IfInterrupted.REFUSE:
         raise OutputError(
             f"an earlier run for {location} was interrupted",
@@ -230,11 +248,20 @@ def _is_unfinished_at(location: Location) -> bool:
         return False
 
 
-def _check_folder(folder: Path, location: Path, like: Source) -> None:
-    if not folder.is_dir():
-        raise OutputError(f"folder {folder} does not exist; make it first")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"folder {folder} is not writable; choose another")
+def _check_content(location: Location, like: Source) -> None:
+    """Refuse a store in whose place the content is, or is a part of."""
+    if isinstance(location, Path):
+        check_not_replaced(location, [location], "content", path_of(like))
+        return
+    content = getattr(like, "location", None)
+    if isinstance(content, str) and f"{content}/".startswith(f"{location.rstrip('/')}/"):
+        itself = content.rstrip("/") == location.rstrip("/")
+        rule = "is the content itself" if itself else f"would replace the content {content}"
+        raise OutputError(f"output {location} {rule}", "choose another name")
+
+
+def _check_room(location: Path, like: Source) -> None:
+    folder = location.parent
     # The pyramid adds a third.
     needed = like.size[0] * like.size[1] * like.channels * like.dtype.itemsize * 4 // 3
     free = shutil.disk_usage(folder).free

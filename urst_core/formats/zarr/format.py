@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ..output_options import OutputOptions
 from ..work_file import WorkFile
 from .canvas import ZarrCanvas, put_in_place
 from .level import LARGEST_CHUNK
+from .replace import check_replaceable
 from .store import ZARR_ENDING, remove, zarr_module
 
 
@@ -25,6 +27,10 @@ class ZarrFormat(Format):
 
     def result_bytes(self, like: Source, options: OutputOptions) -> float:
         return tiled_bytes(like, LARGEST_CHUNK, levels=True) * GROWTH
+
+    def check_replaced(self, output: Path) -> None:
+        if os.path.lexists(output):
+            check_replaceable(output)
 
     def save(self, task: Encoding) -> None:
         height, width = task.like.size

@@ -114,9 +114,12 @@ def unfinished_location(location: Location) -> Location:
 
     A folder is renamed at the end in one step; objects behind a URL cannot be.
     """
-    if isinstance(location, str):
-        return location
-    return location.with_name(f"{location.name}.unfinished")
+    return location if isinstance(location, str) else unfinished_path(location)
+
+
+def unfinished_path(path: Path) -> Path:
+    """Where a local store is while it is made."""
+    return path.with_name(f"{path.name}.unfinished")
 
 
 def exists(location: Location) -> bool:
@@ -144,7 +147,8 @@ def remove(location: Location) -> None:
         if not exists(location):
             return
         if isinstance(location, Path):
-            shutil.rmtree(location) if location.is_dir() else location.unlink()
+            is_folder = location.is_dir() and not location.is_symlink()
+            shutil.rmtree(location) if is_folder else location.unlink()
             return
         system, path = _file_system(location)
         system.rm(path, recursive=True)

@@ -13,6 +13,7 @@ from examples import load_picture, stored_picture
 from PIL import Image, ImageCms
 
 from urst_core.errors import ImageError, OutputError
+from urst_core.formats import places
 from urst_core.formats.open import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.formats.zarr import canvas as zarr_canvas
 from urst_core.formats.zarr.canvas import ZarrCanvas, check_zarr_output
@@ -280,7 +281,7 @@ def test_folder_that_does_not_exist(tmp_path):
 
 
 def test_folder_that_is_not_writable(tmp_path, monkeypatch):
-    monkeypatch.setattr(zarr_canvas.os, "access", lambda *_: False)
+    monkeypatch.setattr(places.os, "access", lambda *_: False)
     assert refusal(tmp_path / "a.zarr") == f"folder {tmp_path} is not writable; choose another"
 
 
