@@ -118,7 +118,8 @@ def stylize(
         progress: a function that is called with a :class:`Progress` after each tile; what it
             raises ends the work. True shows a bar.
         **options: fields of :class:`Settings`: ``strength`` (0..1), ``tile_size``,
-            ``thumbnail_size`` and ``style_size`` (px), ``stats``, ``precision``, ``device``.
+            ``thumbnail_size`` and ``style_size`` (px), ``stats``, ``precision``, ``device``;
+            ``strokes``, ``detail``, ``brushwork`` and ``seed`` for the size and texture of strokes.
 
     Raises:
         TypeError: the content is no kind of picture, or an option is unknown.

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from .cli.bars import ProgressBar
-from .errors import SettingsError, ShapeError
+from .errors import Change, SettingsError, ShapeError
 from .kinds import read_content, read_mask, read_style
 from .method import pipeline
 from .networks.frozen_stats import FrozenStats
@@ -170,7 +170,9 @@ class Model:
         settings = self.settings_with(options)
         with listening(progress) as listener:
             code = self._encode(styles, weights, settings, listener)
-            run = pipeline.Run.of(sources[0], self.backbone, settings, listener=listener)
+            run = _single_level(
+                pipeline.Run.of(sources[0], self.backbone, settings, listener=listener)
+            )
             return run.measure(code)
 
     def write(
@@ -267,12 +269,28 @@ class Model:
         listener: Listener,
     ) -> None:
         if isinstance(shared, FrozenStats):
-            run = pipeline.Run.of(source, self.backbone, settings, mask=mask, listener=listener)
+            run = _single_level(
+                pipeline.Run.of(source, self.backbone, settings, mask=mask, listener=listener)
+            )
             run.stylize(run.network(shared), canvas)
         else:
             pipeline.stylize(
                 source, shared, canvas, self.backbone, settings, mask=mask, listener=listener
             )
+
+
+def _single_level(run: pipeline.Run) -> pipeline.Run:
+    """The run, if its picture is painted in one pass, as statistics can be shared only there.
+
+    Raises:
+        SettingsError: strokes of that size take several passes, or brushwork.
+    """
+    if len(run.level_sizes) > 1 or run.has_brushwork:
+        raise SettingsError(
+            f"statistics for strokes {run.settings.strokes!r} cannot be shared by several pictures",
+            Change("strokes", "fine"),
+        )
+    return run
 
 
 def replaced(settings: Settings, options: SettingsOptions) -> Settings:

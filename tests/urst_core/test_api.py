@@ -178,6 +178,11 @@ def test_every_dtype_comes_back(model, style, photo, painted, dtype):
     as_array = model(content.numpy(), style)
     assert as_array.dtype == content.numpy().dtype
     assert np.array_equal(as_tensor.permute(1, 2, 0).numpy(), as_array)
+    left = np.zeros(SIZE, bool)
+    left[:, :20] = True
+    partly = model(content.numpy(), style, stats="exact", strength=0.5, mask=left, tile_size=32)
+    assert np.array_equal(partly[:, 20:], content.numpy()[:, 20:])
+    assert not np.array_equal(partly[:, :20], content.numpy()[:, :20])
     # float16 holds 11 bits of the content, which the network magnifies.
     tolerance = 0.02 if dtype == torch.float16 else 1.01 / 255
     assert np.abs(to_unit(as_tensor).permute(1, 2, 0).numpy() - painted / 255).max() <= tolerance
@@ -377,6 +382,21 @@ def test_measured_statistics_serve_several_pictures(model, photo, style, painted
         model(photo, stats, strength=0.5)
     with pytest.raises(urst.URSTError, match="a batch of 2 cannot be measured"):
         model.measure(np.stack([photo, photo]), style)
+
+
+def test_large_strokes_take_several_passes(model, style, photo, painted):
+    large = model(photo, style, strokes=2, thumbnail_size=32, brushwork=0)
+    assert not np.array_equal(large, painted)
+    preview = model(photo, style, strokes="preview", thumbnail_size=32, brushwork=0)
+    assert np.array_equal(large, preview)
+    stats = model.measure(photo, style)
+    message = "strokes 2 cannot be shared by several pictures; pass strokes='fine'"
+    for call in (
+        lambda: model.measure(photo, style, strokes=2),
+        lambda: model(photo, stats, strokes=2),
+    ):
+        with pytest.raises(urst.URSTError, match=message):
+            call()
 
 
 def test_masks_of_every_kind(model, style, photo, painted):

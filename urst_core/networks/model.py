@@ -75,7 +75,7 @@ class Backbone:
             return self.network.named_style_code(style)
         if not names:
             self._check_style(style)
-        return self.network.style_code(style.to(self.device))
+        return self.network.style_code(style.to(self.device, self.dtype))
 
     def collect(self, thumbnail: Tensor, code: StyleCode, *, strength: float = 1.0) -> FrozenStats:
         """Measure the statistics that all tiles share, in one pass as far as the last site.
@@ -148,11 +148,17 @@ class Backbone:
 
     @property
     def device(self) -> torch.device:
-        """Where the network lies."""
+        """Where the network is."""
         return next(self.network.parameters()).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights, in which statistics are measured."""
+        return next(self.network.parameters()).dtype
+
     def _framed(self, image: Tensor) -> Tensor:
-        return pad_to_frame(image.to(self.device), self.traits.frame_of(size_of(image)))
+        frame = self.traits.frame_of(size_of(image))
+        return pad_to_frame(image.to(self.device, self.dtype), frame)
 
     def _check_style(self, style: Tensor) -> None:
         height, width = size_of(style)

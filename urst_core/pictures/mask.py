@@ -167,7 +167,8 @@ def blend(stored: Tensor, stylized: Tensor, coverage: Tensor) -> Tensor:
         Pixels of the dtype of ``stored``, and with the same bits where the coverage is 0; where it
         is 1, the pixels of ``stylized``.
     """
-    mixed = to_unit(stored).lerp(stylized, coverage)
+    content = to_unit(stored)
+    mixed = content.lerp(stylized.to(content), coverage.to(content))
     if stored.dtype in FULL_SCALE:
         return from_unit(mixed, stored.dtype)
     # Content may exceed 0..1; outside the mask it stays as it is.

@@ -73,7 +73,7 @@ class SiteMeasurement:
     ) -> None:
         """Measure ``content``, on top of ``moments`` that another picture's measurement left."""
         self._content, self._network, self._code = content, backbone.network, code
-        self._transfer = Transfer(backbone.device)
+        self._transfer, self._dtype = Transfer(backbone.device), backbone.dtype
         self._name, self._earlier = name, earlier
         self.moments = moments
 
@@ -85,7 +85,7 @@ class SiteMeasurement:
         return self._transfer.upload(read_stored(self._content, tile.window))
 
     def compute(self, tile: Tile, window: Upload) -> None:
-        site = self._reach_site(window_of(window.receive(), tile.window.size))
+        site = self._reach_site(window_of(window.receive(), tile.window.size).to(self._dtype))
         # Features may be larger than the window: Multimodal Transfer doubles its size on the way.
         core = tile.core_in_window.scaled(site.features.shape[2], tile.window.height)
         if self.moments is None:

@@ -36,11 +36,6 @@ class Settings:
         strength: 0 (the content) to 1 (the full style).
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-
-    Example:
-        >>> import urst_core as urst
-        >>> urst.load_backbone("microast", strength=0.7).settings.strength
-        0.7
         strokes: their size. ``preview``: as large a share of the picture as in the stylized
             thumbnail; a number from 1: so many times the network's own; ``fine``: the network's
             own, plain URST, without brushwork. See :mod:`urst_core.method.strokes`.
@@ -49,6 +44,11 @@ class Settings:
         brushwork: how much faint noise gives the network something to paint in flat places, 0 to
             1; not on the coarsest of several levels, which is the stylized thumbnail.
         seed: of that noise, 0 to 2**32 - 1.
+
+    Example:
+        >>> import urst_core as urst
+        >>> urst.load_backbone("microast", strength=0.7).settings.strength
+        0.7
     """
 
     thumbnail_size: int = 1024
