@@ -7,7 +7,6 @@ taken in float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from ..errors import ShapeError
 from ..networks.statistics import ChannelStats
 from ..networks.style import StyleCode
+from .autocast import without_autocast
 from .normalization import batch_stats
 
 GRID_PERIOD = 4
@@ -52,7 +52,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     """Products of every two channels over C * H * W, (N, C, C) (Johnson et al., equation 3)."""
     batch, channels, height, width = features.shape
     flat = features.float().reshape(batch, channels, height * width)
-    with _without_autocast(features.device):
+    with without_autocast(features.device):
         return flat @ flat.transpose(1, 2) / (channels * height * width)
 
 
@@ -168,14 +168,6 @@ def out_of_range_loss(pictures: Tensor) -> Tensor:
     """Mean square of how far pixels lie outside 0..1, where they would be clipped."""
     values = pictures.float()
     return (values - values.clamp(0.0, 1.0)).square().mean()
-
-
-def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Products in the dtype of their factors, also where autocast would take them to bfloat16."""
-    # Before version 2.5 PyTorch knows no autocast on MPS, not even to leave it.
-    knows = getattr(torch.amp, "is_autocast_available", ("cpu", "cuda").__contains__)
-    kind = device.type
-    return torch.autocast(kind, enabled=False) if knows(kind) else nullcontext()
 
 
 def _stats_distance(first: ChannelStats, second: ChannelStats) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -100,8 +101,13 @@ class Recipe(ABC):
         """What determines the result beside settings and pictures."""
         return {
             "backbone": self.network.traits.name,
-            "VGG": fingerprint(self.vgg.state_dict())[:12],
+            "VGG": self.vgg_digest,
         }
+
+    @cached_property
+    def vgg_digest(self) -> str:
+        """Of the VGG's weights as they were given, before :meth:`prepare` narrows them."""
+        return fingerprint(self.vgg.state_dict())[:12]
 
     def check(self, weights: LossWeights) -> None:
         """Refuse losses that this network cannot be trained with.
@@ -115,8 +121,15 @@ class Recipe(ABC):
                 "leave the contrastive loss at weight 0"
             )
 
-    def prepare(self, device: torch.device) -> None:
-        """Move everything to a device, and let only what learns have gradients."""
+    def prepare(self, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        """Move everything to a device, and let only what learns have gradients.
+
+        Args:
+            device: to train on.
+            dtype: of the frozen VGG's weights and features.
+        """
+        _ = self.vgg_digest
+        self.vgg.to(dtype)
         for module in self.modules():
             module.to(device=device)
             module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

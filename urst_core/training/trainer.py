@@ -77,7 +77,7 @@ class Trainer:
         self._checkpoint_path = checkpoint_path
         self._device = find_device(settings.device)
         self._dtype = training_dtype(settings.precision, self._device)
-        recipe.prepare(self._device)
+        recipe.prepare(self._device, self._dtype)
         self._learned = dict(recipe.learned_parameters())
         self._average = {name: p.detach().clone() for name, p in self._learned.items()}
         self._optimizer = torch.optim.Adam(self._learned.values(), settings.schedule.learning_rate)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..backbones.adain import vgg_to_relu4_1
 from ..errors import WeightsError
 from ..weights.checkpoint import read_weights
+from .autocast import without_autocast
 
 LAYER_ENDS: tuple[int, ...] = (4, 11, 18, 31)
 """After which modules relu1_1, relu2_1, relu3_1 and relu4_1 are reached."""
@@ -28,6 +29,9 @@ class VGGFeatures(nn.Module):
     The weights are scaled so that features have a mean of about 1 over natural pictures, as those
     of the published AdaIN and MicroAST are: only then do the weights of losses mean the same.
 
+    Features are in the dtype of the weights, whatever autocast says: frozen weights in bfloat16 are
+    narrowed once instead of at each step, and nothing in between is widened.
+
     Args:
         layers: as :func:`load_vgg` gives them; they are copied.
     """
@@ -42,9 +46,11 @@ class VGGFeatures(nn.Module):
     def forward(self, pictures: Tensor) -> list[Tensor]:
         """Features of (N, 3, H, W), 0..1, at least 16 x 16 px, from shallow to deep."""
         features: list[Tensor] = []
-        for level in self.levels:
-            pictures = level(pictures)
-            features.append(pictures)
+        pictures = pictures.to(next(self.parameters()).dtype)
+        with without_autocast(pictures.device):
+            for level in self.levels:
+                pictures = level(pictures)
+                features.append(pictures)
         return features
 
 
