@@ -12,7 +12,7 @@ import urst_core
 PACKAGE = Path(urst_core.__file__).parent
 
 ORDER = (
-    *("errors", "geometry", "progress", "durable"),
+    *("errors", "geometry", "progress", "durable", "identity"),
     *("pictures", "networks", "backbones", "tiling", "method"),
     *("weights", "formats", "runs", "cluster", "training"),
     *("demo", "data", "cli", "kinds", "model", "api", "__main__"),

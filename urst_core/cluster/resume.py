@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import time
 import zlib
 from collections.abc import Mapping
@@ -13,8 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..durable import SHA_256
 from ..errors import Change, OutputError
 from ..formats.zarr.canvas import ZarrCanvas
+from ..identity import Identity, differences
 from ..networks.frozen_stats import FrozenStats
 from ..weights.checkpoint import fingerprint
 from .worker import Job
@@ -23,28 +23,26 @@ FLUSH_SECONDS = 5.0
 """So much work at most is done again after a power cut."""
 
 
-def run_identity(job: Job, stats: FrozenStats, *, edge: int, dtype: torch.dtype) -> str:
-    """A digest of all that decides the pixels; tiles of runs that differ in it do not fit.
+def run_identity(job: Job, stats: FrozenStats, *, edge: int, dtype: torch.dtype) -> Identity:
+    """All that decides the pixels; tiles of runs that differ in it do not fit.
 
     The statistics stand for the content, the styles and what they were measured with.
     """
     tensors = {f"code.{name}": value for name, value in stats.code.tensors.items()}
     for name, site in stats.sites.items():
         tensors |= {f"site.{name}.{part}": value for part, value in site.tensors().items()}
-    facts = [
-        stats.backbone,
-        stats.fingerprint,
-        stats.strength,
-        fingerprint(tensors),
-        str(job.content),
-        job.facts.size,
-        job.facts.channels,
-        str(job.facts.dtype),
-        edge,
-        str(dtype),
-        job.device,
-    ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    height, width = job.facts.size
+    return {
+        "content": str(job.content),
+        "picture": f"{width} x {height} px, {job.facts.channels} channels, {job.facts.dtype}",
+        "backbone": stats.backbone,
+        "weights": SHA_256 + stats.fingerprint,
+        "strength": repr(stats.strength),
+        "statistics and styles": SHA_256 + fingerprint(tensors),
+        "precision": str(dtype).removeprefix("torch."),
+        "tile size": str(edge),
+        "device": job.device,
+    }
 
 
 class FinishedTiles:
@@ -52,17 +50,22 @@ class FinishedTiles:
 
     Args:
         count: of all tiles.
-        edge, dtype: that they are made with, for whoever goes on.
+        edge, dtype: that they are made with, for whoever resumes.
         identity: of the run, see :func:`run_identity`.
 
     Attributes:
         numbers: of tiles, row by row.
     """
 
-    def __init__(self, count: int, *, edge: int, dtype: torch.dtype, identity: str) -> None:
+    def __init__(self, count: int, *, edge: int, dtype: torch.dtype, identity: Identity) -> None:
         self.numbers: set[int] = set()
         self._count = count
-        self._facts = {"edge": edge, "dtype": str(dtype).removeprefix("torch."), "run": identity}
+        self._identity = identity
+        self._facts = {
+            "edge": edge,
+            "dtype": str(dtype).removeprefix("torch."),
+            "run": dict(identity),
+        }
         self._flushed_at = 0.0
 
     def restore(self, notes: Mapping[str, Any]) -> None:
@@ -73,20 +76,21 @@ class FinishedTiles:
         """
         if not notes:
             return
-        if notes.get("run") != self._facts["run"]:
-            raise OutputError(
-                "the unfinished result is of other pictures or settings",
-                "use the same ones as when it began",
-                Change("if_interrupted", "restart"),
-            )
         try:
+            changes = differences(notes["run"], self._identity)
             packed = np.frombuffer(zlib.decompress(base64.b64decode(notes["done"])), np.uint8)
             flags = np.unpackbits(packed, count=self._count)
-        except (KeyError, TypeError, ValueError, zlib.error) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, zlib.error) as error:
             raise OutputError(
                 f"the unfinished result has damaged notes ({error!r})",
                 Change("if_interrupted", "restart"),
             ) from error
+        if changes:
+            raise OutputError(
+                f"the unfinished result cannot be resumed, it had: {'; '.join(changes)}",
+                "give it what it had",
+                Change("if_interrupted", "restart"),
+            )
         self.numbers.update(int(number) for number in np.flatnonzero(flags))
 
     def add(self, number: int, canvas: ZarrCanvas) -> None:

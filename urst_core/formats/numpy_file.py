@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..durable import flush_file
 from ..errors import ImageError
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import PictureMetadata
 from ..pictures.source import Source
 from .image_file import check_picture_path
-from .output_format import GROWTH, Encoding, Format, flush_file
+from .output_format import GROWTH, Encoding, Format
 from .output_options import OutputOptions
 from .pixel_types import NUMPY_TYPES, torch_type
 from .work_file import WorkFile, raw_bytes

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from ..durable import publish
 from ..errors import OutputError
 from ..geometry import round_up
 from ..pictures.source import FULL_SCALE, Source
@@ -110,7 +110,7 @@ class Format(ABC):
 
     def publish(self, partial: Path, output: Path) -> None:
         """Give what :meth:`save` made its name, in place of an earlier result."""
-        partial.replace(output)
+        publish(partial, output)
 
     def remove(self, partial: Path) -> None:
         """Remove what an encoding left under its temporary name, if anything."""
@@ -165,9 +165,3 @@ def tiled_bytes(like: Source, edge: int, *, levels: bool) -> float:
         if not levels or max(height, width) <= edge:
             return total
         height, width = math.ceil(height / 2), math.ceil(width / 2)
-
-
-def flush_file(path: Path) -> None:
-    """Return when the file's bytes are on the disk: a name must not survive what it names."""
-    with path.open("r+b") as written:
-        os.fsync(written.fileno())

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..durable import flush_file
 from ..errors import OutputError
 from ..pictures.metadata import PictureMetadata, metadata_of, wrapped_iptc
 from ..pictures.source import Source
-from .output_format import GROWTH, STORED_TILE_SIZE, Encoding, Format, flush_file, tiled_bytes
+from .output_format import GROWTH, STORED_TILE_SIZE, Encoding, Format, tiled_bytes
 from .output_options import DEFAULT_COMPRESSION, DEFAULT_QUALITY, OutputOptions
 from .png_text import append_texts
 from .vips import can_save, vips

@@ -62,7 +62,8 @@ class WorkFile:
             self._raw: Any = path.open(mode, buffering=0)
         except OSError as error:
             raise OutputError(
-                f"work file {path} cannot be opened ({error}); choose another folder or name"
+                f"work file {path} cannot be opened ({error})",
+                "choose another folder or name",
             ) from error
 
     @property
@@ -112,8 +113,8 @@ class WorkFile:
             height, width = like.size
             raise OutputError(
                 f"work file {path} ({there} bytes) is not that of a picture of {height} x {width} "
-                f"px with {like.channels} channels of {like.dtype} ({needed} bytes); "
-                "delete it and begin anew"
+                f"px with {like.channels} channels of {like.dtype} ({needed} bytes)",
+                "delete it and begin again",
             )
         return work
 

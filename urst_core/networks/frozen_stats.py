@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ..durable import read_tensors, write_tensors
 from ..errors import StatsError
 from .statistics import SiteStats, site_stats_from
 from .style import StyleCode
 
-STATS_FORMAT = "urst-stats-1"
+STATS_FORMAT = "urst-stats-2"
 
 
 @dataclass(frozen=True)
@@ -49,17 +48,21 @@ class FrozenStats:
         return replace(self, code=self.code.to(device), sites=sites)
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file: a few KB, or MB where whole matrices are measured (WCT)."""
+        """Write a safetensors file: a few KB, or MB where whole matrices are measured (WCT).
+
+        Raises:
+            OSError: the disk is full or failing.
+        """
         tensors = {f"code.{name}": value for name, value in self.code.tensors.items()}
         for name, stats in self.sites.items():
             tensors |= {f"site.{name}.{part}": value for part, value in stats.tensors().items()}
-        header = {
+        facts = {
             "format": STATS_FORMAT,
             "backbone": self.backbone,
             "fingerprint": self.fingerprint,
-            "strength": json.dumps(self.strength),
+            "strength": self.strength,
         }
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, path, header)
+        write_tensors(path, tensors, facts)
 
     @classmethod
     def load(cls, path: Path) -> FrozenStats:
@@ -69,34 +72,36 @@ class FrozenStats:
             StatsError: the file is not one of ours, or is damaged.
         """
         try:
-            with safe_open(path, "pt") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise StatsError(f"{path} cannot be read as statistics: {error}") from error
-        if header.get("format") != STATS_FORMAT:
+            facts, tensors = read_tensors(path)
+        except (OSError, ValueError) as error:
             raise StatsError(
-                f"{path} holds {header.get('format', 'no format name')!r}, not {STATS_FORMAT!r}; "
-                "make the statistics again with this version"
+                f"{path} cannot be read as statistics ({error}); measure them again"
+            ) from error
+        if facts.get("format") != STATS_FORMAT:
+            raise StatsError(
+                f"{path} holds {facts.get('format', 'no format name')!r}, not {STATS_FORMAT!r}; "
+                "measure the statistics again with this version"
             )
         try:
-            return cls._from_file(header, tensors)
+            return cls._from_file(facts, tensors)
         except (KeyError, ValueError, StatsError) as error:
-            raise StatsError(f"{path} is damaged ({error!r}); make the statistics again") from error
+            raise StatsError(
+                f"{path} is damaged ({error!r}); measure the statistics again"
+            ) from error
 
     @classmethod
-    def _from_file(cls, header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> FrozenStats:
+    def _from_file(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FrozenStats:
         sites: dict[str, dict[str, Tensor]] = {}
         for full_name, value in tensors.items():
             if full_name.startswith("site."):
                 name, part = full_name.removeprefix("site.").rsplit(".", 1)
                 sites.setdefault(name, {})[part] = value
         return cls(
-            backbone=header["backbone"],
-            fingerprint=header["fingerprint"],
+            backbone=facts["backbone"],
+            fingerprint=facts["fingerprint"],
             code=StyleCode(
                 {n.removeprefix("code."): t for n, t in tensors.items() if n.startswith("code.")}
             ),
             sites={name: site_stats_from(parts) for name, parts in sites.items()},
-            strength=float(header["strength"]),
+            strength=float(facts["strength"]),
         )

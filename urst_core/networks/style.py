@@ -52,12 +52,14 @@ def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
         raise SettingsError(
             f"{len(codes)} styles with {len(weights)} weights; give one weight a style"
         )
-    total = math.fsum(weights)
-    if not math.isfinite(total) or min(weights) < 0 or total <= 0:
+    if not all(math.isfinite(w) and w >= 0 for w in weights) or max(weights) == 0:
         raise SettingsError(
             f"style weights {list(weights)} cannot be blended; use values >= 0, one above 0"
         )
-    shares = [weight / total for weight in weights]
+    # Scaled by a power of two, which rounds nothing: a sum of huge ones would not be finite.
+    exponent = math.frexp(max(weights))[1]
+    scaled = [math.ldexp(weight, -exponent) for weight in weights]
+    shares = [weight / math.fsum(scaled) for weight in scaled]
     names = codes[0].tensors.keys()
     return StyleCode(
         {

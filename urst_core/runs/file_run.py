@@ -1,7 +1,7 @@
 """From file to file: a run that survives its process, the power, and a full disk.
 
-What is finished is kept beside the result until the result is there, so an interrupted run goes
-on where it was, and ends with the same bytes as one that was never interrupted.
+What is finished is kept beside the result until the result is there, so an interrupted run resumes
+where it was, and ends with the same bytes as one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ..pictures.source import Source
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import PRECISIONS, cpu_threads, find_device
 from ..tiling.settings import IfInterrupted, Settings
+from .checked_pixels import CheckedPixels
 from .journal import Journal
 from .mask_file import MaskFile
 from .plan import Plan, plan_run
@@ -104,7 +105,7 @@ class FileRun:
             try:
                 record = record or self._begin(folder)
                 with cpu_threads(record.threads):
-                    self._go_on(folder, record, listener)
+                    self._continue(folder, record, listener)
             except BaseException:
                 with suppress(URSTError):
                     if folder.interruption() is None:
@@ -144,9 +145,9 @@ class FileRun:
         return plan_run(self.run_value(), self.style_sources, self.output, self.options)
 
     def _interrupted(self, folder: WorkFolder, if_interrupted: IfInterrupted) -> RunRecord | None:
-        """The record of the run to go on with; None where a new one is to begin."""
+        """The record of the run to resume; None where a new one is to begin."""
         if if_interrupted is IfInterrupted.RESUME and (record := folder.load_record()) is not None:
-            record.check_same(self._fingerprint(record))
+            record.check_same(self._identity(record))
             return replace(record, overwrite=record.overwrite or self.overwrite)
         if (
             if_interrupted is not IfInterrupted.DISCARD
@@ -164,7 +165,7 @@ class FileRun:
         folder.clear()
         tiles = self.run_value().tiles(torch.float32)
         record = RunRecord(
-            self._fingerprint(),
+            self._identity(),
             tiles.frame,
             tiles.edge,
             torch.get_num_threads(),
@@ -174,12 +175,12 @@ class FileRun:
         folder.save_record(record)
         return record
 
-    def _fingerprint(self, earlier: RunRecord | None = None) -> dict[str, str]:
+    def _identity(self, earlier: RunRecord | None = None) -> dict[str, str]:
         """Everything that pixels follow from; what is left to us is as the earlier run chose."""
         settings, network = self.settings, self.backbone.network
         source, (height, width) = self.source, self.source.size
         styles = self.styles if network.style_names else [file_hash(Path(p)) for p in self.styles]
-        fingerprint = {
+        identity = {
             "content": file_hash(self.content),
             "picture": f"{width} x {height} px, {source.channels} channels, {source.dtype}",
             **{f"style {index}": style for index, style in enumerate(styles, start=1)},
@@ -201,15 +202,16 @@ class FileRun:
         if earlier is not None:
             edge = str(earlier.tile_size or earlier.statistics_tile_size)
             for name, chosen in (("precision", earlier.precision), ("tile size", edge)):
-                if fingerprint[name] in ("auto", chosen):
-                    fingerprint[name] = earlier.fingerprint[name]
-        return fingerprint
+                if identity[name] in ("auto", chosen):
+                    identity[name] = earlier.identity.get(name, "none")
+        return identity
 
-    def _go_on(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> None:
+    def _continue(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> None:
         """Do what is not done yet."""
         folder.take_reserve()
-        with WorkFile.reopen(folder.pixels, self.source) as pixels:
-            journal = Journal(folder.journal, pixels.flush)
+        with folder.open_pixels(self.source) as file:
+            pixels = CheckedPixels(file)
+            journal = Journal(folder.journal, pixels)
             try:
                 self._make_tiles(folder, record, pixels, journal, listener)
                 journal.save()
@@ -225,7 +227,7 @@ class FileRun:
         self,
         folder: WorkFolder,
         record: RunRecord,
-        pixels: WorkFile,
+        pixels: CheckedPixels,
         journal: Journal,
         listener: Listener,
     ) -> None:

@@ -1,12 +1,13 @@
-"""What a run has finished, line by line, so that another run can go on from there.
+"""What a run has finished, line by line, so that another run can resume there.
 
 Each line is a word, numbers, and the CRC-32 of both::
 
-    core 0 512 512 1024 #5d3f1a20     top, left, bottom, right of a core whose pixels are stored
-    edge 256 #0b6c9f11                tiles are no larger from here on
+    core 0 512 512 1024 3735928559 #5d3f1a20     top, left, bottom, right, and the pixels' CRC-32
+    edge 256 #0b6c9f11                           tiles are no larger from here on
 
 A line is written only after the pixels it speaks of are on the disk. What a crash leaves of the
-last line, and all that follows a damaged one, is dropped: those tiles are computed again.
+last line, and all that follows a damaged one, is dropped, and so are cores whose pixels are not
+those that were written: those tiles are computed again.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 from ..errors import Change, OutputError
 from ..geometry import Rectangle
@@ -27,19 +29,34 @@ SECONDS_AT_RISK = 2.0
 """How much work a loss of power may cost: waiting for the disk after each tile would cost more."""
 
 
+MOST_DIGITS = 10
+"""Of a number in a line: of a checksum, or of a side no picture has."""
+
+
+class StoredPixels(Protocol):
+    """The pixels that a journal speaks of; see
+    :class:`~urst_core.runs.checked_pixels.CheckedPixels`."""
+
+    def take_checksum(self, core: Rectangle) -> int: ...
+
+    def is_intact(self, core: Rectangle, checksum: int) -> bool: ...
+
+    def flush(self) -> None: ...
+
+
 class Journal:
-    """A :class:`~urst_core.tiling.loop.Ledger` in a file; made, or gone on with where there is one.
+    """A :class:`~urst_core.tiling.loop.Ledger` in a file; made, or continued where there is one.
 
     Args:
         path: the file.
-        flush: returns when all pixels written so far are on the disk.
+        pixels: what it speaks of.
 
     Raises:
         OutputError: the file cannot be read or written.
     """
 
-    def __init__(self, path: Path, flush: Callable[[], None]) -> None:
-        self._path, self._flush = path, flush
+    def __init__(self, path: Path, pixels: StoredPixels) -> None:
+        self._path, self._pixels = path, pixels
         self._cores: dict[Rectangle, None] = {}
         self._edges: list[int] = []
         self._unsaved: list[str] = []
@@ -55,8 +72,11 @@ class Journal:
             raise OutputError(
                 f"journal {path} cannot be opened ({error}); free disk space"
             ) from error
-        for line in lines:
-            self._take(*_parsed(line))
+        finished, edges = _finished(lines)
+        self._edges += edges
+        self._cores |= {
+            c: None for c, checksum in finished.items() if pixels.is_intact(c, checksum)
+        }
 
     @property
     def cores(self) -> Collection[Rectangle]:
@@ -72,13 +92,15 @@ class Journal:
         Raises:
             OutputError: the disk is full or failing.
         """
-        self._add("core", core.top, core.left, core.bottom, core.right)
+        self._add("core", *_sides(core), self._pixels.take_checksum(core))
+        self._cores[core] = None
         if time.monotonic() - self._last_save >= SECONDS_AT_RISK:
             self.save()
 
     def add_edge(self, edge: int) -> None:
         """Note the edge that tiles were halved to; saved with the next core."""
         self._add("edge", edge)
+        self._edges.append(edge)
 
     def save(self) -> None:
         """Return when the pixels of all cores so far, and then the cores, are on the disk.
@@ -88,7 +110,7 @@ class Journal:
         """
         with self._lock:
             if self._unsaved:
-                self._flush()
+                self._pixels.flush()
                 self._write("".join(self._unsaved).encode())
                 self._unsaved.clear()
             self._last_save = time.monotonic()
@@ -111,16 +133,9 @@ class Journal:
         self._file.close()
 
     def _add(self, word: str, *numbers: int) -> None:
-        self._take(word, numbers)
         text = " ".join([word, *map(str, numbers)])
         with self._lock:
             self._unsaved.append(f"{text} #{zlib.crc32(text.encode()):08x}\n")
-
-    def _take(self, word: str, numbers: Sequence[int]) -> None:
-        if word == "core":
-            self._cores[Rectangle(*numbers)] = None
-        else:
-            self._edges.append(*numbers)
 
 
 def finished_cores(path: Path) -> list[Rectangle]:
@@ -138,21 +153,42 @@ def finished_cores(path: Path) -> list[Rectangle]:
             f"journal {path} cannot be read ({error})",
             Change("if_interrupted", "restart"),
         ) from error
-    entries = [_parsed(line) for line in lines]
-    return list(dict.fromkeys(Rectangle(*numbers) for word, numbers in entries if word == "core"))
+    return list(_finished(lines)[0])
 
 
 def _whole_lines(content: bytes) -> list[bytes]:
     """The lines up to the first one that is torn or damaged."""
-    lines = content.splitlines(keepends=True)
-    return list(takewhile(_is_whole, lines))
+    return list(takewhile(_is_whole, content.splitlines(keepends=True)))
 
 
 def _is_whole(line: bytes) -> bool:
     text, _, checksum = line.rpartition(b" #")
-    return checksum == b"%08x\n" % zlib.crc32(text)
+    if checksum != b"%08x\n" % zlib.crc32(text):
+        return False
+    word, *numbers = text.split(b" ")
+    if not all(number.isdigit() and len(number) <= MOST_DIGITS for number in numbers):
+        return False
+    if word == b"edge":
+        return len(numbers) == 1 and int(numbers[0]) > 0
+    if word != b"core" or len(numbers) != 5:
+        return False
+    top, left, bottom, right, _ = map(int, numbers)
+    return top < bottom and left < right
 
 
-def _parsed(line: bytes) -> tuple[str, list[int]]:
-    word, *numbers = line.rpartition(b" #")[0].split()
-    return word.decode(), [int(number) for number in numbers]
+def _finished(lines: Sequence[bytes]) -> tuple[dict[Rectangle, int], list[int]]:
+    """Cores with the checksums of their pixels, and the edges, of whole lines."""
+    cores: dict[Rectangle, int] = {}
+    edges: list[int] = []
+    for line in lines:
+        word, *texts = line.rpartition(b" #")[0].split(b" ")
+        numbers = [int(text) for text in texts]
+        if word == b"core":
+            cores[Rectangle(*numbers[:4])] = numbers[4]
+        else:
+            edges += numbers
+    return cores, edges
+
+
+def _sides(core: Rectangle) -> tuple[int, int, int, int]:
+    return core.top, core.left, core.bottom, core.right

@@ -1,31 +1,27 @@
-"""What a file run was asked for and what it chose, so that only the same run goes on with it."""
+"""What a file run was asked for and what it chose, so that only the same run resumes it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..durable import SHA_256, save_whole
+from ..durable import read_json, write_json
 from ..errors import Change, OutputError
 from ..geometry import Size
+from ..identity import Identity, differences
+from ..tiling.device import PRECISIONS
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 """Raised when the work folder's files change their meaning."""
-
-
-Fingerprint = Mapping[str, str]
-"""Everything that pixels follow from, by names that a user knows."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's fingerprint, and what it chose where it was free to.
+    """A run's identity, and what it chose where it was free to.
 
     Attributes:
-        fingerprint: what must be the same to go on.
+        identity: what must be the same to resume.
         frame: height and width, in px, of what is tiled.
         statistics_tile_size: edge of cores, in px, while statistics are measured.
         threads: of the CPU; sums are rounded differently in another number of parts.
@@ -34,7 +30,7 @@ class RunRecord:
         overwrite: whether a file of the result's name may be replaced.
     """
 
-    fingerprint: Fingerprint
+    identity: Identity
     frame: Size
     statistics_tile_size: int
     threads: int = 1
@@ -48,48 +44,58 @@ class RunRecord:
         Raises:
             OutputError: the disk is full or failing.
         """
-        save_whole(path, json.dumps({"format": RECORD_FORMAT, **asdict(self)}, indent=1).encode())
+        try:
+            write_json(path, {"format": RECORD_FORMAT, **asdict(self)})
+        except OSError as error:
+            raise OutputError(f"writing {path} failed ({error}); free disk space") from error
 
     @classmethod
     def load(cls, path: Path) -> RunRecord | None:
         """Read a record; None where there is none.
 
         Raises:
-            OutputError: the file is no record, or another version's.
+            OutputError: the file is damaged, or another version's.
         """
         try:
-            values: dict[str, Any] = json.loads(path.read_text())
-            if values.pop("format") != RECORD_FORMAT:
+            values: dict[str, Any] = read_json(path)
+            if values.pop("format", None) != RECORD_FORMAT:
                 raise ValueError("of another version of urst")
-            return cls(**values)
+            values["frame"] = tuple(values["frame"])
+            record = cls(**values)
+            record._check()
+            return record
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise OutputError(
                 f"{path} is not readable as the record of a run ({error})",
                 Change("if_interrupted", "restart"),
             ) from error
 
-    def check_same(self, fingerprint: Fingerprint) -> None:
-        """Refuse to go on with something else.
+    def _check(self) -> None:
+        """Refuse values that no run writes.
+
+        Raises:
+            ValueError: names them.
+        """
+        sizes = [*self.frame, self.statistics_tile_size, self.threads]
+        if self.tile_size is not None:
+            sizes.append(self.tile_size)
+        if len(self.frame) != 2 or not all(type(size) is int and size > 0 for size in sizes):
+            raise ValueError(f"sizes {sizes}")
+        if self.precision is not None and self.precision not in PRECISIONS:
+            raise ValueError(f"precision {self.precision!r}")
+
+    def check_same(self, identity: Identity) -> None:
+        """Refuse to resume with something else.
 
         Raises:
             OutputError: names all that differs.
         """
-        changes = [
-            f"{name} {_shown(self.fingerprint, name)}, not {_shown(fingerprint, name)}"
-            for name in {**self.fingerprint, **fingerprint}
-            if self.fingerprint.get(name) != fingerprint.get(name)
-        ]
+        changes = differences(self.identity, identity)
         if changes:
             raise OutputError(
                 f"the interrupted run cannot be resumed, it had: {'; '.join(changes)}",
                 "give it what it had",
                 Change("if_interrupted", "restart"),
             )
-
-
-def _shown(fingerprint: Fingerprint, name: str) -> str:
-    """A value, of a hash as much as tells two apart."""
-    value = fingerprint.get(name, "none")
-    return value[: len(SHA_256) + 12] if value.startswith(SHA_256) else value

@@ -1,27 +1,24 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped.
 
 One safetensors file holds weights, their moving average and the optimizer's moments; its header
-holds the step, the time spent, and what was being trained. It is written beside the old one and
-renamed, so that a full disk or a crash leaves the old one.
+holds the step, the time spent, what was being trained, and a digest of everything. A full disk or
+a crash leaves the one before.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from ..durable import read_tensors, write_tensors
 from ..errors import Change, TrainingError
+from ..identity import Identity, differences
 
-CHECKPOINT_FORMAT = "urst-training-1"
+CHECKPOINT_FORMAT = "urst-training-2"
 
 KINDS = ("weights", "average", "first_moment", "second_moment")
 """What is kept of each parameter that learns."""
@@ -35,13 +32,13 @@ class Checkpoint:
         step: how many were taken.
         seconds: how long that took.
         tensors: by kind (all of :data:`KINDS`) and name.
-        run: what determines the result beside the step: a flat description, to be compared.
+        run: what determines the result beside the step.
     """
 
     step: int
     seconds: float
     tensors: Mapping[str, Mapping[str, Tensor]]
-    run: Mapping[str, str]
+    run: Identity
 
     def save(self, path: Path) -> None:
         """Write the file.
@@ -50,18 +47,18 @@ class Checkpoint:
             TrainingError: it cannot be written; a checkpoint that was there is still there.
         """
         flat = {
-            f"{kind}:{name}": value.detach().cpu().contiguous()
+            f"{kind}:{name}": value
             for kind, tensors in self.tensors.items()
             for name, value in tensors.items()
         }
-        header = {
+        facts = {
             "format": CHECKPOINT_FORMAT,
-            "step": str(self.step),
-            "seconds": repr(self.seconds),
-            "run": json.dumps(dict(self.run)),
+            "step": self.step,
+            "seconds": self.seconds,
+            "run": dict(self.run),
         }
         try:
-            write_whole(path, save(flat, header))
+            write_tensors(path, flat, facts)
         except OSError as error:
             kept = "; the one before is kept" if path.exists() else ""
             remedies = ("free some space", *([Change("resume", True)] if kept else []))
@@ -83,59 +80,33 @@ class Checkpoint:
             )
         tensors: dict[str, dict[str, Tensor]] = {kind: {} for kind in KINDS}
         try:
-            with safe_open(path, "pt") as file:
-                header = file.metadata() or {}
-                if header.get("format") != CHECKPOINT_FORMAT:
-                    raise TrainingError(
-                        f"{path} is not a checkpoint of this version; begin again without it"
-                    )
-                for key in file.keys():  # noqa: SIM118 - it is no dictionary
-                    kind, _, name = key.partition(":")
-                    # Cloned, or they would stay mapped from the file, which could then not be
-                    # replaced on Windows.
-                    tensors[kind][name] = file.get_tensor(key).clone()
-            run = json.loads(header["run"])
-            return cls(int(header["step"]), float(header["seconds"]), tensors, run)
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            facts, flat = read_tensors(path)
+        except (OSError, ValueError) as error:
             raise TrainingError(
-                f"checkpoint {path} is damaged ({error}); begin again without it"
+                f"checkpoint {path} is damaged ({error})", "begin again without it"
             ) from error
+        if facts.get("format") != CHECKPOINT_FORMAT:
+            raise TrainingError(
+                f"{path} is not a checkpoint of this version", "begin again without it"
+            )
+        for key, value in flat.items():
+            kind, _, name = key.partition(":")
+            tensors[kind][name] = value
+        return cls(facts["step"], facts["seconds"], tensors, facts["run"])
 
-    def check_run(self, run: Mapping[str, str]) -> None:
+    def check_run(self, run: Identity) -> None:
         """Refuse to go on with something else.
 
         Raises:
             TrainingError: names all that changed.
         """
-        changes = [
-            f"{name} was {self.run.get(name, 'not there')}, is {run.get(name, 'not there')}"
-            for name in sorted(self.run.keys() | run.keys())
-            if self.run.get(name) != run.get(name)
-        ]
+        changes = differences(self.run, run)
         if changes:
             raise TrainingError(
-                f"the checkpoint is of another training: {'; '.join(changes)}",
+                f"the checkpoint is of another training, it had: {'; '.join(changes)}",
                 "use the same settings",
                 Change("start_from", how="begin another training from its weights with"),
             )
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, durably, and rename it.
-
-    Raises:
-        OSError: the folder cannot be written to, or the disk is full; nothing is left behind.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def restore(into: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from ..durable import write_tensors
 from ..errors import Change, OutputError, TrainingError
 from ..tiling.device import explained_out_of_memory, find_device
 from .batches import Batch, Batches, Prefetched
-from .checkpoint import Checkpoint, restore, write_whole
+from .checkpoint import Checkpoint, restore
 from .grid import picture_grid
 from .recipe import Recipe
 from .settings import TrainingSettings, training_dtype
@@ -177,9 +176,12 @@ class Trainer:
         Raises:
             OutputError: it cannot be written.
         """
-        header = {"format": "pt", "training": json.dumps(self._description)}
+        facts = {
+            "backbone": self.recipe.network.traits.name,
+            "training": dict(self._description),
+        }
         try:
-            write_whole(path, save(self.averaged_weights(), header))
+            write_tensors(path, self.averaged_weights(), facts)
         except OSError as error:
             raise OutputError(
                 f"weights {path} cannot be written ({error})",

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..backbones import BACKBONES
+from ..durable import check_tensors
 from ..errors import WeightsError, abbreviated
 from ..networks.model import Backbone
 from ..networks.network import StylizationNetwork
@@ -23,7 +23,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 
     Raises:
-        WeightsError: it is missing, a pickle (which could run any code), or not safetensors.
+        WeightsError: it is missing, damaged, a pickle (which could run any code), or not
+            safetensors.
     """
     if not path.is_file():
         raise WeightsError(f"weights file {path} does not exist; check the path")
@@ -36,8 +37,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "use its safetensors version"
         )
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        with safe_open(path, "pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            check_tensors(state, file.metadata() or {})
+            return state
+    except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
             f"weights file {path} is not a readable safetensors file ({error}); get it again"
         ) from error

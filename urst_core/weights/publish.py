@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import find_backbone
+from ..durable import write_whole
 from ..errors import Change, DownloadError, OutputError, SettingsError, WeightsError
 from . import hub
 from .checkpoint import build_backbone, read_weights
@@ -207,9 +208,7 @@ def _pin(manifest: Path, repo_id: str, revision: str, files: dict[str, WeightsFi
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     try:
         parse_manifest(text)
-        partial = manifest.with_name(f".{manifest.name}.{os.getpid()}.partial")
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(partial, manifest)
+        write_whole(manifest, text.encode())
     except (OSError, ValueError) as error:
         raise OutputError(
             f"{repo_id} is published, but its commit {revision} could not be written into "

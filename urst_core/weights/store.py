@@ -6,7 +6,6 @@ holds under other names of parameters is converted after the download, into the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from ..errors import Change, Command, DownloadError, OutputError, WeightsError
 from . import hub
 from .checkpoint import fingerprint, read_weights
-from .conversion.convert import check_output, convert_weights, save_conversion
+from .conversion.convert import convert_weights, save_conversion
 from .hub_errors import Subject, damaged_offline
 from .manifest import PACKAGE, Home, WeightsEntry, WeightsFile
 from .verified import Records, file_state, sha256_of
@@ -153,17 +152,11 @@ class WeightsStore:
                 f"says ({problem}); install a newer urst"
             )
         place = self.folders[0] / entry.file_name if self.folders else _converted_place(entry)
-        # A name of its own: another process may be at the same file, and makes the same of it.
-        partial = place.with_name(f".{place.stem}.{os.getpid()}.safetensors")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            check_output(partial, overwrite=True)
-            save_conversion(conversion, partial, overwrite=True)
-            os.replace(partial, place)
-        except OutputError:
-            raise
         except OSError as error:
             raise OutputError(f"{place} cannot be written ({error}); check the folder") from error
+        save_conversion(conversion, place, overwrite=True)
         return place
 
 

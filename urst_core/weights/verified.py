@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..durable import write_whole
 from ..errors import WeightsError
 
 CHUNK_BYTES = 1 << 20
@@ -102,10 +102,8 @@ class Records:
         with contextlib.suppress(OSError):
             record = self._place(self._folder, path)
             record.parent.mkdir(parents=True, exist_ok=True)
-            partial = record.with_name(f"{record.stem}.{os.getpid()}.partial")
             content = {"path": str(path.resolve()), "state": state, "measured": measured}
-            partial.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(partial, record)
+            write_whole(record, json.dumps(content).encode())
 
     @staticmethod
     def _place(folder: Path, path: Path) -> Path:

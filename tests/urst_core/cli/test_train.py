@@ -212,8 +212,8 @@ def test_resume_with_other_settings(train, tmp_path, capsys):
     before = (tmp_path / "out.safetensors").read_bytes()
     assert train("--steps", 2, "--seed", 3, "--resume") == 1
     assert capsys.readouterr().err == (
-        "urst: the checkpoint is of another training: seed was 0, is 3; use the same settings, or "
-        "begin another training from its weights with --start-from\n"
+        "urst: the checkpoint is of another training, it had: seed 0, not 3; use the same "
+        "settings, or begin another training from its weights with --start-from\n"
     )
     assert (tmp_path / "out.safetensors").read_bytes() == before
 
@@ -308,6 +308,7 @@ def test_ctrl_c_while_the_result_is_written_waits_for_it(train, tmp_path, monkey
     fsync = os.fsync
 
     def interrupted(number):
+        monkeypatch.setattr(os, "fsync", fsync)
         signal.raise_signal(signal.SIGINT)
         fsync(number)
 

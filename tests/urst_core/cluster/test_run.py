@@ -160,10 +160,10 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
             if_interrupted=IfInterrupted.RESUME,
             settings=Settings(tile_size=32, device="cpu"),
         )
-    assert str(caught.value) == (
-        "the unfinished result is of other pictures or settings; use the same ones as when it "
-        "began, or pass if_interrupted='restart'"
-    )
+    message = str(caught.value)
+    assert message.startswith("the unfinished result cannot be resumed, it had: ")
+    assert "statistics and styles SHA-256 " in message
+    assert message.endswith("; give it what it had, or pass if_interrupted='restart'")
     done = []
     run(
         content,
@@ -201,9 +201,9 @@ def test_a_worker_that_finds_no_content(content, microast, tmp_path):
 
 @pytest.mark.parametrize("done", ["no base64!", "AAAA", None, 7])
 def test_damaged_notes_of_an_earlier_run(done):
-    finished = FinishedTiles(35, edge=32, dtype=torch.float32, identity="the run")
+    finished = FinishedTiles(35, edge=32, dtype=torch.float32, identity={"seed": "1"})
     with pytest.raises(OutputError) as caught:
-        finished.restore({"run": "the run", "done": done})
+        finished.restore({"run": {"seed": "1"}, "done": done})
     message = str(caught.value)
     assert message.startswith("the unfinished result has damaged notes (")
     assert message.endswith("); pass if_interrupted='restart'")

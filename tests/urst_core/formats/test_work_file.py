@@ -117,7 +117,7 @@ def test_a_file_of_another_picture(tmp_path):
         assert str(caught.value) == (
             f"work file {path} ({work.pixels_offset + 192} bytes) is not that of a picture of "
             f"{size[0]} x {size[1]} px with 3 channels of torch.uint8 ({needed} bytes); "
-            "delete it and begin anew"
+            "delete it and begin again"
         )
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 
 import pytest
 import torch
+from damage import flip_bit
 from examples import picture, random_backbone
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from urst_core.backbones.microast import MicroAST
+from urst_core.durable import write_tensors
 from urst_core.errors import SettingsError, StatsError
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.style import StyleCode, blend, check_strength
@@ -25,20 +28,23 @@ def stats(microast):
 
 
 def rewritten(stats, path, *, tensors=None, header=None):
-    """The statistics' file with some of its tensors or header replaced; None takes one out."""
+    """The statistics' file with some of its tensors or header replaced; None takes one out.
+
+    With a digest that is right, as that of another version may be.
+    """
     stats.save(path)
     stored = {**load_file(path), **(tensors or {})}
-    names = {
-        "format": "urst-stats-1",
+    facts = {
+        "format": "urst-stats-2",
         "backbone": stats.backbone,
         "fingerprint": stats.fingerprint,
-        "strength": "0.7",
+        "strength": 0.7,
         **(header or {}),
     }
-    save_file(
-        {name: value for name, value in stored.items() if value is not None},
+    write_tensors(
         path,
-        {name: value for name, value in names.items() if value is not None},
+        {name: value for name, value in stored.items() if value is not None},
+        {name: value for name, value in facts.items() if value is not None},
     )
     return path
 
@@ -79,7 +85,7 @@ def test_missing_file(tmp_path):
     path = tmp_path / "absent.safetensors"
     with pytest.raises(StatsError) as caught:
         FrozenStats.load(path)
-    assert str(caught.value).startswith(f"{path} cannot be read as statistics: ")
+    assert str(caught.value).startswith(f"{path} cannot be read as statistics (")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
@@ -90,7 +96,7 @@ def test_truncated_file(tmp_path, stats, share):
     path.write_bytes(encoded[: int(len(encoded) * share)])
     with pytest.raises(StatsError) as caught:
         FrozenStats.load(path)
-    assert str(caught.value).startswith(f"{path} cannot be read as statistics: ")
+    assert str(caught.value).startswith(f"{path} cannot be read as statistics (")
 
 
 def test_garbage(tmp_path):
@@ -98,25 +104,51 @@ def test_garbage(tmp_path):
     path.write_bytes(b"no statistics at all" * 9)
     with pytest.raises(StatsError) as caught:
         FrozenStats.load(path)
-    assert str(caught.value).startswith(f"{path} cannot be read as statistics: ")
+    assert str(caught.value).startswith(f"{path} cannot be read as statistics (")
 
 
 @pytest.mark.parametrize(
-    ("header", "shown"),
-    [
-        (None, "'no format name'"),
-        ({"format": "pt"}, "'pt'"),
-        ({"format": "urst-stats-0"}, "'urst-stats-0'"),
-    ],
+    ("facts", "shown"), [({}, "'no format name'"), ({"format": "urst-x-0"}, "'urst-x-0'")]
 )
-def test_other_safetensors(tmp_path, header, shown):
+def test_other_files_of_ours(tmp_path, facts, shown):
+    path = tmp_path / "weights.safetensors"
+    write_tensors(path, {"weight": torch.zeros(3)}, facts)
+    with pytest.raises(StatsError) as caught:
+        FrozenStats.load(path)
+    assert str(caught.value) == (
+        f"{path} holds {shown}, not 'urst-stats-2'; measure the statistics again with this version"
+    )
+
+
+@pytest.mark.parametrize("header", [None, {"format": "urst-stats-1"}])
+def test_files_of_others(tmp_path, header):
     path = tmp_path / "weights.safetensors"
     save_file({"weight": torch.zeros(3)}, path, header)
     with pytest.raises(StatsError) as caught:
         FrozenStats.load(path)
     assert str(caught.value) == (
-        f"{path} holds {shown}, not 'urst-stats-1'; make the statistics again with this version"
+        f"{path} cannot be read as statistics (without the header that urst writes); "
+        "measure them again"
     )
+
+
+def test_a_flipped_bit_is_noticed(tmp_path, stats):
+    path = tmp_path / "stats.safetensors"
+    stats.save(path)
+    whole, chance = path.read_bytes(), random.Random(1)
+    for _ in range(20):
+        path.write_bytes(whole)
+        flip_bit(path, chance)
+        with pytest.raises(StatsError, match=r"cannot be read as statistics \("):
+            FrozenStats.load(path)
+
+
+def test_the_same_statistics_give_the_same_bytes(tmp_path, stats):
+    contents = set()
+    for number in range(4):
+        stats.save(tmp_path / str(number))
+        contents.add((tmp_path / str(number)).read_bytes())
+    assert len(contents) == 1
 
 
 @pytest.mark.parametrize(
@@ -137,7 +169,7 @@ def test_damaged_file(tmp_path, stats, change, reason):
     message = str(caught.value)
     assert message.startswith(f"{path} is damaged (")
     assert reason in message
-    assert message.endswith("); make the statistics again")
+    assert message.endswith("); measure the statistics again")
 
 
 def test_rewriting_nothing_damages_nothing(tmp_path, stats):

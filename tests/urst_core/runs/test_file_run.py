@@ -397,8 +397,11 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(folder, a_run):
     assert load_picture(folder / "out.png").shape == (3, *SIZE)
 
 
-def test_a_work_folder_that_cannot_be_made(folder, a_run):
-    (folder / ".out.png.urst").write_bytes(b"a file")
+def test_a_work_folder_that_cannot_be_made(folder, a_run, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", fail)
     message = refusal(a_run())
     assert message.startswith(f"work folder {folder / '.out.png.urst'} cannot be made (")
     assert message.endswith("); choose another folder or name")
@@ -440,13 +443,13 @@ def test_a_full_disk_while_tiles_are_written(folder, a_run, monkeypatch):
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["journal.txt", "run.json.partial", "stats.partial"])
+@pytest.mark.parametrize("name", ["journal.txt", ".run.json.*", ".stats.safetensors.*"])
 def test_a_full_disk_while_notes_are_written(folder, a_run, monkeypatch, name):
     flush = os.fsync
 
     def full(number):
-        path = folder / ".out.png.urst" / name
-        if path.exists() and os.path.samestat(os.fstat(number), path.stat()):
+        paths = (folder / ".out.png.urst").glob(name)
+        if any(os.path.samestat(os.fstat(number), path.stat()) for path in paths):
             raise OSError(28, "No space left on device")
         flush(number)
 

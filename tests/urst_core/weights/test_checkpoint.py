@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save, save_file
 import urst_core
 from urst_core.backbones.adain import AdaIN
 from urst_core.backbones.microast import MicroAST
+from urst_core.durable import write_tensors
 from urst_core.errors import WeightsError
 from urst_core.weights.checkpoint import build_backbone, fingerprint, read_weights
 from urst_core.weights.loading import EMBEDDED_FILES, load_backbone
@@ -321,3 +322,19 @@ def test_fingerprint_by_hand():
 def test_fingerprint_tells_weights_apart(change):
     state = {"a": torch.tensor([0.1, 0.2, 0.3]), "b": torch.tensor([0.3, 0.2, 0.1])}
     assert fingerprint(change(state)) != fingerprint(state)
+
+
+def test_a_flipped_bit_in_weights_of_ours(tmp_path):
+    """Files of others have no digest; those that urst writes, by training or converting, do."""
+    path = tmp_path / "ours.safetensors"
+    write_tensors(path, {"w": torch.arange(500.0)}, {"backbone": "microast"})
+    assert torch.equal(read_weights(path)["w"], torch.arange(500.0))
+    whole = bytearray(path.read_bytes())
+    whole[-7] ^= 64
+    path.write_bytes(whole)
+    with pytest.raises(WeightsError) as caught:
+        read_weights(path)
+    assert str(caught.value) == (
+        f"weights file {path} is not a readable safetensors file (changed after it was written); "
+        "get it again"
+    )

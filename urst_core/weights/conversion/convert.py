@@ -6,8 +6,6 @@ The registered network has the last word: what is returned has been loaded into 
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +13,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ...backbones import find_backbone
+from ...durable import write_tensors
 from ...errors import Change, OutputError, WeightsError, first_line
 from ..checkpoint import PICKLE_STARTS, build_backbone, read_weights
 from .layouts import Part
@@ -129,18 +126,11 @@ def save_conversion(conversion: Conversion, path: Path, *, overwrite: bool = Fal
         OutputError: the name does not end in .safetensors, the file exists, or cannot be written.
     """
     check_output(path, overwrite=overwrite)
-    # One value, so that the same weights give the same bytes: of several, the library changes the
-    # order from call to call.
     origin = {"backbone": conversion.backbone, "converted_from": conversion.files}
-    header = {"urst": json.dumps(origin)}
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        save_file(dict(conversion.state), partial, header)
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
+        write_tensors(path, conversion.state, origin)
+    except OSError as error:
         raise OutputError(f"{path} cannot be written ({error}); choose another place") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
