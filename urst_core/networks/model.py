@@ -143,18 +143,13 @@ class Backbone:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights."""
+        """The dtype of the weights, in which statistics are measured."""
         return next(self.network.parameters()).dtype
 
     @property
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.network.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the weights, in which statistics are measured."""
-        return next(self.network.parameters()).dtype
 
     def _framed(self, image: Tensor) -> Tensor:
         frame = self.traits.frame_of(size_of(image))

@@ -1,4 +1,4 @@
-"""Devices: finding one, its free memory, and what to do when that was not enough."""
+"""Devices: finding one, its free memory, and errors when that is not enough."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def find_device(name: str = "auto") -> torch.device:
     count = torch.cuda.device_count()
     if kind == "cuda" and int(index or 0) >= count:
         raise DeviceError(
-            f"device {name!r} is not there: torch sees {count} CUDA devices; use auto or cpu"
+            f"device {name!r} is not available: torch sees {count} CUDA devices; use auto or cpu"
         )
     if kind == "mps" and not has_mps:
-        raise DeviceError("device 'mps' is not there: torch sees no Apple GPU; use auto or cpu")
+        raise DeviceError("device 'mps' is not available: torch sees no Apple GPU; use auto or cpu")
     return torch.device(kind, int(index)) if index else torch.device(kind)
 
 
 @contextmanager
 def cpu_threads(count: int) -> Generator[None, None, None]:
-    """So many threads for PyTorch's work on the CPU, within the context."""
+    """Set the number of threads that PyTorch uses on the CPU, within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -56,7 +56,7 @@ def find_precision(name: str, traits: Traits) -> torch.dtype | None:
     """The type called ``fp32``, ``fp16`` or ``bf16``; None for ``auto``.
 
     Raises:
-        DeviceError: the name is unknown, or the backbone does not hold in that precision.
+        DeviceError: the name is unknown, or the backbone does not work in that precision.
     """
     if name == "auto":
         return None
@@ -64,12 +64,12 @@ def find_precision(name: str, traits: Traits) -> torch.dtype | None:
         raise DeviceError(f"precision {name!r} is unknown; use auto, {', '.join(PRECISIONS)}")
     dtype = PRECISIONS[name]
     if dtype != torch.float32 and dtype not in traits.half_precision:
-        raise DeviceError(f"{traits.title} does not hold in {name}; use fp32 or auto")
+        raise DeviceError(f"{traits.title} does not work in {name}; use fp32 or auto")
     return dtype
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of the device that can be had now, in bytes."""
+    """Free memory on the device, in bytes."""
     if device.type == "cuda":
         reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + reserved
@@ -79,7 +79,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device, or the machine, has too little memory."""
+    """Whether an error means that a device, or the machine, ran out of memory."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     if isinstance(error, URSTError) or not isinstance(error, RuntimeError):
@@ -91,7 +91,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def release_memory(device: torch.device) -> None:
-    """Hand cached blocks back, so that the next, smaller attempt finds them."""
+    """Free cached blocks, so that the next, smaller attempt can use their memory."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -102,7 +102,12 @@ def release_memory(device: torch.device) -> None:
 def explained_out_of_memory(
     device: torch.device, what: str, remedy: str
 ) -> Generator[None, None, None]:
-    """Turn an out-of-memory error of the block into one that says what to do.
+    """Turn an out-of-memory error of the block into one with a remedy.
+
+    Args:
+        device: where the block computes.
+        what: what the memory was needed for.
+        remedy: words that follow "use".
 
     Raises:
         DeviceError: the block ran out of memory.
@@ -119,22 +124,22 @@ def explained_out_of_memory(
 
 def has_fast_bfloat16() -> bool:
     """Whether this machine's CPU multiplies bfloat16 in its hardware."""
-    # Of torch 2.9 or later; earlier ones do not tell.
+    # Only torch 2.9 and later can tell.
     ask = getattr(torch.cpu, "get_capabilities", None)
     features = {} if ask is None else dict(ask())
     return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def check_host_memory(needed_bytes: int, what: str, *, remedy: str) -> None:
-    """Refuse, in time, what the machine's memory cannot hold: later the system ends the process.
+    """Refuse work that needs more memory than is free, before the system kills the process.
 
     Args:
-        needed_bytes: what will be held at once.
-        what: whose they are, for the message.
-        remedy: what else to do than to close programs.
+        needed_bytes: the largest amount that will be in use at once.
+        what: the subject of the message.
+        remedy: an alternative to closing other programs.
 
     Raises:
-        DeviceError: less is free.
+        DeviceError: less memory is free.
     """
     free = free_bytes(torch.device("cpu"))
     if needed_bytes > free:

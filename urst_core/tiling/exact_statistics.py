@@ -1,7 +1,7 @@
 """The statistics of a whole picture, measured tile by tile.
 
-A later site sees features that earlier sites have normalized, so there is one pass over all tiles
-for each site, in order. The result equals that of one pass over a picture that fits in memory.
+The features at a site depend on the normalizations before it, so each site takes a pass over all
+tiles, in order. The result equals that of a single pass over a picture that fits in memory.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def exact_sites(
     earlier: Mapping[str, SiteStats] | None = None,
     keep: Callable[[Mapping[str, SiteStats]], None] | None = None,
 ) -> dict[str, SiteStats]:
-    """What plain instance normalization of the whole frame would measure, site by site.
+    """The statistics that plain instance normalization of the whole frame has, site by site.
 
     Args:
         content: the picture.
         backbone: on the device of ``tiles``.
         code: the style.
         tiles: the loop over the content's frame.
-        listener: told of each tile of each pass.
-        earlier: the first sites, measured by a run that was interrupted.
-        keep: handed what is measured so far, after each site.
+        listener: called after each tile of each pass.
+        earlier: the first sites, if an interrupted run has measured them.
+        keep: called after each site with all sites that are measured so far.
     """
     sites = dict(earlier or {})
     for name in backbone.network.site_names[len(sites) :]:
@@ -54,12 +54,12 @@ def exact_sites(
 
 
 def stage_of_site(name: str) -> str:
-    """What listeners are told while a site is measured."""
+    """Name of the stage in which a site is measured."""
     return f"statistics {name}"
 
 
 class SiteMeasurement:
-    """One site's moments, gathered from the cores of all tiles."""
+    """The steps of a tile that add its core to the moments of a site."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class SiteMeasurement:
         *,
         moments: Moments | None = None,
     ) -> None:
-        """Measure ``content``, on top of ``moments`` that another picture's measurement left."""
+        """Start with the ``moments`` of other pictures, if any."""
         self._content, self._network, self._code = content, backbone.network, code
         self._transfer, self._dtype = Transfer(backbone.device), backbone.dtype
         self._name, self._earlier = name, earlier

@@ -1,4 +1,4 @@
-"""The loop over tiles: progress, and survival where memory runs out."""
+"""The loop over tiles: progress, and smaller tiles when memory runs out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .prefetch import Overlap, Result, TileWork, Window
 
 
 class Ledger(Protocol):
-    """What of a stage was finished by an earlier run, and the record of what this one finishes."""
+    """A record of the cores that are finished in a stage, by an earlier run and by this one."""
 
     @property
     def cores(self) -> Collection[Rectangle]:
@@ -28,24 +28,24 @@ class Ledger(Protocol):
 
     @property
     def edges(self) -> Sequence[int]:
-        """The edges that tiles were halved to so far, descending."""
+        """The tile edges that were used after each halving so far, descending."""
         ...
 
     def add_core(self, core: Rectangle) -> None:
-        """Note a core whose pixels have just been written; called in the writing thread."""
+        """Record a core whose pixels have just been written; called in the writing thread."""
         ...
 
     def add_edge(self, edge: int) -> None:
-        """Note the edge of all tiles from now on."""
+        """Record the edge of all tiles from now on."""
         ...
 
 
 @dataclass(frozen=True)
 class TileLoop:
-    """Runs work on every tile of a frame, on smaller tiles where memory runs out.
+    """Runs work on every tile of a frame, and on smaller tiles if memory runs out.
 
-    With frozen statistics the tile size does not show in the picture, so it may change in the
-    middle of a run: what is done stays done, and the run goes on from the tile that failed.
+    With frozen statistics the tile size does not change the picture, so it may change in the middle
+    of a run: finished tiles stay finished, and the run continues with the tile that failed.
     """
 
     frame: Size
@@ -68,17 +68,18 @@ class TileLoop:
         *,
         ledger: Ledger | None = None,
     ) -> None:
-        """Do the work on each tile, in inference mode; tell the listener before and between.
+        """Do the work on each tile, in inference mode.
 
         Args:
-            stage: what the tiles are for.
-            work: the steps; those of neighboring tiles overlap, see
+            stage: name of the stage that the listener is told.
+            work: the steps of a tile; those of neighboring tiles overlap in time, see
                 :mod:`urst_core.tiling.prefetch`.
-            listener: told of tiles in their order, in the calling thread.
-            ledger: what is finished already is left out.
+            listener: called at the start and after each tile, in their order, in the calling
+                thread.
+            ledger: cores that it lists as finished are left out; new ones are recorded.
 
         Raises:
-            DeviceError: memory does not even suffice for tiles of one stride.
+            DeviceError: memory is too small even for tiles of one stride.
         """
         if ledger is not None:
             work = _Recorded(work, ledger)
@@ -102,27 +103,27 @@ class TileLoop:
                         ledger.add_edge(pending.edge)
 
     def cores_to_do(self, ledger: Ledger | None = None) -> list[Rectangle]:
-        """The cores of the frame, in order, without what a ledger says is finished."""
+        """The cores of the frame, in order, without those that a ledger lists as finished."""
         cores = cut(Rectangle.of_size(self.frame), self.edge)
         if ledger is None:
             return list(cores)
         finished = set(ledger.cores)
         cores = [core for core in cores if core not in finished]
-        # Few, if any: those of tiles that had to be halved.
+        # Few, if any: parts of tiles that had to be halved.
         parts = finished.difference(cut(Rectangle.of_size(self.frame), self.edge))
         if not parts:
             return cores
         return [part for core in cores for part in _unfinished(core, parts, ledger.edges)]
 
     def _attempt(self, overlap: Overlap[Window, Result]) -> bool:
-        """Compute the next tile; False where memory does not suffice."""
+        """Compute the next tile; False if memory runs out."""
         try:
             overlap.compute()
             return True
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Only out here the error is gone, and with it the tensors that its frames held.
+        # Only out here the error is gone, and with it the tensors that its frames referred to.
         return False
 
     def _half(self, core: Rectangle) -> int:
@@ -137,7 +138,7 @@ class TileLoop:
 
 
 class _Pending:
-    """The cores that are still to be begun, each no larger than tiles may be now."""
+    """The cores that are not begun yet, each no larger than the current edge."""
 
     def __init__(self, cores: Iterable[Rectangle], edges: Iterable[int]) -> None:
         self._cores = deque(cores)
@@ -147,7 +148,7 @@ class _Pending:
         return len(self._cores)
 
     def take(self) -> Rectangle:
-        """The next core, cut where tiles were halved since it was planned."""
+        """The next core, cut if tiles were halved since it was planned."""
         core = self._cores.popleft()
         if max(core.size) > self.edge:
             core, *others = cut(core, self.edge)
@@ -155,7 +156,7 @@ class _Pending:
         return core
 
     def put_back(self, cores: Sequence[Rectangle], edge: int) -> None:
-        """Plan cores again that were taken, and all others, with a smaller edge."""
+        """Return cores that were taken, and use a smaller edge for these and all others."""
         self._cores.extendleft(reversed(cores))
         self.edge = edge
 
@@ -165,7 +166,7 @@ class _Pending:
 
 
 class _Count:
-    """How far a stage is."""
+    """Counts the finished tiles of a stage."""
 
     def __init__(self, stage: str, frame: Size, pending: _Pending, *, done: int) -> None:
         self._stage = stage
@@ -176,7 +177,7 @@ class _Count:
     def progress(
         self, *, left: int, core: Rectangle | None = None, pixels: Tensor | None = None
     ) -> Progress:
-        """Count a core, where there is one, with that many tiles left after it."""
+        """Count a core, if there is one, and report that many tiles left after it."""
         if core is not None:
             self._tiles_done += 1
             self._pixels_done += core.area
@@ -193,7 +194,7 @@ class _Count:
 
 @dataclass(frozen=True)
 class _Recorded(Generic[Window, Result]):
-    """Work whose finished tiles are noted."""
+    """Work whose finished tiles are recorded in a ledger."""
 
     work: TileWork[Window, Result]
     ledger: Ledger
@@ -213,10 +214,10 @@ class _Recorded(Generic[Window, Result]):
 def _unfinished(
     core: Rectangle, parts: Collection[Rectangle], edges: Sequence[int]
 ) -> Iterator[Rectangle]:
-    """What is left of a core, cut as it was when its finished parts were made.
+    """The unfinished parts of a core, cut as they were when its finished parts were made.
 
-    A tile that is halved is cut at once, one that waits is cut when its turn comes, by the edge
-    of then. So a core was cut by the first edge whose pieces hold the finished parts whole.
+    A tile that is halved is cut at once; one that waits is cut when its turn comes, by the edge of
+    that moment. So a core was cut by the first edge whose pieces contain whole finished parts.
     """
     inside = [part for part in parts if core.contains(part)]
     if not inside:

@@ -16,14 +16,14 @@ from ..pictures.thumbnail import make_thumbnail
 from .device import has_fast_bfloat16
 
 PROOF_DECIBELS = 45.0
-"""How close half precision must come to float32: an error of about 1.4 in 255."""
+"""Required closeness to float32: an error of about 1.4 in 255."""
 
 PROOF_SIZE = 512
-"""Longest side of the picture that is tried, in px."""
+"""Longest side of the picture that precisions are tried on, in px."""
 
 
 LEAST_PIXELS_ON_CPU = 4_000_000
-"""Smaller pictures take a CPU no longer than trying two precisions."""
+"""A CPU stylizes smaller pictures in less time than it takes to try two precisions."""
 
 
 def fastest_proven(
@@ -34,17 +34,17 @@ def fastest_proven(
     *,
     pixels: int | None = None,
 ) -> torch.dtype:
-    """The fastest type to compute in that keeps a picture.
+    """The fastest dtype to compute in that does not change the picture visibly.
 
     Pictures of 16 bits or floats are computed in float32: no narrower type keeps 12 significant
     bits of a smooth ramp (``benchmarks/RESULTS.md``), and their steps would show.
 
     Args:
-        baked: the network of the picture.
-        sample: the picture, or a part of it; the result has its type.
+        baked: the tile network of the picture.
+        sample: the picture, or a part of it; the result has its dtype.
         traits: of the backbone.
-        device: where it is computed.
-        pixels: of all that will be computed; those of the sample when not given.
+        device: device that it will compute on.
+        pixels: number of pixels that will be computed in all; the sample's when not given.
     """
     if sample.dtype != torch.uint8:
         return torch.float32
@@ -61,9 +61,9 @@ def fastest_proven(
 
 
 def narrow_types(traits: Traits, device: torch.device, pixels: int) -> Sequence[torch.dtype]:
-    """The types that are faster than float32 for so many pixels, the first to be tried first.
+    """The dtypes that are faster than float32 for that many pixels, in the order to try them in.
 
-    A CPU gains where its hardware multiplies bfloat16.
+    On a CPU, bfloat16 is faster if the hardware multiplies it.
     """
     if device.type == "cuda":
         return traits.half_precision
@@ -75,7 +75,7 @@ def narrow_types(traits: Traits, device: torch.device, pixels: int) -> Sequence[
 def decibels_lost(
     baked: TileNetwork, window: Tensor, device: torch.device, dtype: torch.dtype
 ) -> float:
-    """Peak signal-to-noise ratio of ``dtype`` against float32, in dB; infinite where equal."""
+    """Peak signal-to-noise ratio of ``dtype`` against float32, in dB; infinite if equal."""
     with torch.inference_mode():
         full = baked.prepared(device)(window).clamp(0, 1)
         half = baked.prepared(device, dtype)(window).clamp(0, 1)

@@ -6,9 +6,9 @@
       └───────────────┘     └───────────────┘      └───────────────┘
 
 At most :data:`AHEAD` tiles are read and not computed, and :data:`BEHIND` computed and not written,
-so that memory does not grow where one step is slower than the others. What a step raises comes
-out in the calling thread; leaving the block ends both threads, whatever the reason. A single tile
-has no neighbors: its steps all run in the calling thread.
+so that memory does not grow if one step is slower than the others. An exception in a step is
+raised in the calling thread; leaving the block ends both threads, whatever the reason. A single
+tile has no neighbors: its steps all run in the calling thread.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from torch import Tensor
 from ..geometry import Tile
 
 AHEAD = 2
-"""How many tiles may be read and not yet computed."""
+"""Tiles that may be read and not yet computed."""
 
 BEHIND = 2
-"""How many tiles may be computed and not yet written."""
+"""Tiles that may be computed and not yet written."""
 
 Window = TypeVar("Window")
 Result = TypeVar("Result")
@@ -37,10 +37,10 @@ Value = TypeVar("Value")
 
 
 class TileWork(Protocol[Window, Result]):
-    """What is done to each tile, in three steps that share nothing but what they hand on."""
+    """The three steps of a tile. They share nothing but the values that they pass on."""
 
     def read(self, tile: Tile) -> Window:
-        """Fetch what the tile is computed from; called in the reading thread."""
+        """Read the input of a tile; called in the reading thread."""
         ...
 
     def compute(self, tile: Tile, window: Window) -> Result:
@@ -48,16 +48,16 @@ class TileWork(Protocol[Window, Result]):
         ...
 
     def write(self, tile: Tile, result: Result) -> Tensor | None:
-        """Store the result; returns the picture to show, if there is one; in the writing thread."""
+        """Store the result, and return a picture to show, if any; called in the writing thread."""
         ...
 
 
 class Overlap(Generic[Window, Result]):
-    """A context in which the steps of neighboring tiles run beside each other.
+    """A context in which the steps of neighboring tiles overlap in time.
 
     Args:
-        work: the steps.
-        in_threads: False for a single tile.
+        work: the steps of a tile.
+        in_threads: whether to read and write in threads; a single tile needs none.
     """
 
     def __init__(self, work: TileWork[Window, Result], *, in_threads: bool = True) -> None:
@@ -78,7 +78,7 @@ class Overlap(Generic[Window, Result]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Nothing more is read; but what is computed is written, whatever happened to other tiles.
+        # No more tiles are read, but all computed ones are written, even if another one failed.
         self._reader.shutdown(wait=True, cancel_futures=True)
         self._writer.shutdown(wait=True)
 
@@ -93,15 +93,15 @@ class Overlap(Generic[Window, Result]):
         return bool(self._ahead)
 
     def __len__(self) -> int:
-        """How many tiles are begun and not finished."""
+        """Number of tiles that are begun and not finished."""
         return len(self._ahead) + len(self._behind)
 
     def read(self, tile: Tile) -> None:
-        """Have a tile read."""
+        """Start to read a tile."""
         self._ahead.append((tile, self._reader.submit(self._read, tile)))
 
     def compute(self) -> None:
-        """Compute the tile that was read first; it remains the first one where this raises."""
+        """Compute the tile that was read first. If this raises, the tile stays the first one."""
         tile, reading = self._ahead[0]
         with torch.inference_mode():
             result = self._work.compute(tile, reading.result())
@@ -110,21 +110,21 @@ class Overlap(Generic[Window, Result]):
         self._behind.append((tile, writing))
 
     def finished(self, *, wait_for_all: bool = False) -> Iterator[tuple[Tile, Tensor | None]]:
-        """Tiles that are written, in order; waits until no more than :data:`BEHIND` are not."""
+        """Yield written tiles, in order; wait until at most :data:`BEHIND` are not written yet."""
         most = 0 if wait_for_all else BEHIND
         while self._behind and (self._behind[0][1].done() or len(self._behind) > most):
             tile, writing = self._behind.popleft()
             yield tile, writing.result()
 
     def take_back(self) -> list[Tile]:
-        """Forget the tiles that were read, and their windows; returns them, to be read again."""
+        """Drop the tiles that were read, with their windows; return them, to be read again."""
         tiles = [tile for tile, _ in self._ahead]
         readings = [reading for _, reading in self._ahead if not reading.cancel()]
         self._ahead.clear()
         wait(readings)
         return tiles
 
-    # Inference mode is a thread's own: each step enters it.
+    # Each thread has its own inference mode, so each step enters it.
 
     def _read(self, tile: Tile) -> Window:
         with torch.inference_mode():
@@ -136,7 +136,7 @@ class Overlap(Generic[Window, Result]):
 
 
 class _CallingThread(Executor):
-    """Does at once what it is given."""
+    """Runs each call at once, in the calling thread."""
 
     def submit(
         self,

@@ -1,4 +1,4 @@
-"""What a user may choose, checked once, before any work."""
+"""Settings: everything that a user may choose, checked once, before any work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Settings:
         thumbnail_size: longest side of the thumbnail, in px; 0 keeps the content's.
         style_size: longest side that styles are shrunk to, in px; 0 keeps each.
         tile_size: edge of a core, in px, a multiple of the stride; None chooses by free memory.
-        stats: ``thumbnail`` (URST), or ``exact`` for those of the whole picture, tile by tile.
+        stats: ``thumbnail`` (URST), or ``exact``, which measures the whole picture, tile by tile.
         strength: 0 (the content) to 1 (the full style).
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -64,7 +64,7 @@ class Settings:
     seed: int = 0
 
     def check(self, traits: Traits) -> None:
-        """Refuse what the backbone or the machine cannot do.
+        """Refuse settings that the backbone or the machine does not support.
 
         Raises:
             SettingsError: a size, the strength or the kind of statistics is out of range.
@@ -119,8 +119,8 @@ class SettingsOptions(TypedDict, total=False):
 
 
 class IfInterrupted(Enum):
-    """What to do where an earlier run for the same result was interrupted."""
+    """What to do about an earlier run for the same result that was interrupted."""
 
-    REFUSE = "refuse, and say how far it was"
-    RESUME = "go on with it; begin where there is none"
-    DISCARD = "throw it away"
+    REFUSE = "refuse, and tell how far it got"
+    RESUME = "resume it, or start if there is none"
+    DISCARD = "discard it and start over"

@@ -1,4 +1,4 @@
-"""What is done to each tile: read its window, stylize it, write its core."""
+"""The steps of a tile: read its window, stylize it, write its core."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .transfer import Download, Transfer, Upload
 
 
 class Refinement(Protocol):
-    """What happens before and behind the network where a picture refines a smaller one.
+    """The steps before and after the network when a picture refines a smaller one.
 
     Areas are those of windows, inside the picture; pixels are (C, h, w), on the computing device.
     """
 
     def margin(self, stride: int) -> int:
-        """How much wider than the network's halo windows are, in px, a multiple of the stride."""
+        """Additional halo that these steps need, in px, a multiple of the stride."""
         ...
 
     def read_below(self, area: Rectangle) -> Tensor | None:
@@ -38,7 +38,7 @@ class Refinement(Protocol):
     def join(
         self, content: Tensor, below: Tensor | None, noise: Tensor | None, area: Rectangle
     ) -> Tensor:
-        """What the network is given for an area of the content, stored: floating, 0..1."""
+        """The network's input for an area, floating, 0..1, from the stored content there."""
         ...
 
     def merge(
@@ -49,16 +49,16 @@ class Refinement(Protocol):
         area: Rectangle,
         core: Rectangle,
     ) -> Tensor:
-        """The picture of a core, from what the network made of the area around it."""
+        """The picture of a core, from the network's result for the area around it."""
         ...
 
 
 @dataclass(frozen=True)
 class StoredWindow:
-    """What a tile is computed from: its window's stored pixels, and its core's alpha and mask.
+    """The input of a tile: the stored pixels of its window, and alpha and mask of its core.
 
-    Without a mask, and where all of the core is to be stylized, ``coverage`` is None; ``below``
-    and ``noise`` are a :class:`Refinement`'s.
+    ``coverage`` is None without a mask, and if the whole core is stylized. ``below`` and ``noise``
+    come from a :class:`Refinement`.
     """
 
     colors: Upload
@@ -70,14 +70,14 @@ class StoredWindow:
 
 @dataclass(frozen=True)
 class KeptCore:
-    """A core outside the mask: its stored pixels, alpha included, which stay as they are."""
+    """A core outside the mask: its stored pixels with their alpha, which are not changed."""
 
     pixels: Tensor
 
 
 @dataclass(frozen=True)
 class StylizedCore:
-    """A core on its way back: the pixels to store, whether all were finite, and its alpha."""
+    """A finished core on its way to the host: pixels to store, whether all are finite, alpha."""
 
     colors: Download
     is_finite: Download
@@ -91,8 +91,8 @@ TileResult = StylizedCore | KeptCore | None
 class TileStylizer:
     """The steps of a tile, for :class:`~urst_core.tiling.loop.TileLoop`.
 
-    A tile whose core holds nothing but padding is left out: its steps are handed None. One that
-    lies outside the mask is copied and not computed.
+    A tile whose core is padding only is left out: its steps pass None on. A tile outside the mask
+    is copied and not computed.
     """
 
     def __init__(
@@ -144,8 +144,8 @@ class TileStylizer:
             inner = self._paint(tile, pixels)[(..., *inner_slices)]
         else:
             inner = self._refine(self._refinement, tile, core, window)
-        # Looked at when it has arrived: asking here would wait for the device. A sum is finite
-        # only where all of its parts are, and takes no memory of their size.
+        # Checked only when it has arrived: here the check would wait for the device. A sum is
+        # finite only if all of its parts are, and needs no memory of their size.
         is_finite = self._transfer.download(inner.sum(dtype=torch.float32).isfinite())
         if window.coverage is None:
             colors = from_unit(inner, self._content.dtype)
@@ -171,11 +171,11 @@ class TileStylizer:
         return refinement.merge(painted[:, :height, :width], content, below, area, core)
 
     def write(self, tile: Tile, result: TileResult) -> Tensor | None:
-        """The core's pixels as they were written; None where it holds nothing but padding.
+        """Write the core, and return its pixels as written; None if it is padding only.
 
         Raises:
             DeviceError: half precision overflowed.
-            WeightsError: the network's result is NaN or infinite in float32, too.
+            WeightsError: the network's result is NaN or infinite even in float32.
         """
         if result is None:
             return None
@@ -193,7 +193,7 @@ class TileStylizer:
         return pixels
 
     def _not_finite(self, core: Rectangle) -> DeviceError | WeightsError:
-        """What to say of a tile that holds NaN or infinite values."""
+        """The error for a tile with NaN or infinite values."""
         where = (
             f"the tile at row {core.top}, column {core.left} ({core.height} x {core.width} px) "
             "is NaN or infinite"

@@ -11,7 +11,7 @@ from ..networks.network import Traits
 from .device import free_bytes
 
 LARGEST_TILE = 2048
-"""Beyond this edge a tile gains nothing: the halo is a few percent, the kernels are busy."""
+"""Larger tiles would gain nothing: the halo is a few percent already, and the kernels are busy."""
 
 
 MEMORY_SHARE = 0.5
@@ -32,18 +32,18 @@ def choose_tile_size(
     Args:
         frame: height and width of the padded image.
         traits: of the backbone.
-        dtype: that the tile network computes in.
-        device: where it computes.
+        dtype: dtype that the tile network computes in.
+        device: device that it computes on.
         available_bytes: memory to plan with; the device's free memory when not given.
         margin: how much wider than the network's halo windows are, in px.
 
     Returns:
-        A multiple of the stride; the smallest possible where memory is short.
+        A multiple of the stride; the smallest possible one if memory is short.
     """
     if available_bytes is None:
         available_bytes = free_bytes(device)
     bytes_per_pixel = traits.bytes_per_pixel * dtype.itemsize / 4
-    # A device that is overcommitted reports less than nothing.
+    # An overcommitted device reports a negative amount.
     window = math.isqrt(max(0, int(available_bytes * MEMORY_SHARE / bytes_per_pixel)))
     step = math.lcm(traits.stride, 32)
     halo = traits.halo + margin

@@ -1,8 +1,8 @@
-"""Pixels between host and device, beside the computation.
+"""Transfers of pixels between host and device, concurrent with computation.
 
-On CUDA each direction has a stream of its own and goes through pinned memory, so that neither
-waits for the other or for the kernels between them. Elsewhere a transfer is a plain copy, or
-nothing at all. Pixels cross in the type in which they are stored.
+On CUDA each direction has its own stream and goes through pinned memory, so that neither waits for
+the other or for the kernels between them. Elsewhere a transfer is a plain copy, or nothing at all.
+Pixels are transferred in the dtype in which they are stored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Upload:
-    """Pixels on their way to the device; begun in any thread, received in the computing one."""
+    """Pixels on their way to the device; sent by any thread, received in the computing one."""
 
     pixels: Tensor
     event: torch.cuda.Event | None = None
@@ -25,27 +25,27 @@ class Upload:
         if self.event is not None:
             stream = torch.cuda.current_stream(self.pixels.device)
             stream.wait_event(self.event)
-            # Their memory belongs to the upload stream, which must not reuse it before.
+            # The upload stream owns their memory, and must not reuse it until then.
             self.pixels.record_stream(stream)
         return self.pixels
 
 
 @dataclass(frozen=True)
 class Download:
-    """Pixels on their way to the host; begun in the computing thread, received in any."""
+    """Pixels on their way to the host; sent by the computing thread, received in any."""
 
     pixels: Tensor
     event: torch.cuda.Event | None = None
 
     def receive(self) -> Tensor:
-        """The pixels, on the CPU; waits until they are there."""
+        """Wait for the pixels, and return them, on the CPU."""
         if self.event is not None:
             self.event.synchronize()
         return self.pixels
 
 
 class Transfer:
-    """The way to a device and back."""
+    """Uploads to a device, and downloads from it."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -55,7 +55,7 @@ class Transfer:
             self._download_stream = torch.cuda.Stream(device)
 
     def upload(self, pixels: Tensor) -> Upload:
-        """Begin to bring pixels of any kind to the device."""
+        """Start to copy a tensor to the device."""
         if not self._is_cuda or pixels.device.type != "cpu":
             return Upload(pixels.to(self._device))
         with torch.cuda.stream(self._upload_stream):
@@ -64,20 +64,20 @@ class Transfer:
             return Upload(there, _event_on(self._upload_stream))
 
     def download(self, pixels: Tensor) -> Download:
-        """Begin to bring pixels of the device to the host."""
+        """Start to copy a tensor from the device to the host."""
         if not self._is_cuda:
             return Download(pixels.cpu())
         self._download_stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._download_stream):
             pinned = torch.empty_like(pixels, device="cpu", pin_memory=True)
             pinned.copy_(pixels, non_blocking=True)
-            # The computing stream made these pixels, and must not reuse their memory before.
+            # The computing stream owns their memory, and must not reuse it until then.
             pixels.record_stream(self._download_stream)
             return Download(pinned, _event_on(self._download_stream))
 
 
 def _event_on(stream: torch.cuda.Stream) -> torch.cuda.Event:
-    """Happens when all that was asked of the stream so far is done."""
+    """An event that occurs when the stream has done everything it was given so far."""
     event = torch.cuda.Event()
     event.record(stream)
     return event

@@ -405,7 +405,7 @@ def test_refused_cuda_device(folder, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert run(folder, "--device", "cuda:99") == 1
     assert capsys.readouterr().err == (
-        "urst: device 'cuda:99' is not there: torch sees 1 CUDA devices; use auto or cpu\n"
+        "urst: device 'cuda:99' is not available: torch sees 1 CUDA devices; use auto or cpu\n"
     )
 
 

@@ -72,7 +72,7 @@ def test_absent_cuda_device(monkeypatch, name, count):
     with pytest.raises(DeviceError) as caught:
         find_device(name)
     assert str(caught.value) == (
-        f"device {name!r} is not there: torch sees {count} CUDA devices; use auto or cpu"
+        f"device {name!r} is not available: torch sees {count} CUDA devices; use auto or cpu"
     )
 
 
@@ -81,7 +81,7 @@ def test_absent_apple_gpu(monkeypatch):
     with pytest.raises(DeviceError) as caught:
         find_device("mps")
     assert str(caught.value) == (
-        "device 'mps' is not there: torch sees no Apple GPU; use auto or cpu"
+        "device 'mps' is not available: torch sees no Apple GPU; use auto or cpu"
     )
 
 
@@ -96,7 +96,7 @@ def test_precisions(traits):
         if dtype in traits.half_precision:
             assert find_precision(name, traits) == dtype
         else:
-            with pytest.raises(DeviceError, match=f"{traits.title} does not hold in {name}"):
+            with pytest.raises(DeviceError, match=f"{traits.title} does not work in {name}"):
                 find_precision(name, traits)
 
 
@@ -113,7 +113,7 @@ def test_precision_that_a_backbone_does_not_hold_in(name):
     assert find_precision("fp32", traits) == torch.float32
     with pytest.raises(DeviceError) as caught:
         find_precision(name, traits)
-    assert str(caught.value) == f"AdaIN does not hold in {name}; use fp32 or auto"
+    assert str(caught.value) == f"AdaIN does not work in {name}; use fp32 or auto"
 
 
 # Memory

@@ -107,7 +107,7 @@ def test_a_precision_that_the_backbone_does_not_hold_in():
     assert Settings(precision="bf16").check(traits) is None
     with pytest.raises(DeviceError) as caught:
         Settings(precision="fp16").check(traits)
-    assert str(caught.value) == "AdaIN does not hold in fp16; use fp32 or auto"
+    assert str(caught.value) == "AdaIN does not work in fp16; use fp32 or auto"
 
 
 def test_settings_are_values():
