@@ -1,28 +1,45 @@
 """How good weights are, side by side on the same pairs of pictures.
 
-    python benchmarks/quality.py NAME=BACKBONE:FILE ... --content DIR ... --style DIR ... --vgg FILE
-        [--pairs N] [--size PX] [--thumbnail-size PX] [--tile-size PX] [--sheet FILE]
+    python benchmarks/quality.py NAME=BACKBONE[:FILE] ... --content DIR[:N] ... --style DIR[:N] ...
+        --vgg FILE [--size PX] [--tile-size PX] [--strokes K] [--scores FILE.json] [--sheet FILE]
+    python benchmarks/quality.py --content DIR[:N] ... --style DIR[:N] ... --list
 
 Each content is resized (enlarged at most --enlarge times) so that its short side has --size
 px, and cut to a square; it is stylized in tiles, as users get it. Means over the pairs:
 
-ssim      of gray pictures of 8 bits, content against result, scikit-image's defaults: the protocol
-          of MicroAST's published metrics; higher keeps more of the content.
-style     AdaIN's style loss, equation 13, relu1_1 to relu4_1; lower is nearer to the painting.
-content   mean squared difference of relu4_1; lower keeps more of the content.
-lpips     content against result (AlexNet), where the package lpips is installed.
-seam      mean step across tile borders over the mean step 16 px beside them; 1 is no seam.
-grid      energy of a pattern that repeats every 4 px over that in noise as strong; 1 is no grid.
+ssim       of gray pictures of 8 bits, content against result, scikit-image's defaults: the protocol
+           of MicroAST's published metrics; higher keeps more of the content.
+style      AdaIN's style loss, equation 13, relu1_1 to relu4_1; lower is nearer to the painting.
+microast   MicroAST's own metric of style: the same, averaged over layers, of channels in the order
+           BGR, as its code reads files; without relu5_1, which the VGG here does not have.
+gram       sum over the four layers of squared differences of Gram matrices (Johnson, equation 4).
+color      distance of RGB-uv histograms (Afifi et al. 2021, arXiv:2011.11731, section 3.1), 0 to 1.
+structure  mean difference of how similar relu3_1 features of a picture are to each other, content
+           against result (self-similarity, Kolkin et al. 2019, arXiv:1904.12785, equation 3).
+content    mean squared difference of relu4_1; lower keeps more of the content.
+lpips      content against result (AlexNet), where the package lpips is installed.
+crisp      99th percentile of the gradient of luminance, per px.
+stability  mean difference between the result and that of the content one pixel further to the left.
+seam       mean step across tile borders over the mean step 16 px beside them; 1 is no seam.
+grid       energy of a pattern that repeats every 4 px over that in noise as strong; 1 is no grid.
 
-Without FILE the embedded weights are used. Needs scikit-image.
+Which pictures are held out: of each folder with a number, the first N originals in the order of the
+SHA-256 of their names (without an ending in _tN, which crops of one original have); of an original
+its first file. --list prints all files of these originals: none of them may be trained on.
+
+With --scores, results are kept in a file, and pairs that are in it already are not stylized again:
+the board can be run in pieces. Without FILE the embedded weights are used. Needs scikit-image.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
+import re
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +56,13 @@ from urst_core.formats.open import open_picture
 from urst_core.method.pipeline import stylize
 from urst_core.networks.model import Backbone
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
-from urst_core.tiling.settings import Settings
+from urst_core.tiling.settings import STROKES_WORDS, Settings
 from urst_core.training.losses import (
     GRID_BLOCK,
     GRID_PERIOD,
     content_loss,
     fine_detail,
+    gram_loss,
     grid_loss,
     mean_std_loss,
 )
@@ -61,32 +79,91 @@ class Scores:
 
     ssim: float
     style: float
+    microast: float
+    gram: float
+    color: float
+    structure: float
     content: float
     lpips: float
+    crisp: float
+    stability: float
     seam: float
     grid: float
 
 
 def main() -> None:
     options = parse_options()
+    contents, styles = held_out(options.content), held_out(options.style)
+    if options.list:
+        print("\n".join(str(file) for original in (*contents, *styles) for file in original))
+        return
     vgg = VGGFeatures(load_vgg(options.vgg))
-    contents, styles = pictures_in(options.content), pictures_in(options.style)
-    pairs = [(contents[i % len(contents)], styles[i % len(styles)]) for i in range(options.pairs)]
+    count = options.pairs or len(contents)
+    pairs = [(contents[n % len(contents)][0], styles[n % len(styles)][0]) for n in range(count)]
     backbones = dict(named_backbone(text) for text in options.weights)
-    scores: dict[str, list[Scores]] = {name: [] for name in backbones}
+    kept = KeptScores(options.scores)
     rows: list[list[Tensor]] = []
     for content_path, style_path in pairs:
         content = square(content_path, options.size, options.enlarge)
         style = shrunk(style_path, options.style_size)
-        results = {n: stylized(content, style, b, options) for n, b in backbones.items()}
-        pair = Pair.of(content, style, vgg)
-        for name, result in results.items():
-            scores[name].append(scores_of(pair, result, vgg, options.tile_size))
-        rows.append([content.pixels, style.pixels, *(r for r in results.values())])
+        row = [content.pixels, style.pixels]
+        keys = {
+            name: key_of(name, backbones[name], content_path, style_path, options)
+            for name in backbones
+        }
+        missing = [name for name, key in keys.items() if key not in kept.scores]
+        pair = Pair.of(content, style, vgg) if missing else None
+        for name, backbone in backbones.items():
+            if pair is None and not options.sheet:
+                continue
+            result = stylized(content, style, backbone, options)
+            row.append(result)
+            if pair is not None and name in missing:
+                shifted = stylized(moved_left(content), style, backbone, options)
+                kept.add(keys[name], scores_of(pair, result, shifted, vgg, options.tile_size))
+        rows.append(row)
         print(f"{content_path.name} + {style_path.name}", file=sys.stderr, flush=True)
-    print_table(scores, options)
+    print_table(
+        {
+            name: [kept.scores[key_of(name, backbone, *pair, options)] for pair in pairs]
+            for name, backbone in backbones.items()
+        },
+        options,
+    )
     if options.sheet:
         save_sheet(rows, options.sheet)
+
+
+def key_of(
+    name: str, backbone: Backbone, content: Path, style: Path, options: argparse.Namespace
+) -> str:
+    """All that a score depends on."""
+    sizes = options.size, options.thumbnail_size, options.style_size, options.tile_size
+    numbers = " ".join(map(str, (*sizes, options.strokes)))
+    return f"{name} {backbone.fingerprint[:12]} {content.name} {style.name} {numbers}"
+
+
+class KeptScores:
+    """Scores in a JSON file, written after each; in memory only where no file is named."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.scores: dict[str, Scores] = {}
+        if path is not None and path.exists():
+            read = json.loads(path.read_text(encoding="utf-8"))
+            self.scores = {key: Scores(**values) for key, values in read.items()}
+
+    def add(self, key: str, scores: Scores) -> None:
+        self.scores[key] = scores
+        if self.path is not None:
+            written = {key: asdict(values) for key, values in self.scores.items()}
+            self.path.write_text(json.dumps(written, indent=1), encoding="utf-8")
+
+
+def moved_left(content: TensorSource) -> TensorSource:
+    """The content one pixel further to the left; its last column is there twice."""
+    pixels = content.pixels
+    return TensorSource(torch.cat([pixels[..., 1:], pixels[..., -1:]], dim=-1))
 
 
 def stylized(
@@ -99,6 +176,7 @@ def stylized(
         style_size=options.style_size,
         tile_size=options.tile_size,
         precision="fp32",
+        strokes=options.strokes,
     )
     stylize(content, [style], canvas, backbone, settings)
     return canvas.pixels
@@ -110,33 +188,91 @@ class Pair:
 
     Attributes:
         content: pixels, (3, H, W), uint8.
-        content_features: of relu4_1.
+        style: (1, 3, h, w), 0..1.
+        content_features: of relu3_1 and relu4_1.
         style_features: of all four layers.
+        swapped_style_features: the same of channels in the order BGR.
     """
 
     content: Tensor
-    content_features: Tensor
+    style: Tensor
+    content_features: Sequence[Tensor]
     style_features: Sequence[Tensor]
+    swapped_style_features: Sequence[Tensor]
 
     @classmethod
     @torch.inference_mode()
     def of(cls, content: TensorSource, style: TensorSource, vgg: VGGFeatures) -> Pair:
         before, painting = (to_unit(source.pixels).unsqueeze(0) for source in (content, style))
-        return cls(content.pixels, vgg(before)[-1], vgg(painting))
+        swapped = vgg(painting.flip(1))
+        return cls(content.pixels, painting, vgg(before)[-2:], vgg(painting), swapped)
 
 
 @torch.inference_mode()
-def scores_of(pair: Pair, result: Tensor, vgg: VGGFeatures, edge: int) -> Scores:
+def scores_of(pair: Pair, result: Tensor, shifted: Tensor, vgg: VGGFeatures, edge: int) -> Scores:
+    """Of one result, (3, H, W), uint8; ``shifted`` is that of :func:`moved_left`."""
     after = to_unit(result).unsqueeze(0)
     features = vgg(after)
+    swapped = mean_std_loss(vgg(after.flip(1)), pair.swapped_style_features)
     return Scores(
         ssim=ssim(pair.content, result),
         style=float(mean_std_loss(features, pair.style_features)),
-        content=float(content_loss(features[-1], pair.content_features)),
+        microast=float(swapped) / len(features),
+        gram=float(gram_loss(features, pair.style_features)),
+        color=color_distance(after, pair.style),
+        structure=float(
+            (self_similarity(features[-2]) - self_similarity(pair.content_features[0])).abs().mean()
+        ),
+        content=float(content_loss(features[-1], pair.content_features[1])),
         lpips=lpips_distance(to_unit(pair.content).unsqueeze(0), after),
+        crisp=crispness(after),
+        stability=float((to_unit(shifted)[..., 16:-16] - after[0, ..., 17:-15]).abs().mean()),
         seam=seam(after[0], edge),
         grid=grid(after),
     )
+
+
+def color_distance(result: Tensor, style: Tensor) -> float:
+    """Hellinger distance of RGB-uv histograms of (1, 3, H, W) pictures."""
+    first, second = (uv_histogram(picture).sqrt() for picture in (result, style))
+    return float((first - second).square().sum().sqrt() / 2**0.5)
+
+
+def uv_histogram(picture: Tensor, bins: int = 64, width: float = 0.02, edge: int = 150) -> Tensor:
+    """Log-chroma of each channel against the two others, weighted by intensity; sums to 1."""
+    small = F.interpolate(picture, (edge, edge), mode="bilinear", antialias=True)
+    colors = small[0].flatten(1).clamp(0.0, 1.0)
+    intensity = colors.square().sum(0).sqrt()
+    logarithms = (colors + 1e-6).log()
+    centers = torch.linspace(-3.0, 3.0, bins)
+
+    def near(values: Tensor) -> Tensor:
+        return 1.0 / (1.0 + ((values[:, None] - centers) / width).square())
+
+    planes = [
+        (near(logarithms[a] - logarithms[b]) * intensity[:, None]).T
+        @ near(logarithms[a] - logarithms[c])
+        for a, b, c in ((0, 1, 2), (1, 0, 2), (2, 0, 1))
+    ]
+    histogram = torch.stack(planes)
+    return histogram / histogram.sum()
+
+
+def self_similarity(features: Tensor, edge: int = 32) -> Tensor:
+    """Cosine distances between places of (1, C, H, W), over the mean of each place's."""
+    places = F.adaptive_avg_pool2d(features, edge).flatten(2)[0]
+    normalized = F.normalize(places, dim=0)
+    distances = (1.0 - normalized.T @ normalized).clamp(min=0.0)
+    return distances / distances.sum(0, keepdim=True).clamp(min=1e-8) * len(distances)
+
+
+def crispness(picture: Tensor) -> float:
+    """Of (1, 3, H, W)."""
+    luminance = (picture * GRAY[:, None, None]).sum(1)[0]
+    down = luminance.diff(dim=0)[:, :-1]
+    across = luminance.diff(dim=1)[:-1]
+    gradient = (down.square() + across.square()).sqrt().flatten()
+    return float(gradient.kthvalue(round(0.99 * gradient.numel())).values)
 
 
 def ssim(first: Tensor, second: Tensor) -> float:
@@ -187,8 +323,9 @@ def lpips_distance(first: Tensor, second: Tensor) -> float:
 def print_table(scores: dict[str, list[Scores]], options: argparse.Namespace) -> None:
     names = [field.name for field in fields(Scores)]
     print(
-        f"{options.pairs} pairs, {options.size} px, thumbnail {options.thumbnail_size}, "
-        f"style {options.style_size}, tiles {options.tile_size}; mean (standard error)"
+        f"{len(next(iter(scores.values())))} pairs, {options.size} px, strokes {options.strokes}, "
+        f"thumbnail {options.thumbnail_size}, style {options.style_size}, "
+        f"tiles {options.tile_size}; mean (standard error)"
     )
     print("weights             " + "".join(f"{name:>18s}" for name in names))
     for weights, all_scores in scores.items():
@@ -239,23 +376,36 @@ def named_backbone(text: str) -> tuple[str, Backbone]:
     return name, load_backbone(backbone, Path(file) if file else None)
 
 
-def pictures_in(folders: Sequence[Path]) -> list[Path]:
-    def found() -> Iterator[Path]:
-        for folder in folders:
-            yield from sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS)
-
-    return list(found())
+def held_out(folders: Sequence[str]) -> list[list[Path]]:
+    """The files of each original that is held out, folder after folder; see the module's text."""
+    chosen: list[list[Path]] = []
+    for text in folders:
+        name, _, count = (
+            text.rpartition(":") if text[-1].isdigit() and ":" in text else (text, "", "")
+        )
+        originals: dict[str, list[Path]] = {}
+        for path in sorted(Path(name).iterdir()):
+            if path.suffix.lower() in ENDINGS:
+                originals.setdefault(re.sub(r"_t\d+$", "", path.stem), []).append(path)
+        ordered = sorted(originals, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+        chosen += [originals[name] for name in ordered[: int(count) if count else None]]
+    return chosen
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("weights", nargs="+", metavar="NAME=BACKBONE:FILE")
-    parser.add_argument("--content", type=Path, nargs="+", required=True)
-    parser.add_argument("--style", type=Path, nargs="+", required=True)
-    parser.add_argument("--vgg", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("weights", nargs="*", metavar="NAME=BACKBONE[:FILE]")
+    parser.add_argument("--content", nargs="+", required=True, metavar="DIR[:N]")
+    parser.add_argument("--style", nargs="+", required=True, metavar="DIR[:N]")
+    parser.add_argument("--list", action="store_true", help="print what is held out")
+    parser.add_argument("--vgg", type=Path)
+    parser.add_argument("--pairs", type=int, help="default: one for each content")
+    parser.add_argument(
+        "--strokes", type=strokes_size, default="fine", help="fine, preview, number"
+    )
+    parser.add_argument("--scores", type=Path, help="a JSON file that keeps scores")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--thumbnail-size", type=int, default=1024)
     parser.add_argument("--style-size", type=int, default=1024)
@@ -263,6 +413,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--enlarge", type=float, default=1.25)
     parser.add_argument("--sheet", type=Path, help="a picture of all pairs and results")
     return parser.parse_args()
+
+
+def strokes_size(text: str) -> str | float:
+    return text if text in STROKES_WORDS else float(text)
 
 
 if __name__ == "__main__":
