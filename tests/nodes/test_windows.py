@@ -105,7 +105,7 @@ def limit_memory(monkeypatch, *, largest):
 
 def test_windows_that_do_not_fit_are_refused(backbone, stats, windows):
     odd = [TensorSource(picture(98, 128, seed=3))]
-    with pytest.raises(ShapeError, match=r"98 x 128 px are no multiples of MicroAST's stride 4"):
+    with pytest.raises(ShapeError, match=r"98 x 128 px are not multiples of MicroAST's stride 4"):
         stylize_windows(odd, canvases_for(odd), backbone, stats, SETTINGS)
     tiny = [TensorSource(picture(4, 128, seed=3))]
     with pytest.raises(ShapeError, match=r"smaller than MicroAST can take; cut them to at least 8"):

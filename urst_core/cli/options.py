@@ -1,4 +1,4 @@
-"""What the commands of the command line share: how they are added, and the options to stylize."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ from ..tiling.settings import STATS_KINDS, Settings
 
 # argparse has no public name for what add_subparsers returns.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
-"""The commands of a parser, to which each module with one adds its own."""
+"""The commands of a parser; each module of a command adds its own."""
 
 
 def add_stylizing_options(command: argparse.ArgumentParser) -> None:
-    """Add what every command that stylizes takes."""
+    """Add the options of all commands that stylize."""
     defaults = Settings()
     names = [network.traits.name for network in BACKBONES]
     add = command.add_argument
     add("--backbone", default=DEFAULT_BACKBONE, metavar="NAME", help=" or ".join(names))
-    add("--weights", type=Path, metavar="FILE", help="safetensors, or a name (default: embedded)")
+    add(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="a safetensors file, or a name from 'urst weights list' (default: built in)",
+    )
     add(
         "--thumbnail-size",
         type=int,
@@ -44,15 +49,15 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         "--tile-size",
         type=int,
         metavar="PX",
-        help="edge of a tile; larger than the picture: one tile; the picture stays the same "
-        "(default: by free memory)",
+        help="edge of a tile (default: by free memory); if it exceeds the picture, there is one "
+        "tile",
     )
     add(
         "--stats",
         choices=STATS_KINDS,
         default=defaults.stats,
-        help="from the thumbnail, or exactly those of the whole picture, in one more pass over the "
-        "tiles for each normalization (default: %(default)s)",
+        help="measure statistics on the thumbnail, or exactly, on the whole picture, with one more "
+        "pass over the tiles for each normalization (default: %(default)s)",
     )
     add(
         "--strength",
@@ -65,13 +70,14 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         "--precision",
         default=defaults.precision,
         metavar="|".join(["auto", *PRECISIONS]),
-        help="auto: half precision where it proves equal on a GPU (default: %(default)s)",
+        help="auto: half precision if it is fast here and equal on this picture "
+        "(default: %(default)s)",
     )
     add("--device", default=defaults.device, metavar="auto|cpu|cuda[:N]|mps")
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings that :func:`add_stylizing_options` asked for."""
+    """The settings from the options of :func:`add_stylizing_options`."""
     return Settings(
         thumbnail_size=options.thumbnail_size,
         style_size=options.style_size,
@@ -84,7 +90,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def add_mask_arguments(command: argparse.ArgumentParser) -> None:
-    """``--mask`` and ``--mask-feather``."""
+    """Add ``--mask`` and ``--mask-feather``."""
     command.add_argument(
         "--mask",
         type=Path,
@@ -97,13 +103,13 @@ def add_mask_arguments(command: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="PX",
-        help="how far inside the mask style has faded in fully, 0 to "
+        help="distance from the mask's edge over which the style fades in, 0 to "
         f"{LARGEST_FEATHER} (default: %(default)s)",
     )
 
 
 def mask_of(options: argparse.Namespace) -> MaskFile | None:
-    """The mask that :func:`add_mask_arguments` asked for.
+    """The mask from the options of :func:`add_mask_arguments`.
 
     Raises:
         SettingsError: a feather without a mask.

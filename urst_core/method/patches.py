@@ -1,17 +1,17 @@
 """Tiles as a batch of equal pictures, for graphs where other tools work between cut and join.
 
-``cut_windows`` and ``join_windows`` are a pair around a :class:`Layout`. What lies between may
-change the size of the windows (an upscaler): the scale is read off them when they are joined.
+``cut_windows`` and ``join_windows`` are a pair around a :class:`Layout`. A tool in between may
+change the size of the windows (an upscaler): their scale is derived when they are joined.
 
-      cut_windows               anything that maps              join_windows
+      cut_windows               any tool that maps              join_windows
       ┌─────────┐    ┌──────┐   each picture to    ┌────────┐     ┌────────────┐
       │         │ ─► │┌──────┐  a picture      ─►  │┌────────┐ ─► │            │
       └─────────┘    └│      │                     ││        │    │            │
                       └──────┘                     └│        │    └────────────┘
                                                     └────────┘
 
-``stylize_windows`` treats each window as a frame of its own. That changes no pixel of its core, and
-lets the loop of :mod:`urst_core.tiling.loop` halve even a window where memory runs out.
+``stylize_windows`` treats each window as a frame of its own. This does not change any pixel of its
+core, and lets the loop of :mod:`urst_core.tiling.loop` halve even a window if memory runs out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .pipeline import Run, thumbnail_of
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the windows of a batch come from, in their order."""
+    """The tiles that the windows of a batch were cut from, in their order."""
 
     image: Size
     frame: Size
@@ -47,14 +47,14 @@ class Layout:
 
     @property
     def window(self) -> Size:
-        """Height and width that all windows share."""
+        """Height and width of every window."""
         return self.tiles[0].window.size
 
     @property
     def overlap(self) -> int:
-        """How far every window reaches beyond its core, in px; 0 for one tile.
+        """The least distance that windows reach beyond their cores, in px; 0 for a single tile.
 
-        A side on the frame's border does not count: there is nothing beyond it.
+        Sides on the border of the frame do not count: there is nothing beyond them.
         """
         if len(self.tiles) == 1:
             return 0
@@ -84,7 +84,7 @@ def plan_layout(
         halo: context on each side, a multiple of ``stride``.
         stride: alignment of cores and windows, the network's total downsampling.
         minimum: smallest frame that the network can take.
-        name: whose stride it is, for errors.
+        name: owner of the stride, for errors.
 
     Raises:
         SettingsError: tile size or halo do not fit the stride.
@@ -106,10 +106,10 @@ def cut_windows(source: Source, layout: Layout) -> Tensor:
     """Cut a picture into its layout's windows.
 
     Returns:
-        (N, C, h, w), one window after the other, in the source's channels and dtype.
+        All windows in order, (N, C, h, w), with the source's channels and dtype.
 
     Raises:
-        ShapeError: the picture has another size than the layout.
+        ShapeError: the picture's size is not that of the layout.
     """
     if source.size != layout.image:
         raise ShapeError(
@@ -127,17 +127,17 @@ def join_windows(windows: Tensor, layout: Layout, *, feather: int = 0) -> Tensor
     Args:
         windows: (N, C, h, w), floating, in the layout's order; h and w any multiple of the
             layout's that keeps core edges on whole pixels.
-        layout: that the windows were cut by.
+        layout: the layout that the windows were cut by.
         feather: half the width, in px of the uncut picture, of a linear transition between
-            neighbors. 0 crops: exact where the windows come from one network with frozen
-            statistics. More hides what a tool in between did differently in each window.
+            neighbors. 0 crops, which is exact if the windows come from one network with frozen
+            statistics. A wider one hides that a tool in between treated windows differently.
 
     Returns:
-        (C, H, W), where (H, W) is the image's size times the scale.
+        (C, H, W), where (H, W) is the size of the image times the scale.
 
     Raises:
-        ShapeError: windows are missing, or their size is no usable multiple of the layout's.
-        SettingsError: the feather is negative or reaches beyond the halo.
+        ShapeError: windows are missing, or their size is not a usable multiple of the layout's.
+        SettingsError: the feather is negative or wider than the halo.
     """
     _check_windows(windows, layout)
     scale = Scale.between(layout.window, (windows.shape[-2], windows.shape[-1]))
@@ -153,7 +153,7 @@ def join_windows(windows: Tensor, layout: Layout, *, feather: int = 0) -> Tensor
 
 @dataclass(frozen=True)
 class Scale:
-    """How much larger windows came back than they were cut, exactly."""
+    """The exact factors by which windows were enlarged since they were cut."""
 
     vertical: Fraction
     horizontal: Fraction
@@ -170,7 +170,7 @@ class Scale:
         """The scaled rectangle.
 
         Raises:
-            ShapeError: an edge would lie between pixels.
+            ShapeError: an edge would be between two pixels.
         """
         top, bottom = rectangle.top * self.vertical, rectangle.bottom * self.vertical
         left, right = rectangle.left * self.horizontal, rectangle.right * self.horizontal
@@ -213,7 +213,7 @@ def _feather_and_join(windows: Tensor, layout: Layout, scale: Scale, feather: in
     columns = _shares(across, width, feather * float(scale.horizontal))
     total = torch.zeros(windows.shape[1], height, width)
     for spans, numbers in groupby(range(len(windows)), key=down.__getitem__):
-        # Narrow tiles overlap many times over: a row of them is added up in twice the precision.
+        # Narrow tiles overlap many times over, so a row of them is added up in double precision.
         top, bottom = spans[0]
         strip = torch.zeros(windows.shape[1], bottom - top, width, dtype=torch.float64)
         for number in numbers:
@@ -225,11 +225,11 @@ def _feather_and_join(windows: Tensor, layout: Layout, scale: Scale, feather: in
 
 
 Spans = tuple[tuple[int, int], tuple[int, int]]
-"""Where a window and its core begin and end along one axis."""
+"""Start and end of a window and of its core along one axis."""
 
 
 def _shares(spans: Iterable[Spans], length: int, feather: float) -> dict[Spans, Tensor]:
-    """Weights along one axis, which sum to 1 in every place: windows lie in rows and columns."""
+    """Weights of all windows along one axis; in every place they sum to 1."""
     ramps = {(window, core): _ramp(window, core, feather) for window, core in spans}
     total = torch.zeros(length, dtype=torch.float64)
     for (window, _), ramp in ramps.items():
@@ -240,8 +240,8 @@ def _shares(spans: Iterable[Spans], length: int, feather: float) -> dict[Spans, 
 def _ramp(window: tuple[int, int], core: tuple[int, int], feather: float) -> Tensor:
     """1 in the core, 0.5 on its edges, 0 from ``feather`` px outside.
 
-    The ramps of two neighbors sum to 1. Where two windows meet nothing else, at the frame's
-    border, or more than two meet, they do not.
+    The ramps of two neighbors sum to 1. At the border of the frame, and where more than two windows
+    overlap, the ramps do not.
     """
     positions = torch.arange(*window, dtype=torch.float64) + 0.5
     outside = torch.maximum(core[0] - positions, positions - core[1])
@@ -249,7 +249,7 @@ def _ramp(window: tuple[int, int], core: tuple[int, int], feather: float) -> Ten
 
 
 PREVIEW_SIZE = 1024
-"""Longest side of a preview, in px, whatever size the statistics were measured at."""
+"""Longest side of a preview, in px, independent of the thumbnail of the statistics."""
 
 
 def stylize_windows(
@@ -264,18 +264,18 @@ def stylize_windows(
     """Stylize windows with shared statistics, each onto its canvas.
 
     Args:
-        windows: of :func:`~urst_core.method.patches.cut_windows`, scaled since or not; height
-            and width are multiples of the stride. Alpha is carried over untouched.
-        canvases: one a window, of its size, channels and dtype.
+        windows: windows of :func:`cut_windows`, which may have been scaled; height and width are
+            multiples of the stride. Alpha is carried over untouched.
+        canvases: one for each window, of its size, channels and dtype.
         backbone: network and weights; neither is changed.
-        stats: of the whole picture that the windows are parts of.
-        settings: ``tile_size`` limits what is computed at a time, inside a window too.
-        listener: told of each tile; its cores count from the corner of their window.
+        stats: statistics of the whole picture that the windows are parts of.
+        settings: ``tile_size`` limits the area that is computed at a time, even inside a window.
+        listener: called after each tile, with cores relative to the corner of their window.
 
     Raises:
         ShapeError: a window does not fit the stride, or canvases are missing.
-        ImageError: a window holds NaN or infinite values.
-        StatsError: the statistics are another backbone's.
+        ImageError: a window has NaN or infinite values.
+        StatsError: the statistics belong to another backbone.
         SettingsError, DeviceError: as in :meth:`Settings.check`.
     """
     _check_sizes(windows, canvases, backbone.traits)
@@ -300,15 +300,15 @@ def stylized_thumbnail(
     longest_side: int = PREVIEW_SIZE,
     listener: Listener = ignore,
 ) -> Tensor:
-    """The look of the whole picture, small: the thumbnail under the statistics of the picture.
+    """A preview of the whole picture: its thumbnail, stylized with the picture's statistics.
 
     Args:
         content: the picture.
-        backbone: that measured the statistics.
-        stats: of this picture.
-        settings: the preview is no larger than its ``thumbnail_size``.
-        longest_side: the most that the preview may measure, in px.
-        listener: told of each tile, and of each band that a large picture's thumbnail is made from.
+        backbone: the one that measured the statistics.
+        stats: statistics of this picture.
+        settings: the preview is not larger than its ``thumbnail_size``.
+        longest_side: limit for the longest side of the preview, in px.
+        listener: called after each tile, and after each band of a large picture's thumbnail.
 
     Returns:
         (3, h, w), float32, 0..1, on the CPU.
@@ -325,7 +325,7 @@ def stylized_thumbnail(
 
 
 class _Counter:
-    """Turns the progress inside one window into the progress of all of them."""
+    """Converts the progress within one window to the progress of all windows."""
 
     def __init__(self, listener: Listener, areas: Sequence[int], index: int) -> None:
         self._listener, self._index, self._count = listener, index, len(areas)
@@ -354,7 +354,7 @@ def _check_sizes(windows: Sequence[Source], canvases: Sequence[Canvas], traits: 
         height, width = window.size
         if height % traits.stride or width % traits.stride:
             raise ShapeError(
-                f"windows of {height} x {width} px are no multiples of {traits.title}'s stride "
+                f"windows of {height} x {width} px are not multiples of {traits.title}'s stride "
                 f"{traits.stride}; cut them for {traits.title}, and scale them by whole numbers"
             )
         if min(height, width) < traits.minimum:

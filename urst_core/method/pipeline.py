@@ -51,16 +51,16 @@ def stylize(
     """Stylize a picture of any size: measure once, then tile by tile (arXiv:2103.11784).
 
     Args:
-        content: the picture; its alpha, where it has one, is carried over untouched.
-        styles: one or more style pictures; or names of styles inside the backbone's weights, none
-            where there is one only; or their code.
+        content: the picture; its alpha, if any, is carried over untouched.
+        styles: one or more style pictures; or names of styles inside the backbone's weights (none
+            if there is only one); or their code.
         canvas: of the content's size, channels and dtype; every pixel of it is written once.
         backbone: network and weights; neither is changed.
         settings: see :class:`~urst_core.tiling.settings.Settings`.
         style_weights: share of each style, equal when not given.
         mask: where to stylize; tiles outside it are copied. The statistics remain the whole
             picture's.
-        listener: told of each tile; what it raises ends the run.
+        listener: called after each tile; an exception that it raises ends the run.
 
     Returns:
         The statistics that were used.
@@ -90,7 +90,7 @@ def stylize_levels(
     Args:
         run: of the picture.
         styles, canvas, style_weights: as in :func:`stylize`.
-        dtype: that the pictures between the levels are kept in.
+        dtype: dtype in which the pictures between the levels are kept.
 
     Returns:
         The statistics of the last level.
@@ -152,11 +152,11 @@ class Run:
         mask: Mask | None = None,
         listener: Listener = ignore,
     ) -> Run:
-        """Check what was chosen, and move the backbone to the device.
+        """Check the settings, and move the backbone to the device.
 
         Raises:
             SettingsError, DeviceError: as in :meth:`Settings.check`.
-            ShapeError: the mask is of another size.
+            ShapeError: the mask differs from the content in size.
         """
         settings = settings or Settings()
         settings.check(backbone.traits)
@@ -259,13 +259,13 @@ class Run:
         earlier: FrozenStats | None = None,
         keep: Callable[[FrozenStats], None] | None = None,
     ) -> FrozenStats:
-        """Picture → statistics: what all tiles share.
+        """Picture → the statistics that all tiles share.
 
         Args:
             styles, style_weights: as in :func:`stylize`; or the code of :meth:`encode`.
             earlier: exact statistics that an interrupted run kept; their sites, and their style,
                 are not measured again.
-            keep: handed exact statistics, as far as they are measured, after each site.
+            keep: called after each site with the exact statistics that are measured so far.
 
         Raises:
             URSTError: as in :func:`stylize`.
@@ -308,7 +308,7 @@ class Run:
 
         Args:
             stats: of this picture, or of a whole that it is a part of.
-            pixels: how many will be computed in all; the content's when not given.
+            pixels: number of pixels that will be computed in all; the content's when not given.
 
         Raises:
             StatsError: the statistics were measured with another backbone or other weights.
@@ -331,7 +331,7 @@ class Run:
         return TileLoop(self.frame, edge, traits, self.device, margin)
 
     def work(self, network: TileNetwork, canvas: Canvas) -> TileStylizer:
-        """What is done on each tile: read a window, stylize it, write its core."""
+        """The steps of each tile: read a window, stylize it, write its core."""
         return TileStylizer(
             network,
             self.content,
@@ -355,8 +355,8 @@ class Run:
         Args:
             network: of :meth:`network`.
             canvas: as in :func:`stylize`.
-            stage: what the listener is told.
-            ledger: holds the tiles that an earlier run finished, and records those of this one.
+            stage: name of the stage that the listener is told.
+            ledger: lists the tiles that an earlier run finished, and records those of this one.
         """
         tiles = self.tiles(network.compute_dtype)
         tiles.run(stage, self.work(network, canvas), self.listener, ledger=ledger)

@@ -1,8 +1,8 @@
-"""Whether windows agree with their neighbors where they meet.
+"""A check that windows agree with their neighbors where they meet.
 
-Two neighboring windows both hold the pixels on either side of the edge between their cores. Cut
-from one picture and stylized with the same statistics they hold the same there. Windows that came
-back in another order, of another picture, or treated each on its own do not: their join shows.
+Two neighboring windows both contain the pixels on either side of the edge between their cores. If
+they are joined in the wrong order, come from different pictures, or were each processed
+differently, these pixels differ, and the edge shows.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .patches import Layout, Scale
 
 @dataclass(frozen=True)
 class Seam:
-    """Where two windows meet.
+    """The edge between two neighboring windows.
 
     Attributes:
-        first, second: numbers of the windows, from 0.
-        difference: mean absolute difference between them there, on the scale of 0..1.
+        first, second: indices of the windows.
+        difference: mean absolute difference between them along the edge, on a scale of 0..1.
     """
 
     first: int
@@ -32,12 +32,12 @@ class Seam:
 
 
 def worst_seam(windows: Tensor, layout: Layout) -> Seam | None:
-    """The seam where neighbors differ most; None where no windows overlap.
+    """The seam at which neighbors differ most; None if no windows overlap.
 
     Args:
         windows: (N, C, h, w), floating, 0..1, scaled or not, as for
             :func:`~urst_core.method.patches.join_windows`, which checks them.
-        layout: that the windows were cut by.
+        layout: the layout that the windows were cut by.
     """
     scale = Scale.between(layout.window, size_of(windows))
     seams = (
@@ -48,9 +48,9 @@ def worst_seam(windows: Tensor, layout: Layout) -> Seam | None:
 
 
 def _strips(layout: Layout, scale: Scale) -> Iterator[tuple[int, int, Rectangle]]:
-    """Neighbors and what both windows hold along the edge between their cores.
+    """Pairs of neighbors, and the strip along the edge between their cores that both contain.
 
-    As narrow as the scale lets it end on whole pixels: beyond the edge the halo runs out.
+    The strip is as narrow as it can be with edges on whole pixels: the halo may be narrow, too.
     """
     rows, columns = scale.vertical.denominator, scale.horizontal.denominator
     numbers = {(tile.core.top, tile.core.left): i for i, tile in enumerate(layout.tiles)}

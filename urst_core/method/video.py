@@ -1,18 +1,18 @@
-"""Frames of a video, or pictures of one size, whose statistics fit each other.
+"""Frames of a video, or pictures of one size, with statistics that belong together.
 
-Where each frame is measured on its own, a light that moves changes the statistics, and with them
-every pixel of the result: the picture flickers. Two remedies:
+If each frame is measured by itself, a moving light changes the statistics, and with them every
+pixel of the result: the picture flickers. There are two remedies:
 
       per picture   frame 1 ─► stats 1    frame 2 ─► stats 2    frame 3 ─► stats 3
       shared        frames 1, 2, 3 ─────► stats of all together, the same for every frame
       smoothed      stats 1, 2, 3 ──────► a weighted mean around each frame
 
-``shared`` is exact: every site is measured on all frames before the next one is, as if the frames
-were one large picture, and a pixel whose surroundings (within the network's influence radius) do
-not change keeps its very value. ``smoothed`` follows a video that changes from scene to scene:
-each frame is measured on its own; then frame i uses the mean of frames i - r to i + r, as
-:mod:`urst_core.networks.pooling` adds them up, in shares proportional to r + 1 - |distance|. At
-both ends the frames that there are share the whole.
+``shared`` is exact: each site is measured on all frames before the next one, as if the frames were
+one large picture. A pixel does not change as long as its surroundings (within the network's
+influence radius) do not. ``smoothed`` follows a video that changes from scene to scene: each frame
+is measured by itself; then frame i uses the mean of the frames i - r to i + r, computed by
+:mod:`urst_core.networks.pooling`, with weights proportional to r + 1 - |distance|. At both ends
+only the existing frames count.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
 BATCH_STATISTICS = (PER_PICTURE, SHARED, SMOOTHED)
 
 DEFAULT_RADIUS = 4
-"""Frames on each side: a third of a second of a film."""
+"""In frames on each side: a third of a second of film."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,10 @@ class Frames:
     """Pictures that are stylized one after another.
 
     Attributes:
-        contents: the pictures, of one size where statistics are shared.
+        contents: the pictures; of one size if statistics are shared.
         styles: as for :func:`urst_core.method.pipeline.stylize`.
         style_weights: share of each style, equal when None.
-        listener_of: makes the listener that is told of a picture's tiles, by its number, each time
-            one is needed; what a listener raises ends the run.
+        listener_of: makes the listener for a picture, from its number, each time one is needed.
     """
 
     contents: Sequence[Source]
@@ -70,7 +69,7 @@ class Frames:
     def runs(
         self, backbone: Backbone, settings: Settings, masks: Sequence[Mask | None] | None = None
     ) -> list[Run]:
-        """One run a picture, all with the same backbone on its device; nobody listens yet.
+        """One run for each picture, without listeners; all share the backbone on its device.
 
         Raises:
             URSTError: as in :meth:`Run.of`.
@@ -97,13 +96,13 @@ def stylize_frames(
     """Stylize pictures, each onto its canvas.
 
     Args:
-        frames: what to stylize, and how it looks.
-        canvases: one a picture, of its size, channels and dtype.
+        frames: pictures and styles.
+        canvases: one for each picture, of its size, channels and dtype.
         backbone: network and weights; neither is changed.
         settings: see :class:`~urst_core.tiling.settings.Settings`.
         masks: where to stylize each picture; everywhere when not given.
         batch_statistics: ``per picture``, ``shared`` or ``smoothed``, see above.
-        smoothing_radius: how many frames on each side count, for ``smoothed``.
+        smoothing_radius: number of frames on each side that count, for ``smoothed``.
 
     Raises:
         URSTError: one of its subclasses, as for :func:`urst_core.method.pipeline.stylize`.
@@ -113,7 +112,7 @@ def stylize_frames(
     network: TileNetwork | None = None
     each = _measured(frames, runs, batch_statistics, smoothing_radius)
     for index, (run, canvas, stats) in enumerate(zip(runs, canvases, each)):
-        # One network for all frames of shared statistics: its precision is chosen once, too.
+        # Frames with shared statistics share a network, so its precision is chosen once.
         if network is None or stats is not stats_before:
             shared = len(runs) if batch_statistics == SHARED else 1
             area = Rectangle.of_size(run.content.size).area
@@ -130,10 +129,10 @@ def measure_frames(
     batch_statistics: str,
     smoothing_radius: int = DEFAULT_RADIUS,
 ) -> Iterator[FrozenStats]:
-    """The statistics of each frame, in order; measured no sooner than they are needed.
+    """The statistics of each frame, in order, measured only when they are needed.
 
     Raises:
-        SettingsError: the kind is unknown, or the radius negative.
+        SettingsError: the kind of batch statistics is unknown, or the radius is negative.
         URSTError: as in :func:`stylize_frames`.
     """
     return _measured(frames, frames.runs(backbone, settings), batch_statistics, smoothing_radius)
@@ -142,7 +141,7 @@ def measure_frames(
 def _measured(
     frames: Frames, runs: Sequence[Run], batch_statistics: str, smoothing_radius: int
 ) -> Iterator[FrozenStats]:
-    """As :func:`measure_frames`."""
+    """:func:`measure_frames`, on runs that are made already."""
     if batch_statistics not in BATCH_STATISTICS:
         raise SettingsError(
             f"batch statistics {batch_statistics!r} are unknown; "
@@ -190,10 +189,10 @@ def smoothed(own: Iterator[FrozenStats], radius: int) -> Iterator[FrozenStats]:
 
 
 def _measure_together(runs: Sequence[Run], code: StyleCode) -> FrozenStats:
-    """The statistics of several pictures of one size as if they were one, site after site.
+    """The statistics of several pictures of one size as if they were one, site by site.
 
-    The first run's listener is told. Where the strength is below 1, the contents' own style codes
-    are averaged over the pictures.
+    Progress goes to the listener of the first run. If the strength is below 1, the contents' own
+    style codes are averaged over the pictures.
     """
     first = runs[0]
     code = _code_for_all(runs, code)
@@ -251,13 +250,13 @@ def _exact_site(
 
 
 def _tell_of_thumbnail(content: Source, stage: str, listener: Listener) -> None:
-    """Thumbnails are quick: no progress worth counting, but a run may be cancelled here."""
+    """Report a thumbnail: too quick for counting progress, but the listener may cancel the run."""
     height, width = content.size
     listener(Progress(stage, 0, 0, 0, height * width))
 
 
 def _part_of(listener: Listener, index: int, count: int) -> Listener:
-    """Tells of one of several equal parts of a stage as progress of the whole stage."""
+    """A listener that reports one of several equal parts of a stage as part of the whole stage."""
 
     def tell(progress: Progress) -> None:
         done = index * progress.pixels_total + progress.pixels_done
