@@ -27,6 +27,24 @@ FINE = 5
 GRID_BLOCK = 32
 """Edge of the squares, in px, in which a grid is told from texture."""
 
+SSIM_WINDOW = 7
+"""Edge of the windows of structural similarity, in px."""
+
+GRAY_SHARES = (0.299, 0.587, 0.114)
+"""Of red, green and blue."""
+
+COLOR_DIRECTIONS = (
+    (1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0),
+    (1.0, 1.0, 1.0),
+    (1.0, -1.0, 0.0),
+    (0.0, 1.0, -1.0),
+    (1.0, 0.0, -1.0),
+    (1.0, 1.0, -2.0),
+)
+"""In RGB, along which distributions of colors are compared."""
+
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of features, (N, C, H, W) (Johnson et al., 2016, equation 2)."""
@@ -162,6 +180,44 @@ def finer_than(features: Tensor, window: int) -> Tensor:
     """Features, (N, C, H, W), less their means over squares of an odd number of px."""
     padded = F.pad(features, (window // 2,) * 4, mode="reflect")
     return features - F.avg_pool2d(padded, window, stride=1)
+
+
+def ssim_loss(pictures: Tensor, contents: Tensor) -> Tensor:
+    """1 less the structural similarity of gray pictures (Wang et al. 2004, equation 13).
+
+    As scikit-image has it by default: windows of 7 px, sample variances; windows lie inside.
+
+    Args:
+        pictures, contents: (N, 3, H, W), 0..1, at least 7 px on each side.
+    """
+    shares = torch.tensor(GRAY_SHARES, device=pictures.device)[:, None, None]
+    first, second = ((p.float() * shares).sum(1, keepdim=True) for p in (pictures, contents))
+    means = [_window_mean(p) for p in (first, second)]
+    sample = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
+    products = ((first, first, 0, 0), (second, second, 1, 1), (first, second, 0, 1))
+    variances = [sample * (_window_mean(a * b) - means[i] * means[j]) for a, b, i, j in products]
+    luminance = (2 * means[0] * means[1] + 1e-4) / (means[0] ** 2 + means[1] ** 2 + 1e-4)
+    structure = (2 * variances[2] + 9e-4) / (variances[0] + variances[1] + 9e-4)
+    return 1.0 - (luminance * structure).mean()
+
+
+def _window_mean(pictures: Tensor) -> Tensor:
+    return F.avg_pool2d(pictures, SSIM_WINDOW, stride=1)
+
+
+def color_loss(pictures: Tensor, styles: Tensor) -> Tensor:
+    """Sliced Wasserstein distance of colors: mean squares between sorted projections.
+
+    Args:
+        pictures, styles: (N, 3, H, W), of one size.
+    """
+    directions = F.normalize(torch.tensor(COLOR_DIRECTIONS, device=pictures.device), dim=1)
+    with without_autocast(pictures.device):
+        first, second = (
+            torch.einsum("dc,ncp->ndp", directions, p.float().flatten(2)).sort(dim=-1).values
+            for p in (pictures, styles)
+        )
+    return (first - second).square().mean()
 
 
 def out_of_range_loss(pictures: Tensor) -> Tensor:

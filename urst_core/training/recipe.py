@@ -16,10 +16,12 @@ from ..networks.style import StyleCode
 from ..weights.checkpoint import fingerprint
 from .batches import Batch
 from .losses import (
+    color_loss,
     content_loss,
     grid_loss,
     mean_std_loss,
     out_of_range_loss,
+    ssim_loss,
     stroke_perceptual_loss,
     total_variation_loss,
 )
@@ -41,6 +43,9 @@ class LossWeights:
         total_variation: of the stylized thumbnail.
         grid: of the stylized thumbnail, what its enlargements leave.
         out_of_range: of all stylized pixels.
+        ssim: how far the stylized thumbnail's structure is from the content's.
+        color: how far the stylized thumbnail's colors are from the style's; only where styles
+            are pictures of a batch.
     """
 
     content: float = 1.0
@@ -50,6 +55,8 @@ class LossWeights:
     total_variation: float = 0.0
     grid: float = 0.0
     out_of_range: float = 0.0
+    ssim: float = 0.0
+    color: float = 0.0
 
     def check(self) -> None:
         """Refuse weights that are negative, not finite, or teach nothing.
@@ -113,12 +120,18 @@ class Recipe(ABC):
         """Refuse losses that this network cannot be trained with.
 
         Raises:
-            SettingsError: the contrastive loss counts, and there is nothing to contrast.
+            SettingsError: the contrastive loss counts, and there is nothing to contrast; or the
+                color loss does, and batches have no styles.
         """
         if weights.contrastive and not self.has_signals:
             raise SettingsError(
                 f"{self.network.traits.title} has no style signals to contrast; "
                 "leave the contrastive loss at weight 0"
+            )
+        if weights.color and not self.takes_styles:
+            raise SettingsError(
+                f"{self.network.traits.title} is trained for one style, not for pictures of a "
+                "batch; leave the color loss at weight 0"
             )
 
     def prepare(self, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
@@ -174,6 +187,11 @@ class Recipe(ABC):
         if weights.out_of_range:
             shown = [stylized] if patches is None else [stylized, patches]
             losses["out_of_range"] = torch.stack([out_of_range_loss(p) for p in shown]).mean()
+        if weights.ssim:
+            losses["ssim"] = ssim_loss(stylized, batch.thumbnails)
+        if weights.color:
+            assert batch.styles is not None
+            losses["color"] = color_loss(stylized, batch.styles)
         return {name: getattr(weights, name) * loss for name, loss in losses.items()}
 
     def content_loss(self, features: Sequence[Tensor], batch: Batch, code: StyleCode) -> Tensor:

@@ -9,12 +9,14 @@ from examples import picture
 from urst_core.errors import ShapeError
 from urst_core.networks.style import StyleCode
 from urst_core.training.losses import (
+    color_loss,
     content_loss,
     gram_loss,
     gram_matrix,
     grid_loss,
     mean_std_loss,
     out_of_range_loss,
+    ssim_loss,
     stroke_perceptual_loss,
     style_signal_contrastive_loss,
     total_variation_loss,
@@ -218,6 +220,39 @@ def test_out_of_range_loss_by_hand():
 
 
 # Grids
+
+
+def test_ssim_loss_by_hand():
+    """Flat pictures have no structure to lose; their luminance is compared."""
+    first, second = torch.full((1, 3, 9, 8), 0.5), torch.full((1, 3, 9, 8), 0.25)
+    expected = 1 - (2 * 0.125 + 1e-4) / (0.25 + 0.0625 + 1e-4)
+    assert ssim_loss(first, second).item() == pytest.approx(expected, rel=1e-4)
+    noise = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert ssim_loss(noise, noise).item() == pytest.approx(0, abs=1e-5)
+    # Turned around a mean of 0.5, structure has the opposite sign.
+    assert ssim_loss(1 - noise, noise).item() > 1.5
+
+
+def test_ssim_loss_equals_scikit_images():
+    metrics = pytest.importorskip("skimage.metrics")
+    first, second = (picture((24, 32), seed=n)[None] for n in (1, 2))
+    shares = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    grays = [(p * shares).sum(1)[0].double().numpy() for p in (first, second)]
+    _, whole = metrics.structural_similarity(*grays, data_range=1.0, full=True)
+    expected = 1 - whole[3:-3, 3:-3].mean()
+    assert ssim_loss(first, second).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_color_loss_by_hand():
+    """Where colors are does not matter; their distributions do."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(2, 3, 6, 5, generator=generator)
+    shuffled = pixels.flatten(2)[..., torch.randperm(30, generator=generator)].reshape(2, 3, 5, 6)
+    assert color_loss(pixels, shuffled).item() == pytest.approx(0, abs=1e-10)
+    redder = pixels + torch.tensor([0.3, 0.0, 0.0])[:, None, None]
+    # Of the eight directions' shares of red: 1, 1/3, 1/2, 1/2 and 1/6, and three times none.
+    expected = 0.09 * (1 + 1 / 3 + 1 / 2 + 1 / 2 + 1 / 6) / 8
+    assert color_loss(redder, shuffled).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_grid_loss_by_hand():

@@ -16,13 +16,15 @@ from urst_core.errors import SettingsError, TrainingError
 from urst_core.networks.sites import collect, replay
 from urst_core.training import recipe as recipe_module
 from urst_core.training.losses import (
+    color_loss,
     content_loss,
     gram_loss,
     grid_loss,
     mean_std_loss,
+    ssim_loss,
     style_signal_contrastive_loss,
 )
-from urst_core.training.normalization import measure_batch
+from urst_core.training.normalization import measure_batch, stylize_thumbnail_and_patch
 from urst_core.training.recipe import LossWeights
 from urst_core.training.recipes import RECIPES, build_recipe, find_recipe
 from urst_core.training.recipes.adain import AdaINRecipe
@@ -275,6 +277,26 @@ def test_contrastive_loss_of_networks_without_signals(vgg):
 
 
 # Frozen parts
+
+
+def test_color_loss_of_networks_of_one_style(vgg):
+    with pytest.raises(SettingsError) as caught:
+        recipe_of("johnson", vgg).check(LossWeights(color=1.0))
+    assert str(caught.value) == (
+        "Johnson (PyTorch examples) is trained for one style, not for pictures of a batch; "
+        "leave the color loss at weight 0"
+    )
+    assert recipe_of("adain", vgg).check(LossWeights(color=1.0)) is None
+
+
+def test_structure_and_color_of_the_stylized_thumbnail(vgg):
+    recipe, batch = recipe_of("microast", vgg), made_up_batch(2)
+    losses = recipe.losses(batch, LossWeights(ssim=2.0, color=3.0))
+    shown, _ = stylize_thumbnail_and_patch(
+        recipe.network.stages(batch.thumbnails, recipe.code(batch.styles, 2)), None
+    )
+    assert losses["ssim"].item() == pytest.approx(2 * ssim_loss(shown, batch.thumbnails).item())
+    assert losses["color"].item() == pytest.approx(3 * color_loss(shown, batch.styles).item())
 
 
 def test_adains_encoder_is_the_vgg_of_the_losses(vgg):
