@@ -83,6 +83,13 @@ def add_train_command(
     for field in fields(LossWeights):
         option = f"--{field.name.replace('_', '-')}-weight"
         add(option, type=float, metavar="W", help="(default: as the method's paper has it)")
+    add(
+        "--brushwork",
+        type=float,
+        default=settings.brushwork,
+        metavar="0..1",
+        help="noise on every other picture, to be painted as strokes (default: %(default)s)",
+    )
     add("--precision", default=settings.precision, metavar="auto|fp32|bf16")
     add("--clip-norm", type=float, default=settings.clip_norm, metavar="NORM")
     add(
@@ -158,6 +165,7 @@ def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettin
         batch_size=options.batch_size,
         image_size=options.image_size,
         thumbnail_size=options.thumbnail_size,
+        brushwork=options.brushwork,
         precision=options.precision,
         clip_norm=options.clip_norm,
         ema_decay=options.ema_decay,

@@ -84,6 +84,7 @@ def assemble_batches(
         image_size=settings.image_size,
         thumbnail_size=settings.edge,
         seed=settings.seed,
+        brushwork=settings.brushwork,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..geometry import Rectangle
+from ..method.brushwork import LARGEST_SEED, STRONGEST, flatness, noise
 from .pictures import PictureFolder
 
 
@@ -25,6 +26,8 @@ class Batch:
         place: where in the pictures the patches lie; the same in all of a batch.
         scale: edge of the pictures over T.
         styles: (N, 3, T, T); None where the recipe has a style of its own.
+        brushed: (N, 3, T, T), the thumbnails with noise on some, which the network is given instead
+            of them; None where none has noise. Losses compare with the thumbnails.
     """
 
     thumbnails: Tensor
@@ -32,15 +35,25 @@ class Batch:
     place: Rectangle
     scale: int
     styles: Tensor | None
+    brushed: Tensor | None = None
+
+    @property
+    def given(self) -> Tensor:
+        """What the network stylizes, (N, 3, T, T)."""
+        return self.thumbnails if self.brushed is None else self.brushed
 
     def to(self, device: torch.device) -> Batch:
         def moved(pictures: Tensor) -> Tensor:
             pictures = pictures.contiguous(memory_format=torch.channels_last)
             return pictures.to(device, non_blocking=True)
 
-        styles = None if self.styles is None else moved(self.styles)
-        thumbnails, patches = moved(self.thumbnails), moved(self.patches)
-        return replace(self, thumbnails=thumbnails, patches=patches, styles=styles)
+        return replace(
+            self,
+            thumbnails=moved(self.thumbnails),
+            patches=moved(self.patches),
+            styles=None if self.styles is None else moved(self.styles),
+            brushed=None if self.brushed is None else moved(self.brushed),
+        )
 
     def patch_of(self, stylized_thumbnails: Tensor) -> Tensor:
         """The patches' part of stylized thumbnails that are enlarged to the pictures' size."""
@@ -63,6 +76,8 @@ class Batches:
         image_size: edge of the pictures, in px.
         thumbnail_size: edge of thumbnails, patches and styles, in px; divides the former.
         seed: of all choices.
+        brushwork: strength, 0 to 1, of the noise that every other thumbnail gets; see
+            :mod:`urst_core.method.brushwork`.
     """
 
     contents: PictureFolder
@@ -71,6 +86,7 @@ class Batches:
     image_size: int
     thumbnail_size: int
     seed: int
+    brushwork: float = 0.0
 
     def description(self) -> dict[str, str]:
         """Which pictures there are to choose from."""
@@ -89,7 +105,19 @@ class Batches:
         place = Rectangle(top, left, top + edge, left + edge)
         styles = self.styles.crops(self.size, edge, generator) if self.styles else None
         patches = pictures[(..., *place.slices)]
-        return Batch(thumbnails, patches, place, self.image_size // edge, styles)
+        brushed = self._brushed(thumbnails, generator) if self.brushwork else None
+        return Batch(thumbnails, patches, place, self.image_size // edge, styles, brushed)
+
+    def _brushed(self, thumbnails: Tensor, generator: random.Random) -> Tensor:
+        """The thumbnails, every other one with noise of a seed and a strength of its own."""
+        area = Rectangle(0, 0, self.thumbnail_size, self.thumbnail_size)
+        brushed = list(thumbnails)
+        for number in range(0, len(brushed), 2):
+            deviation = STRONGEST * self.brushwork * generator.random()
+            grains = noise(area, level=0, seed=generator.randrange(LARGEST_SEED + 1))
+            plain = brushed[number]
+            brushed[number] = plain + deviation * flatness(plain) * grains
+        return torch.stack(brushed)
 
 
 class Prefetched:

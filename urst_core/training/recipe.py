@@ -162,7 +162,7 @@ class Recipe(ABC):
         """
         code = self.code(batch.styles, len(batch.thumbnails))
         stylized, patches = stylize_thumbnail_and_patch(
-            self.network.stages(batch.thumbnails, code),
+            self.network.stages(batch.given, code),
             self.network.stages(batch.patches, code) if weights.stroke else None,
         )
         features = self.vgg(stylized)

@@ -89,6 +89,7 @@ class TrainingSettings:
         thumbnail_size: edge of thumbnails, patches and styles; divides ``image_size``, and is
             smaller where the stroke perceptual loss counts; None for half of it. URST has 512 and
             256. Both the same gives the step of the methods' own papers.
+        brushwork: strength of the noise that every other thumbnail gets, 0 to 1.
         precision: of networks' forward passes, ``fp32`` or ``bf16``, or ``auto`` for the one that
             the device is fast in; weights stay float32.
         clip_norm: gradients longer than this are shortened to it.
@@ -104,6 +105,7 @@ class TrainingSettings:
     batch_size: int = 8
     image_size: int = 512
     thumbnail_size: int | None = None
+    brushwork: float = 0.0
     precision: str = "auto"
     clip_norm: float = 10.0
     ema_decay: float = 0.999
@@ -149,6 +151,8 @@ class TrainingSettings:
                 Change("image_size", 2 * edge),
                 Change("stroke_weight", 0),
             )
+        if not 0 <= self.brushwork <= 1:
+            raise SettingsError(f"brushwork {self.brushwork:g} is out of range; use 0 to 1")
         if self.precision not in ("auto", *TRAINING_PRECISIONS):
             raise SettingsError(
                 f"precision {self.precision!r} is unknown; "
@@ -177,6 +181,7 @@ class TrainingSettings:
             "batch size": self.batch_size,
             "image size": self.image_size,
             "thumbnail size": self.edge,
+            "brushwork": self.brushwork,
             "gradient norm": self.clip_norm,
             "average decay": self.ema_decay,
             "seed": self.seed,

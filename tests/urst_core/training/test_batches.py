@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from examples import save_picture
 from training_examples import EDGE, IMAGE_SIZE, open_batches
 
 from urst_core.geometry import Rectangle
+from urst_core.method.brushwork import STRONGEST
 from urst_core.training.batches import Batch, Prefetched
 
 
@@ -82,6 +84,24 @@ def test_on_a_device(pictures):
     assert moved.patches.is_contiguous(memory_format=torch.channels_last)
     without = Batch(batch.thumbnails, batch.patches, batch.place, batch.scale, None)
     assert without.to(torch.device("cpu")).styles is None
+
+
+def test_brushwork(pictures):
+    """Every other thumbnail gets noise of its own; what losses compare with stays."""
+    plain = open_batches(pictures, size=4).at(3)
+    assert plain.given is plain.thumbnails
+    batches = dataclasses.replace(open_batches(pictures, size=4), brushwork=1.0)
+    batch = batches.at(3)
+    assert same(dataclasses.replace(batch, brushed=None), plain)
+    difference = batch.given - batch.thumbnails
+    assert not difference[1::2].any()
+    deviations = difference[::2].flatten(1).std(dim=1)
+    assert bool((deviations > 0).all())
+    assert float(deviations.max()) <= 1.5 * STRONGEST
+    assert not torch.equal(difference[0], difference[2])
+    assert torch.equal(batches.at(3).given, batch.given)
+    assert not torch.equal(batches.at(4).given - batches.at(4).thumbnails, difference)
+    assert torch.equal(batch.to(torch.device("cpu")).given, batch.given)
 
 
 # What a batch depends on

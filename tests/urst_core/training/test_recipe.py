@@ -289,6 +289,20 @@ def test_color_loss_of_networks_of_one_style(vgg):
     assert recipe_of("adain", vgg).check(LossWeights(color=1.0)) is None
 
 
+def test_brushed_thumbnails_are_stylized_and_plain_ones_compared_with(vgg):
+    recipe, batch = recipe_of("microast", vgg), made_up_batch(2)
+    other = made_up_batch(2, seed=50).thumbnails
+    brushed = dataclasses.replace(batch, brushed=other)
+    losses = recipe.losses(brushed, LossWeights(ssim=1.0, stroke=0.0))
+    shown, _ = stylize_thumbnail_and_patch(
+        recipe.network.stages(other, recipe.code(batch.styles, 2)), None
+    )
+    assert losses["ssim"].item() == pytest.approx(ssim_loss(shown, batch.thumbnails).item())
+    contents = recipe.vgg(batch.thumbnails)[-1]
+    expected = content_loss(recipe.vgg(shown)[-1], contents).item()
+    assert losses["content"].item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_structure_and_color_of_the_stylized_thumbnail(vgg):
     recipe, batch = recipe_of("microast", vgg), made_up_batch(2)
     losses = recipe.losses(batch, LossWeights(ssim=2.0, color=3.0))

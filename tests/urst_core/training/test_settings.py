@@ -173,6 +173,10 @@ def test_content_and_style_are_needed(content, style):
             for decay in (-0.1, 1, NAN)
         ),
         *(
+            ({"brushwork": strength}, f"brushwork {strength:g} is out of range; use 0 to 1")
+            for strength in (-0.1, 1.5, NAN)
+        ),
+        *(
             ({"seed": seed}, f"seed {seed} is out of range; use 0 to 2**63 - 1")
             for seed in (-1, 2**63)
         ),
@@ -219,6 +223,7 @@ def test_description_names_all_but_length_precision_and_device():
         "batch size": "2",
         "image size": "32",
         "thumbnail size": "16",
+        "brushwork": "0.0",
         "gradient norm": "10.0",
         "average decay": "0.999",
         "seed": "7",
