@@ -46,7 +46,7 @@ class SiteStats(ABC):
 
 @dataclass(frozen=True)
 class ChannelStats(SiteStats):
-    """Mean and standard deviation of each channel; both (1, C, 1, 1), float32.
+    """Mean and standard deviation of each channel; both (1, C, 1, 1), float32 or wider.
 
     The deviation already contains the epsilon, so that it is never 0.
     """
@@ -64,13 +64,8 @@ class ChannelStats(SiteStats):
 
         A channel of zeros is divided by sqrt(epsilon), as published: zeros are not rounded.
         """
-        mean = widened(self.mean)
         variance = (widened(self.std).square() - EPSILON).clamp(min=0.0)
-        # A convolution's rounding is relative to what it adds up, which can be more than the sum.
-        largest = mean.abs().amax(dim=1, keepdim=True)
-        rounding = (ROUNDING * largest).square().clamp(min=ROUNDING * EPSILON)
-        is_flat = (variance <= rounding) & (variance < mean.square())
-        return self.std.masked_fill(is_flat, torch.inf)
+        return self.std.masked_fill(is_flat(widened(self.mean), variance), torch.inf)
 
     def normalize(self, features: Tensor) -> Tensor:
         """Bring features to mean 0 and deviation 1 *by these statistics*."""
@@ -88,7 +83,10 @@ class ChannelStats(SiteStats):
 
 @dataclass(frozen=True)
 class MeanStats(SiteStats):
-    """Mean of each channel, (1, C, 1, 1), float32, for networks that leave the spread alone."""
+    """Mean of each channel, (1, C, 1, 1), for networks that leave the spread alone.
+
+    Float32 or wider.
+    """
 
     mean: Tensor
 
@@ -112,7 +110,7 @@ class WhiteningStats(SiteStats):
 
 @dataclass(frozen=True)
 class GramStats(SiteStats):
-    """The mean product of every two channels, (1, C, C), float32: no mean is taken off."""
+    """The mean product of every two channels, (1, C, C), float32 or wider: no mean is taken off."""
 
     gram: Tensor
 
@@ -156,6 +154,21 @@ def stats_at(sites: Mapping[str, SiteStats], name: str, kind: type[AnyStats]) ->
     )
 
 
+def is_flat(mean: Tensor, variance: Tensor) -> Tensor:
+    """Which channels have one value everywhere but for rounding in float32.
+
+    A convolution's rounding is relative to what it adds up, which can be more than the sum: so it
+    is compared with the largest channel.
+
+    Args:
+        mean: of the channels, (1, C, ...), float64.
+        variance: of that shape, float64.
+    """
+    largest = mean.abs().amax(dim=1, keepdim=True)
+    rounding = (ROUNDING * largest).square().clamp(min=ROUNDING * EPSILON)
+    return (variance <= rounding) & (variance < mean.square())
+
+
 class Moments(Protocol):
     """Gathers one kind of statistics, part by part, whatever their number and order."""
 
@@ -189,6 +202,7 @@ class ChannelMoments:
     def __init__(self, *, unbiased: bool = True) -> None:
         self.unbiased = unbiased
         self._count = 0
+        self._dtype = torch.float32
         self._mean = torch.zeros(())
         self._squares = torch.zeros(())
 
@@ -205,13 +219,14 @@ class ChannelMoments:
             mean = self._mean + difference * (count / total)
             squares = self._squares + squares + difference.square() * (self._count * count / total)
         self._count += count
+        self._dtype = torch.promote_types(self._dtype, features.dtype)
         self._mean, self._squares = mean, squares
 
     def stats(self) -> ChannelStats:
         _check_count(self._count)
         variance = self._squares / (self._count - 1 if self.unbiased else self._count)
         std = (variance + EPSILON).sqrt()
-        return ChannelStats(_as_map(self._mean).float(), _as_map(std).float())
+        return ChannelStats(_as_map(self._mean).to(self._dtype), _as_map(std).to(self._dtype))
 
 
 class MeanMoments:
@@ -219,16 +234,18 @@ class MeanMoments:
 
     def __init__(self) -> None:
         self._count = 0
+        self._dtype = torch.float32
         self._sum = torch.zeros(())
 
     def add(self, features: Tensor) -> None:
         self._count += features.shape[-2] * features.shape[-1]
         sums = torch.cat([part.sum(dim=1) for part in _channel_groups(features)])
         self._sum = self._sum + sums
+        self._dtype = torch.promote_types(self._dtype, features.dtype)
 
     def stats(self) -> MeanStats:
         _check_count(self._count)
-        return MeanStats(_as_map(self._sum / self._count).float())
+        return MeanStats(_as_map(self._sum / self._count).to(self._dtype))
 
 
 class CovarianceMoments:
@@ -269,7 +286,10 @@ class CovarianceMoments:
     def stats(self) -> WhiteningStats:
         mean, covariance = self.covariance()
         ridge = self._ridge * torch.eye(mean.shape[0], dtype=mean.dtype, device=mean.device)
-        return WhiteningStats(_as_map(mean), matrix_power(covariance + ridge, -0.5))
+        whitening = matrix_power(covariance + ridge, -0.5)
+        # Rounding is all that varies in a flat channel, and the style's colors multiply it.
+        flat = is_flat(mean[None], covariance.diagonal()[None])
+        return WhiteningStats(_as_map(mean), whitening.masked_fill(flat, 0.0))
 
 
 class GramMoments:
@@ -277,16 +297,18 @@ class GramMoments:
 
     def __init__(self) -> None:
         self._count = 0
+        self._dtype = torch.float32
         self._products = torch.zeros(())
 
     def add(self, features: Tensor) -> None:
         values = _positions(features)
         self._count += values.shape[1]
         self._products = self._products + values @ values.T
+        self._dtype = torch.promote_types(self._dtype, features.dtype)
 
     def stats(self) -> GramStats:
         _check_count(self._count)
-        return GramStats((self._products / self._count).unsqueeze(0).float())
+        return GramStats((self._products / self._count).unsqueeze(0).to(self._dtype))
 
 
 def matrix_power(symmetric: Tensor, exponent: float, *, smallest: float = 1e-5) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +12,8 @@ from urst_core.backbones.microast import MicroAST
 from urst_core.method.patches import stylize_windows
 from urst_core.method.pipeline import Run
 from urst_core.networks.layers.convolutions import OutputConvolution
-from urst_core.pictures.source import TensorSource
+from urst_core.networks.tile_network import TileNetwork
+from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling import precision
 from urst_core.tiling.device import has_fast_bfloat16
 from urst_core.tiling.precision import PROOF_DECIBELS, decibels_lost, fastest_proven, narrow_types
@@ -41,7 +42,7 @@ def test_what_is_tried():
     assert narrow_types(traits, MPS, LARGE) == ()
     assert narrow_types(traits, CPU, LARGE) == (torch.bfloat16,)
     assert narrow_types(traits, CPU, SMALL) == ()
-    only_float16 = dataclasses.replace(traits, half_precision=(torch.float16,))
+    only_float16 = replace(traits, half_precision=(torch.float16,))
     assert narrow_types(only_float16, CPU, LARGE) == ()
 
 
@@ -82,6 +83,37 @@ def test_bfloat16_is_taken_where_it_keeps_the_picture(monkeypatch, microast, sta
     monkeypatch.setattr(precision, "PROOF_DECIBELS", lost + 0.1)
     proven = fastest_proven(baked, CONTENT, microast.traits, CPU, pixels=LARGE)
     assert proven == torch.float32
+
+
+@pytest.mark.usefixtures("fast_bfloat16")
+def test_bfloat16_that_shows_tiles_is_not_taken(monkeypatch, microast, stats):
+    """As on a machine whose kernels depend on how wide a window is."""
+    baked = microast.bake(stats)
+    forward = TileNetwork.forward
+
+    def depends_on_width(network, window, **options):
+        stylized = forward(network, window, **options)
+        is_narrow = network.compute_dtype == torch.bfloat16 and window.shape[3] < 128
+        return stylized * (1 + 2**-20) if is_narrow else stylized
+
+    monkeypatch.setattr(TileNetwork, "forward", depends_on_width)
+    proven = fastest_proven(baked, CONTENT, microast.traits, CPU, pixels=LARGE)
+    assert proven == torch.float32
+
+
+@pytest.mark.parametrize("size", [(203, 333), (97, 410)])
+def test_the_tile_size_changes_no_bit_in_what_auto_chooses(microast, size):
+    """Odd pictures, as if they were large enough for bfloat16; also where tiles are tiny."""
+    content = TensorSource(stored_picture(size, seed=5))
+    run = Run.of(content, microast, Settings(thumbnail_size=128, style_size=64, device="cpu"))
+    stats = run.measure([TensorSource(picture((64, 64), seed=3))])
+    network = run.network(stats, pixels=LARGE)
+    canvases = []
+    for tile_size in (2048, 256, 172, 100, 64, 32):
+        canvases.append(canvas := TensorCanvas(size, dtype=torch.uint8))
+        replace(run, settings=replace(run.settings, tile_size=tile_size)).stylize(network, canvas)
+    for canvas in canvases[1:]:
+        assert torch.equal(canvas.pixels, canvases[0].pixels)
 
 
 @pytest.mark.usefixtures("fast_bfloat16")

@@ -25,8 +25,7 @@ from torch.nn import functional as F
 Bands = Iterator[Tensor]
 
 LEAST_RESULTS = 256
-"""Fewest pixels that a layer computes at a time: libraries sum for fewer in another order, and a
-picture would depend on how it was cut."""
+"""Fewest pixels that a layer computes at a time: of fewer, the calls take longer than the work."""
 
 
 class RowLayer(nn.Module, ABC):

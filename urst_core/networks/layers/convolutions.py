@@ -14,6 +14,37 @@ from torch.nn import functional as F
 from ..folding import Kernel, fold_blurred_upsampling
 from .banded import Bands, Edge, RowLayer, in_dtype, slabs, with_last
 
+LEAST_VALUES = 20_481
+"""Fewest input values that PyTorch gives to the kernels that it takes for large inputs."""
+
+
+def convolve(
+    rows: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    stride: int = 1,
+    columns: int = 0,
+    groups: int = 1,
+) -> Tensor:
+    """A convolution whose rounding does not depend on how many rows there are.
+
+    PyTorch computes small inputs with other kernels than large ones, which add up in another
+    order: a picture would depend on its tiles. So small inputs get rows of zeros, whose results
+    are left out.
+
+    Args:
+        rows: (N, C, H, W), padded above and below.
+        weight, bias, stride, groups: of the convolution.
+        columns: of zeros, left and right.
+    """
+    count, channels, height, width = rows.shape
+    lacking = -(-LEAST_VALUES // (count * channels * width)) - height
+    if lacking > 0:
+        rows = F.pad(rows, (0, 0, 0, lacking))
+    result = F.conv2d(rows, weight, bias, stride, (0, columns), groups=groups)
+    return result[:, :, : (height - weight.shape[2]) // stride + 1]
+
 
 class TileConvolution(RowLayer):
     """A convolution after padding, by reflection unless told otherwise.
@@ -76,8 +107,13 @@ class TileConvolution(RowLayer):
             padding=padding,
             edge=edge,
         ):
-            result = F.conv2d(
-                slab, self.weight, self.bias, self.stride, (0, columns), groups=self.groups
+            result = convolve(
+                slab,
+                self.weight,
+                self.bias,
+                stride=self.stride,
+                columns=columns,
+                groups=self.groups,
             )
             yield F.relu_(result) if self.relu else result
 
@@ -171,7 +207,7 @@ class NearestUpsampledConvolution(RowLayer):
         )
         for position, weight in enumerate(self.weights):
             down, right = divmod(position, 2)
-            part = F.conv2d(features, weight, self.bias)
+            part = convolve(features, weight, self.bias)
             part = F.relu_(part) if self.relu else part
             part = part[:, :, down : down + height, right : right + width]
             result[:, :, down::2, right::2] = part
@@ -222,7 +258,7 @@ class BilinearUpsampledConvolution(RowLayer):
         is_first = True
         bands = in_dtype(bands, self.blocks.weight.dtype)
         for slab, is_last in with_last(slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED)):
-            blocks = F.conv2d(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
+            blocks = convolve(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
             result = F.pixel_shuffle(F.relu_(blocks) if self.blocks.relu else blocks, 2)
             # The source's own rows: those repeated above and below are no part of it.
             source = slab[:, :, int(is_first) : slab.shape[2] - int(is_last), 1:-1]

@@ -1,0 +1,82 @@
+"""Pictures that are flat, wholly or mostly: normalizations divide by deviations near zero."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from examples import picture
+from safetensors.torch import load_file
+from torch import Tensor
+
+from urst_core.backbones import find_backbone
+from urst_core.networks.model import Backbone
+from urst_core.networks.sites import collect, replay
+from urst_core.weights.checkpoint import build_backbone
+from urst_core.weights.loading import load_backbone
+
+SIZE = (64, 80)
+CPU = torch.device("cpu")
+
+REAL_WEIGHTS = {
+    "microast": "golden/microast_official_weights",
+    "johnson_examples": "weights/johnson_candy",
+    "cin": "weights/cin26",
+    "cd16x": "weights/cd16x",
+    "wct": "weights/wct_levels123",
+}
+
+
+def one_color(red: float, green: float, blue: float) -> Tensor:
+    return torch.tensor([red, green, blue])[:, None, None].expand(3, *SIZE)
+
+
+def mostly_white() -> Tensor:
+    """78% of it."""
+    content = torch.ones(3, *SIZE)
+    content[:, 10:40, 10:47] = picture((30, 37))
+    return content
+
+
+def one_bit() -> Tensor:
+    noise = torch.rand(1, *SIZE, generator=torch.Generator().manual_seed(0))
+    return (noise > 0.5).float().expand(3, -1, -1)
+
+
+FLAT = {
+    "black": one_color(0.0, 0.0, 0.0),
+    "white": one_color(1.0, 1.0, 1.0),
+    "blue": one_color(0.2, 0.6, 0.9),
+}
+CONTENTS = FLAT | {"mostly white": mostly_white(), "one bit": one_bit()}
+
+
+@pytest.fixture(scope="module", params=["embedded", *REAL_WEIGHTS])
+def backbone(request: pytest.FixtureRequest) -> Backbone:
+    if request.param == "embedded":
+        return load_backbone()
+    shared = request.getfixturevalue("shared")
+    state = load_file(shared / f"{REAL_WEIGHTS[request.param]}.safetensors")
+    return build_backbone(find_backbone(request.param), state, origin=request.param)
+
+
+@pytest.mark.parametrize("content_name", CONTENTS)
+def test_equal_to_the_unfolded_network_in_float64(backbone, content_name):
+    content = CONTENTS[content_name].unsqueeze(0)
+    styles = backbone.network.style_names[:1] or [picture((64, 96), seed=3).unsqueeze(0)]
+    wide = replace(backbone, network=copy.deepcopy(backbone.network).double())
+    with torch.inference_mode():
+        code = wide.encode_style([s if isinstance(s, str) else s.double() for s in styles])
+        _, expected = collect(wide.network.stages(content.double(), code))
+        stats = backbone.collect(content, backbone.encode_style(styles))
+        unfolded = replay(backbone.network.stages(content, stats.code), stats.sites)
+        folded = backbone.bake(stats).prepared(CPU)(content)
+    assert float(expected.max() - expected.min()) < 4.0
+    for result in (unfolded, folded):
+        assert bool(result.isfinite().all())
+        assert float((result.clamp(0, 1) - expected.clamp(0, 1)).abs().max()) <= 1 / 255
+    if content_name in FLAT:
+        assert float(folded.std(dim=(2, 3)).max()) <= 1e-4
+        assert 0.1 < float(folded.mean()) < 0.9
