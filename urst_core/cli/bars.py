@@ -1,65 +1,76 @@
-"""A progress bar in the terminal: tiles, megapixels per second, time left."""
+"""Progress bars in the terminal: tiles, megapixels per second, time left."""
 
 from __future__ import annotations
 
-import importlib
+import sys
 from types import TracebackType
 from typing import Any
 
-from ..errors import SettingsError
+from ..errors import Change, SettingsError
 from ..progress import Progress
 from ..weights.hub import DownloadListener, DownloadProgress
+from .console import ForgivingStream
 
-BAR_FORMAT = "{desc} |{bar:30}| {percentage:3.0f}%{postfix} {rate_noinv_fmt}, {remaining} left"
+TILES_FORMAT = "{desc} |{bar:30}| {percentage:3.0f}%{postfix} {rate_noinv_fmt}, {remaining} left"
 
 
-def bar_class() -> Any:
-    """tqdm's bar.
+class Bar:
+    """One bar on standard error, by tqdm.
+
+    Args:
+        total, initial: in the bar's unit.
+        options: of tqdm.
 
     Raises:
         SettingsError: tqdm is not installed.
     """
-    try:
-        from tqdm import tqdm  # noqa: PLC0415 - of the extra "app"
-    except ImportError as error:
-        raise SettingsError(
-            f"progress is shown with tqdm, which did not load ({error}); "
-            "pip install tqdm, or use --quiet"
-        ) from error
-    return tqdm
+
+    def __init__(self, *, total: float, initial: float = 0, **options: Any) -> None:
+        stream = ForgivingStream(sys.stderr)
+        self._bar = _bar_class()(total=total, initial=initial, file=stream, **options)
+
+    def show(self, done: float, text: str = "") -> None:
+        """Draw how much is done, in the bar's unit, and a text beside it."""
+        if text:
+            self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the bar as it is, and go to the next line."""
+        self._bar.close()
 
 
 class ProgressBar:
-    """Draws one bar for each stage of a run, on standard error; nothing when ``quiet``.
+    """Draws one bar for each stage of a run; nothing when ``quiet``.
 
     Raises:
         SettingsError: tqdm is not installed, and the bar is not to be quiet.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._class = None if quiet else bar_class()
+        self._quiet = quiet
         self._stage = ""
-        self._bar: Any = None
+        self._bar: Bar | None = None
+        if not quiet:
+            _bar_class()
 
     def update(self, progress: Progress) -> None:
         """Draw a tile's progress; a listener of the engine."""
-        if self._class is None:
+        if self._quiet:
             return
         if self._bar is None or progress.stage != self._stage:
             self.close()
             self._stage = progress.stage
-            self._bar = self._class(
+            self._bar = Bar(
                 total=progress.pixels_total / 1e6,
                 # What an earlier run has done says nothing of the speed of this one.
                 initial=progress.pixels_done / 1e6,
                 desc=progress.stage,
                 unit="MP",
-                bar_format=BAR_FORMAT,
+                bar_format=TILES_FORMAT,
             )
-        if progress.tiles_total:
-            tiles = f"tile {progress.tiles_done}/{progress.tiles_total},"
-            self._bar.set_postfix_str(tiles, refresh=False)
-        self._bar.update(progress.pixels_done / 1e6 - self._bar.n)
+        tiles = f"tile {progress.tiles_done}/{progress.tiles_total},"
+        self._bar.show(progress.pixels_done / 1e6, tiles if progress.tiles_total else "")
 
     def close(self) -> None:
         if self._bar is not None:
@@ -79,21 +90,40 @@ class ProgressBar:
 
 
 def download_bar(*, quiet: bool = False) -> DownloadListener | None:
-    """A listener that draws a bar on standard error; drawn only once a download begins."""
+    """A listener that draws a bar; drawn only once a download begins."""
     if quiet:
         return None
-    bar: Any = None
+    bar: Bar | None = None
 
     def show(progress: DownloadProgress) -> None:
         nonlocal bar
         if bar is None:
-            # Not at the top: a ComfyUI without the command line's extras has no use for it.
-            bar = importlib.import_module("tqdm").tqdm(
-                total=progress.bytes_total, desc=progress.name, unit="B", unit_scale=True
-            )
-        bar.update(min(progress.bytes_done, progress.bytes_total) - bar.n)
+            bar = Bar(total=progress.bytes_total, desc=progress.name, unit="B", unit_scale=True)
+        bar.show(min(progress.bytes_done, progress.bytes_total))
         if progress.bytes_done >= progress.bytes_total:
             bar.close()
             bar = None
 
     return show
+
+
+def warn_above_bar(sentence: str) -> None:
+    """A warning on standard error, above a bar that is drawn there."""
+    _bar_class().write(f"urst: {sentence}", file=ForgivingStream(sys.stderr))
+
+
+def _bar_class() -> Any:
+    """tqdm's bar.
+
+    Raises:
+        SettingsError: tqdm is not installed.
+    """
+    try:
+        from tqdm import tqdm  # noqa: PLC0415 - of the extra "app"
+    except ImportError as error:
+        raise SettingsError(
+            f"progress is shown with tqdm, which did not load ({error})",
+            "pip install tqdm",
+            Change("progress", False),
+        ) from error
+    return tqdm

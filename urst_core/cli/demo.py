@@ -13,6 +13,7 @@ from ..formats.vips_formats import LONGEST_JPEG_SIDE
 from ..geometry import Size
 from ..pictures.source import TensorSource
 from ..tiling.settings import IfInterrupted
+from .console import say
 from .options import Commands, add_stylizing_options
 from .stylize import stylize_file
 
@@ -52,7 +53,7 @@ def run_demo(options: argparse.Namespace) -> None:
     ending = ".jpg" if max(height, width) <= LONGEST_JPEG_SIDE else ".tif"
     content, style = folder / f"content{ending}", folder / "style.jpg"
     if not options.quiet:
-        print(f"making {content} ({width} x {height} px) and {style}")
+        say(f"making {content} ({width} x {height} px) and {style}")
     write_picture(DemoLandscape(options.size), content)
     write_picture(TensorSource(demo_painting(DEMO_PAINTING_SIZE)), style)
     options.overwrite, options.stored = True, OutputOptions()

@@ -9,10 +9,13 @@ import torch
 
 from .. import __version__
 from ..backbones import BACKBONES, DEFAULT_BACKBONE
-from ..formats.open import vips
+from ..errors import ImageError
+from ..formats.vips import vips
 from ..tiling.device import find_device, free_bytes
 from ..weights.loading import EMBEDDED_FILES
+from .console import put
 from .options import Commands
+from .remedies import error_words
 
 
 def add_info_command(commands: Commands) -> None:
@@ -26,12 +29,19 @@ def run_info(options: argparse.Namespace) -> None:
     del options
     device = find_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    libvips = ".".join(str(vips().version(part)) for part in range(3))
-    print(f"urst      {__version__} with torch {torch.__version__}, libvips {libvips}")
-    print(f"device    {device} ({name}), {free_bytes(device) / 1e9:.1f} GB free")
+    put(f"urst      {__version__} with torch {torch.__version__}, {_libvips()}")
+    put(f"device    {device} ({name}), {free_bytes(device) / 1e9:.1f} GB free")
     for network in BACKBONES:
         traits = network.traits
         default = " (default)" if traits.name == DEFAULT_BACKBONE else ""
         weights = "embedded" if traits.name in EMBEDDED_FILES else "give --weights FILE"
-        print(f"backbone  {traits.name}{default}: {traits.title}, {traits.paper}, {traits.license}")
-        print(f"          stride {traits.stride} px, halo {traits.halo} px, weights: {weights}")
+        put(f"backbone  {traits.name}{default}: {traits.title}, {traits.paper}, {traits.license}")
+        put(f"          stride {traits.stride} px, halo {traits.halo} px, weights: {weights}")
+
+
+def _libvips() -> str:
+    """Which version; or why there is none, which is what one asks this command for."""
+    try:
+        return "libvips " + ".".join(str(vips().version(part)) for part in range(3))
+    except ImageError as error:
+        return f"without libvips: {error_words(error)}"

@@ -1,17 +1,17 @@
-"""The command line; each command is a module of its own, ``…_cli.py``.
+"""The command line; each command is a module of its own.
 
-Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage,
-130 interrupted, 143 terminated.
+Exit codes: 0 done, 1 refused or failed (the reason is on standard error), 2 wrong usage, 129 the
+terminal is gone, 130 interrupted, 141 nobody reads the output, 143 terminated.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import URSTError
+from .console import flush, prepare_streams, warn
 from .demo import add_demo_command
 from .info import add_info_command
 from .plan import add_plan_command
@@ -24,20 +24,27 @@ from .weights import add_weights_command
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    prepare_streams()
+    try:
+        return _run(_parser().parse_args(arguments))
+    finally:
+        flush()
+
+
+def _run(options: argparse.Namespace) -> int:
     options.stop, options.kept = StopSignals(), ""
     try:
         with options.stop:
             options.run(options)
     except URSTError as error:
-        print(f"urst: {error_words(error)}", file=sys.stderr)
+        warn(error_words(error))
         return 1
     except KeyboardInterrupt as error:
-        print(f"urst: {str(error) or 'interrupted, no result was written'}", file=sys.stderr)
+        warn(str(error) or "interrupted, no result was written")
         return 130
     finally:
         if options.kept:
-            print(f"urst: {options.kept}", file=sys.stderr)
+            warn(options.kept)
     return 0
 
 

@@ -10,6 +10,7 @@ from ..formats.output_options import output_options
 from ..runs.file_run import FileRun
 from ..runs.plan import Plan, format_bytes
 from ..runs.timing import calibrated
+from .console import put
 from .options import Commands
 from .stylize import add_run_arguments, file_run_of
 
@@ -45,7 +46,7 @@ def run_plan(options: argparse.Namespace) -> None:
         plan.check()
         plan = calibrated(run, plan)
     finally:
-        print(json.dumps(plan.as_dict(), indent=1) if options.json else _told(plan, run))
+        put(json.dumps(plan.as_dict(), indent=1) if options.json else _told(plan, run))
 
 
 def _with_some_style(run: FileRun) -> FileRun:

@@ -14,6 +14,7 @@ from ..progress import Progress
 from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
+from .console import say
 from .options import settings_of
 
 
@@ -57,7 +58,7 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
             )
         raise
     if not options.quiet:
-        print(f"{options.output}: done in {time.monotonic() - started:.1f} s")
+        say(f"{options.output}: done in {time.monotonic() - started:.1f} s")
 
 
 def _if_interrupted(options: argparse.Namespace) -> IfInterrupted:

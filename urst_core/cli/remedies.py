@@ -9,6 +9,7 @@ OPTIONS = {"workers": "ray-workers"}
 
 SWITCHES: dict[tuple[str, object], str] = {
     ("overwrite", True): "replace it with --overwrite",
+    ("progress", False): "use --quiet",
     ("resume", True): "resume with --resume",
     ("resume", False): "leave --resume out to begin",
     ("if_interrupted", "resume"): "resume it with --resume",

@@ -1,59 +1,31 @@
-"""Ctrl-C and SIGTERM, heard wherever they arrive."""
+"""Ctrl-C, SIGTERM and a lost terminal, heard wherever they arrive."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import FrameType
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Windows has no SIGHUP, which says that the terminal is gone."""
 
 
 class StopSignals:
-    """Ctrl-C and SIGTERM as exceptions, so that no half file stays behind.
+    """Signals as exceptions, so that no half file stays behind; used as a context manager.
 
     Python runs signal handlers wherever it is, also in the callback through which libvips logs,
-    and what is raised there is lost. So it is kept, and raised again at the next tile.
+    and what is raised there is lost. So it is kept, and raised again at the next tile. What is
+    ignored stays ignored, as Ctrl-C is under nohup.
     """
 
     def __init__(self) -> None:
         self._pending: BaseException | None = None
+        self._waits = False
 
-    def __enter__(self) -> None:
-        signals = [signal.SIGTERM]
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signals.append(signal.SIGINT)
-        self._previous = {number: signal.signal(number, self._handle) for number in signals}
-
-    def __exit__(self, *_error: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._pending = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
-        while frame is not None:
-            if frame.f_globals.get("__name__") == "pyvips":
-                return
-            frame = frame.f_back
-        raise self._pending
-
-    def check(self) -> None:
-        """Raise what was lost."""
-        if self._pending is not None:
-            raise self._pending
-
-
-class StopAfterStep:
-    """Half a step cannot be gone on from, so a run stops behind it; asked twice, at once.
-
-    Used as a context manager. What is ignored stays ignored, as Ctrl-C under nohup.
-    """
-
-    def __init__(self) -> None:
-        self._pending: BaseException | None = None
-
-    def __enter__(self) -> StopAfterStep:
-        # Windows has no SIGHUP, which says that the terminal is gone.
-        names = ("SIGINT", "SIGTERM", "SIGHUP")
-        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-        heard = [n for n in numbers if signal.getsignal(n) != signal.SIG_IGN]
+    def __enter__(self) -> StopSignals:
+        numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+        heard = [n for n in numbers if signal.getsignal(n) not in (signal.SIG_IGN, None)]
         self._previous = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
@@ -61,14 +33,32 @@ class StopAfterStep:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def after_step(self) -> Generator[StopSignals, None, None]:
+        """In the block signals wait for :meth:`check`: half a step cannot be resumed.
+
+        A Ctrl-C after another signal does not wait.
+        """
+        self._waits = True
+        try:
+            yield self
+        finally:
+            self._waits = False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self._pending is not None and number == signal.SIGINT:
-            raise self._pending
-        interrupted = number == signal.SIGINT
-        self._pending = KeyboardInterrupt() if interrupted else SystemExit(128 + number)
+        is_first = self._pending is None
+        if self._pending is None:
+            interrupted = number == signal.SIGINT
+            self._pending = KeyboardInterrupt() if interrupted else SystemExit(128 + number)
+        if self._waits and (is_first or number != signal.SIGINT):
+            return
+        while frame is not None:
+            if frame.f_globals.get("__name__") == "pyvips":
+                return
+            frame = frame.f_back
+        raise self._pending
 
     def check(self) -> None:
-        """Raise what was asked for: KeyboardInterrupt, or SystemExit with the shell's code."""
+        """Raise what was kept: KeyboardInterrupt, or SystemExit with the shell's code."""
         if self._pending is not None:
             raise self._pending

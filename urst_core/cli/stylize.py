@@ -17,6 +17,7 @@ from ..runs.work_folder import WorkFolder
 from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
+from .console import say
 from .options import (
     Commands,
     add_mask_arguments,
@@ -102,7 +103,7 @@ def run_stylize(options: argparse.Namespace) -> None:
     )
     if options.resume and not options.quiet:
         interruption = WorkFolder(_local_path(options.output)).interruption()
-        print(f"resuming with {interruption}" if interruption else "nothing to resume, starting")
+        say(f"resuming with {interruption}" if interruption else "nothing to resume, starting")
     stylize_file(
         options,
         content=options.content,
@@ -142,7 +143,7 @@ def stylize_file(
         height, width = run.source.size
         seconds = time.monotonic() - started
         megapixels = height * width / 1e6
-        print(f"{output}: {width} x {height} px, {megapixels:.1f} MP in {seconds:.1f} s")
+        say(f"{output}: {width} x {height} px, {megapixels:.1f} MP in {seconds:.1f} s")
 
 
 def file_run_of(

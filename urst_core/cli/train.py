@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -16,8 +15,8 @@ from ..training.recipe import LossWeights
 from ..training.recipes import RECIPES, RecipeEntry, find_recipe
 from ..training.settings import Schedule, TrainingSettings
 from ..training.trainer import Trainer, TrainingProgress
-from .bars import bar_class
-from .signals import StopAfterStep
+from .bars import warn_above_bar
+from .console import say, warn
 from .training_report import listening
 
 
@@ -129,10 +128,10 @@ def run_train(options: argparse.Namespace) -> None:
         grid_folder=options.output.with_suffix(".grids"),
         grid_every=options.grid_every,
         board_folder=options.board,
-        warn=_warn if options.quiet else _warn_above_bar,
+        warn=warn if options.quiet else warn_above_bar,
         quiet=options.quiet,
     )
-    with StopAfterStep() as stop, _saying_how_to_go_on(trainer), listeners as listener:
+    with options.stop.after_step() as stop, _saying_how_to_go_on(trainer), listeners as listener:
 
         def listen(progress: TrainingProgress) -> None:
             listener(progress)
@@ -141,7 +140,7 @@ def run_train(options: argparse.Namespace) -> None:
         trainer.run(listen, stop_after=options.stop_after)
         trainer.save_weights(options.output)
     if not options.quiet:
-        print(
+        say(
             f"{options.output}: {trainer.step} steps in {trainer.seconds / 60:.1f} minutes; "
             f"{checkpoint_path.name} may be deleted, or gone on from"
         )
@@ -220,7 +219,7 @@ def _trainer_and_batches(
         contents=options.content,
         styles=options.style,
         keep_in_memory=options.keep_in_memory,
-        report=_ignore if options.quiet else _warn_above_bar,
+        report=_ignore if options.quiet else warn_above_bar,
     )
     if options.start_from is not None and not options.resume:
         fit_start(recipe, options.start_from, batches)
@@ -245,17 +244,9 @@ def _saying_how_to_go_on(trainer: Trainer) -> Generator[None, None, None]:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(sentence()) from None
     except SystemExit:
-        _warn(sentence())
+        warn(sentence())
         raise
 
 
 def _ignore(sentence: str) -> None:
     del sentence
-
-
-def _warn(sentence: str) -> None:
-    print(f"urst: {sentence}", file=sys.stderr)
-
-
-def _warn_above_bar(sentence: str) -> None:
-    bar_class().write(f"urst: {sentence}", file=sys.stderr)

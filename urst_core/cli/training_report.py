@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ..errors import OutputError, SettingsError
 from ..training.batches import Batches
 from ..training.grid import save_grid
 from ..training.pictures import Report
 from ..training.trainer import Trainer, TrainingListener, TrainingProgress
-from .bars import bar_class
+from .bars import Bar
 
 BAR_FORMAT = "{percentage:5.1f}%|{bar}| {elapsed}<{remaining} {postfix}"
 
@@ -53,8 +52,7 @@ def listening(
     def listen(progress: TrainingProgress) -> None:
         if bar is not None:
             losses = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-            bar.n = _thousandths(progress.done)
-            bar.set_postfix_str(f"step {progress.step}, {losses}")
+            bar.show(_thousandths(progress.done), f"step {progress.step}, {losses}")
         if board is not None:
             board.add(progress)
         if shown is not None and progress.step % grid_every == 0:
@@ -73,9 +71,9 @@ def listening(
             board.close()
 
 
-def _bar(done: float) -> Any:
-    """A bar in thousandths; time left is reckoned from what is done from here on."""
-    return bar_class()(total=1000, initial=_thousandths(done), bar_format=BAR_FORMAT)
+def _bar(done: float) -> Bar:
+    """A bar in thousandths; time left is estimated from what is done from here on."""
+    return Bar(total=1000, initial=_thousandths(done), bar_format=BAR_FORMAT)
 
 
 def _thousandths(share: float) -> int:

@@ -12,6 +12,7 @@ from ..weights.manifest import find_entry, read_manifest
 from ..weights.publish import publish
 from ..weights.store import WeightsStore, default_folders
 from .bars import download_bar
+from .console import put
 from .options import Commands
 
 
@@ -76,16 +77,16 @@ def run_list(options: argparse.Namespace) -> None:
     for entry in read_manifest():
         state, path = store.state(entry)
         size = f"{entry.size_bytes / 1e6:.1f} MB, " if entry.size_bytes else ""
-        print(f"{entry.name}: {entry.title}, {size}{entry.license}")
+        put(f"{entry.name}: {entry.title}, {size}{entry.license}")
         home = entry.home and f"{entry.home.repo_id} at {entry.home.revision[:12]}"
-        print(f"  {state}: {path or home or entry.command}")
+        put(f"  {state}: {path or home or entry.command}")
 
 
 def run_get(options: argparse.Namespace) -> None:
     """``urst weights get``: prints the path of each."""
     store = _store(options)
     for entry in [find_entry(name) for name in options.names]:
-        print(store.get(entry, download_bar(quiet=options.quiet)))
+        put(str(store.get(entry, download_bar(quiet=options.quiet))))
 
 
 def run_path(options: argparse.Namespace) -> None:
@@ -97,7 +98,7 @@ def run_path(options: argparse.Namespace) -> None:
             f"weights {entry.name} are not on this machine; 'urst weights get {entry.name}' "
             "downloads them, or says what to do"
         )
-    print(path)
+    put(str(path))
 
 
 def run_verify(options: argparse.Namespace) -> None:
@@ -113,7 +114,7 @@ def run_verify(options: argparse.Namespace) -> None:
         except WeightsError as error:
             problem = str(error)
         unknown = "" if entry.files else "not published, so nothing to compare with"
-        print(f"{entry.name}: {problem or unknown or 'as published'} ({path})")
+        put(f"{entry.name}: {problem or unknown or 'as published'} ({path})")
         damaged += [str(path)] if problem else []
     if damaged:
         raise WeightsError(
@@ -128,8 +129,8 @@ def run_publish(options: argparse.Namespace) -> None:
         options.directory, options.repo, manifest=options.manifest, private=options.private
     )
     for name, file in published.files.items():
-        print(f"{name}: {file.size_bytes / 1e6:.1f} MB, SHA-256 {file.sha256}")
-    print(f"{published.repo_id} at {published.revision}, pinned in {published.manifest}")
+        put(f"{name}: {file.size_bytes / 1e6:.1f} MB, SHA-256 {file.sha256}")
+    put(f"{published.repo_id} at {published.revision}, pinned in {published.manifest}")
 
 
 def _store(options: argparse.Namespace) -> WeightsStore:
@@ -141,9 +142,9 @@ def run_convert(options: argparse.Namespace) -> None:
     check_output(options.output, overwrite=options.overwrite)
     conversion = convert_weights(options.files, options.backbone)
     save_conversion(conversion, options.output, overwrite=options.overwrite)
-    print(f"{options.output}: {conversion.backbone}, {len(conversion.state)} tensors")
+    put(f"{options.output}: {conversion.backbone}, {len(conversion.state)} tensors")
     for line in _summary(conversion):
-        print(f"  {line}")
+        put(f"  {line}")
 
 
 def _summary(conversion: Conversion) -> list[str]:

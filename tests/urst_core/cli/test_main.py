@@ -555,6 +555,15 @@ def test_info_lists_every_backbone(capsys):
         ) in printed
 
 
+def test_info_without_libvips(capsys, monkeypatch):
+    """The command that one tries when something does not work."""
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    assert cli.main(["info"]) == 0
+    printed = capsys.readouterr().out
+    assert "without libvips: image files need libvips, which did not load (" in printed
+    assert "backbone  microast (default)" in printed
+
+
 # Demo
 
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from urst_core.cli.signals import StopAfterStep
+from urst_core.cli.signals import StopSignals
 
 NUMBERS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -26,7 +26,7 @@ def heard():
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_raised_when_it_is_asked_for(number):
-    with StopAfterStep() as stop:
+    with StopSignals() as signals, signals.after_step() as stop:
         stop.check()
         signal.raise_signal(number)
         expected = KeyboardInterrupt if number == signal.SIGINT else SystemExit
@@ -37,14 +37,14 @@ def test_raised_when_it_is_asked_for(number):
 
 
 def test_asked_twice_it_does_not_wait():
-    with StopAfterStep():
+    with StopSignals() as signals, signals.after_step():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
 
 def test_ctrl_c_after_a_request_to_end_does_not_wait_either():
-    with StopAfterStep():
+    with StopSignals() as signals, signals.after_step():
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(SystemExit):
@@ -52,7 +52,7 @@ def test_ctrl_c_after_a_request_to_end_does_not_wait_either():
 
 
 def test_handlers_are_put_back():
-    with StopAfterStep():
+    with StopSignals():
         assert all(signal.getsignal(number) != signal.SIG_DFL for number in NUMBERS)
     assert all(signal.getsignal(number) == signal.SIG_DFL for number in NUMBERS)
 
@@ -61,7 +61,7 @@ def test_handlers_are_put_back():
 def test_what_was_ignored_stays_ignored(number):
     """As under nohup, or in the background of a shell."""
     signal.signal(number, signal.SIG_IGN)
-    with StopAfterStep() as stop:
+    with StopSignals() as signals, signals.after_step() as stop:
         signal.raise_signal(number)
         stop.check()
         assert signal.getsignal(number) == signal.SIG_IGN
@@ -70,7 +70,18 @@ def test_what_was_ignored_stays_ignored(number):
 def test_where_there_is_no_signal_of_a_lost_terminal(monkeypatch):
     """As on Windows."""
     monkeypatch.delattr(signal, "SIGHUP", raising=False)
-    with StopAfterStep() as stop:
+    with StopSignals() as signals, signals.after_step() as stop:
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(SystemExit):
+            stop.check()
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_outside_of_steps_it_is_raised_at_once_and_kept(number):
+    """Kept, since what is raised in a callback of a library may be lost."""
+    expected = KeyboardInterrupt if number == signal.SIGINT else SystemExit
+    with StopSignals() as stop:
+        with pytest.raises(expected):
+            signal.raise_signal(number)
+        with pytest.raises(expected):
             stop.check()

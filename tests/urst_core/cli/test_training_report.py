@@ -68,8 +68,9 @@ def test_time_left_of_a_resumed_training_counts_from_where_it_goes_on(trainer):
     """Three quarters that another start took are no reason to expect the rest at once."""
     trainer.step = 3
     bar = listening_module._bar(trainer.done)
+    drawn = bar._bar
     bar.close()
-    assert (bar.initial, bar.n) == (750, 750)
+    assert (drawn.initial, drawn.n) == (750, 750)
 
 
 def test_quiet(trainer, pictures, tmp_path, capfd, monkeypatch):
@@ -89,7 +90,7 @@ def test_tqdm_missing(trainer, pictures, tmp_path, monkeypatch):
         pass
     message = str(caught.value)
     assert message.startswith("progress is shown with tqdm, which did not load (")
-    assert message.endswith("); pip install tqdm, or use --quiet")
+    assert message.endswith("); pip install tqdm, or pass progress=False")
 
 
 def test_grids_every_so_many_steps(trainer, pictures, tmp_path):
