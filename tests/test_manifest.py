@@ -126,12 +126,13 @@ def test_licenses_are_those_of_the_backbones_or_said_otherwise():
         assert re.fullmatch(r"MIT|Apache-2\.0|BSD-[23]-Clause", entry["license"])
 
 
+@pytest.mark.slow
 def test_an_installed_package_finds_it_too(tmp_path):
     """What the build puts beside the package is read from there."""
     pytest.importorskip("setuptools")
     command = [sys.executable, "setup.py", "--quiet", "egg_info", "--egg-base", str(tmp_path)]
     command += ["build", "--build-base", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
     [package] = tmp_path.rglob("urst_core")
     assert (package / "data" / MANIFEST.name).read_bytes() == MANIFEST.read_bytes()
     script = "from urst_core.weights.manifest import manifest_path, read_manifest as r; r()\n"
@@ -142,6 +143,6 @@ def test_an_installed_package_finds_it_too(tmp_path):
         check=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert Path(result.stdout.strip()) == package / "data" / MANIFEST.name

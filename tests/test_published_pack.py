@@ -48,7 +48,7 @@ def git(*arguments):
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("this is no git checkout, from which the registry's archive is made")
     result = subprocess.run(
-        ["git", *arguments], cwd=ROOT, check=True, capture_output=True, timeout=60
+        ["git", *arguments], cwd=ROOT, check=True, capture_output=True, timeout=300
     )
     return [name for name in result.stdout.decode().split("\0") if name]
 
@@ -80,6 +80,7 @@ def test_everything_a_user_needs_is_published_and_nothing_else(published):
     assert sum((ROOT / name).stat().st_size for name in published) < LARGEST_PACK_BYTES
 
 
+@pytest.mark.slow
 def test_what_is_published_loads_from_a_folder_of_its_own(published, tmp_path):
     folder = tmp_path / "custom_nodes" / "Some.Pack-1.0"
     for name in published:
@@ -92,7 +93,7 @@ def test_what_is_published_loads_from_a_folder_of_its_own(published, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
     pages = {path.parent.name for path in (folder / "web" / "docs").glob("*/en.md")}
@@ -148,7 +149,7 @@ def test_nothing_published_runs_code_that_it_reads(folder):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     if "No module named ruff" in result.stderr:
         pytest.skip("ruff is not installed")

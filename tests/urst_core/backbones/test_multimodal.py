@@ -40,6 +40,7 @@ def small_stats(random_backbones):
     return backbone.collect(picture((48, 64)).unsqueeze(0), backbone.encode_style())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whole", "thumb_stylised", "tin"])
 def test_own_output_equals_that_of_the_published_code(kind, published, shared):
     golden = load_file(shared / "golden" / "multimodal.safetensors")
@@ -112,6 +113,7 @@ def test_the_only_style_needs_no_name(random_backbones):
     assert backbone.encode_style() == backbone.encode_style(["trained"])
 
 
+@pytest.mark.slow
 def test_exact_statistics_are_those_of_the_whole_picture(random_backbones):
     """Sites of the enhance and refine subnets see maps twice as large as the window."""
     backbone = random_backbones["multimodal"]

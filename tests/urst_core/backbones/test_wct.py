@@ -82,6 +82,7 @@ def stats_of(backbone: Backbone) -> FrozenStats:
 # Parity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_equal_to_the_published_code(name, golden_backbones, shared):
     backbone = golden_backbones[name]
@@ -157,7 +158,7 @@ def test_strength_leads_from_the_content_to_the_style(shallow):
 # Tiles
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ["cd16x", pytest.param("wct", marks=pytest.mark.slow)])
 def test_a_tile_pass_factorizes_nothing(name, golden_backbones, monkeypatch):
     backbone = golden_backbones[name]
     stats = stats_of(backbone)

@@ -134,7 +134,7 @@ def test_default_device(folder):
 
 def test_tile_size_does_not_show(folder):
     pictures = []
-    for tile_size in (4096, 64, 32, 12):
+    for tile_size in (4096, 64, 20):
         assert run(folder, "--tile-size", tile_size, output=f"{tile_size}.png") == 0
         pictures.append(load_picture(folder / f"{tile_size}.png").int())
     for other in pictures[1:]:
@@ -809,6 +809,7 @@ def test_ctrl_c_stays_ignored_where_it_was(folder):
     assert seen == [signal.SIG_IGN]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_to_a_real_process(folder, number, code):
@@ -834,14 +835,14 @@ def test_signal_to_a_real_process(folder, number, code):
             command, cwd=folder, env=environment, stderr=stream, stdout=subprocess.DEVNULL
         )
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while b"tile " not in errors.read_bytes():
                 assert process.poll() is None, errors.read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             during = made(folder)
             process.send_signal(number)
-            assert process.wait(30) == code
+            assert process.wait(120) == code
         finally:
             process.kill()
             process.wait()

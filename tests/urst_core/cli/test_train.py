@@ -77,6 +77,7 @@ def same(first, second) -> bool:
 # From pictures to a picture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "backbone"),
     [
@@ -332,6 +333,7 @@ def test_signal_handlers_are_put_back(train):
     assert [signal.getsignal(number) for number in numbers] == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 def test_ctrl_c_to_a_real_process(pictures, vgg_file, tmp_path):
     """It stops behind a step, says how to go on, and does."""
@@ -361,13 +363,13 @@ def test_ctrl_c_to_a_real_process(pictures, vgg_file, tmp_path):
             stdout=subprocess.DEVNULL,
         )
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 300
             while b"step 2" not in errors.read_bytes():
                 assert process.poll() is None, errors.read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 130
+            assert process.wait(120) == 130
         finally:
             process.kill()
             process.wait()

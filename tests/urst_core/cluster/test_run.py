@@ -94,6 +94,7 @@ def is_worker(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_worker_dies_and_the_picture_is_that_of_one_machine(
     content, expected, microast, tmp_path
@@ -127,6 +128,7 @@ def test_a_worker_dies_and_the_picture_is_that_of_one_machine(
         run(content, output, microast)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast, tmp_path):
     output = tmp_path / "a.tif"
@@ -137,7 +139,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
 
     with pytest.raises(DeviceError) as caught:
         run(content, output, microast, listener=stop)
-    psutil.wait_procs(workers_of_this_cluster(), timeout=10)
+    psutil.wait_procs(workers_of_this_cluster(), timeout=60)
     assert not workers_of_this_cluster()
     unfinished = tmp_path / "a.tif.tiles.zarr.unfinished"
     assert os.listdir(tmp_path) == [unfinished.name]
@@ -177,6 +179,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
     assert os.listdir(tmp_path) == ["a.tif"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_worker_that_finds_no_content(content, microast, tmp_path):
     """As on a machine that does not share the folder: here the file goes while workers start."""

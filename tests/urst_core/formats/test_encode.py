@@ -269,6 +269,7 @@ for ending in {endings!r}:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
 def test_memory_and_a_disk_that_takes_no_more(tmp_path):
     """192 MB of pixels take a few bands of memory, where a mapped file would count as well.

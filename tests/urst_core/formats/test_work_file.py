@@ -68,6 +68,7 @@ def test_creating_empties_the_file_there(tmp_path):
     assert path.stat().st_size == work.pixels_offset + 192
 
 
+@pytest.mark.slow
 def test_what_was_written_survives_a_kill(tmp_path):
     """SIGKILL leaves no time for anything; written rectangles are there all the same."""
     path = tmp_path / "work.raw"

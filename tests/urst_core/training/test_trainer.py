@@ -198,6 +198,7 @@ class Remembered:
         self.description = batches.description
 
 
+@pytest.mark.slow
 def test_resumed_training_gives_the_same_weights(pictures, tmp_path):
     """200 steps in one go; and parted by a listener's error at 100, and by a limit at 150."""
     batches = Remembered(open_batches(pictures))
@@ -609,6 +610,7 @@ def test_full_disk_at_the_weights(pictures, path, tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == [output.name, path.name]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_steps(pictures, path):
     """What a step made is gone when the next one is over."""
     counts = []

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import urst_core
 
 ROOT = Path(urst_core.__file__).parents[1]
@@ -25,6 +27,7 @@ sys.exit(code or ("huggingface_hub" in sys.modules and "the hub's client was loa
 """
 
 
+@pytest.mark.slow
 def test_the_demo_needs_no_network_and_does_not_load_the_client_of_the_hub(tmp_path):
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
@@ -32,7 +35,7 @@ def test_the_demo_needs_no_network_and_does_not_load_the_client_of_the_hub(tmp_p
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "stylized.jpg").stat().st_size > 0

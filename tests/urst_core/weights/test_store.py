@@ -606,10 +606,10 @@ def test_cancel_is_heard_while_the_network_hangs(hub, entry, error):
     started = time.monotonic()
     with pytest.raises(error):
         WeightsStore().get(entry, cancel)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 50  # and not the 60 s that the hub would hang
     for thread in threading.enumerate():
         if thread.name == "download of microast-hub":
-            thread.join(10)
+            thread.join(60)
     assert leftovers() == []
     assert WeightsStore().get(entry).read_bytes() == CONTENT
 
@@ -756,6 +756,7 @@ def test_verify_goes_on_after_a_file_that_cannot_be_read(to_convert, published, 
     assert "are not as published" in printed.err
 
 
+@pytest.mark.slow
 def test_two_processes_from_a_mirror_and_one_offline(hub, published, tmp_path):
     """Real processes, with the settings that users have: environment variables."""
     script = (
@@ -787,13 +788,13 @@ def test_two_processes_from_a_mirror_and_one_offline(hub, published, tmp_path):
     hub.together = 2
     process = start(offline="0")
     path = WeightsStore().get(published.write())
-    output, errors = process.communicate(timeout=100)
+    output, errors = process.communicate(timeout=300)
     assert (process.returncode, output.strip()) == (0, str(path)), errors
     assert path.read_bytes() == CONTENT
     assert hub.asked("HEAD .*resolve") == 2
     hub.requests.clear()
     process = start(offline="1")
-    output, errors = process.communicate(timeout=100)
+    output, errors = process.communicate(timeout=300)
     assert (process.returncode, output.strip()) == (0, str(path)), errors
     assert hub.requests == []
 
