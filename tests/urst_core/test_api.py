@@ -371,6 +371,14 @@ def test_mixtures_weigh_their_styles(model, photo, style, painting, painted):
         model(photo, [painting, other], weights=[1])
 
 
+def test_a_style_of_other_weights_is_refused(model, photo, random_backbones, painting):
+    other = Model(random_backbones["linear_r31"]).encode(painting)
+    message = r"encoded with weights \w{12} does not fit weights \w{12}; encode it with the weights"
+    for styles in (other, [painting, other]):
+        with pytest.raises(urst.URSTError, match=message):
+            model(photo, styles)
+
+
 def test_measured_statistics_serve_several_pictures(model, photo, style, painted):
     stats = model.measure(photo, style)
     assert np.array_equal(model(photo, stats), painted)

@@ -63,7 +63,8 @@ class Backbone:
             raise SettingsError(f"{self.traits.title} needs a style; {choice}")
         with torch.inference_mode():
             codes = [self._encode_one(style) for style in styles]
-            return blend(codes, weights if weights is not None else [1.0] * len(codes))
+            code = blend(codes, weights if weights is not None else [1.0] * len(codes))
+        return replace(code, fingerprint=self.fingerprint)
 
     def _encode_one(self, style: Tensor | str) -> StyleCode:
         names = self.network.style_names
@@ -96,14 +97,16 @@ class Backbone:
         return self.stats(code, sites, strength=strength)
 
     def code_for(self, thumbnail: Tensor, code: StyleCode, *, strength: float) -> StyleCode:
-        """Blend a style's code with the content's own, which a strength below 1 leans to.
+        """Blend a style's code with that of the content, for a strength below 1.
 
-        Networks with their styles inside know no code of the content: there the style stays.
+        Networks with their styles inside cannot encode the content: their code is returned as it is.
 
         Raises:
             SettingsError: the strength is out of range.
+            StatsError: other weights encoded the style.
         """
         check_strength(strength)
+        code.check_fingerprint(self.fingerprint)
         if strength == 1.0 or self.network.style_names:
             return code
         own = self.encode_style([self._framed(thumbnail)])

@@ -1,6 +1,6 @@
-"""What a backbone measures and hands to every tile: style codes and thumbnail statistics.
+"""Style codes: what a network measures on a style, and needs in order to paint in it.
 
-Both are frozen and small (KB; MB for WCT's matrices): they are passed as arguments, saved, and
+They are frozen and small (KB; MB for WCT's matrices). They are passed as arguments and saved, and
 never kept in a model.
 """
 
@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..errors import SettingsError
+from ..errors import SettingsError, StatsError
 from .statistics import ChannelStats, to_device
 
 
 @dataclass(frozen=True)
 class StyleCode:
-    """What a network needs to know of a style: named tensors, immutable by convention.
+    """A style as a network encodes it: named tensors, immutable by convention.
 
-    Codes of one network may be blended; blending codes, not features, keeps every mixture a
-    picture that the network could have made.
+    Codes of one network can be blended. Blending codes, not features, makes every mixture a style
+    that the network could have been given.
+
+    Attributes:
+        tensors: the code, by names that the network chooses.
+        fingerprint: of the weights that encoded it; empty if unknown. Others refuse it.
 
     Example:
         >>> import urst_core as urst
@@ -32,13 +36,28 @@ class StyleCode:
     """
 
     tensors: Mapping[str, Tensor]
+    fingerprint: str = ""
 
     def channel_stats(self, name: str) -> ChannelStats:
         """The target statistics stored as ``name.mean`` and ``name.std``."""
         return ChannelStats(self.tensors[f"{name}.mean"], self.tensors[f"{name}.std"])
 
     def to(self, device: torch.device) -> StyleCode:
-        return StyleCode({name: to_device(value, device) for name, value in self.tensors.items()})
+        tensors = {name: to_device(value, device) for name, value in self.tensors.items()}
+        return replace(self, tensors=tensors)
+
+    def check_fingerprint(self, fingerprint: str) -> None:
+        """Refuse a code that other weights encoded.
+
+        Raises:
+            StatsError: they did.
+        """
+        if self.fingerprint and fingerprint and self.fingerprint != fingerprint:
+            raise StatsError(
+                f"a style that was encoded with weights {self.fingerprint[:12]} does not fit "
+                f"weights {fingerprint[:12]}",
+                "encode it with the weights that stylize",
+            )
 
 
 def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
@@ -47,6 +66,7 @@ def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
     Raises:
         SettingsError: no code, a different number of weights, or weights that are negative, not
             finite, or all 0.
+        StatsError: the codes come from different networks.
     """
     if not codes or len(codes) != len(weights):
         raise SettingsError(
@@ -60,12 +80,15 @@ def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
     exponent = math.frexp(max(weights))[1]
     scaled = [math.ldexp(weight, -exponent) for weight in weights]
     shares = [weight / math.fsum(scaled) for weight in scaled]
-    names = codes[0].tensors.keys()
+    first = codes[0]
+    for code in codes[1:]:
+        code.check_fingerprint(first.fingerprint)
     return StyleCode(
         {
             name: torch.stack([s * code.tensors[name] for s, code in zip(shares, codes)]).sum(0)
-            for name in names
-        }
+            for name in first.tensors
+        },
+        first.fingerprint,
     )
 
 
