@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..durable import flush_file
-from ..errors import ImageError
+from ..errors import ImageError, first_line
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import PictureMetadata
 from ..pictures.source import Source
@@ -23,6 +23,21 @@ from .pixel_types import NUMPY_TYPES, torch_type
 from .work_file import WorkFile, raw_bytes
 
 COPY_BYTES = 1 << 24
+
+ZIP_MAGIC = b"PK\x03\x04"
+
+DAMAGED_HEADER = (
+    OSError,
+    ValueError,
+    EOFError,
+    TypeError,
+    OverflowError,
+    SyntaxError,
+    TokenError,
+    MemoryError,
+    RecursionError,
+)
+"""What NumPy raises for headers that make no sense: it parses them as Python."""
 
 
 class NumpyPicture:
@@ -45,14 +60,15 @@ class NumpyPicture:
         check_picture_path(path)
         self.path = path
         self.metadata = PictureMetadata()
-        if zipfile.is_zipfile(path):
+        if _begins_with(path, ZIP_MAGIC):
             raise ImageError(f"picture {path} holds several arrays; save one by numpy.save")
         try:
             # Not numpy.load, which could run code; this maps plain values, or refuses.
             array: Any = np.lib.format.open_memmap(path, mode="r")
-        except (OSError, ValueError, EOFError) as error:
+        except DAMAGED_HEADER as error:
             raise ImageError(
-                f"picture {path} is no complete NumPy file ({error}); save it again by numpy.save"
+                f"picture {path} is no complete NumPy file ({first_line(error)}); "
+                "save it again by numpy.save"
             ) from error
         self._array: Any = array
         shape = array.shape
@@ -121,6 +137,11 @@ class NumpyPicture:
             f"column {rectangle.left + first[1]}; floating pictures hold 0 to 1: divide by their "
             "full scale, or clip them"
         )
+
+
+def _begins_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 import numpy as np
 import pytest
@@ -219,3 +220,66 @@ def test_a_name_that_is_no_unicode(tmp_path):
     with pytest.raises(ImageError) as caught:
         open_picture(path)
     assert str(caught.value) == f"picture {str(path)!r}: its name is no Unicode; rename it"
+
+
+def with_header(text: str, version: tuple[int, int]) -> bytes:
+    header = text.encode("latin-1")
+    length = len(header).to_bytes(2 if version == (1, 0) else 4, "little")
+    return b"\x93NUMPY" + bytes(version) + length + header + bytes(100)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0), (9, 9)])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (4, 3{, 3), }",
+        "{'descr': ',u1', 'fortran_order': False, 'shape': (3, 3), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-5, 3, 3), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (True, 3, 3), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999, 3, 3), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (4294967296, 4294967296, 3), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (3, 3), }",
+        "{[]: 1}",
+        "(" * 5000,
+        "\0",
+        "",
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_header_that_makes_no_sense(tmp_path, header, version):
+    path = tmp_path / "picture.npy"
+    path.write_bytes(with_header(header, version))
+    with pytest.raises(ImageError) as caught:
+        open_picture(path)
+    message = str(caught.value)
+    assert message.startswith(f"picture {path} is no complete NumPy file (")
+    assert message.endswith("); save it again by numpy.save")
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_header_is_refused_or_read(tmp_path, seed):
+    """20 x 20 headers with bytes of Python's own characters in them: no other error."""
+    path = tmp_path / "picture.npy"
+    np.save(path, np.zeros((40, 30, 3), np.uint8))
+    stored, chance = path.read_bytes(), random.Random(seed)
+    outcomes = set()
+    for _ in range(20):
+        header = bytearray(stored)
+        for _ in range(chance.randrange(1, 4)):
+            header[chance.randrange(100)] = ord(chance.choice("'{}(),:<>|fuiOV0123456789- \n"))
+        path.write_bytes(header[: chance.choice([len(header), chance.randrange(1, 200)])])
+        try:
+            source = open_picture(path)
+            assert source.read(Rectangle(0, 0, 1, 1)).shape == (source.channels, 1, 1)
+            outcomes.add("read")
+        except ImageError:
+            outcomes.add("refused")
+    assert "refused" in outcomes
+
+
+def test_pixels_that_look_like_the_end_of_an_archive(tmp_path):
+    pixels = np.zeros((40, 30, 3), np.uint8)
+    pixels.reshape(-1)[-22:-18] = list(b"PK\x05\x06")
+    np.save(tmp_path / "picture.npy", pixels)
+    assert open_picture(tmp_path / "picture.npy").size == (40, 30)
