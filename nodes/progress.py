@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..urst_core.formats.output_format import EncodingListener
+from ..urst_core.formats.vips_loader import UNPACKING_STAGE
 from ..urst_core.geometry import Size
 from ..urst_core.method.pipeline import PREPARATION_STAGE, TILES_STAGE
 from ..urst_core.pictures.preview import SampledPreview
@@ -76,7 +77,7 @@ class NodeProgress:
         stage, total = progress.stage, progress.pixels_total
         index = self._stages.index(stage) if stage in self._stages else 0
         # Preparations are short, and the bar would go back after them.
-        done = 0 if stage == PREPARATION_STAGE else progress.pixels_done
+        done = 0 if stage in (PREPARATION_STAGE, UNPACKING_STAGE) else progress.pixels_done
         count = max(1, len(self._stages))
         return (picture * count + index) * total + done, self._pictures * count * total
 

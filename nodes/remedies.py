@@ -9,6 +9,7 @@ from ..urst_core.errors import Change, Command, URSTError
 
 WORDS: dict[tuple[str, object], str] = {
     ("overwrite", True): "switch overwrite on",
+    ("any_size", True): "convert it to a TIFF in tiles",
     ("if_interrupted", "resume"): "switch resume on",
     ("if_interrupted", "restart"): "switch resume off to discard it",
     ("weights", None): "put a safetensors file into models/urst and choose it",

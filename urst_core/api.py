@@ -23,6 +23,7 @@ from .backbones import BACKBONES, DEFAULT_BACKBONE
 from .cli.bars import download_bar
 from .errors import SettingsError
 from .formats import open as files
+from .formats.input_options import InputOptions
 from .formats.output_options import OutputOptions
 from .formats.zarr.store import parse_location
 from .model import Model, ProgressOption, listening, replaced
@@ -158,6 +159,8 @@ def stylize_file(
     overwrite: bool = False,
     if_interrupted: WhenInterrupted = "resume",
     stored: OutputOptions | None = None,
+    strict: bool = False,
+    any_size: bool = False,
     progress: ProgressOption = None,
     **options: Unpack[SettingsOptions],
 ) -> Path:
@@ -180,6 +183,8 @@ def stylize_file(
         if_interrupted: what to do about an earlier, interrupted run for this output: ``resume``
             it, throw it away and ``restart``, or ``refuse``.
         stored: quality, compression and more of the output's format.
+        strict: whether to refuse damaged pictures, of which otherwise a warning is logged.
+        any_size: whether to accept pictures that unpack to more than a thousand times their files.
         progress: as for :func:`stylize`.
         **options: fields of :class:`Settings`, as for :func:`stylize`.
 
@@ -201,6 +206,7 @@ def stylize_file(
         )
     model = _model_of(backbone, progress)
     several = [styles] if isinstance(styles, (str, os.PathLike)) else styles
+    input_options = InputOptions(strict=strict, any_size=any_size)
     run = FileRun(
         Path(content),
         [os.fspath(style) for style in several],
@@ -210,7 +216,8 @@ def stylize_file(
         style_weights=weights,
         options=stored or OutputOptions(),
         overwrite=overwrite,
-        mask=None if mask is None else MaskFile(Path(mask), mask_feather),
+        input_options=input_options,
+        mask=None if mask is None else MaskFile(Path(mask), mask_feather, input_options),
     )
     with listening(progress) as listener:
         run.run(listener, if_interrupted=_IF_INTERRUPTED[if_interrupted])

@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from ..backbones import BACKBONES, DEFAULT_BACKBONE
 from ..errors import SettingsError
+from ..formats.input_options import InputOptions
+from ..formats.vips_loader import SUSPICIOUS_RATIO
 from ..pictures.mask import LARGEST_FEATHER
 from ..runs.mask_file import MaskFile
 from ..tiling.device import PRECISIONS
@@ -108,6 +110,28 @@ def add_mask_arguments(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_input_arguments(command: argparse.ArgumentParser) -> None:
+    """``--strict`` and ``--any-size``."""
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse a damaged picture; otherwise a warning is printed, and what can be read of it "
+        "is used",
+    )
+    command.add_argument(
+        "--any-size",
+        action="store_true",
+        help=f"accept a picture that unpacks to more than {SUSPICIOUS_RATIO} times its file",
+    )
+
+
+def input_options_of(options: argparse.Namespace) -> InputOptions:
+    """What :func:`add_input_arguments` asked for; the defaults in commands without it."""
+    return InputOptions(
+        strict=getattr(options, "strict", False), any_size=getattr(options, "any_size", False)
+    )
+
+
 def mask_of(options: argparse.Namespace) -> MaskFile | None:
     """The mask from the options of :func:`add_mask_arguments`.
 
@@ -115,7 +139,7 @@ def mask_of(options: argparse.Namespace) -> MaskFile | None:
         SettingsError: a feather without a mask.
     """
     if options.mask is not None:
-        return MaskFile(options.mask, options.mask_feather)
+        return MaskFile(options.mask, options.mask_feather, input_options_of(options))
     if options.mask_feather:
         raise SettingsError(
             f"--mask-feather {options.mask_feather} needs a mask; name one with --mask"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from ..formats.output_options import output_options
+from ..progress import Progress
 from ..runs.file_run import FileRun
 from ..runs.plan import Plan, format_bytes
 from ..runs.timing import calibrated
+from .bars import ProgressBar
 from .console import put
 from .options import Commands
 from .stylize import add_run_arguments, file_run_of
@@ -44,6 +47,13 @@ def run_plan(options: argparse.Namespace) -> None:
     plan = run.plan()
     try:
         plan.check()
+        with ProgressBar(quiet=not plan.temporary_bytes) as bar:
+
+            def listen(progress: Progress) -> None:
+                options.stop.check()
+                bar.update(progress)
+
+            run.unpack(listen)
         plan = calibrated(run, plan)
     finally:
         put(json.dumps(plan.as_dict(), indent=1) if options.json else _told(plan, run))
@@ -52,15 +62,7 @@ def run_plan(options: argparse.Namespace) -> None:
 def _with_some_style(run: FileRun) -> FileRun:
     """The run with a style: any takes as long as another."""
     names = run.backbone.network.style_names
-    return FileRun(
-        run.content,
-        names[:1] or [str(run.content)],
-        run.output,
-        run.backbone,
-        run.settings,
-        options=run.options,
-        overwrite=run.overwrite,
-    )
+    return replace(run, styles=names[:1] or [str(run.content)])
 
 
 def _told(plan: Plan, run: FileRun) -> str:
@@ -81,6 +83,11 @@ def _told(plan: Plan, run: FileRun) -> str:
         f"{format_bytes(plan.result_bytes)} of result "
         f"at most, of {format_bytes(plan.disk_free_bytes)} free in {plan.folder}",
     ]
+    if plan.temporary_bytes:
+        lines.append(
+            f"unpacked  {format_bytes(plan.temporary_bytes)} of pictures, of "
+            f"{format_bytes(plan.temporary_free_bytes)} free in {plan.temporary_folder}"
+        )
     if plan.seconds is not None:
         seconds = plan.seconds
         lines.append(

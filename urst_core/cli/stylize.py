@@ -20,8 +20,10 @@ from .bars import ProgressBar, download_bar
 from .console import say
 from .options import (
     Commands,
+    add_input_arguments,
     add_mask_arguments,
     add_stylizing_options,
+    input_options_of,
     mask_of,
     settings_of,
 )
@@ -74,6 +76,7 @@ def add_run_arguments(
         help="share of each style, any scale (default: equal)",
     )
     add("--overwrite", action="store_true", help="replace OUT where it exists")
+    add_input_arguments(command)
     add_mask_arguments(command)
     add_stylizing_options(command)
     add_output_arguments(command)
@@ -164,6 +167,7 @@ def file_run_of(
         settings_of(options),
         style_weights=options.style_weights,
         options=options.stored,
+        input_options=input_options_of(options),
         overwrite=options.overwrite,
         mask=mask_of(options),
     )

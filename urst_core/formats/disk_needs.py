@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import ImageError, OutputError
 from ..pictures.source import Source
 from .output_options import OutputOptions
 from .registry import format_of
+from .vips_loader import temporary_folder
 from .work_file import raw_bytes
 
 OTHER_BYTES = 1 << 20
@@ -42,6 +44,51 @@ def disk_needs(path: Path, like: Source, options: OutputOptions | None = None) -
     """
     result = format_of(path).result_bytes(like, options or OutputOptions())
     return DiskNeeds(raw_bytes(like) + OTHER_BYTES, math.ceil(result) + OTHER_BYTES)
+
+
+@dataclass(frozen=True)
+class TemporarySpace:
+    """What pictures take in the folder for temporary files while they are read.
+
+    Attributes:
+        folder: of the system, or what ``TMPDIR`` names.
+        needed_bytes: together.
+        free_bytes: there now.
+    """
+
+    folder: Path
+    needed_bytes: int
+    free_bytes: int
+
+    @classmethod
+    def of(cls, pictures: Iterable[Source | str]) -> TemporarySpace:
+        """What pictures take, that were not read yet; names of styles take nothing."""
+        folder = temporary_folder()
+        needed = sum(getattr(picture, "temporary_bytes", 0) for picture in pictures)
+        return cls(folder, needed, shutil.disk_usage(folder).free)
+
+    def check(self, *, result_folder: Path | None = None, result_bytes: int = 0) -> None:
+        """Refuse pictures that could not be unpacked.
+
+        Args:
+            result_folder: of the result, which counts where it is on the same disk.
+            result_bytes: what the result and its work file take there.
+
+        Raises:
+            ImageError: with the space needed.
+        """
+        shared = 0
+        if result_folder is not None and self.folder.stat().st_dev == result_folder.stat().st_dev:
+            shared = result_bytes
+        if self.needed_bytes and self.needed_bytes + shared > self.free_bytes:
+            beside = f", {shared / 1e9:.1f} GB go to the result on the same disk" if shared else ""
+            raise ImageError(
+                f"the pictures take {self.needed_bytes / 1e9:.1f} GB to be unpacked in "
+                f"{self.folder}{beside}, {self.free_bytes / 1e9:.1f} GB are free",
+                "free some",
+                "let TMPDIR name a folder with more",
+                "convert them to TIFFs in tiles",
+            )
 
 
 def check_disk(path: Path, like: Source, options: OutputOptions | None = None) -> None:

@@ -1,15 +1,16 @@
 """Image files as sources, through libvips.
 
-libvips decodes every common format, in 8 and 16 bits, without holding a large picture in memory:
-what cannot be read at random (JPEG, PNG) is unpacked once, beyond 100 MB into a temporary file.
+libvips decodes every common format, in 8 and 16 bits, without holding a large picture in memory.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
+import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,26 @@ from torch import Tensor
 from ..errors import ImageError, last_line
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import PictureMetadata, result_exif, unwrapped_iptc, upright_xmp
+from .input_options import InputOptions
 from .pixel_types import VIPS_TYPES
-from .vips import FULL_DISK_BYTES, forget_pictures, vips
+from .png_color import unread_color
+from .vips import forget_pictures, vips
+from .vips_loader import (
+    cause,
+    check_expansion,
+    check_room,
+    damage,
+    load,
+    loader_of,
+    may_be_lenient,
+    temporary_bytes,
+    told_of_unpacking,
+)
 
 RGB_SPACES = ("srgb", "rgb", "rgb16")
+
+HEIF_HEADER_BYTES = 1 << 16
+"""Where the boxes of a HEIF file's header are."""
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1")
 
@@ -35,32 +52,46 @@ class ImageFile:
 
     The EXIF orientation is applied; gray, palette and CMYK pictures become RGB. Of several pages or
     frames the first is read; that others are left out is logged as a warning, unless they are
-    smaller copies of it (a pyramid).
+    smaller copies of it (a pyramid). What its decoder warns about is logged, too.
 
     Args:
         path: the file.
         to_srgb: bring colors to sRGB and leave the profile out: for what cannot carry one along.
+        options: how careful to be.
 
     Attributes:
         path: the file.
         metadata: what the file says beside its pixels; it stays when the picture is closed.
+        temporary_bytes: what unpacking it takes in the folder for temporary files.
 
     Raises:
         ImageError: the file is missing, empty, no image, or of a kind that cannot be used.
     """
 
-    def __init__(self, path: Path, *, to_srgb: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, to_srgb: bool = False, options: InputOptions | None = None
+    ) -> None:
         check_picture_path(path)
         self.path = path
+        self._to_srgb = to_srgb
+        self._options = options or InputOptions()
+        self._lock = Lock()
+        self._told_to_stop: list[BaseException] = []
         try:
-            stored = _open(path)
-            self._image: Any = _as_rgb(stored.autorot(), path, to_srgb=to_srgb)
-            self.metadata = _metadata_of(self._image, turned=_is_turned(stored))
+            self._stored = stored = self._open()
+            self._image: Any = self._converted(stored)
+            self.metadata = _metadata_of(self._image, turned=_is_turned(stored, path))
             _warn_of_other_pages(stored, path)
+            _warn_of_color(path)
         except vips().Error as error:
             raise ImageError(
                 f"picture {path} cannot be read ({last_line(error)}); {_remedy(path)}"
             ) from error
+        if not self._options.any_size:
+            check_expansion(path, stored)
+        self.temporary_bytes = temporary_bytes(stored)
+        self._is_unpacked = not self.temporary_bytes
+        self._is_lenient = not may_be_lenient(stored)
         self._size: Size = (self._image.height, self._image.width)
         self._channels: int = self._image.bands
         self._dtype = VIPS_TYPES[self._image.format]
@@ -90,20 +121,86 @@ class ImageFile:
         """
         if self._image is None:
             raise ImageError(f"picture {self.path} was closed; open it again")
-        crop = self._image.crop(rectangle.left, rectangle.top, rectangle.width, rectangle.height)
-        try:
-            pixels: np.ndarray[Any, Any] = crop.numpy()
-        except vips().Error as error:
-            raise ImageError(_damage(self.path, error)) from error
+        if not self._is_unpacked:
+            check_room(self.path, self.temporary_bytes)
+        pixels = self._pixels(rectangle)
+        self._is_unpacked = True
         height, width = rectangle.size
         # Copied: libvips owns the buffer, and torch wants one that may be written.
         rows = torch.from_numpy(pixels.reshape(height, width, self.channels).copy())
         return rows.permute(2, 0, 1)
 
+    def unpack(self, tell: Callable[[float], None]) -> None:
+        """Do what the first pixels wait for; it may take minutes.
+
+        Args:
+            tell: told now and then which share, 0 to 1, is done; what it raises ends the work.
+
+        Raises:
+            ImageError: as :meth:`read`.
+        """
+        if self._is_unpacked or self._image is None:
+            return
+        with told_of_unpacking(self._stored, tell) as self._told_to_stop:
+            self.read(Rectangle(0, 0, 1, 1))
+
     def close(self) -> None:
         """Let go of the file, of decoded pixels, and of the temporary file they may lie in."""
-        self._image = None
+        self._image = self._stored = None
         forget_pictures()
+
+    def _open(self) -> Any:
+        """The picture as it is stored, also where its decoder warns of its beginning."""
+        try:
+            return load(self.path)
+        except vips().Error as error:
+            stored = load(self.path, lenient=True)
+            if self._options.strict or not may_be_lenient(stored):
+                raise damage(self.path, error) from error
+            self._warn(error)
+            return stored
+
+    def _converted(self, stored: Any) -> Any:
+        return _as_rgb(stored.autorot(), self.path, to_srgb=self._to_srgb)
+
+    def _pixels(self, rectangle: Rectangle) -> np.ndarray[Any, Any]:
+        image = self._image
+        try:
+            return _crop(image, rectangle)
+        except vips().Error as error:
+            if self._told_to_stop:
+                raise self._told_to_stop[0] from None
+            return self._pixels_in_spite_of(error, image, rectangle)
+
+    def _pixels_in_spite_of(
+        self, error: Exception, failed: Any, rectangle: Rectangle
+    ) -> np.ndarray[Any, Any]:
+        """Read once more, passing over what the decoder only warns about.
+
+        Raises:
+            ImageError: that is not wanted, or does not help.
+        """
+        with self._lock:
+            try:
+                # Another thread may have done it meanwhile.
+                if self._image is failed:
+                    if self._is_lenient or self._options.strict:
+                        raise damage(self.path, error) from error
+                    self._image = self._converted(load(self.path, lenient=True))
+                pixels = _crop(self._image, rectangle)
+            except vips().Error as worse:
+                raise damage(self.path, worse) from worse
+            if not self._is_lenient:
+                self._is_lenient = True
+                self._warn(error)
+            return pixels
+
+    def _warn(self, error: Exception) -> None:
+        logger.warning(
+            "picture %s is damaged (%s), and some of its pixels may be wrong; get it again",
+            self.path,
+            cause(error),
+        )
 
     def __enter__(self) -> ImageFile:
         return self
@@ -120,33 +217,31 @@ def check_picture_path(path: Path) -> None:
     """
     try:
         str(path).encode()
-        if path.is_dir():
+        kind = path.stat()
+        if stat.S_ISDIR(kind.st_mode):
             raise ImageError(f"picture {path} is a folder; name a file in it")
-        if not path.is_file():
-            raise ImageError(f"picture {path} does not exist; check the path")
-        if path.stat().st_size == 0:
+        if not stat.S_ISREG(kind.st_mode):
+            raise ImageError(f"picture {path} is not a file, but a pipe or a device; save it first")
+        if kind.st_size == 0:
             raise ImageError(f"picture {path} is empty (0 bytes); get it again")
     except UnicodeEncodeError as error:
         raise ImageError(f"picture {str(path)!r}: its name is no Unicode; rename it") from error
     except ImageError:
         raise
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise ImageError(
+                f"picture {path} is a link to {os.readlink(path)}, which does not exist; "
+                "check the path"
+            ) from None
+        raise ImageError(f"picture {path} does not exist; check the path") from None
+    except (OSError, ValueError) as error:
         raise ImageError(f"picture {path} cannot be read ({error}); check the path") from error
 
 
-def _open(path: Path) -> Any:
-    """The picture as it is stored; what is damaged shows up as an error when it is read."""
-
-    def opened(fail_on: str) -> Any:
-        # Revalidated: libvips would hand out an earlier picture of that name, though replaced.
-        return vips().Image.new_from_file(
-            str(path), access="random", fail_on=fail_on, revalidate=True
-        )
-
-    image = opened("truncated")
-    # libvips takes what is missing in a TIFF for a warning, and leaves it black. A JPEG's
-    # warnings are mostly harmless.
-    return opened("warning") if image.get("vips-loader") == "tiffload" else image
+def _crop(image: Any, rectangle: Rectangle) -> np.ndarray[Any, Any]:
+    left, top = rectangle.left, rectangle.top
+    return image.crop(left, top, rectangle.width, rectangle.height).numpy()
 
 
 def _as_rgb(image: Any, path: Path, *, to_srgb: bool) -> Any:
@@ -188,15 +283,36 @@ def _metadata_of(image: Any, *, turned: bool) -> PictureMetadata:
     )
 
 
-def _is_turned(image: Any) -> bool:
-    """Whether the orientation makes rows of columns; libvips leaves the resolution as it was."""
+def _is_turned(image: Any, path: Path) -> bool:
+    """Whether rows became columns; libvips leaves the resolution as it was.
+
+    By the EXIF orientation, or in HEIF files (AVIF) by a box that libvips obeys when it decodes::
+
+        length 9, 4 bytes | irot | quarter turns, 1 byte
+    """
+    if loader_of(image).startswith("heifload"):
+        with path.open("rb") as file:
+            beginning = file.read(HEIF_HEADER_BYTES)
+        _, _, turns = beginning.partition(b"\0\0\0\x09irot")
+        return bool(turns) and turns[0] % 2 == 1
     return image.get_typeof("orientation") != 0 and image.get("orientation") in range(5, 9)
 
 
 def _warn_of_other_pages(image: Any, path: Path) -> None:
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    if pages > 1 and not (image.get("vips-loader") == "tiffload" and _is_pyramid(image, path)):
+    if pages > 1 and not (loader_of(image) == "tiffload" and _is_pyramid(image, path)):
         logger.warning("picture %s has %d pages or frames; only the first is used", path, pages)
+
+
+def _warn_of_color(path: Path) -> None:
+    color = unread_color(path)
+    if color is not None:
+        logger.warning(
+            "picture %s describes its colors by %s, which is not read: they are taken for sRGB, "
+            "and the result does not say it; convert the picture to one with an ICC profile",
+            path,
+            color,
+        )
 
 
 def _is_pyramid(image: Any, path: Path) -> bool:
@@ -209,17 +325,6 @@ def _is_pyramid(image: Any, path: Path) -> bool:
             return False
         larger = page
     return True
-
-
-def _damage(path: Path, error: Exception) -> str:
-    folder = tempfile.gettempdir()
-    if shutil.disk_usage(folder).free < FULL_DISK_BYTES:
-        # Pictures that cannot be read at random are unpacked there.
-        return (
-            f"picture {path} cannot be unpacked ({last_line(error)}); "
-            f"the disk of {folder} is full, free some of it"
-        )
-    return f"picture {path} is damaged or truncated ({last_line(error)}); get it again"
 
 
 def _remedy(path: Path) -> str:

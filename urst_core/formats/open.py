@@ -17,6 +17,7 @@ from ..pictures.source import Source
 from .disk_needs import check_disk
 from .encode import encode
 from .image_file import ImageFile, check_picture_path
+from .input_options import InputOptions
 from .numpy_file import NumpyPicture
 from .output_format import EncodingListener, Format
 from .output_options import OutputOptions
@@ -44,12 +45,15 @@ ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 """One of them is in every folder that is a Zarr store."""
 
 
-def open_picture(location: Location, *, flatten: bool = False) -> Source:
+def open_picture(
+    location: Location, *, flatten: bool = False, options: InputOptions | None = None
+) -> Source:
     """A picture as a source, whatever kind it is: an image file, a NumPy file, a Zarr store.
 
     Args:
         location: a path; or a URL, behind which only Zarr is read.
         flatten: composite alpha over white, and bring colors to sRGB: for styles.
+        options: how careful to be.
 
     Raises:
         ImageError: it is missing, damaged, no picture, or of a kind that cannot be used.
@@ -69,7 +73,7 @@ def open_picture(location: Location, *, flatten: bool = False) -> Source:
     elif _is_numpy_file(location):
         picture = NumpyPicture(location)
     else:
-        picture = ImageFile(location, to_srgb=flatten)
+        picture = ImageFile(location, to_srgb=flatten, options=options)
     return on_white(picture) if flatten else picture
 
 

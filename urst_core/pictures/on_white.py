@@ -36,6 +36,11 @@ class OnWhite:
     def dtype(self) -> torch.dtype:
         return self.picture.dtype
 
+    @property
+    def temporary_bytes(self) -> int:
+        """What unpacking the picture takes in the folder for temporary files."""
+        return getattr(self.picture, "temporary_bytes", 0)
+
     def read(self, rectangle: Rectangle) -> Tensor:
         """Pixels of a rectangle, (3, h, w)."""
         colors, alpha = to_unit(self.picture.read(rectangle)).split((3, 1))

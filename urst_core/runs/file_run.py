@@ -18,10 +18,13 @@ import torch
 from .. import __version__
 from ..durable import file_hash
 from ..errors import Change, OutputError, URSTError
+from ..formats.disk_needs import TemporarySpace
 from ..formats.encode import encode
+from ..formats.input_options import InputOptions
 from ..formats.open import check_apart, check_output_name, open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.vips import vips, vips_errors
+from ..formats.vips_loader import UNPACKING_STAGE
 from ..formats.work_file import WorkFile
 from ..method.pipeline import Run
 from ..networks.frozen_stats import FrozenStats
@@ -50,6 +53,7 @@ class FileRun:
         settings: how to stylize.
         style_weights: share of each style, equal when None.
         options: how to store the result.
+        input_options: how careful to be when pictures are read.
         overwrite: whether a file of the result's name may be replaced.
         mask: where to stylize; everywhere when None.
     """
@@ -61,6 +65,7 @@ class FileRun:
     settings: Settings = field(default_factory=Settings)
     style_weights: Sequence[float] | None = None
     options: OutputOptions = field(default_factory=OutputOptions)
+    input_options: InputOptions = field(default_factory=InputOptions)
     overwrite: bool = False
     mask: MaskFile | None = None
 
@@ -71,7 +76,7 @@ class FileRun:
         Raises:
             ImageError: it cannot be used.
         """
-        return open_picture(self.content)
+        return open_picture(self.content, options=self.input_options)
 
     @cached_property
     def style_sources(self) -> list[Source | str]:
@@ -82,7 +87,10 @@ class FileRun:
         """
         if self.backbone.network.style_names:
             return list(self.styles)
-        return [open_picture(Path(style), flatten=True) for style in self.styles]
+        return [
+            open_picture(Path(style), flatten=True, options=self.input_options)
+            for style in self.styles
+        ]
 
     def run(
         self, listener: Listener = ignore, *, if_interrupted: IfInterrupted = IfInterrupted.REFUSE
@@ -140,9 +148,35 @@ class FileRun:
             self.mask.mask.check_size(self.source.size)
         _ = self.style_sources
 
+    def unpack(self, listener: Listener = ignore) -> None:
+        """Unpack the content where it cannot be read in parts; it may take minutes.
+
+        Args:
+            listener: told of the progress; what it raises ends the run.
+
+        Raises:
+            ImageError: it is damaged, or there is no room.
+        """
+        height, width = self.source.size
+
+        def tell(share: float) -> None:
+            area = height * width
+            listener(Progress(UNPACKING_STAGE, 0, 0, round(share * area), area))
+
+        unpack = getattr(self.source, "unpack", None)
+        if unpack is not None:
+            unpack(tell)
+
     def plan(self) -> Plan:
         """What the run will take, without trying any tile."""
-        return plan_run(self.run_value(), self.style_sources, self.output, self.options)
+        mask = [] if self.mask is None else [self.mask.picture]
+        return plan_run(
+            self.run_value(),
+            self.style_sources,
+            self.output,
+            self.options,
+            temporary=TemporarySpace.of([self.source, *self.style_sources, *mask]),
+        )
 
     def _interrupted(self, folder: WorkFolder, if_interrupted: IfInterrupted) -> RunRecord | None:
         """The record of the run to resume; None where a new one is to begin."""
@@ -208,6 +242,7 @@ class FileRun:
 
     def _continue(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> None:
         """Do what is not done yet."""
+        self.unpack(listener)
         folder.take_reserve()
         with folder.open_pixels(self.source) as file:
             pixels = CheckedPixels(file)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from ..durable import file_hash
+from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
 from ..pictures.mask import Mask, PictureMask
+from ..pictures.source import Source
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,12 @@ class MaskFile:
     Attributes:
         path: of the picture; it is of the content's size.
         feather: in px, see :class:`~urst_core.pictures.mask.Mask`.
+        options: how careful to be when the file is read.
     """
 
     path: Path
     feather: int = 0
+    options: InputOptions = field(default_factory=InputOptions)
 
     @cached_property
     def mask(self) -> Mask:
@@ -31,7 +35,16 @@ class MaskFile:
             ImageError: the file cannot be used.
             SettingsError: the feather is out of range.
         """
-        return Mask(PictureMask(open_picture(self.path)), self.feather)
+        return Mask(PictureMask(self.picture), self.feather)
+
+    @cached_property
+    def picture(self) -> Source:
+        """The file, opened.
+
+        Raises:
+            ImageError: it cannot be used.
+        """
+        return open_picture(self.path, options=self.options)
 
     def fingerprint(self) -> dict[str, str]:
         """All of it that pixels follow from, by names that a user knows."""

@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from ..errors import Change, DeviceError, OutputError
-from ..formats.disk_needs import disk_needs
+from ..formats.disk_needs import TemporarySpace, disk_needs
 from ..formats.output_options import OutputOptions
 from ..geometry import Size, windows_area
 from ..method.pipeline import Run
@@ -60,6 +60,8 @@ class Plan:
         folder: where the result and its work file go.
         work_bytes, result_bytes: what they take there; the result at most as much.
         disk_free_bytes: what can be had there now.
+        temporary_folder: where pictures are unpacked that cannot be read in parts.
+        temporary_bytes, temporary_free_bytes: what they take there, and what is free.
         seconds: None where no tile was tried.
     """
 
@@ -81,11 +83,20 @@ class Plan:
     work_bytes: int
     result_bytes: int
     disk_free_bytes: int
+    temporary_folder: Path
+    temporary_bytes: int
+    temporary_free_bytes: int
     seconds: Seconds | None = None
 
     @property
     def device_bytes(self) -> int:
         return max(self.tile_bytes, self.small_bytes)
+
+    @property
+    def temporary_space(self) -> TemporarySpace:
+        return TemporarySpace(
+            self.temporary_folder, self.temporary_bytes, self.temporary_free_bytes
+        )
 
     def check(self, *, present_bytes: int = 0) -> None:
         """Refuse a run that would end with a full disk or without memory.
@@ -95,6 +106,7 @@ class Plan:
 
         Raises:
             OutputError: the disk is too full.
+            ImageError: the disk for temporary files is too full to unpack the pictures.
             DeviceError: device or host have too little memory.
         """
         needed = self.work_bytes + self.result_bytes - present_bytes
@@ -104,6 +116,7 @@ class Plan:
                 f"{format_bytes(self.disk_free_bytes)} are free in {self.folder}; "
                 "free some or choose another folder"
             )
+        self.temporary_space.check(result_folder=self.folder, result_bytes=max(0, needed))
         free = f"{format_bytes(self.device_free_bytes)} are free"
         if self.small_bytes > self.device_free_bytes:
             raise DeviceError(
@@ -132,7 +145,12 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in types that JSON knows."""
-        return {**asdict(self), "device_bytes": self.device_bytes, "folder": str(self.folder)}
+        return {
+            **asdict(self),
+            "device_bytes": self.device_bytes,
+            "folder": str(self.folder),
+            "temporary_folder": str(self.temporary_folder),
+        }
 
     def _smaller_tiles(self) -> str | Change:
         if self.fitting_tile_size < self.tile_size:
@@ -141,7 +159,12 @@ class Plan:
 
 
 def plan_run(
-    run: Run, styles: Sequence[Source | str], output: Path, options: OutputOptions
+    run: Run,
+    styles: Sequence[Source | str],
+    output: Path,
+    options: OutputOptions,
+    *,
+    temporary: TemporarySpace | None = None,
 ) -> Plan:
     """What a run will take, without trying any tile.
 
@@ -150,7 +173,9 @@ def plan_run(
         styles: as in :func:`urst_core.method.pipeline.stylize`.
         output: the file to make; its folder exists.
         options: how to store it.
+        temporary: what unpacking the pictures takes; by default content and styles.
     """
+    temporary = temporary or TemporarySpace.of([run.content, *styles])
     content, settings, device = run.content, run.settings, run.device
     traits = run.backbone.traits
     asked = find_precision(settings.precision, traits)
@@ -183,6 +208,9 @@ def plan_run(
         work_bytes=disk.work_file,
         result_bytes=disk.result,
         disk_free_bytes=shutil.disk_usage(folder).free,
+        temporary_folder=temporary.folder,
+        temporary_bytes=temporary.needed_bytes,
+        temporary_free_bytes=temporary.free_bytes,
     )
 
 

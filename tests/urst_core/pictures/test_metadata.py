@@ -275,3 +275,20 @@ def test_exif_that_makes_no_sense(block):
 def test_photoshop_resources_without_iptc(block):
     assert unwrapped_iptc(block) is None
     assert unwrapped_iptc(wrapped_iptc(IPTC)) == unwrapped_iptc(IPTC) == IPTC
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_resolution_of_a_turned_avif(tmp_path, orientation):
+    """Its own box turns it, and libvips leaves the resolution in the EXIF block as it was."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A], exif[0x011B], exif[0x0128] = orientation, 300.0, 150.0, 2
+    image = Image.fromarray(stored_picture((40, 60)).permute(1, 2, 0).numpy())
+    image.save(tmp_path / "a.avif", exif=exif)
+    source = ImageFile(tmp_path / "a.avif")
+    is_turned = orientation in (6, 8)
+    assert source.size == ((60, 40) if is_turned else (40, 60))
+    with ImageFileCanvas(tmp_path / "b.tif", source) as canvas:
+        copy_picture(source, canvas)
+    with Image.open(tmp_path / "b.tif") as written:
+        resolutions = written.getexif()[0x011A], written.getexif()[0x011B]
+    assert resolutions == ((150, 300) if is_turned else (300, 150))
