@@ -99,7 +99,7 @@ class Backbone:
     def code_for(self, thumbnail: Tensor, code: StyleCode, *, strength: float) -> StyleCode:
         """Blend a style's code with that of the content, for a strength below 1.
 
-        Networks with their styles inside cannot encode the content: their code is returned as it is.
+        Networks with their styles inside cannot encode the content: their code is returned.
 
         Raises:
             SettingsError: the strength is out of range.
