@@ -18,8 +18,8 @@ class Bar:
     """One bar on standard error, by tqdm.
 
     Args:
-        total, initial: in the bar's unit.
-        options: of tqdm.
+        total, initial: end and start, in the bar's unit.
+        options: options of tqdm.
 
     Raises:
         SettingsError: tqdm is not installed.
@@ -30,13 +30,13 @@ class Bar:
         self._bar = _bar_class()(total=total, initial=initial, file=stream, **options)
 
     def show(self, done: float, text: str = "") -> None:
-        """Draw how much is done, in the bar's unit, and a text beside it."""
+        """Draw the progress, in the bar's unit, and a text beside it."""
         if text:
             self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
-        """Leave the bar as it is, and go to the next line."""
+        """Keep the bar as it is, and move on to the next line."""
         self._bar.close()
 
 
@@ -44,7 +44,7 @@ class ProgressBar:
     """Draws one bar for each stage of a run; nothing when ``quiet``.
 
     Raises:
-        SettingsError: tqdm is not installed, and the bar is not to be quiet.
+        SettingsError: tqdm is not installed, and ``quiet`` is False.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -63,7 +63,7 @@ class ProgressBar:
             self._stage = progress.stage
             self._bar = Bar(
                 total=progress.pixels_total / 1e6,
-                # What an earlier run has done says nothing of the speed of this one.
+                # The pixels of an earlier run must not count as speed of this one.
                 initial=progress.pixels_done / 1e6,
                 desc=progress.stage,
                 unit="MP",
@@ -90,7 +90,7 @@ class ProgressBar:
 
 
 def download_bar(*, quiet: bool = False) -> DownloadListener | None:
-    """A listener that draws a bar; drawn only once a download begins."""
+    """A listener that draws a bar, once a download begins."""
     if quiet:
         return None
     bar: Bar | None = None
@@ -108,7 +108,7 @@ def download_bar(*, quiet: bool = False) -> DownloadListener | None:
 
 
 def warn_above_bar(sentence: str) -> None:
-    """A warning on standard error, above a bar that is drawn there."""
+    """Print a warning on standard error, above any bar."""
     _bar_class().write(f"urst: {sentence}", file=ForgivingStream(sys.stderr))
 
 

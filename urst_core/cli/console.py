@@ -1,4 +1,4 @@
-"""Standard output and error: closed, full or of few letters, they never end work."""
+"""Printing. A stream that is closed, full or limited to ASCII never ends a run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any, TextIO
 from ..errors import OutputError
 
 READER_GONE = 141
-"""Exit code where nobody reads the output any more, as of ``urst weights list | head -1``: what
-shells say of a program that SIGPIPE ended."""
+"""Exit code if the reader of the output is gone, as in ``urst weights list | head -1``; it is the
+one that shells report for a program that SIGPIPE ended."""
 
 
 def prepare_streams() -> None:
-    """Have letters that a stream cannot show written as escapes, and no file called 0, 1 or 2.
+    """Write unsupported characters as escapes, and reserve the file descriptors 0, 1 and 2.
 
-    Where the shell closed standard output, the next file that is opened would get its number, and
-    whatever a library prints would land in that file.
+    If the shell closed standard output, the next opened file would get its descriptor, and anything
+    that a library prints would end up in that file.
     """
-    while (number := os.open(os.devnull, os.O_RDWR)) < 3:  # the lowest that is free
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:  # the lowest free one
         pass
     os.close(number)
     for stream in (sys.stdout, sys.stderr):
@@ -31,11 +31,11 @@ def prepare_streams() -> None:
 
 
 def put(line: str) -> None:
-    """Print a line that the command was asked for.
+    """Print a line of the command's result.
 
     Raises:
-        OutputError: standard output is full.
-        SystemExit: nobody reads it any more.
+        OutputError: standard output cannot be written to.
+        SystemExit: its reader is gone.
     """
     try:
         print(line, flush=True)
@@ -50,7 +50,7 @@ def put(line: str) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line that the work does not depend on."""
+    """Print a line of information, if that is possible."""
     if sys.stdout is not None:
         print(line, file=ForgivingStream(sys.stdout), flush=True)
 
@@ -62,7 +62,7 @@ def warn(sentence: str) -> None:
 
 
 class ForgivingStream:
-    """A stream for what may be missed: a terminal that is gone ends a bar, never the work."""
+    """A stream that ignores failures: a closed terminal ends a progress bar, never a run."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -81,30 +81,30 @@ class ForgivingStream:
     def _forgiven(self) -> Generator[None, None, None]:
         try:
             yield
-        except (OSError, ValueError):  # UnicodeEncodeError is one, too
+        except (OSError, ValueError):  # UnicodeEncodeError is a ValueError
             _abandon(self._stream)
             self._stream = None
 
     def __eq__(self, other: object) -> bool:
-        """As one stream: a warning finds the bars that are to be moved out of its way."""
+        """Equal if the streams are, so that a warning finds the bars that it must move."""
         return isinstance(other, ForgivingStream) and self._stream is other._stream
 
     def __hash__(self) -> int:
         return hash(self._stream)
 
     def __getattr__(self, name: str) -> Any:
-        """What a bar asks its stream for: letters, width."""
+        """Attributes that a bar needs, such as the encoding and the width."""
         return getattr(self._stream, name)
 
 
 def flush() -> None:
-    """Write out what others printed, argparse for one."""
+    """Flush the output of others, such as argparse."""
     ForgivingStream(sys.stdout).flush()
     ForgivingStream(sys.stderr).flush()
 
 
 def _abandon(stream: TextIO | None) -> None:
-    """Have the rest go nowhere, or Python would try once more when it ends."""
+    """Redirect a broken stream to nowhere, or Python would try to flush it when it exits."""
     if stream is not None:
         with suppress(OSError, ValueError):
             number, nowhere = stream.fileno(), os.open(os.devnull, os.O_WRONLY)

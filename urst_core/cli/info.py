@@ -1,4 +1,4 @@
-"""``urst info``: what there is to work with."""
+"""``urst info``: networks, weights, device and free memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_info_command(commands: Commands) -> None:
 
 
 def run_info(options: argparse.Namespace) -> None:
-    """``urst info``: what there is to work with."""
+    """Print networks, weights, device and free memory."""
     del options
     device = find_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
@@ -34,13 +34,13 @@ def run_info(options: argparse.Namespace) -> None:
     for network in BACKBONES:
         traits = network.traits
         default = " (default)" if traits.name == DEFAULT_BACKBONE else ""
-        weights = "embedded" if traits.name in EMBEDDED_FILES else "give --weights FILE"
+        weights = "built in" if traits.name in EMBEDDED_FILES else "give --weights FILE"
         put(f"backbone  {traits.name}{default}: {traits.title}, {traits.paper}, {traits.license}")
         put(f"          stride {traits.stride} px, halo {traits.halo} px, weights: {weights}")
 
 
 def _libvips() -> str:
-    """Which version; or why there is none, which is what one asks this command for."""
+    """The version of libvips, or the reason why it cannot be used, which this command is for."""
     try:
         return "libvips " + ".".join(str(vips().version(part)) for part in range(3))
     except ImageError as error:

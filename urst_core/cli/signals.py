@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a lost terminal, heard wherever they arrive."""
+"""Ctrl-C, SIGTERM and a closed terminal, handled wherever they arrive."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-"""Windows has no SIGHUP, which says that the terminal is gone."""
+"""SIGHUP means that the terminal is closed; Windows does not have it."""
 
 
 class StopSignals:
-    """Signals as exceptions, so that no half file stays behind; used as a context manager.
+    """A context manager that turns signals into exceptions, so that no half file is left behind.
 
-    Python runs signal handlers wherever it is, also in the callback through which libvips logs,
-    and what is raised there is lost. So it is kept, and raised again at the next tile. What is
-    ignored stays ignored, as Ctrl-C is under nohup.
+    Python runs a signal handler wherever it happens to be, even in the callback through which
+    libvips logs, where an exception is lost. So the exception is kept, and raised again at the next
+    tile. Ignored signals stay ignored, such as Ctrl-C under nohup.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class StopSignals:
 
     @contextmanager
     def after_step(self) -> Generator[StopSignals, None, None]:
-        """In the block signals wait for :meth:`check`: half a step cannot be resumed.
+        """Let signals wait for :meth:`check` in the block, since half a step cannot be resumed.
 
         A Ctrl-C after another signal does not wait.
         """
@@ -59,6 +59,6 @@ class StopSignals:
         raise self._pending
 
     def check(self) -> None:
-        """Raise what was kept: KeyboardInterrupt, or SystemExit with the shell's code."""
+        """Raise the pending exception: KeyboardInterrupt, or SystemExit with the shell's code."""
         if self._pending is not None:
             raise self._pending

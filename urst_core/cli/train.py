@@ -1,4 +1,4 @@
-"""``urst train``: networks of one's own, loadable by every node and command."""
+"""``urst train``: train a network, for use in all nodes and commands."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def add_train_command(
     """Add ``train`` to the commands of a parser."""
     command = commands.add_parser(
         "train",
-        help="train a network on pictures of your own",
-        description="Train a network. Stopped with Ctrl-C, it goes on with --resume.",
+        help="train a network on your own pictures",
+        description="Train a network. Stop with Ctrl-C, and resume with --resume.",
     )
     names = ", ".join(f"{entry.name} ({entry.title})" for entry in RECIPES)
     schedule, settings = Schedule(), TrainingSettings(Schedule())
@@ -45,15 +45,15 @@ def add_train_command(
     )
     add("--vgg", type=Path, required=True, metavar="FILE", help="normalized VGG-19, safetensors")
     add("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
-    add("--steps", type=int, metavar="N", help="end after so many steps")
-    add("--minutes", type=float, metavar="M", help="end after so much time")
-    add("--resume", action="store_true", help="go on from the checkpoint beside OUT")
-    add("--stop-after", type=int, metavar="N", help="stop at step N; --resume goes on later")
+    add("--steps", type=int, metavar="N", help="end after that many steps")
+    add("--minutes", type=float, metavar="M", help="end after that much time")
+    add("--resume", action="store_true", help="resume from the checkpoint beside OUT")
+    add("--stop-after", type=int, metavar="N", help="stop at step N, to --resume later")
     add(
         "--start-from",
         type=Path,
         metavar="FILE",
-        help="weights to begin with: a result, or a checkpoint (default: random)",
+        help="initial weights: a result, or a checkpoint (default: random)",
     )
     add("--overwrite", action="store_true", help="replace OUT and its checkpoint")
     add(
@@ -77,11 +77,11 @@ def add_train_command(
         type=float,
         default=schedule.final_share,
         metavar="0..1",
-        help="of the learning rate at the end (default: %(default)s; 1: constant)",
+        help="share of the learning rate left at the end (default: %(default)s; 1: constant)",
     )
     for field in fields(LossWeights):
         option = f"--{field.name.replace('_', '-')}-weight"
-        add(option, type=float, metavar="W", help="(default: as the method's paper has it)")
+        add(option, type=float, metavar="W", help="(default: the value in the method's paper)")
     add(
         "--brushwork",
         type=float,
@@ -96,7 +96,7 @@ def add_train_command(
         type=float,
         default=settings.ema_decay,
         metavar="0..1",
-        help="of the average of weights that is saved (default: %(default)s)",
+        help="decay of the moving average of weights, which is saved (default: %(default)s)",
     )
     add("--seed", type=int, default=settings.seed)
     add("--device", default=settings.device, metavar="auto|cpu|cuda[:N]|mps")
@@ -115,7 +115,7 @@ def add_train_command(
 
 
 def run_train(options: argparse.Namespace) -> None:
-    """``urst train``: to the end of the schedule, or until it is stopped."""
+    """Train to the end of the schedule, or until a signal stops it."""
     entry = find_recipe(options.recipe)
     settings = _settings(options, entry)
     settings.check()
@@ -131,7 +131,7 @@ def run_train(options: argparse.Namespace) -> None:
         warn=warn if options.quiet else warn_above_bar,
         quiet=options.quiet,
     )
-    with options.stop.after_step() as stop, _saying_how_to_go_on(trainer), listeners as listener:
+    with options.stop.after_step() as stop, _saying_how_to_resume(trainer), listeners as listener:
 
         def listen(progress: TrainingProgress) -> None:
             listener(progress)
@@ -142,7 +142,7 @@ def run_train(options: argparse.Namespace) -> None:
     if not options.quiet:
         say(
             f"{options.output}: {trainer.step} steps in {trainer.seconds / 60:.1f} minutes; "
-            f"{checkpoint_path.name} may be deleted, or gone on from"
+            f"{checkpoint_path.name} may be deleted, or trained further"
         )
 
 
@@ -176,7 +176,7 @@ def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettin
 
 def _check_options(options: argparse.Namespace) -> None:
     if options.stop_after is not None and options.stop_after < 1:
-        raise SettingsError(f"--stop-after {options.stop_after} is no step; use 1 or more")
+        raise SettingsError(f"--stop-after {options.stop_after} is not a step; use 1 or more")
     if options.grid_every < 0:
         raise SettingsError(
             f"--grid-every {options.grid_every} cannot be used; use steps, or 0 for no grids"
@@ -184,7 +184,7 @@ def _check_options(options: argparse.Namespace) -> None:
 
 
 def _check_output(options: argparse.Namespace) -> Path:
-    """Where the checkpoint goes; refuses, before any work, a result that could not be written."""
+    """The path of the checkpoint; refuses an output that cannot be written, before any work."""
     output: Path = options.output
     if output.suffix != ".safetensors":
         raise OutputError(f"{output} must end in .safetensors, as all weights do")
@@ -198,7 +198,7 @@ def _check_output(options: argparse.Namespace) -> Path:
             raise OutputError(f"output {path} is the VGG file itself; choose another name")
         if path.exists() and not (options.resume or options.overwrite):
             raise OutputError(
-                f"{path} exists; go on from it (--resume), replace it (--overwrite), "
+                f"{path} exists; resume it (--resume), replace it (--overwrite), "
                 "or choose another name"
             )
     return checkpoint_path
@@ -230,13 +230,13 @@ def _trainer_and_batches(
 
 
 @contextmanager
-def _saying_how_to_go_on(trainer: Trainer) -> Generator[None, None, None]:
-    """Add to what stopped the training how it goes on."""
+def _saying_how_to_resume(trainer: Trainer) -> Generator[None, None, None]:
+    """Add to an interruption how to resume the training."""
 
     def sentence() -> str:
         return (
             f"training stopped, its checkpoint holds step {trainer.saved_step}; "
-            "repeat the command with --resume to go on from there"
+            "repeat the command with --resume to continue from there"
         )
 
     try:

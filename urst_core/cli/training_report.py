@@ -1,4 +1,4 @@
-"""What is told of each training step: a bar, TensorBoard, grids of pictures."""
+"""Reports on training: a bar, TensorBoard, grids of pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .bars import Bar
 BAR_FORMAT = "{percentage:5.1f}%|{bar}| {elapsed}<{remaining} {postfix}"
 
 GRID_STEP = -1
-"""The step whose batch grids show: none that is trained on."""
+"""The step of the batch that grids show; it is never trained on."""
 
 
 @contextmanager
@@ -33,13 +33,13 @@ def listening(
     """A listener for :meth:`Trainer.run`.
 
     Args:
-        trainer: whose steps it will be told of.
-        batches: where the pictures of grids come from.
-        grid_folder: where grids go; made with the first.
+        trainer: the trainer whose steps it reports.
+        batches: source of the pictures in grids.
+        grid_folder: folder for grids; made with the first one.
         grid_every: steps from one grid to the next; 0 for none.
-        board_folder: where TensorBoard's files go, if anywhere.
-        warn: told of each grid that cannot be written, which is no reason to end training.
-        quiet: whether to draw no bar.
+        board_folder: folder for TensorBoard's files; None for none.
+        warn: called for each grid that cannot be written, which does not end the training.
+        quiet: draw no bar.
 
     Raises:
         SettingsError: TensorBoard or tqdm is not installed.
@@ -60,7 +60,7 @@ def listening(
             try:
                 save_grid(grid, grid_folder / f"step-{progress.step:06d}.jpg")
             except OutputError as error:
-                warn(f"{error}; training goes on without that grid")
+                warn(f"{error}; training continues without this grid")
 
     try:
         yield listen
@@ -72,7 +72,7 @@ def listening(
 
 
 def _bar(done: float) -> Bar:
-    """A bar in thousandths; time left is estimated from what is done from here on."""
+    """A bar in thousandths; the time left is estimated from the steps of this run only."""
     return Bar(total=1000, initial=_thousandths(done), bar_format=BAR_FORMAT)
 
 
@@ -109,5 +109,5 @@ class ScalarBoard:
         self._writer.add_scalar("learning rate", progress.learning_rate, progress.step)
 
     def close(self) -> None:
-        """Write out what is kept back."""
+        """Flush and close the files."""
         self._writer.close()

@@ -1,4 +1,4 @@
-"""``urst weights``: what weights there are, getting, checking, converting, publishing them."""
+"""``urst weights``: list, get, check, convert and publish weights."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ def add_weights_command(commands: Commands) -> None:
     """Add ``weights`` to the commands of a parser."""
     command = commands.add_parser("weights", help="list, get, check, convert, publish weights")
     actions = command.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="show which weights there are, and where")
+    listing = actions.add_parser(
+        "list", help="list all weights, their licenses, and where they are"
+    )
     listing.set_defaults(run=run_list)
-    get = actions.add_parser("get", help="download weights, where they are not here yet")
+    get = actions.add_parser("get", help="download weights that are not on this machine yet")
     get.add_argument("names", nargs="+", metavar="NAME", help="as 'urst weights list' shows it")
     get.add_argument("--quiet", action="store_true", help="print nothing but paths and errors")
     get.set_defaults(run=run_get)
     path = actions.add_parser("path", help="print where weights are on this machine")
     path.add_argument("name", metavar="NAME")
     path.set_defaults(run=run_path)
-    verify = actions.add_parser("verify", help="measure all weights on this machine again")
+    verify = actions.add_parser("verify", help="check all weights on this machine again")
     verify.set_defaults(run=run_verify)
     for action in (listing, get, path, verify):
         action.add_argument(
@@ -37,17 +39,24 @@ def add_weights_command(commands: Commands) -> None:
             type=Path,
             action="append",
             metavar="DIR",
-            help="look here first, as in ComfyUI's models/urst; may be given several times",
+            help="a folder to look in first, such as ComfyUI's models/urst; may be repeated",
         )
     _add_convert(actions)
     publish = actions.add_parser("publish", help="upload weights to the hub, and pin the commit")
     publish.add_argument(
-        "directory", type=Path, metavar="DIR", help="of files called NAME.safetensors"
+        "directory", type=Path, metavar="DIR", help="a folder of files called NAME.safetensors"
     )
-    publish.add_argument("--repo", required=True, metavar="OWNER/NAME", help="made if absent")
-    publish.add_argument("--private", action="store_true", help="where the repository is made")
     publish.add_argument(
-        "--manifest", type=Path, metavar="FILE", help="to pin in (default: the checkout's)"
+        "--repo", required=True, metavar="OWNER/NAME", help="created if it does not exist"
+    )
+    publish.add_argument(
+        "--private", action="store_true", help="if the repository is created, make it private"
+    )
+    publish.add_argument(
+        "--manifest",
+        type=Path,
+        metavar="FILE",
+        help="the manifest to pin the commit in (default: the checkout's)",
     )
     publish.set_defaults(run=run_publish)
 
@@ -67,12 +76,12 @@ def _add_convert(
     )
     convert.add_argument("--backbone", required=True, metavar="NAME", help=f"one of: {names}")
     convert.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
-    convert.add_argument("--overwrite", action="store_true", help="replace OUT where it exists")
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(run=run_convert)
 
 
 def run_list(options: argparse.Namespace) -> None:
-    """``urst weights list``: one block for each entry of the manifest."""
+    """Print two lines for each entry of the manifest."""
     store = _store(options)
     for entry in read_manifest():
         state, path = store.state(entry)
@@ -83,14 +92,14 @@ def run_list(options: argparse.Namespace) -> None:
 
 
 def run_get(options: argparse.Namespace) -> None:
-    """``urst weights get``: prints the path of each."""
+    """Download weights, and print their paths."""
     store = _store(options)
     for entry in [find_entry(name) for name in options.names]:
         put(str(store.get(entry, download_bar(quiet=options.quiet))))
 
 
 def run_path(options: argparse.Namespace) -> None:
-    """``urst weights path``: prints the path, for scripts."""
+    """Print the path of a weights file, for scripts."""
     entry = find_entry(options.name)
     path = _store(options).find(entry)
     if path is None:
@@ -102,7 +111,7 @@ def run_path(options: argparse.Namespace) -> None:
 
 
 def run_verify(options: argparse.Namespace) -> None:
-    """``urst weights verify``: whatever was measured before."""
+    """Compare all weights on this machine with the manifest."""
     store = _store(options)
     damaged: list[str] = []
     for entry in read_manifest():
@@ -124,7 +133,7 @@ def run_verify(options: argparse.Namespace) -> None:
 
 
 def run_publish(options: argparse.Namespace) -> None:
-    """``urst weights publish``: says what was pinned, and where."""
+    """Upload weights, and print the pinned files."""
     published = publish(
         options.directory, options.repo, manifest=options.manifest, private=options.private
     )
@@ -138,7 +147,7 @@ def _store(options: argparse.Namespace) -> WeightsStore:
 
 
 def run_convert(options: argparse.Namespace) -> None:
-    """``urst weights convert``: says what became of everything in the files."""
+    """Convert published files, and print a summary of their tensors."""
     check_output(options.output, overwrite=options.overwrite)
     conversion = convert_weights(options.files, options.backbone)
     save_conversion(conversion, options.output, overwrite=options.overwrite)
@@ -148,7 +157,7 @@ def run_convert(options: argparse.Namespace) -> None:
 
 
 def _summary(conversion: Conversion) -> list[str]:
-    """Counts of what was taken, dropped and filled in, each with where from or why."""
+    """The numbers of tensors that were taken, dropped and filled in, with sources and reasons."""
     lines: list[str] = []
     for group in conversion.groups:
         of_group = [key for key in conversion.mapped if key.new.startswith(group)]

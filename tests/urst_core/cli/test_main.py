@@ -548,7 +548,7 @@ def test_info_lists_every_backbone(capsys):
     for index, network in enumerate(BACKBONES):
         traits = network.traits
         default = " (default)" if index == 0 else ""
-        weights = "embedded" if traits.name in EMBEDDED_FILES else "give --weights FILE"
+        weights = "built in" if traits.name in EMBEDDED_FILES else "give --weights FILE"
         assert (
             f"backbone  {traits.name}{default}: {traits.title}, {traits.paper}, {traits.license}\n"
             f"          stride {traits.stride} px, halo {traits.halo} px, weights: {weights}\n"

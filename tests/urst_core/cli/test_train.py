@@ -95,7 +95,7 @@ def test_trained_weights_load_and_stylize(train, tmp_path, capsys, recipe, backb
     printed = capsys.readouterr()
     assert re.fullmatch(
         re.escape(f"{output}: 2 steps in 0.") + r"\d minutes; "
-        r"out\.checkpoint\.safetensors may be deleted, or gone on from\n",
+        r"out\.checkpoint\.safetensors may be deleted, or trained further\n",
         printed.out,
     )
     assert "step 2, content " in printed.err
@@ -248,7 +248,7 @@ def in_step(monkeypatch):
 
 SENTENCE = (
     "urst: training stopped, its checkpoint holds step {}; "
-    "repeat the command with --resume to go on from there\n"
+    "repeat the command with --resume to continue from there\n"
 )
 
 
@@ -421,7 +421,7 @@ def refused(train, capsys, *options, **chosen) -> str:
     ("options", "message"),
     [
         ([], "no end of training is given; give --steps, or give --minutes"),
-        (["--steps", 5, "--stop-after", 0], "--stop-after 0 is no step; use 1 or more"),
+        (["--steps", 5, "--stop-after", 0], "--stop-after 0 is not a step; use 1 or more"),
         (
             ["--steps", 5, "--grid-every", -1],
             "--grid-every -1 cannot be used; use steps, or 0 for no grids",
@@ -461,7 +461,7 @@ def test_existing_output(train, tmp_path, capsys, name):
     path = tmp_path / name
     path.write_bytes(b"precious")
     assert refused(train, capsys, "--steps", 1) == (
-        f"{path} exists; go on from it (--resume), replace it (--overwrite), or choose another name"
+        f"{path} exists; resume it (--resume), replace it (--overwrite), or choose another name"
     )
     assert path.read_bytes() == b"precious"
 
