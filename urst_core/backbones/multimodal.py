@@ -231,7 +231,9 @@ class FoldedMultimodal(RowSequence):
     """The three subnets with one content's statistics folded in."""
 
     def __init__(self, style: RowLayer, enhance: RowLayer, refine: RowLayer) -> None:
-        mean, deviation, cut_deviation = map(torch.tensor, (MEAN, DEVIATION, CUT_DEVIATION))
+        mean, deviation, cut_deviation = (
+            torch.tensor(values, dtype=torch.float64) for values in (MEAN, DEVIATION, CUT_DEVIATION)
+        )
         bounds = -mean / cut_deviation, (1 - mean) / cut_deviation
         # The mean is not folded in: a bias that takes a large sum back triples the rounding error
         # of the first convolution, which three subnets in a row multiply by about 20.
