@@ -52,7 +52,7 @@ def make_thumbnail(
     rows, columns = thumbnail_size_of(source.size, longest_side)
     cpu = torch.device("cpu")
     if (rows, columns) == (height, width):
-        return read_window(source, Rectangle.of_size(source.size), cpu)
+        return read_window(source, Rectangle.of_size(source.size), cpu).float()
     scale = height / rows
     rows_at_once = max(1, int(BAND_PIXELS / (width * scale)))
     thumbnail = torch.empty(1, 3, rows, columns)
@@ -60,7 +60,7 @@ def make_thumbnail(
         last = min(first + rows_at_once, rows)
         top = max(0, math.floor((first + 0.5) * scale - scale))
         bottom = min(height, math.ceil((last - 0.5) * scale + scale))
-        band = read_window(source, Rectangle(top, 0, bottom, width), cpu)
+        band = read_window(source, Rectangle(top, 0, bottom, width), cpu).float()
         narrow = F.interpolate(band, size=(bottom - top, columns), mode="bilinear", antialias=True)
         weights = _triangle_weights(first, last, top, bottom, scale)
         thumbnail[:, :, first:last] = torch.einsum("or,ncrw->ncow", weights, narrow)
