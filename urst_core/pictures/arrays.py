@@ -9,15 +9,17 @@ Users keep pictures in several layouts; the engine has one, (C, H, W) with C = 3
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ..errors import ImageError, ShapeError
 from .source import FULL_SCALE
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 ARRAY_TYPES = ("uint8", "uint16", "float16", "float32", "float64")
 

@@ -11,6 +11,7 @@ from urst_core.formats.work_file import WorkFile
 from urst_core.geometry import Rectangle, cut
 from urst_core.pictures.preview import Preview, SampledPreview
 from urst_core.pictures.source import TensorSource, to_unit
+from urst_core.runs.checked_pixels import CheckedPixels
 from urst_core.runs.journal import Journal
 from urst_core.runs.record import RunRecord
 from urst_core.runs.work_folder import WorkFolder, add_finished_cores
@@ -59,10 +60,11 @@ def test_what_an_earlier_run_finished_is_shown(tmp_path):
     RunRecord({}, (72, 96), 32, threads=1).save(folder.path / "run.json")
     finished, unfinished = Rectangle(64, 64, 72, 96), Rectangle(0, 0, 32, 32)
     with WorkFile.create(folder.pixels, content) as work:
+        pixels = CheckedPixels(work)
         for core in (finished, unfinished):
             inside = core.clipped(content.size)
-            work.write(inside, content.read(inside))
-        journal = Journal(folder.journal, work.flush)
+            pixels.write(inside, content.read(inside))
+        journal = Journal(folder.journal, pixels)
         journal.add_core(finished)
         journal.add_core(Rectangle(70, 0, 72, 32))
         journal.save()

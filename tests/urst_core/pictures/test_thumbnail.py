@@ -121,3 +121,11 @@ def test_negative_thumbnail():
     with pytest.raises(SettingsError) as caught:
         make_thumbnail(TensorSource(picture((8, 8))), -1)
     assert str(caught.value) == "size -1 is negative; use 0 to keep the picture's own"
+
+
+@pytest.mark.parametrize("longest_side", [0, 20])
+def test_thumbnail_of_a_float64_picture_is_float32(longest_side):
+    pixels = picture((60, 80))
+    thumbnail = make_thumbnail(TensorSource(pixels.double()), longest_side)
+    assert thumbnail.dtype == torch.float32
+    assert torch.equal(thumbnail, make_thumbnail(TensorSource(pixels), longest_side))
