@@ -261,12 +261,15 @@ def load_backbone(
     return Model(backbone.on(find_device(settings.device)), settings)
 
 
-def open_picture(location: PicturePath, *, flatten: bool = False) -> Source:
+def open_picture(
+    location: PicturePath, *, flatten: bool = False, strict: bool = False, any_size: bool = False
+) -> Source:
     """Open a picture of any size, to be read in parts.
 
     Args:
         location: an image file, a NumPy file, a Zarr store, or a Zarr store's URL.
         flatten: lay alpha on white, and bring colors to sRGB: for styles.
+        strict, any_size: as for :func:`stylize_file`.
 
     Raises:
         ImageError: it is missing, damaged, or of a kind that cannot be used.
@@ -276,7 +279,9 @@ def open_picture(location: PicturePath, *, flatten: bool = False) -> Source:
         >>> urst.open_picture("photo.jpg").size
         (48, 64)
     """
-    return files.open_picture(parse_location(os.fspath(location)), flatten=flatten)
+    options = InputOptions(strict=strict, any_size=any_size)
+    place = parse_location(os.fspath(location))
+    return files.open_picture(place, flatten=flatten, options=options)
 
 
 def list_backbones() -> list[str]:

@@ -1,4 +1,4 @@
-"""``urst demo``: everything at once, without a picture at hand."""
+"""``urst demo``: makes a photograph and a painting, and stylizes one with the other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ DEMO_PAINTING_SIZE: Size = (1024, 1024)
 
 def add_demo_command(commands: Commands) -> None:
     """Add ``demo`` to the commands of a parser."""
-    command = commands.add_parser("demo", help="make two pictures, and paint one like the other")
+    command = commands.add_parser(
+        "demo", help="make two pictures, and paint one in the style of the other"
+    )
     command.add_argument(
         "--size", type=_size, default=DEMO_SIZE, metavar="WxH", help="in px (default: 1248x832)"
     )
@@ -43,7 +45,7 @@ def add_demo_command(commands: Commands) -> None:
 
 
 def run_demo(options: argparse.Namespace) -> None:
-    """``urst demo``: make a landscape and a painting, and paint the one like the other."""
+    """Make a landscape and a painting, and paint one in the style of the other."""
     folder: Path = options.output
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -111,7 +111,7 @@ def add_mask_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def add_input_arguments(command: argparse.ArgumentParser) -> None:
-    """``--strict`` and ``--any-size``."""
+    """Add ``--strict`` and ``--any-size``."""
     command.add_argument(
         "--strict",
         action="store_true",
@@ -126,7 +126,7 @@ def add_input_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def input_options_of(options: argparse.Namespace) -> InputOptions:
-    """What :func:`add_input_arguments` asked for; the defaults in commands without it."""
+    """The options of :func:`add_input_arguments`; the defaults in commands without them."""
     return InputOptions(
         strict=getattr(options, "strict", False), any_size=getattr(options, "any_size", False)
     )

@@ -1,4 +1,4 @@
-"""``urst plan``: what a run will take, before it begins."""
+"""``urst plan``: a forecast of what a run needs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def add_plan_command(commands: Commands) -> None:
     """Add ``plan`` to the commands of a parser."""
     command = commands.add_parser(
         "plan",
-        help="say what stylizing a picture will take: tiles, memory, disk, time",
-        description="Say what `urst stylize` with the same options will take. "
-        "Stylizes a few tiles to tell the time; writes no file.",
+        help="forecast the tiles, memory, disk space and time that a picture needs",
+        description="Forecast what `urst stylize` with the same options needs. "
+        "Stylizes a few tiles to estimate the time; writes no file.",
     )
     add_run_arguments(command, default_output=DEFAULT_OUTPUT)
     command.add_argument("--json", action="store_true", help="print it as JSON")
@@ -34,7 +34,7 @@ def add_plan_command(commands: Commands) -> None:
 
 
 def run_plan(options: argparse.Namespace) -> None:
-    """``urst plan``: prints the forecast, also of a run that is then refused."""
+    """Print the forecast, even of a run that is then refused."""
     options.stored = output_options(options)
     if options.output is None:
         options.output, options.overwrite = DEFAULT_OUTPUT, True
@@ -60,13 +60,13 @@ def run_plan(options: argparse.Namespace) -> None:
 
 
 def _with_some_style(run: FileRun) -> FileRun:
-    """The run with a style: any takes as long as another."""
+    """The run with any style, since all take the same time."""
     names = run.backbone.network.style_names
     return replace(run, styles=names[:1] or [str(run.content)])
 
 
 def _told(plan: Plan, run: FileRun) -> str:
-    """The plan for people."""
+    """The plan as text."""
     height, width = plan.size
     precision = plan.precision or "the fastest precision that proves itself"
     passes = f", {plan.passes} passes" if plan.passes > 1 else ""

@@ -1,4 +1,4 @@
-"""``urst stylize --ray``: the same on the machines of a Ray cluster."""
+"""``urst stylize --ray``: stylizing on the machines of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .options import settings_of
 
 
 def stylize_on_ray(options: argparse.Namespace) -> None:
-    """Stylize on a cluster, with a progress bar; says where the result is."""
+    """Stylize on a cluster with a progress bar, and print where the result is."""
     started = time.monotonic()
     backbone = load_backbone(
         options.backbone, options.weights, listener=download_bar(quiet=options.quiet)

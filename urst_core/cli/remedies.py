@@ -1,11 +1,11 @@
-"""Errors in the words of the command line: options, where the engine names settings."""
+"""Errors as the command line words them: with options instead of settings."""
 
 from __future__ import annotations
 
 from ..errors import Change, Command, URSTError
 
 OPTIONS = {"workers": "ray-workers"}
-"""Options that are not called like the setting."""
+"""Options whose name differs from that of the setting."""
 
 SWITCHES: dict[tuple[str, object], str] = {
     ("overwrite", True): "replace it with --overwrite",
@@ -16,11 +16,11 @@ SWITCHES: dict[tuple[str, object], str] = {
     ("if_interrupted", "resume"): "resume it with --resume",
     ("if_interrupted", "restart"): "discard it with --restart",
 }
-"""Options without a value."""
+"""Words for options without a value."""
 
 
 def error_words(error: URSTError) -> str:
-    """The whole message, for someone at a terminal."""
+    """The whole message, with remedies for the command line."""
     return error.worded(_words)
 
 

@@ -38,10 +38,10 @@ def add_stylize_command(commands: Commands) -> None:
     start.add_argument(
         "--resume",
         action="store_true",
-        help="go on with a run that was interrupted, if there is one",
+        help="resume an interrupted run, if there is one",
     )
     start.add_argument(
-        "--restart", action="store_true", help="throw away what an interrupted run has done"
+        "--restart", action="store_true", help="discard an interrupted run, and start over"
     )
     add_distributed_arguments(command)
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -51,7 +51,7 @@ def add_stylize_command(commands: Commands) -> None:
 def add_run_arguments(
     command: argparse.ArgumentParser, *, default_output: Path | None = None
 ) -> None:
-    """Add what describes a run from file to file."""
+    """Add the arguments that describe a run from file to file."""
     add = command.add_argument
     add("content", type=parse_location, metavar="CONTENT", help="the picture, of any size")
     add(
@@ -75,7 +75,7 @@ def add_run_arguments(
         metavar="W",
         help="share of each style, any scale (default: equal)",
     )
-    add("--overwrite", action="store_true", help="replace OUT where it exists")
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
     add_input_arguments(command)
     add_mask_arguments(command)
     add_stylizing_options(command)
@@ -83,7 +83,7 @@ def add_run_arguments(
 
 
 def run_stylize(options: argparse.Namespace) -> None:
-    """``urst stylize``: one picture in one style, or in a mixture of several."""
+    """Stylize one picture in one style, or in a mixture of several."""
     options.stored = output_options(options)
     if options.ray is not None and options.mask is not None:
         raise SettingsError(
@@ -124,7 +124,7 @@ def stylize_file(
     output: Location,
     if_interrupted: IfInterrupted,
 ) -> None:
-    """File to file, with a progress bar; says where the result is, or what is kept of it."""
+    """Stylize a file with a progress bar, and print where the result is, or what is kept of it."""
     started = time.monotonic()
     run = file_run_of(options, content=content, styles=styles, output=output)
     has_begun = False
@@ -183,7 +183,7 @@ def _local_path(location: Location) -> Path:
 
 
 def _kept(output: Path) -> str:
-    """What an interrupted run leaves to go on with; empty where that is nothing."""
+    """What an interrupted run has finished, for a message; empty if there is nothing to resume."""
     try:
         interruption = WorkFolder(output).interruption()
     except URSTError:
