@@ -25,6 +25,7 @@ from urst_core.backbones import BACKBONES
 from urst_core.cli import demo as demo_cli
 from urst_core.cli import main as cli
 from urst_core.cli.bars import ProgressBar
+from urst_core.formats.input_options import InputOptions
 from urst_core.formats.open import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.formats.output_options import OutputOptions
 from urst_core.networks.tile_network import TileNetwork
@@ -85,6 +86,7 @@ def captured(monkeypatch):
         )
         seen.backbone, seen.settings, seen.overwrite = self.backbone, self.settings, self.overwrite
         seen.style_weights, seen.mask = self.style_weights, self.mask
+        seen.input_options = self.input_options
         listener(Progress("tiles", 0, 1, 0, 1))
         with ImageFileCanvas(self.output, self.source, self.options, overwrite=True) as canvas:
             seen.canvas = canvas
@@ -245,6 +247,8 @@ OPTIONS = {
         ["--tile-format", "png", "--output", "{folder}/out.dzi"],
         lambda seen: seen.canvas._options == OutputOptions(tile_format="png"),
     ),
+    "--strict": (["--strict"], lambda seen: seen.input_options == InputOptions(strict=True)),
+    "--any-size": (["--any-size"], lambda seen: seen.input_options == InputOptions(any_size=True)),
     "--quiet": (["--quiet"], lambda seen: seen.settings == Settings()),
     "--size": (["--size", "40x24"], lambda seen: seen.source.size == (24, 40)),
 }
