@@ -16,7 +16,7 @@ from ..urst_core.errors import ImageError, ShapeError
 from ..urst_core.geometry import Rectangle, Size
 from ..urst_core.pictures.mask import Mask, TensorMask
 from ..urst_core.pictures.metadata import PictureMetadata
-from ..urst_core.pictures.preview import SampledPreview
+from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import TensorSource, check_finite, from_unit
 
 PREVIEW_SIZE = 2048
@@ -218,7 +218,7 @@ def page_preview(size: Size) -> SampledPreview:
     return SampledPreview(size, PREVIEW_SIZE, samples=PREVIEW_SAMPLES)
 
 
-def preview_image(*previews: SampledPreview) -> Tensor:
+def preview_image(*previews: SampledPreview | LayeredPreview) -> Tensor:
     """Previews of pictures of one size as an IMAGE, on the CPU."""
     pictures = torch.stack([preview.pixels for preview in previews])
     return image_of(pictures.clamp(0.0, 1.0), torch.device("cpu"))

@@ -103,12 +103,15 @@ class MakeThumbnailStats(io.ComfyNode):
             style_size=style_size,
             strength=strength,
             stats=statistics,
+            strokes="fine",
         )
         areas = [
             thumbnail_size_of(sources[0].size, thumbnail_size),
             *host.style_areas(styles, style_size),
         ]
-        progress = host.NodeProgress(stages=host.stages_of(backbone, settings, TILES_STAGE))
+        progress = host.NodeProgress(
+            stages=host.stages_of(backbone, settings, sources[0].size, TILES_STAGE)
+        )
         with host.working_memory(backbone, *areas):
             look = host.fill_preview(sources[0].size, sources[0] if len(sources) == 1 else None)
             frames = Frames(sources, styles, weights, lambda _: progress.listener(look=look))

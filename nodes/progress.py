@@ -18,7 +18,8 @@ from ..urst_core.formats.output_format import EncodingListener
 from ..urst_core.formats.vips_loader import UNPACKING_STAGE
 from ..urst_core.geometry import Size
 from ..urst_core.method.pipeline import PREPARATION_STAGE, TILES_STAGE
-from ..urst_core.pictures.preview import SampledPreview
+from ..urst_core.method.strokes import level_sizes
+from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import Source, from_unit
 from ..urst_core.progress import Listener, Progress
 from ..urst_core.tiling.exact_statistics import stage_of_site
@@ -95,33 +96,38 @@ def progress_listener(*, picture: int = 0, pictures: int = 1, look: Look | None 
     return NodeProgress(pictures=pictures).listener(picture=picture, look=look)
 
 
-def stages_of(loaded: LoadedBackbone, settings: Settings, *others: str) -> list[str]:
-    """The passes over a picture: those that measure exact statistics, and others behind them."""
-    exact = settings.stats == "exact"
+def stages_of(loaded: LoadedBackbone, settings: Settings, size: Size, *others: str) -> list[str]:
+    """The passes over a picture: those that measure exact statistics, and others behind them.
+
+    All levels of larger strokes are told of as one stage, whatever they measure.
+    """
+    exact = settings.stats == "exact" and len(level_sizes(size, settings)) == 1
     sites = loaded.backbone.network.site_names if exact else ()
     return [*map(stage_of_site, sites), *others]
 
 
 def fill_preview(size: Size, content: Source | None = None) -> Look:
-    """Shows how a picture fills, stage by stage.
+    """Shows how a picture fills, stage by stage, and level by level.
 
     Args:
         size: of the picture, which the cores are parts of.
         content: shown where a stage makes no pixels, but has read them there.
     """
-    preview: SampledPreview | None = None
+    preview: LayeredPreview | None = None
 
     def look(progress: Progress) -> Tensor | None:
         nonlocal preview
         if progress.core is None:
-            preview = None
+            if progress.tiles_done == 0 or progress.stage != TILES_STAGE:
+                preview = None
             return None
-        core, pixels = progress.core.clipped(size), progress.pixels
-        if pixels is None and content is not None and core.area:
+        core, pixels = progress.core.clipped(progress.frame or size), progress.pixels
+        measures = progress.stage != TILES_STAGE
+        if pixels is None and measures and content is not None and core.area:
             pixels = content.read(core)
         if pixels is not None:
-            preview = preview or SampledPreview(size, LONGEST_LIVE_PREVIEW)
-            preview.add(core, pixels)
+            preview = preview or LayeredPreview(size, LONGEST_LIVE_PREVIEW)
+            preview.add(core, pixels, progress.frame)
         return None if preview is None else preview.pixels
 
     return look

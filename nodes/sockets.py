@@ -12,7 +12,7 @@ from comfy_api.latest import io
 from ..urst_core.method.video import PER_PICTURE
 from ..urst_core.networks.model import Backbone
 from ..urst_core.pictures.mask import LARGEST_FEATHER
-from ..urst_core.tiling.settings import STATS_KINDS
+from ..urst_core.tiling.settings import LARGEST_SEED, STATS_KINDS, Settings
 
 CATEGORY = "URST"
 
@@ -22,6 +22,10 @@ LayoutSocket = io.Custom("URST_LAYOUT")
 
 LARGEST_SIZE = 1 << 16
 """The most that a size widget takes, in px."""
+
+LARGEST_STROKES = 1000.0
+
+_DEFAULTS = Settings()
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,63 @@ def tile_size_input() -> io.Input:
         tooltip="Edge of a tile in px, a multiple of the backbone's stride; 0 chooses by free "
         "memory. It does not change the picture, only memory and speed.",
     )
+
+
+def stroke_inputs() -> list[io.Input]:
+    """How large strokes are, and what fills flat places; the last inputs of nodes that stylize."""
+    return [
+        io.Float.Input(
+            "strokes",
+            optional=True,
+            default=0.0,
+            min=0.0,
+            max=LARGEST_STROKES,
+            step=0.1,
+            tooltip="How large strokes are. 0: as large a share of the picture as in the preview "
+            "of Make Thumbnail Stats. 1: the backbone's own, which in a large picture are a fine "
+            "grain. 2.5: so many times that.",
+        ),
+        io.Float.Input(
+            "detail",
+            optional=True,
+            default=_DEFAULTS.detail,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="How much of the content's fine structure larger strokes leave.",
+        ),
+        io.Float.Input(
+            "brushwork",
+            optional=True,
+            default=_DEFAULTS.brushwork,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="How much brushwork fills flat places, a sky for example, where strokes are "
+            "larger than 1.",
+        ),
+        io.Int.Input(
+            "brushwork_seed",
+            optional=True,
+            default=_DEFAULTS.seed,
+            min=0,
+            max=LARGEST_SEED,
+            tooltip="Another number makes other brushwork.",
+        ),
+    ]
+
+
+def stroke_settings(
+    strokes: float, detail: float, brushwork: float, brushwork_seed: int
+) -> dict[str, Any]:
+    """The engine's settings for the values of :func:`stroke_inputs`."""
+    words = {0.0: "preview", 1.0: "fine"}
+    return {
+        "strokes": words.get(strokes, strokes),
+        "detail": detail,
+        "brushwork": brushwork,
+        "seed": brushwork_seed,
+    }
 
 
 def mask_inputs(mask_tooltip: str) -> list[io.Input]:

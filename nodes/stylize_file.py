@@ -17,8 +17,9 @@ from ..urst_core.formats.image_file import ImageFile
 from ..urst_core.formats.open import ImageFileCanvas
 from ..urst_core.formats.output_options import OutputOptions
 from ..urst_core.method.pipeline import TILES_STAGE
+from ..urst_core.method.strokes import level_sizes
 from ..urst_core.pictures.metadata import PictureMetadata
-from ..urst_core.pictures.preview import SampledPreview
+from ..urst_core.pictures.preview import LayeredPreview
 from ..urst_core.pictures.source import TensorSource, read_bands
 from ..urst_core.progress import Progress
 from ..urst_core.runs.file_run import FileRun, IfInterrupted
@@ -28,7 +29,6 @@ from .convert import (
     PREVIEW_SIZE,
     StoredPicture,
     mixture_of,
-    page_preview,
     preview_image,
 )
 from .file_inputs import find_format, format_inputs, output_options, picture_input
@@ -40,6 +40,8 @@ from .sockets import (
     found_by,
     look_inputs,
     other_style_inputs,
+    stroke_inputs,
+    stroke_settings,
     style_input,
     tile_size_input,
 )
@@ -86,6 +88,7 @@ class StylizeFile(io.ComfyNode):
                     tooltip="Whether a finished file of that name may be replaced.",
                 ),
                 *other_style_inputs(),
+                *stroke_inputs(),
             ],
             outputs=[
                 io.String.Output("path", display_name="path", tooltip="Where the file is."),
@@ -128,6 +131,10 @@ class StylizeFile(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
+        strokes: float = 0.0,
+        detail: float = 1.0,
+        brushwork: float = 0.5,
+        brushwork_seed: int = 0,
     ) -> io.NodeOutput:
         format_ = find_format(file_format)
         styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
@@ -138,6 +145,7 @@ class StylizeFile(io.ComfyNode):
             strength=strength,
             stats=statistics,
             tile_size=tile_size or None,
+            **stroke_settings(strokes, detail, brushwork, brushwork_seed),
         )
         with naming_inputs(), _style_files(styles) as style_paths:
             run = FileRun(
@@ -153,7 +161,9 @@ class StylizeFile(io.ComfyNode):
             areas = host.run_areas(backbone, run.source.size, styles, settings)
             with host.working_memory(backbone, *areas):
                 progress = host.NodeProgress(
-                    stages=host.stages_of(backbone, settings, TILES_STAGE, "encoding")
+                    stages=host.stages_of(
+                        backbone, settings, run.source.size, TILES_STAGE, "encoding"
+                    )
                 )
                 preview = _run(
                     run, IfInterrupted.RESUME if resume else IfInterrupted.DISCARD, progress
@@ -165,16 +175,20 @@ class StylizeFile(io.ComfyNode):
 
 def _run(
     run: FileRun, if_interrupted: IfInterrupted, node_progress: host.NodeProgress
-) -> SampledPreview:
+) -> LayeredPreview:
     """Do the run; returns what the page has seen of it in the end: all."""
-    preview = page_preview(run.source.size)
+    preview = LayeredPreview(run.source.size, PREVIEW_SIZE)
+    is_first = True
 
     def look(progress: Progress) -> Tensor | None:
-        if progress.core is None and progress.tiles_done:
+        nonlocal is_first
+        if is_first and progress.core is None and progress.tiles_done:
             # Tiles of an earlier run are not told of again.
-            add_finished_cores(preview, WorkFolder(run.output), run.source)
+            sizes = level_sizes(run.source.size, run.settings)[:-1]
+            add_finished_cores(preview, WorkFolder(run.output), run.source, sizes)
+        is_first = is_first and progress.tiles_total == 0
         if progress.core is not None and progress.pixels is not None:
-            preview.add(progress.core, progress.pixels)
+            preview.add(progress.core, progress.pixels, progress.frame)
         return preview.pixels if progress.tiles_done else None
 
     try:

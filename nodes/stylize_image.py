@@ -27,6 +27,8 @@ from .sockets import (
     look_inputs,
     mask_inputs,
     other_style_inputs,
+    stroke_inputs,
+    stroke_settings,
     style_input,
     tile_size_input,
 )
@@ -78,6 +80,7 @@ class StylizeImage(io.ComfyNode):
                     tooltip="Frames on each side that are averaged with a frame, nearer ones more. "
                     "Only for smoothed.",
                 ),
+                *stroke_inputs(),
             ],
             outputs=[
                 io.Image.Output(
@@ -107,6 +110,10 @@ class StylizeImage(io.ComfyNode):
         mask_feather: int = 0,
         batch_statistics: str = PER_PICTURE,
         smoothing_radius: int = DEFAULT_RADIUS,
+        strokes: float = 0.0,
+        detail: float = 1.0,
+        brushwork: float = 0.5,
+        brushwork_seed: int = 0,
     ) -> io.NodeOutput:
         contents = sources_of(content)
         styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
@@ -117,11 +124,13 @@ class StylizeImage(io.ComfyNode):
             strength=strength,
             stats=statistics,
             tile_size=tile_size or None,
+            **stroke_settings(strokes, detail, brushwork, brushwork_seed),
         )
         masks = masks_of(mask, mask_feather, [each.size for each in contents])
         areas = host.run_areas(backbone, contents[0].size, styles, settings)
         progress = host.NodeProgress(
-            pictures=len(contents), stages=host.stages_of(backbone, settings, TILES_STAGE)
+            pictures=len(contents),
+            stages=host.stages_of(backbone, settings, contents[0].size, TILES_STAGE),
         )
         result_bytes = host.image_bytes(*content.shape)
 

@@ -94,7 +94,7 @@ def test_its_tiles_are_exact():
     backbone = random_backbone(Toy)
     assert backbone.traits.halo == 4
     content = TensorSource(picture((63, 90)))
-    settings = Settings(thumbnail_size=32)
+    settings = Settings(strokes="fine", thumbnail_size=32)
     stats = Run.of(content, backbone, settings).measure([TensorSource(picture((40, 40), seed=5))])
     pictures = []
     for tile_size in (200, 16, 6):

@@ -285,7 +285,7 @@ def _single_level(run: pipeline.Run) -> pipeline.Run:
     Raises:
         SettingsError: strokes of that size take several passes, or brushwork.
     """
-    if len(run.level_sizes) > 1 or run.has_brushwork:
+    if not run.is_plain:
         raise SettingsError(
             f"statistics for strokes {run.settings.strokes!r} cannot be shared by several pictures",
             Change("strokes", "fine"),

@@ -22,6 +22,8 @@ class Progress:
         core: the core that was just finished; None when the stage begins.
         pixels: the finished core's picture, (C, h, w), clipped to the image, for a preview;
             None if the stage makes no picture.
+        frame: size of the smaller picture that the core is part of, if one is made before the
+            result: a level of :mod:`urst_core.method.strokes`. None for the result itself.
 
     Example:
         >>> import urst_core as urst

@@ -316,8 +316,13 @@ def inference_mode() -> Iterator[None]:
 
 @pytest.fixture
 def call(nodes: dict[str, Any]) -> Callable[..., Any]:
-    """Runs a node: ``call("StylizeImage", content=...)``."""
-    return lambda node_id, **inputs: nodes[f"URST{node_id}"].execute(**inputs)
+    """Runs a node: ``call("StylizeImage", content=...)``; strokes are fine unless chosen."""
+    defaults = {node_id: {"strokes": 1.0} for node_id in ("StylizeImage", "StylizeFile")}
+
+    def run(node_id: str, **inputs: Any) -> Any:
+        return nodes[f"URST{node_id}"].execute(**{**defaults.get(node_id, {}), **inputs})
+
+    return run
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def command_line(folder, tile_size, look):
         "--tile-size": tile_size,
         "--precision": "fp32",
         "--device": "cpu",
+        "--strokes": "fine",
         "--output": folder / "out.png",
     }
     pictures = [str(folder / name) for name in ("content.png", "style.png")]

@@ -37,8 +37,8 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         type=int,
         default=defaults.thumbnail_size,
         metavar="PX",
-        help="longest side of the picture that statistics are taken from; smaller gives larger "
-        "strokes (default: %(default)s; 0: the whole picture)",
+        help="longest side of the picture that statistics are taken from, and that --strokes "
+        "preview takes the strokes' size from (default: %(default)s; 0: the whole picture)",
     )
     add(
         "--style-size",
@@ -68,6 +68,7 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         metavar="0..1",
         help="0: the content, 1: the full style (default: %(default)s)",
     )
+    _add_stroke_options(command, defaults)
     add(
         "--precision",
         default=defaults.precision,
@@ -76,6 +77,50 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     add("--device", default=defaults.device, metavar="auto|cpu|cuda[:N]|mps")
+
+
+def _add_stroke_options(command: argparse.ArgumentParser, defaults: Settings) -> None:
+    """``--strokes``, ``--detail``, ``--brushwork`` and ``--seed``."""
+    add = command.add_argument
+    add(
+        "--strokes",
+        type=_strokes,
+        default=defaults.strokes,
+        metavar="preview|fine|NUMBER",
+        help="how large they are: as in a picture of the thumbnail's size; fine: the network's "
+        "own, in a large picture a fine grain; 2.5: so many times that (default: %(default)s)",
+    )
+    add(
+        "--detail",
+        type=float,
+        default=defaults.detail,
+        metavar="0..1",
+        help="how much of the photograph's fine structure larger strokes leave "
+        "(default: %(default)s)",
+    )
+    add(
+        "--brushwork",
+        type=float,
+        default=defaults.brushwork,
+        metavar="0..1",
+        help="how much brushwork fills flat places, where strokes are larger than fine "
+        "(default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=defaults.seed,
+        metavar="N",
+        help="another number makes other brushwork (default: %(default)s)",
+    )
+
+
+def _strokes(text: str) -> str | float:
+    """A word or a number; which ones can be used the settings say."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -88,6 +133,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
         strength=options.strength,
         precision=options.precision,
         device=options.device,
+        strokes=options.strokes,
+        detail=options.detail,
+        brushwork=options.brushwork,
+        seed=options.seed,
     )
 
 

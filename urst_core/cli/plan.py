@@ -70,11 +70,12 @@ def _told(plan: Plan, run: FileRun) -> str:
     height, width = plan.size
     precision = plan.precision or "the fastest precision that proves itself"
     passes = f", {plan.passes} passes" if plan.passes > 1 else ""
+    levels = f" in {plan.levels} levels" if plan.levels > 1 else ""
     lines = [
         f"picture   {width} x {height} px, {height * width / 1e6:.1f} MP, "
         f"{run.source.channels} channels of {8 * run.source.dtype.itemsize} bits",
         f"frame     {plan.frame[1]} x {plan.frame[0]} px",
-        f"tiles     {plan.tiles} of {plan.tile_size} px{passes}; their halo of "
+        f"tiles     {plan.tiles} of {plan.tile_size} px{levels}{passes}; their halo of "
         f"{run.backbone.traits.halo} px costs {plan.halo_share:.0%} more pixels",
         f"device    {plan.device}, {precision}: {format_bytes(plan.device_bytes)} of "
         f"{format_bytes(plan.device_free_bytes)} free",

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ..errors import Change, SettingsError
 from ..formats.open import open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.zarr.store import Location
@@ -98,6 +99,11 @@ def stylize_distributed(
     # What the workers' device cannot do is refused where the cluster is known.
     here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
     here.check(backbone.traits)
+    if not Run.of(source, backbone, here).is_plain:
+        raise SettingsError(
+            f"strokes {settings.strokes!r} take several levels, which a cluster does not share",
+            Change("strokes", "fine"),
+        )
     with open_target(
         output,
         source,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 import sys
 
-from ..pictures.source import Source
+from ..pictures.source import Raster
 
 STRIP_BYTES = 1 << 20
 """About how many bytes of rows make a strip: readers hold one at a time."""
@@ -26,7 +26,7 @@ RGB, CHUNKY, UNASSOCIATED_ALPHA, UNCOMPRESSED = 2, 1, 2, 1
 UNSIGNED, FLOATING = 1, 3
 
 
-def raw_tiff_header(picture: Source) -> bytes:
+def raw_tiff_header(picture: Raster) -> bytes:
     """What stands before the pixels of a picture: its size, channels and dtype.
 
     Its length is a multiple of 16 and depends on the picture's size only.

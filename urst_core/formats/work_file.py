@@ -20,12 +20,12 @@ from torch import Tensor
 
 from ..errors import OutputError, ShapeError
 from ..geometry import Rectangle, Size
-from ..pictures.source import Source
+from ..pictures.source import Raster
 from .pixel_types import NUMPY_TYPES
 from .raw_tiff import raw_tiff_header
 
 
-def raw_bytes(picture: Source) -> int:
+def raw_bytes(picture: Raster) -> int:
     """How many bytes the pixels of a picture take, not compressed."""
     height, width = picture.size
     return height * width * picture.channels * picture.dtype.itemsize
@@ -45,7 +45,7 @@ class WorkFile:
         dtype: of a value, one of ``NUMPY_TYPES``.
     """
 
-    def __init__(self, path: Path, like: Source, mode: str) -> None:
+    def __init__(self, path: Path, like: Raster, mode: str) -> None:
         self.path = path
         self.size: Size = like.size
         self.channels = like.channels
@@ -72,7 +72,7 @@ class WorkFile:
         return len(self._header)
 
     @classmethod
-    def create(cls, path: Path, like: Source) -> WorkFile:
+    def create(cls, path: Path, like: Raster) -> WorkFile:
         """Make the file, or empty the one there; pixels that are never written are 0.
 
         It has its full length at once, though no place on the disk yet.
@@ -95,7 +95,7 @@ class WorkFile:
         return work
 
     @classmethod
-    def reopen(cls, path: Path, like: Source) -> WorkFile:
+    def reopen(cls, path: Path, like: Raster) -> WorkFile:
         """Open a file that :meth:`create` made, perhaps in a process that is gone.
 
         Args:

@@ -9,15 +9,19 @@ machine, gets the same values.
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..geometry import Rectangle
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Words: TypeAlias = npt.NDArray[np.uint32]
 
 STRONGEST = 0.04
 """The noise's deviation in flat places at brushwork 1, of pixels of 0..1."""
@@ -38,8 +42,6 @@ _BINOMIAL = (1, 4, 6, 4, 1)
 
 # Of the four bytes' sum, filtered along both sides: 70 is the sum of the filter's squares.
 _UNIT = np.float32(1 / (70 * math.sqrt(4 * (256**2 - 1) / 12)))
-
-Words: TypeAlias = npt.NDArray[np.uint32]
 
 
 def noise(area: Rectangle, *, level: int, seed: int) -> Tensor:

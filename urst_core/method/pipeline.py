@@ -14,7 +14,7 @@ from ..networks.statistics import SiteStats
 from ..networks.style import StyleCode
 from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask
-from ..pictures.source import Canvas, Source, TensorCanvas
+from ..pictures.source import Canvas, Source
 from ..pictures.thumbnail import make_thumbnail
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device, find_precision
@@ -25,13 +25,13 @@ from ..tiling.settings import Settings
 from ..tiling.stylize_tile import TileStylizer
 from ..tiling.tile_size import choose_tile_size
 from .strokes import (
-    LEVEL_DTYPE,
     PREPARATION_STAGE,
     TILES_STAGE,
     Below,
     JoinedSource,
     Level,
     LevelPixels,
+    level_canvas,
     level_contents,
     level_sizes,
 )
@@ -69,7 +69,7 @@ def stylize(
         URSTError: one of its subclasses, for pictures, settings or devices that cannot be used.
     """
     run = Run.of(content, backbone, settings, mask=mask, listener=listener)
-    if len(run.level_sizes) > 1 or run.has_brushwork:
+    if not run.is_plain:
         return stylize_levels(run, styles, canvas, style_weights=style_weights)
     stats = run.measure(styles, style_weights=style_weights)  # once, a few KB
     network = run.network(stats)  # a plain convolutional network
@@ -83,31 +83,25 @@ def stylize_levels(
     canvas: Canvas,
     *,
     style_weights: Sequence[float] | None = None,
-    dtype: torch.dtype = LEVEL_DTYPE,
 ) -> FrozenStats:
     """Stylize a picture level by level, the coarsest first: see :mod:`urst_core.method.strokes`.
 
     Args:
         run: of the picture.
         styles, canvas, style_weights: as in :func:`stylize`.
-        dtype: dtype in which the pictures between the levels are kept.
 
     Returns:
         The statistics of the last level.
     """
-
-    def new_picture(size: Size) -> TensorCanvas:
-        return TensorCanvas(size, dtype=dtype)
-
     sizes = run.level_sizes
-    pixels = LevelPixels([run.backbone.traits.frame_of(size) for size in sizes], run.listener)
+    pixels = run.level_pixels()
     run = replace(run, listener=pixels.listener(0))
     code = run.code_for_levels(styles, style_weights)
-    contents = level_contents(run.content, sizes, new_picture, run.listener)
+    contents = level_contents(run.content, sizes, level_canvas, run.listener)
     below: Below | None = None
     for number, content in enumerate(contents[:-1]):
         level = run.at_level(number, content, below, pixels.listener(number))
-        picture = new_picture(content.size)
+        picture = level_canvas(content.size)
         level.stylize(level.network(level.measure(code)), picture)
         below = Below(content, picture)
     level = run.at_level(len(contents) - 1, run.content, below, pixels.listener(len(contents) - 1))
@@ -176,9 +170,11 @@ class Run:
         return level_sizes(self.content.size, self.settings)
 
     @property
-    def has_brushwork(self) -> bool:
-        """Whether a single level gets noise: where strokes are a number."""
-        return not isinstance(self.settings.strokes, str) and self.settings.brushwork > 0
+    def is_plain(self) -> bool:
+        """Whether one pass without brushwork makes the picture; a single level has it only where
+        strokes are a number."""
+        has_brushwork = not isinstance(self.settings.strokes, str) and self.settings.brushwork > 0
+        return len(self.level_sizes) == 1 and not has_brushwork
 
     @property
     def source(self) -> Source:
@@ -186,6 +182,12 @@ class Run:
         if self.level is None:
             return self.content
         return JoinedSource(self.content, self.level, self.device)
+
+    def level_pixels(self) -> LevelPixels:
+        """Tells this run's listener of all levels as one stage."""
+        network, is_exact = self.backbone.network, self.settings.stats == "exact"
+        sites = network.site_names if is_exact else ()
+        return LevelPixels(self.level_sizes, network.traits, self.listener, sites)
 
     def at_level(
         self, number: int, content: Source, below: Below | None, listener: Listener

@@ -6,7 +6,7 @@ painted first, and each larger one repaints it with strokes of half the size::
 
       content      p = the painting below, c = this level's content, c' = the content below
          │
-      ┌──▼───┐     input   = d * c + E (p - d * c') + brushwork     a painting, with the detail
+      ┌──▼───┐     input   = d * c + E K (p - d * c') + brushwork   a painting, with the detail
       │ join │     fine    = network (input)                         that the larger size adds
       └──▼───┘     picture = g * fine + E K (p - S (g * fine))       its finest band replaces
       network                                                        nothing below
@@ -32,14 +32,16 @@ import torch
 from torch import Tensor
 
 from ..geometry import Rectangle, Size, round_up
+from ..networks.network import Traits
 from ..pictures.resampling import Chain, Resample, Resampling
-from ..pictures.source import Canvas, Source, bands, from_unit, to_unit
+from ..pictures.source import Canvas, Source, TensorCanvas, bands, from_unit, to_unit
 from ..pictures.thumbnail import make_thumbnail, thumbnail_size_of
 from ..progress import Listener, Progress, ignore
+from ..tiling.exact_statistics import stage_of_site
 from ..tiling.settings import Settings
 from . import brushwork
 
-GAIN = 1.25
+GAIN = 1.3
 """How much of a level's own band is added: a little sharpness back that the merging takes."""
 
 SLACK = 1.01
@@ -56,9 +58,6 @@ TILES_STAGE = "tiles"
 
 PREPARATION_STAGE = "thumbnail"
 """What they are told after each band that a large picture's thumbnail is made from."""
-
-SHORT_STAGES = (CONTENTS_STAGE, PREPARATION_STAGE)
-"""Counted as nothing between the tiles of the levels."""
 
 
 def level_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
@@ -145,6 +144,22 @@ class Step:
     def enlarge(self, pixels: Tensor, at: Rectangle, target: Rectangle) -> Tensor:
         return self.enlarging.apply(pixels, at, target)
 
+    def sharpen_and_enlarge(self, pixels: Tensor, target: Rectangle) -> Tensor:
+        """E K: enlarge so that shrinking gives nearly the same pixels back.
+
+        Args:
+            pixels: those of :meth:`below`, (C, h, w), floating.
+            target: the fine pixels that are wanted.
+        """
+        area, wide = self.enlarging.needs(target), self.below(target)
+        inner = pixels[(..., *area.relative_to(wide).slices)]
+        sharpened = inner * 2.0 - self.both.apply(pixels, wide, area)
+        return self.enlarge(sharpened, area, target)
+
+    def below(self, target: Rectangle) -> Rectangle:
+        """The coarse pixels that an input of the fine ones of ``target`` is made of."""
+        return self.both.needs(self.enlarging.needs(target))
+
     def merge(self, below: Tensor, at: Rectangle, fine: Tensor, target: Rectangle) -> Tensor:
         """Add the finest band of a painting to the one below.
 
@@ -155,20 +170,15 @@ class Step:
                 :meth:`painted_area` names.
             target: the fine pixels that are wanted.
         """
-        error_area = self.enlarging.needs(target)
-        wide_area = self.both.needs(error_area)
-        painted_area = self.painted_area(target)
-        kept = below[(..., *wide_area.relative_to(at).slices)]
-        error = kept - self.shrinking.apply(fine, painted_area, wide_area)
-        inner = error[(..., *error_area.relative_to(wide_area).slices)]
-        error = inner * 2.0 - self.both.apply(error, wide_area, error_area)
+        wide, painted_area = self.below(target), self.painted_area(target)
+        kept = below[(..., *wide.relative_to(at).slices)]
+        error = kept - self.shrinking.apply(fine, painted_area, wide)
         inner = fine[(..., *target.relative_to(painted_area).slices)]
-        return self.enlarge(error, error_area, target).add_(inner)
+        return self.sharpen_and_enlarge(error, target).add_(inner)
 
     def painted_area(self, target: Rectangle) -> Rectangle:
         """The fine pixels that the merged ones of ``target`` depend on."""
-        wide = self.both.needs(self.enlarging.needs(target))
-        needed = self.shrinking.needs(wide)
+        needed = self.shrinking.needs(self.below(target))
         return Rectangle(
             min(needed.top, target.top),
             min(needed.left, target.left),
@@ -227,7 +237,7 @@ class Level:
 
     def area_below(self, area: Rectangle) -> Rectangle | None:
         """What of the level below an input of ``area`` is made of; None on the coarsest level."""
-        return self.step.enlarging.needs(area) if self.step else None
+        return self.step.below(area) if self.step else None
 
     def read_below(self, area: Rectangle) -> Tensor | None:
         """The stored pixels of :meth:`area_below`, as :meth:`join` takes them."""
@@ -257,9 +267,8 @@ class Level:
         joined = content
         if self.step and below is not None:
             coarse = self._unit(below)
-            area_below = self.step.enlarging.needs(area)
             difference = coarse[3:] - self.detail * coarse[:3]
-            joined = self.step.enlarge(difference, area_below, area).add_(content * self.detail)
+            joined = self.step.sharpen_and_enlarge(difference, area).add_(content * self.detail)
         if noise is not None:
             deviation = brushwork.STRONGEST * self.brushwork
             grains = noise.to(content) * (brushwork.flatness(content) * deviation)
@@ -291,7 +300,7 @@ class Level:
             needed = self.step.painted_area(core)
             fine = painted[(..., *needed.relative_to(area).slices)].to(self.dtype).clamp(0.0, 1.0)
             picture = self.step.merge(
-                self._unit(below[3:]), self.step.enlarging.needs(area), fine * GAIN, core
+                self._unit(below[3:]), self.step.below(area), fine * GAIN, core
             )
         else:
             picture = painted[(..., *core.relative_to(area).slices)]
@@ -356,6 +365,25 @@ class Picture(Source, Canvas, Protocol):
     """What can be written, and read again: a level's picture while others are made of it."""
 
 
+@dataclass(frozen=True)
+class LevelPicture:
+    """What a picture between the levels is like."""
+
+    size: Size
+    channels: int = 3
+    dtype: torch.dtype = LEVEL_DTYPE
+
+    @property
+    def bytes(self) -> int:
+        """That its pixels take."""
+        return Rectangle.of_size(self.size).area * self.channels * self.dtype.itemsize
+
+
+def level_canvas(size: Size) -> TensorCanvas:
+    """A place in memory for a picture between the levels."""
+    return TensorCanvas(size, dtype=LEVEL_DTYPE)
+
+
 def level_contents(
     content: Source,
     sizes: Sequence[Size],
@@ -406,18 +434,29 @@ def shrink_content(content: Source, smaller: Picture, listener: Listener = ignor
 
 
 class LevelPixels:
-    """Counts the pixels of all levels as one stage.
+    """Counts the pixels of all levels, and of all passes over them, as one stage.
 
     Args:
-        frames: of the levels, coarsest first.
+        sizes: of the levels, coarsest first.
+        traits: of the backbone, which pads them.
         listener: told of all of them.
+        sites: names of the sites that exact statistics are measured at, one after the other.
     """
 
-    def __init__(self, frames: Sequence[Size], listener: Listener) -> None:
-        self._frames, self._listener = frames, listener
-        self._areas = [height * width for height, width in frames]
-        self._tiles_before = [0] * (len(frames) + 1)
-        self._last = Progress("", 0, 0, 0, sum(self._areas))
+    def __init__(
+        self, sizes: Sequence[Size], traits: Traits, listener: Listener, sites: Sequence[str] = ()
+    ) -> None:
+        self._sizes, self._listener = sizes, listener
+        self._areas = [Rectangle.of_size(traits.frame_of(size)).area for size in sizes]
+        self._stages = [*map(stage_of_site, sites), TILES_STAGE]
+        self._total = sum(self._areas) * len(self._stages)
+        self._last = Progress(TILES_STAGE, 0, 0, 0, self._total)
+        self._tiles_before = [0] * (len(sizes) * len(self._stages) + 1)
+
+    @property
+    def total(self) -> int:
+        """Pixels of all levels' frames."""
+        return sum(self._areas)
 
     def listener(self, number: int) -> Listener:
         """A listener for the steps of one level."""
@@ -428,23 +467,24 @@ class LevelPixels:
         return tell
 
     def _counted(self, number: int, progress: Progress) -> Progress:
-        if progress.stage in SHORT_STAGES:
-            # The bar neither goes back for them nor begins another.
-            return replace(self._last, stage=TILES_STAGE, core=None, pixels=None)
-        if progress.stage != TILES_STAGE:
-            return progress
+        if progress.stage not in self._stages:
+            # Short: the bar neither goes back for it nor begins another.
+            return replace(self._last, core=None, pixels=None)
+        areas, count = self._areas, len(self._stages)
+        pass_ = self._stages.index(progress.stage)
+        index = number * count + pass_
         before = self._tiles_before
-        before[number + 1] = before[number] + progress.tiles_total
+        before[index + 1] = before[index] + progress.tiles_total
+        left = (count - 1 - pass_) * areas[number] + count * sum(areas[number + 1 :])
+        done = sum(areas[:number]) * count + pass_ * areas[number]
         self._last = replace(
             progress,
-            tiles_done=before[number] + progress.tiles_done,
-            tiles_total=before[number + 1] + self._tiles_after(number, progress.tiles_total),
-            pixels_done=sum(self._areas[:number]) + progress.pixels_done,
-            pixels_total=sum(self._areas),
-            frame=self._frames[number] if number + 1 < len(self._frames) else None,
+            stage=TILES_STAGE,
+            tiles_done=before[index] + progress.tiles_done,
+            # About how many the other passes have, by their areas.
+            tiles_total=before[index + 1] + -(-progress.tiles_total * left // areas[number]),
+            pixels_done=done + progress.pixels_done,
+            pixels_total=self._total,
+            frame=self._sizes[number] if number + 1 < len(self._sizes) else None,
         )
         return self._last
-
-    def _tiles_after(self, number: int, tiles: int) -> int:
-        """About how many tiles the finer levels have, by their areas."""
-        return sum(-(-tiles * area // self._areas[number]) for area in self._areas[number + 1 :])

@@ -40,7 +40,8 @@ from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device
 from ..tiling.exact_statistics import SiteMeasurement, stage_of_site
 from ..tiling.settings import Settings
-from .pipeline import Run
+from .pipeline import Run, stylize_levels
+from .strokes import Below, level_canvas, level_contents
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
 
@@ -107,18 +108,72 @@ def stylize_frames(
     Raises:
         URSTError: one of its subclasses, as for :func:`urst_core.method.pipeline.stylize`.
     """
+    _check_kind(batch_statistics, smoothing_radius)
     runs = frames.runs(backbone, settings, masks)
+    runs = [replace(run, listener=frames.listener_of(index)) for index, run in enumerate(runs)]
+    _check_sizes(runs, of_one_size=batch_statistics == SHARED)
+    code = _encode(frames, runs)
+    if all(run.is_plain for run in runs):
+        each = _measured(runs, [code] * len(runs), batch_statistics, smoothing_radius)
+        _stylize_each(runs, each, canvases, shares_statistics=batch_statistics == SHARED)
+    elif batch_statistics == PER_PICTURE:
+        for run, canvas in zip(runs, canvases):
+            stylize_levels(run, code, canvas)
+    else:
+        _check_sizes(runs, of_one_size=True)
+        _stylize_levels_together(runs, code, canvases, batch_statistics, smoothing_radius)
+
+
+def _stylize_levels_together(
+    runs: Sequence[Run],
+    code: StyleCode,
+    canvases: Sequence[Canvas],
+    batch_statistics: str,
+    smoothing_radius: int,
+) -> None:
+    """Level by level, each measured on all pictures: see :func:`pipeline.stylize_levels`."""
+    sizes = runs[0].level_sizes
+    counts = [run.level_pixels() for run in runs]
+    runs = [replace(run, listener=count.listener(0)) for run, count in zip(runs, counts)]
+    if batch_statistics == SHARED:
+        codes = [_code_for_all(runs, code)] * len(runs)
+    else:
+        codes = [run.code_for_levels(code) for run in runs]
+    contents = [level_contents(run.content, sizes, level_canvas, run.listener) for run in runs]
+    below: list[Below | None] = [None] * len(runs)
+    for number, size in enumerate(sizes):
+        levels = [
+            run.at_level(number, content[number], smaller, count.listener(number))
+            for run, content, smaller, count in zip(runs, contents, below, counts)
+        ]
+        each = _measured(levels, codes, batch_statistics, smoothing_radius)
+        shares = batch_statistics == SHARED
+        if number == len(sizes) - 1:
+            _stylize_each(levels, each, canvases, shares_statistics=shares)
+            return
+        pictures = [level_canvas(size) for _ in levels]
+        _stylize_each(levels, each, pictures, shares_statistics=shares)
+        below = [Below(run.content, picture) for run, picture in zip(levels, pictures)]
+
+
+def _stylize_each(
+    runs: Sequence[Run],
+    each: Iterator[FrozenStats],
+    canvases: Sequence[Canvas],
+    *,
+    shares_statistics: bool,
+) -> None:
+    """Stylize pictures of which each has its statistics, or all have the same."""
     stats_before: FrozenStats | None = None
     network: TileNetwork | None = None
-    each = _measured(frames, runs, batch_statistics, smoothing_radius)
-    for index, (run, canvas, stats) in enumerate(zip(runs, canvases, each)):
-        # Frames with shared statistics share a network, so its precision is chosen once.
+    for run, canvas, stats in zip(runs, canvases, each):
+        # One network for all frames of shared statistics: its precision is chosen once, too.
         if network is None or stats is not stats_before:
-            shared = len(runs) if batch_statistics == SHARED else 1
+            count = len(runs) if shares_statistics else 1
             area = Rectangle.of_size(run.content.size).area
-            network = run.network(stats, pixels=shared * area)
+            network = run.network(stats, pixels=count * area)
             stats_before = stats
-        replace(run, listener=frames.listener_of(index)).stylize(network, canvas)
+        run.stylize(network, canvas)
 
 
 def measure_frames(
@@ -135,13 +190,17 @@ def measure_frames(
         SettingsError: the kind of batch statistics is unknown, or the radius is negative.
         URSTError: as in :func:`stylize_frames`.
     """
-    return _measured(frames, frames.runs(backbone, settings), batch_statistics, smoothing_radius)
+    _check_kind(batch_statistics, smoothing_radius)
+    runs = [
+        replace(run, listener=frames.listener_of(index))
+        for index, run in enumerate(frames.runs(backbone, settings))
+    ]
+    _check_sizes(runs, of_one_size=batch_statistics == SHARED)
+    codes = [_encode(frames, runs)] * len(runs)
+    return _measured(runs, codes, batch_statistics, smoothing_radius)
 
 
-def _measured(
-    frames: Frames, runs: Sequence[Run], batch_statistics: str, smoothing_radius: int
-) -> Iterator[FrozenStats]:
-    """:func:`measure_frames`, on runs that are made already."""
+def _check_kind(batch_statistics: str, smoothing_radius: int) -> None:
     if batch_statistics not in BATCH_STATISTICS:
         raise SettingsError(
             f"batch statistics {batch_statistics!r} are unknown; "
@@ -151,17 +210,21 @@ def _measured(
         raise SettingsError(
             f"smoothing radius {smoothing_radius} is negative; use 0 or more frames"
         )
-    _check_sizes(runs, of_one_size=batch_statistics == SHARED)
-    first = replace(runs[0], listener=frames.listener_of(0))
-    with explained_out_of_memory(first.device, "the styles", "a smaller style size"):
-        code = first.encode(frames.styles, frames.style_weights)
+
+
+def _encode(frames: Frames, runs: Sequence[Run]) -> StyleCode:
+    with explained_out_of_memory(runs[0].device, "the styles", "a smaller style size"):
+        return runs[0].encode(frames.styles, frames.style_weights)
+
+
+def _measured(
+    runs: Sequence[Run], codes: Sequence[StyleCode], batch_statistics: str, smoothing_radius: int
+) -> Iterator[FrozenStats]:
+    """As :func:`measure_frames`, with the styles' code for each picture."""
     if batch_statistics == SHARED:
-        stats = _measure_together([first, *runs[1:]], code)
+        stats = _measure_together(runs, codes[0])
         return iter([stats] * len(runs))
-    own = (
-        replace(run, listener=frames.listener_of(index)).measure(code)
-        for index, run in enumerate(runs)
-    )
+    own = (run.measure(code) for run, code in zip(runs, codes))
     return own if batch_statistics == PER_PICTURE else smoothed(own, smoothing_radius)
 
 
@@ -210,8 +273,8 @@ def _code_for_all(runs: Sequence[Run], code: StyleCode) -> StyleCode:
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
         codes: list[StyleCode] = []
         for run in runs:
-            _tell_of_thumbnail(run.content, "style of the contents", runs[0].listener)
-            thumbnail = make_thumbnail(run.content, settings.thumbnail_size)
+            _tell_of_thumbnail(run.source, "style of the contents", runs[0].listener)
+            thumbnail = make_thumbnail(run.source, settings.thumbnail_size)
             codes.append(backbone.code_for(thumbnail, code, strength=settings.strength))
         return blend(codes, [1.0] * len(codes))
 
@@ -224,8 +287,8 @@ def _thumbnail_site(
     backbone, settings = runs[0].backbone, runs[0].settings
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
         for run in runs:
-            _tell_of_thumbnail(run.content, stage_of_site(name), runs[0].listener)
-            thumbnail = make_thumbnail(run.content, settings.thumbnail_size).to(backbone.device)
+            _tell_of_thumbnail(run.source, stage_of_site(name), runs[0].listener)
+            thumbnail = make_thumbnail(run.source, settings.thumbnail_size).to(backbone.device)
             framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
             with torch.inference_mode():
                 site = replay_until(backbone.network.stages(framed, code), name, earlier)
@@ -242,7 +305,7 @@ def _exact_site(
     measured: SiteMeasurement | None = None
     for index, run in enumerate(runs):
         moments = measured.moments if measured else None
-        measured = SiteMeasurement(run.content, run.backbone, code, name, earlier, moments=moments)
+        measured = SiteMeasurement(run.source, run.backbone, code, name, earlier, moments=moments)
         tell = _part_of(runs[0].listener, index, len(runs))
         run.tiles(torch.float32).run(stage_of_site(name), measured, tell)
     assert measured is not None  # there is at least one picture

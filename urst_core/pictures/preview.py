@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..geometry import Rectangle, Size
 from .source import to_unit
@@ -81,6 +82,51 @@ class SampledPreview:
         """The rectangle of a part in the picture that has every ``step``-th pixel only."""
         edges = (part.top, part.left, part.bottom, part.right)
         return Rectangle(*(-(-edge // self._step) for edge in edges))
+
+
+class LayeredPreview:
+    """As :class:`SampledPreview`, of a picture that smaller ones are made before.
+
+    The first, smallest one shows the whole composition; each later one is painted over it, part by
+    part.
+
+    Attributes:
+        size: (height, width), in px, of the picture.
+        pixels: (3, h, w), float32, 0..1, on the CPU; alpha is left out.
+
+    Args:
+        size: of the picture.
+        longest_side: of the preview, in px; a small picture is not enlarged.
+    """
+
+    def __init__(self, size: Size, longest_side: int) -> None:
+        self.size = size
+        self.pixels = torch.zeros(3, *thumbnail_size_of(size, longest_side))
+        self._longest_side = longest_side
+        self._layer: Size | None = None
+
+    def add(self, part: Rectangle, pixels: Tensor, layer: Size | None = None) -> None:
+        """Add a part.
+
+        Args:
+            part, pixels: as for :meth:`Preview.add`.
+            layer: the size of the smaller picture that it is a part of; None for the picture.
+        """
+        layer = layer or self.size
+        if layer != self._layer:
+            self._layer, self._below = layer, self.pixels
+            self._colors = SampledPreview(layer, self._longest_side)
+            self._shares = SampledPreview(layer, self._longest_side)
+        self._colors.add(part, pixels)
+        self._shares.add(part, torch.ones(3, *pixels.shape[1:]))
+        colors, shares = (self._enlarged(each.pixels) for each in (self._colors, self._shares))
+        self.pixels = colors + (1 - shares).clamp(min=0.0) * self._below
+
+    def _enlarged(self, pixels: Tensor) -> Tensor:
+        size = self.pixels.shape[1], self.pixels.shape[2]
+        if pixels.shape[1:] == size:
+            return pixels
+        return F.interpolate(pixels.unsqueeze(0), size=size, mode="bilinear")[0]
 
 
 def _shrunk(values: Tensor, dim: int, first: int, scale: float) -> tuple[int, Tensor]:

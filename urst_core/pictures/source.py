@@ -21,7 +21,24 @@ FULL_SCALE: dict[torch.dtype, int] = {torch.uint8: 255, torch.uint16: 65535}
 """The value that means 1.0, by dtype; floating pixels are 0..1 already."""
 
 
-class Source(Protocol):
+class Raster(Protocol):
+    """What a picture is like, without its pixels."""
+
+    @property
+    def size(self) -> Size: ...
+
+    @property
+    def channels(self) -> int:
+        """3, or 4 with alpha last."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """uint8, uint16, or a floating type for 0..1."""
+        ...
+
+
+class Source(Raster, Protocol):
     """A picture that can be read in parts.
 
     Example:
@@ -39,19 +56,6 @@ class Source(Protocol):
         >>> plain.read(Rectangle(5, 5, 7, 8)).shape
         torch.Size([3, 2, 3])
     """
-
-    @property
-    def size(self) -> Size: ...
-
-    @property
-    def channels(self) -> int:
-        """3, or 4 with alpha last."""
-        ...
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """uint8, uint16, or a floating type for 0..1."""
-        ...
 
     def read(self, rectangle: Rectangle) -> Tensor:
         """Pixels of a rectangle inside the picture, (C, h, w); the caller must not change them."""

@@ -29,12 +29,14 @@ from ..formats.work_file import WorkFile
 from ..method.pipeline import Run
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
+from ..networks.style import StyleCode
 from ..pictures.source import Source
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import PRECISIONS, cpu_threads, find_device
 from ..tiling.settings import IfInterrupted, Settings
 from .checked_pixels import CheckedPixels
 from .journal import Journal
+from .levels import finishing, make_levels
 from .mask_file import MaskFile
 from .plan import Plan, plan_run
 from .record import RunRecord
@@ -197,13 +199,15 @@ class FileRun:
     def _begin(self, folder: WorkFolder) -> RunRecord:
         """Empty the folder, and record what is to be made there."""
         folder.clear()
-        tiles = self.run_value().tiles(torch.float32)
+        run = self.run_value()
+        tiles = run.tiles(torch.float32)
         record = RunRecord(
             self._identity(),
             tiles.frame,
             tiles.edge,
             torch.get_num_threads(),
             overwrite=self.overwrite,
+            level_pixels=0 if run.is_plain else run.level_pixels().total,
         )
         WorkFile.create(folder.pixels, self.source).close()
         folder.save_record(record)
@@ -225,6 +229,7 @@ class FileRun:
             "style size": str(settings.style_size),
             "statistics": settings.stats,
             "strength": repr(settings.strength),
+            **self._strokes_identity(),
             **(self.mask.fingerprint() if self.mask else {}),
             "precision": settings.precision,
             "tile size": str(settings.tile_size or "auto"),
@@ -240,23 +245,33 @@ class FileRun:
                     identity[name] = earlier.identity.get(name, "none")
         return identity
 
+    def _strokes_identity(self) -> dict[str, str]:
+        """What decides the levels, where there is more than a plain pass."""
+        settings = self.settings
+        if self.run_value().is_plain:
+            return {"strokes": "fine"}
+        return {
+            "strokes": str(settings.strokes),
+            "detail": repr(settings.detail),
+            "brushwork": repr(settings.brushwork),
+            "seed": str(settings.seed),
+        }
+
     def _continue(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> None:
         """Do what is not done yet."""
         self.unpack(listener)
-        folder.take_reserve()
-        with folder.open_pixels(self.source) as file:
-            pixels = CheckedPixels(file)
-            journal = Journal(folder.journal, pixels)
-            try:
+        if self.run_value().is_plain:
+            with finishing(folder, folder.last_level(), self.source) as (pixels, journal):
                 self._make_tiles(folder, record, pixels, journal, listener)
-                journal.save()
-            finally:
-                folder.give_reserve()
-                with suppress(OutputError):
-                    journal.save()
-                journal.close()
+        else:
+            # One tile size for all levels: what fitted when the run began.
+            run = self.run_value(listener, tile_size=record.statistics_tile_size)
+            make_levels(run, folder, self._code_for_levels)
         check_output_name(self.output, self.source, self.options, overwrite=record.overwrite)
         self._encode(folder, listener)
+
+    def _code_for_levels(self, run: Run) -> StyleCode:
+        return run.code_for_levels(self.style_sources, self.style_weights)
 
     def _make_tiles(
         self,

@@ -14,8 +14,10 @@ import torch
 from ..errors import Change, DeviceError, OutputError
 from ..formats.disk_needs import TemporarySpace, disk_needs
 from ..formats.output_options import OutputOptions
-from ..geometry import Size, windows_area
+from ..geometry import Size, round_up, windows_area
+from ..method.brushwork import FLATNESS_RADIUS
 from ..method.pipeline import Run
+from ..method.strokes import LevelPicture
 from ..networks.network import Traits
 from ..pictures.source import Source
 from ..pictures.thumbnail import BAND_PIXELS, thumbnail_size_of
@@ -26,6 +28,13 @@ from ..tiling.tile_size import choose_tile_size
 
 BAND_BYTES_PER_PIXEL = 3 * 4 * 3
 """A band of the picture while a thumbnail is made: stored, as float32, and narrowed."""
+
+
+LEVEL_MARGIN = 8 * 2 + FLATNESS_RADIUS
+"""How much wider the windows of levels are, in px: halves, in most levels."""
+
+LEVEL_BYTES_PER_PIXEL = 2 * 2 * 3 // 4 + 4
+"""A level's window on its way: content and picture of half its size, and noise."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Plan:
         tile_size, tiles: edge of a core in px, and how many there are.
         halo_share: pixels that are read beyond those that are written; 0.5 is half as many more.
         passes: how often all tiles are computed: once, and once more for each exact statistic.
+        levels: how many sizes it is painted in; ``tiles`` are those of all of them.
         device, precision: where and in what is computed; the precision is None where it is still
             to be tried.
         tile_bytes, small_bytes: peak memory of the device for a tile, and for the thumbnail and
@@ -71,6 +81,7 @@ class Plan:
     tiles: int
     halo_share: float
     passes: int
+    levels: int
     device: str
     precision: str | None
     tile_bytes: int
@@ -183,9 +194,12 @@ def plan_run(
     dtype = asked or torch.float32
     frame = run.frame
     free = free_bytes(device)
-    fitting = choose_tile_size(frame, traits, dtype, device, available_bytes=free)
-    edge = settings.tile_size or fitting
-    window = min(frame[0], edge + 2 * traits.halo), min(frame[1], edge + 2 * traits.halo)
+    margin = 0 if run.is_plain else round_up(LEVEL_MARGIN, traits.stride)
+    fitting = choose_tile_size(frame, traits, dtype, device, available_bytes=free, margin=margin)
+    edge, halo = settings.tile_size or fitting, traits.halo + margin
+    window = min(frame[0], edge + 2 * halo), min(frame[1], edge + 2 * halo)
+    frames = [traits.frame_of(size) for size in run.level_sizes]
+    pixels = sum(_area(each) for each in frames)
     disk, folder = disk_needs(output, content, options), output.resolve().parent
     exact = settings.stats == "exact"
     tile_dtype = torch.float32 if exact else dtype
@@ -193,8 +207,9 @@ def plan_run(
         size=content.size,
         frame=frame,
         tile_size=edge,
-        tiles=-(-frame[0] // edge) * -(-frame[1] // edge),
-        halo_share=windows_area(frame, edge, traits.halo) / (frame[0] * frame[1]) - 1,
+        tiles=sum(-(-height // edge) * -(-width // edge) for height, width in frames),
+        halo_share=sum(windows_area(each, edge, halo) for each in frames) / pixels - 1,
+        levels=len(frames),
         passes=1 + (len(run.backbone.network.site_names) if exact else 0),
         device=str(device),
         precision=settings.precision if asked else None,
@@ -202,10 +217,10 @@ def plan_run(
         small_bytes=_small_bytes(content, styles, traits, settings),
         device_free_bytes=free,
         fitting_tile_size=fitting,
-        host_bytes=_host_bytes(content, window),
+        host_bytes=_host_bytes(content, window, is_plain=run.is_plain),
         host_free_bytes=psutil.virtual_memory().available,
         folder=folder,
-        work_bytes=disk.work_file,
+        work_bytes=disk.work_file + _level_bytes(run.level_sizes[:-1]),
         result_bytes=disk.result,
         disk_free_bytes=shutil.disk_usage(folder).free,
         temporary_folder=temporary.folder,
@@ -227,9 +242,16 @@ def _small_bytes(
     return max(areas) * traits.bytes_per_pixel
 
 
-def _host_bytes(content: Source, window: Size) -> int:
+def _level_bytes(sizes: Sequence[Size]) -> int:
+    """What contents and pictures of the levels below the result take on the disk."""
+    return sum(2 * LevelPicture(size).bytes for size in sizes)
+
+
+def _host_bytes(content: Source, window: Size, *, is_plain: bool) -> int:
     """Windows on their way, and the band of the picture that a thumbnail is made from."""
     pixel_bytes = content.channels * content.dtype.itemsize
+    if not is_plain:
+        pixel_bytes += LEVEL_BYTES_PER_PIXEL
     windows = (AHEAD + 1 + BEHIND) * _area(window) * pixel_bytes
     band = min(_area(content.size), 2 * BAND_PIXELS) * BAND_BYTES_PER_PIXEL
     return windows + band

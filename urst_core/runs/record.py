@@ -28,6 +28,7 @@ class RunRecord:
         tile_size: edge of cores while tiles are stylized; None before that.
         precision: that tiles are computed in; None before that.
         overwrite: whether a file of the result's name may be replaced.
+        level_pixels: how many the frames of all levels have; 0 where there is one.
     """
 
     identity: Identity
@@ -37,6 +38,7 @@ class RunRecord:
     tile_size: int | None = None
     precision: str | None = None
     overwrite: bool = False
+    level_pixels: int = 0
 
     def save(self, path: Path) -> None:
         """Write the record, whole or not at all.
@@ -85,6 +87,8 @@ class RunRecord:
             raise ValueError(f"sizes {sizes}")
         if self.precision is not None and self.precision not in PRECISIONS:
             raise ValueError(f"precision {self.precision!r}")
+        if type(self.level_pixels) is not int or self.level_pixels < 0:
+            raise ValueError(f"{self.level_pixels!r} pixels")
 
     def check_same(self, identity: Identity) -> None:
         """Refuse to resume with something else.

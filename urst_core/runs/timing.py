@@ -36,6 +36,10 @@ SITE_SAMPLE_TILES = 2
 """The same for each pass of exact statistics."""
 
 
+JOINING_COST = 1.1
+"""How much longer a level's pass takes than a plain one: joining, merging, wider windows."""
+
+
 def calibrated(run: FileRun, plan: Plan) -> Plan:
     """The plan with its seconds, and the precision where it was still to be tried.
 
@@ -57,9 +61,18 @@ def calibrated(run: FileRun, plan: Plan) -> Plan:
     of_tiles = _seconds_of_all(tiles, sample.work(network, canvas), SAMPLE_TILES)
     if run.settings.stats == "exact":
         statistics += _seconds_of_sites(sample, stats, tiles)
+    statistics, of_tiles = (each * _cost_of_levels(sample) for each in (statistics, of_tiles))
     seconds = Seconds(statistics, of_tiles, _seconds_to_encode(run, canvas.pixels))
     precision = next(name for name in PRECISIONS if PRECISIONS[name] == dtype)
     return replace(plan, seconds=seconds, precision=precision)
+
+
+def _cost_of_levels(run: Run) -> float:
+    """How many times as long as one plain pass all levels take."""
+    if run.is_plain:
+        return 1.0
+    height, width = run.frame
+    return JOINING_COST * run.level_pixels().total / (height * width)
 
 
 def _seconds_of_sites(run: Run, stats: FrozenStats, tiles: TileLoop) -> float:

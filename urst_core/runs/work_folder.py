@@ -9,6 +9,8 @@ A run of ``OUT.tif`` works in ``.OUT.tif.urst``::
     pixels.tif          the cores that are finished
     journal.txt         which those are
     reserve             room on the disk, given up for the journal's last lines
+    level-0.pixels.tif  the same of a level below, where strokes take several: and its journal.txt,
+                        stats.safetensors, and content.tif, the content of that size
 
 The folder is gone when the result is there. Only these files are ever removed; a link, or anything
 else inside, and the run refuses to touch the folder.
@@ -20,7 +22,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +31,11 @@ from typing import Any
 from ..durable import write_whole
 from ..errors import Change, OutputError, StatsError
 from ..formats.work_file import WorkFile
+from ..geometry import Size
+from ..method.strokes import LevelPicture
 from ..networks.frozen_stats import FrozenStats
-from ..pictures.preview import Preview, SampledPreview
-from ..pictures.source import Source
+from ..pictures.preview import LayeredPreview, Preview, SampledPreview
+from ..pictures.source import Raster, Source
 from .journal import finished_cores
 from .record import RunRecord
 
@@ -41,6 +45,8 @@ MARK_TEXT = b"Unfinished work of urst; it is removed when the result is complete
 NAMES = frozenset(
     {MARK, "lock", "run.json", "stats.safetensors", "pixels.tif", "journal.txt", "reserve"}
 )
+
+LEVEL = re.compile(r"level-\d{1,2}\.(content\.tif|pixels\.tif|journal\.txt|stats\.safetensors)")
 
 PARTIAL = re.compile(r"\..*\.\d+\.partial(\.[a-z]+)?")
 """Names of files on their way: of :func:`~urst_core.durable.partial_path`, and of a result."""
@@ -64,6 +70,51 @@ class Interruption:
         return f"statistics of {self.sites} sites done"
 
 
+@dataclass(frozen=True)
+class LevelFiles:
+    """Where a level's content, finished cores, journal and statistics are kept."""
+
+    content: Path | None
+    pixels: Path
+    journal: Path
+    stats: Path
+
+    def load_stats(self) -> FrozenStats | None:
+        """The statistics that were kept; None where there are none.
+
+        Raises:
+            OutputError: they are damaged.
+        """
+        if not self.stats.is_file():
+            return None
+        try:
+            return FrozenStats.load(self.stats)
+        except StatsError as error:
+            raise OutputError(error.message, Change("if_interrupted", "restart")) from error
+
+    def save_stats(self, stats: FrozenStats) -> None:
+        """Keep statistics, whole or of the first sites.
+
+        Raises:
+            OutputError: the disk is full or failing.
+        """
+        try:
+            stats.save(self.stats)
+        except OSError as error:
+            raise OutputError(f"writing {self.stats} failed ({error}); free disk space") from error
+
+    def open_pixels(self, like: Raster) -> WorkFile:
+        """The file of the pixels, as :meth:`WorkFile.reopen`.
+
+        Raises:
+            OutputError: it is absent, cut off or damaged.
+        """
+        try:
+            return WorkFile.reopen(self.pixels, like)
+        except OutputError as error:
+            raise OutputError(error.message, Change("if_interrupted", "restart")) from error
+
+
 class WorkFolder:
     """The work folder of one result; nothing is made or read before it is asked for."""
 
@@ -78,6 +129,22 @@ class WorkFolder:
         self._stats = self.path / "stats.safetensors"
         self._reserve = self.path / "reserve"
         self._lock: Any = None
+
+    def level(self, number: int) -> LevelFiles:
+        """The files of a level below the last one."""
+        names = ("content.tif", "pixels.tif", "journal.txt", "stats.safetensors")
+        return LevelFiles(*(self.path / f"level-{number}.{name}" for name in names))
+
+    def last_level(self) -> LevelFiles:
+        """The files of the result; its content is the picture itself."""
+        return LevelFiles(None, self.pixels, self.journal, self._stats)
+
+    def levels(self) -> list[LevelFiles]:
+        """The files of all levels that were begun, the coarsest first."""
+        below: list[LevelFiles] = []
+        while (files := self.level(len(below))).journal.is_file():
+            below.append(files)
+        return [*below, self.last_level()]
 
     @contextmanager
     def locked(self) -> Generator[None, None, None]:
@@ -152,7 +219,7 @@ class WorkFolder:
 
     def _check_entry(self, name: str) -> None:
         is_partial = PARTIAL.fullmatch(name) is not None
-        if name not in NAMES and not is_partial:
+        if not _is_ours(name):
             raise self._not_ours(f"holds {name}, which no run put there")
         status = os.lstat(self.path / name)
         if is_partial and stat.S_ISDIR(status.st_mode):
@@ -187,11 +254,14 @@ class WorkFolder:
         if record is None:
             return None
         height, width = record.frame
-        done = sum(core.area for core in finished_cores(self.journal))
-        stats = self.load_stats()
+        levels = self.levels()
+        done = sum(core.area for level in levels for core in finished_cores(level.journal))
+        stats = [stats for level in levels if (stats := level.load_stats()) is not None]
         # Those of a thumbnail are made again in no time.
-        sites = len(stats.sites) if stats and record.identity.get("statistics") == "exact" else 0
-        return Interruption(done / (height * width), sites) if done or sites else None
+        is_exact = record.identity.get("statistics") == "exact"
+        sites = sum(len(each.sites) for each in stats) if is_exact else 0
+        share = done / (record.level_pixels or height * width)
+        return Interruption(share, sites) if done or sites else None
 
     def load_record(self) -> RunRecord | None:
         """What an earlier run was asked for; None where there was none.
@@ -205,45 +275,21 @@ class WorkFolder:
         record.save(self._record)
 
     def load_stats(self) -> FrozenStats | None:
-        """The statistics that were kept; None where there are none.
-
-        Raises:
-            OutputError: they are damaged.
-        """
-        if not self._stats.is_file():
-            return None
-        try:
-            return FrozenStats.load(self._stats)
-        except StatsError as error:
-            raise OutputError(error.message, Change("if_interrupted", "restart")) from error
+        """As :meth:`LevelFiles.load_stats` of the result."""
+        return self.last_level().load_stats()
 
     def save_stats(self, stats: FrozenStats) -> None:
-        """Keep statistics, whole or of the first sites.
+        """As :meth:`LevelFiles.save_stats` of the result."""
+        self.last_level().save_stats(stats)
 
-        Raises:
-            OutputError: the disk is full or failing.
-        """
-        try:
-            stats.save(self._stats)
-        except OSError as error:
-            raise OutputError(f"writing {self._stats} failed ({error}); free disk space") from error
-
-    def open_pixels(self, like: Source) -> WorkFile:
-        """The file of the pixels, as :meth:`WorkFile.reopen`.
-
-        Raises:
-            OutputError: it is absent, cut off or damaged.
-        """
-        try:
-            return WorkFile.reopen(self.pixels, like)
-        except OutputError as error:
-            raise OutputError(error.message, Change("if_interrupted", "restart")) from error
+    def open_pixels(self, like: Raster) -> WorkFile:
+        """As :meth:`LevelFiles.open_pixels` of the result."""
+        return self.last_level().open_pixels(like)
 
     def stored_bytes(self) -> int:
         """What the pixels take on the disk so far; 0 where the system does not tell."""
-        if not self.pixels.is_file():
-            return 0
-        return 512 * getattr(self.pixels.stat(), "st_blocks", 0)
+        files = [path for level in self.levels() for path in (level.pixels, level.content) if path]
+        return sum(512 * getattr(path.stat(), "st_blocks", 0) for path in files if path.is_file())
 
     def take_reserve(self) -> None:
         """Occupy some room, so that a full disk still takes the note of what was finished.
@@ -296,8 +342,12 @@ class WorkFolder:
             path = self.path / name
             if PARTIAL.fullmatch(name) and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif (name in NAMES and name not in (MARK, "lock")) or PARTIAL.fullmatch(name):
+            elif name not in (MARK, "lock") and _is_ours(name):
                 path.unlink()
+
+
+def _is_ours(name: str) -> bool:
+    return name in NAMES or any(names.fullmatch(name) for names in (LEVEL, PARTIAL))
 
 
 def _file_lock() -> Any:
@@ -316,7 +366,10 @@ def _file_lock() -> Any:
 
 
 def add_finished_cores(
-    preview: Preview | SampledPreview, folder: WorkFolder, content: Source
+    preview: Preview | SampledPreview | LayeredPreview,
+    folder: WorkFolder,
+    content: Source,
+    sizes: Sequence[Size] = (),
 ) -> None:
     """Add what an interrupted run has finished, before the resumed run adds more.
 
@@ -324,12 +377,30 @@ def add_finished_cores(
         preview: of the content's size, with nothing of the run in it yet.
         folder: of the run.
         content: the picture that is stylized.
+        sizes: of the levels below it, the coarsest first; only a layered preview shows them.
 
     Raises:
         OutputError: what the run has left cannot be read, or is of another picture.
     """
-    with folder.open_pixels(content) as pixels:
-        for core in finished_cores(folder.journal):
-            inside = core.clipped(content.size)
-            if inside.area:
+    if isinstance(preview, LayeredPreview):
+        for number, size in enumerate(sizes):
+            files = folder.level(number)
+            if files.journal.is_file():
+                _add_cores(preview, files, LevelPicture(size))
+    _add_cores(preview, folder.last_level(), content)
+
+
+def _add_cores(
+    preview: Preview | SampledPreview | LayeredPreview,
+    files: LevelFiles,
+    like: Raster,
+) -> None:
+    with files.open_pixels(like) as pixels:
+        for core in finished_cores(files.journal):
+            inside = core.clipped(like.size)
+            if not inside.area:
+                continue
+            if isinstance(preview, LayeredPreview):
+                preview.add(inside, pixels.read(inside), like.size)
+            else:
                 preview.add(inside, pixels.read(inside))

@@ -58,7 +58,7 @@ class Settings:
     strength: float = 1.0
     precision: Precision = "auto"
     device: str = "auto"
-    strokes: Strokes = "fine"
+    strokes: Strokes = "preview"
     detail: float = 1.0
     brushwork: float = 0.5
     seed: int = 0

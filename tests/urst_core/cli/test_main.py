@@ -226,6 +226,10 @@ OPTIONS = {
         ["--precision", "bf16"],
         lambda seen: seen.settings == Settings(precision="bf16"),
     ),
+    "--strokes": (["--strokes", "2.5"], lambda seen: seen.settings == Settings(strokes=2.5)),
+    "--detail": (["--detail", "0.5"], lambda seen: seen.settings == Settings(detail=0.5)),
+    "--brushwork": (["--brushwork", "0"], lambda seen: seen.settings == Settings(brushwork=0.0)),
+    "--seed": (["--seed", "7"], lambda seen: seen.settings == Settings(seed=7)),
     "--device": (["--device", "cpu"], lambda seen: seen.settings == Settings(device="cpu")),
     "--quality": (
         ["--quality", "31", "--output", "{folder}/out.jpg"],

@@ -17,7 +17,7 @@ from urst_core.cluster.ray import joined_cluster
 from urst_core.cluster.resume import FinishedTiles
 from urst_core.cluster.run import add_distributed_arguments, stylize_distributed
 from urst_core.cluster.worker import Job, PictureFacts, TilePlan, TileWorker
-from urst_core.errors import ClusterError, DeviceError, ImageError, OutputError
+from urst_core.errors import ClusterError, DeviceError, ImageError, OutputError, SettingsError
 from urst_core.formats.open import ImageFile
 from urst_core.formats.output_options import OutputOptions
 from urst_core.formats.zarr.canvas import ZarrCanvas
@@ -33,7 +33,7 @@ zarr = pytest.importorskip("zarr", minversion="3", reason="zarr >= 3 is not inst
 pytestmark = pytest.mark.xdist_group("ray")
 
 SIZE = (150, 211)
-SETTINGS = Settings(thumbnail_size=64, style_size=64, tile_size=32, device="cpu")
+SETTINGS = Settings(strokes="fine", thumbnail_size=64, style_size=64, tile_size=32, device="cpu")
 STYLE = TensorSource(stored_picture((64, 72), seed=3))
 
 
@@ -160,7 +160,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
             output,
             microast,
             if_interrupted=IfInterrupted.RESUME,
-            settings=Settings(tile_size=32, device="cpu"),
+            settings=Settings(strokes="fine", tile_size=32, device="cpu"),
         )
     message = str(caught.value)
     assert message.startswith("the unfinished result cannot be resumed, it had: ")
@@ -323,3 +323,12 @@ def test_arguments():
     options = parser.parse_args(["--ray", "auto", "--ray-workers", "3"])
     assert (options.ray, options.ray_workers) == ("auto", 3)
     assert parser.parse_args([]).ray is None
+
+
+def test_levels_are_refused_before_the_cluster_is_joined(content, tmp_path, microast):
+    settings = Settings(strokes=2, device="cpu")
+    with pytest.raises(SettingsError) as caught:
+        run(content, tmp_path / "out.zarr", microast, settings=settings)
+    assert str(caught.value) == (
+        "strokes 2 take several levels, which a cluster does not share; pass strokes='fine'"
+    )

@@ -34,7 +34,7 @@ from urst_core.pictures.source import TensorSource, to_unit
 from urst_core.tiling.settings import Settings
 
 SIZE = (90, 118)
-SETTINGS = Settings(thumbnail_size=64, style_size=64, tile_size=32, device="cpu")
+SETTINGS = Settings(strokes="fine", thumbnail_size=64, style_size=64, tile_size=32, device="cpu")
 SIZES = [(1, 1), (1, 37), (37, 1), (2, 3), (61, 43), (3, 2051), (1500, 2)]
 Usage = namedtuple("Usage", "total used free")
 

@@ -23,7 +23,7 @@ STYLE = TensorSource(picture((96, 120), seed=3))
 
 def run(backbone, content=CONTENT, styles=(STYLE,), *, listener=None, **settings):
     canvas = TensorCanvas(content.size, channels=content.channels, dtype=content.dtype)
-    options = Settings(**{"thumbnail_size": 128, "tile_size": 64, **settings})
+    options = Settings(**{"thumbnail_size": 128, "tile_size": 64, "strokes": "fine", **settings})
     extra = {} if listener is None else {"listener": listener}
     stylize(content, list(styles), canvas, backbone, options, **extra)
     return canvas.pixels
@@ -143,7 +143,7 @@ def test_mixture_of_styles_lies_between_them(microast):
     styles = [STYLE, TensorSource(picture((80, 80), seed=9))]
     pure = [run(microast, styles=[style], tile_size=512) for style in styles]
     canvas = TensorCanvas(CONTENT.size, dtype=torch.float32)
-    settings = Settings(thumbnail_size=128, tile_size=512)
+    settings = Settings(thumbnail_size=128, tile_size=512, strokes="fine")
     stylize(CONTENT, styles, canvas, microast, settings, style_weights=[3, 0])
     assert torch.allclose(canvas.pixels, pure[0], atol=1e-6)
     stylize(CONTENT, styles, canvas, microast, settings, style_weights=[1, 1])
@@ -396,7 +396,13 @@ def test_a_tile_that_is_not_finite_is_named_and_not_written(microast, monkeypatc
     canvas = TensorCanvas((136, 96), dtype=torch.uint8)
     content = TensorSource(picture((136, 96)))
     with pytest.raises(WeightsError) as caught:
-        stylize(content, [STYLE], canvas, microast, Settings(thumbnail_size=64, tile_size=64))
+        stylize(
+            content,
+            [STYLE],
+            canvas,
+            microast,
+            Settings(thumbnail_size=64, tile_size=64, strokes="fine"),
+        )
     assert str(caught.value) == (
         "the tile at row 64, column 64 (64 x 32 px) is NaN or infinite: "
         "the network's values overflowed; use other weights, or get the weights file again"

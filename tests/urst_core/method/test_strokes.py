@@ -121,8 +121,7 @@ def test_every_step_reaches_no_farther_than_it_says():
             area = step.painted_area(core)
             assert needed.contains(area)
             # Everything below that the merging reads is part of what the joining reads.
-            wide = step.both.needs(step.enlarging.needs(core))
-            assert step.enlarging.needs(needed).contains(wide)
+            assert step.below(needed).contains(step.below(core))
 
 
 def test_the_join_is_the_content_where_painting_and_content_agree():
@@ -137,7 +136,7 @@ def test_the_join_is_the_content_where_painting_and_content_agree():
     joined = JoinedSource(content, level).read(whole)
     assert float((joined - content.pixels).abs().max()) <= 1e-12
     flat = replace(level, detail=0.0)
-    enlarged = step.enlarge(small.pixels, Rectangle.of_size((50, 70)), whole).clamp(0, 1)
+    enlarged = step.sharpen_and_enlarge(small.pixels, whole).clamp(0, 1)
     assert float((JoinedSource(content, flat).read(whole) - enlarged).abs().max()) <= 1e-12
 
 
@@ -182,7 +181,7 @@ def test_the_coarsest_level_is_the_stylized_thumbnail(microast):
         replace(run_, listener=listener), [STYLE], TensorCanvas(CONTENT.size, dtype=torch.float32)
     )
     first = min(seen)
-    assert first == (48, 64)
+    assert first == (45, 64)
     (pixels,) = seen[first].values()
     assert float((to_unit(pixels) - stylized).abs().max()) <= 1e-4
 
@@ -253,13 +252,12 @@ def test_flat_pictures_stay_finite(random_backbones, value):
 
 
 def test_exact_statistics_are_those_of_each_level(microast):
-    stages = []
-    exact = run(microast, stats="exact", listener=lambda p: stages.append((p.stage, p.frame)))
-    assert list(dict.fromkeys(stage for stage, _ in stages)) == [
-        "tiles",
-        "statistics dec1",
-        "statistics dec2",
-    ]
+    steps = []
+    exact = run(microast, stats="exact", listener=steps.append)
+    assert {step.stage for step in steps} == {"tiles"}
+    # Two sites to measure and one pass to stylize, for each of three levels.
+    assert steps[-1].pixels_done == steps[-1].pixels_total == 3 * (48 * 64 + 68 * 96 + 132 * 188)
+    assert steps[-1].tiles_done == steps[-1].tiles_total == 3 * (1 + 4 + 9)
     assert float((exact - run(microast)).abs().max()) > 1e-3
 
 
@@ -280,7 +278,7 @@ def test_all_levels_are_one_stage(microast):
     assert steps[-1].pixels_done == sum(areas)
     assert steps[-1].tiles_done == steps[-1].tiles_total
     frames = [step.frame for step in steps if step.core is not None]
-    assert list(dict.fromkeys(frames)) == [(48, 64), (68, 96), None]
+    assert list(dict.fromkeys(frames)) == [(45, 64), (66, 94), None]
 
 
 def test_a_cancel_ends_any_level(microast):

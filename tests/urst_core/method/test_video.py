@@ -19,7 +19,7 @@ from urst_core.tiling.settings import Settings
 
 SIZE = (64, 160)
 STYLE = TensorSource(picture((64, 64), seed=3))
-SETTINGS = Settings(thumbnail_size=0, style_size=64, tile_size=64, device="cpu")
+SETTINGS = Settings(strokes="fine", thumbnail_size=0, style_size=64, tile_size=64, device="cpu")
 KINDS_OF_SITES = ("microast", "johnson", "linear_r31", "wct")
 """Backbones that measure channels, in two ways, mean products, and covariances."""
 FAR_FROM_THE_LAMP = 160 - 24 - 56
@@ -107,7 +107,9 @@ def test_shared_statistics_are_those_of_one_large_picture(microast, stats, stren
 
 def test_exact_statistics_can_be_shared(microast):
     contents = scene(3)
-    exact = Settings(thumbnail_size=32, style_size=64, tile_size=64, device="cpu", stats="exact")
+    exact = Settings(
+        strokes="fine", thumbnail_size=32, style_size=64, tile_size=64, device="cpu", stats="exact"
+    )
     told = []
     video = stylized(
         microast, contents, settings=exact, batch_statistics="shared", listener=told.append

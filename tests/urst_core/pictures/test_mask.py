@@ -20,7 +20,7 @@ from urst_core.tiling.settings import Settings
 
 SIZE = (128, 192)
 STYLE = TensorSource(picture((64, 64), seed=3))
-SETTINGS = Settings(thumbnail_size=64, style_size=64, tile_size=64, device="cpu")
+SETTINGS = Settings(strokes="fine", thumbnail_size=64, style_size=64, tile_size=64, device="cpu")
 
 
 def disk(size, *, radius, center=None):
@@ -220,7 +220,9 @@ def test_tiles_of_any_size_give_one_picture(microast):
     pictures = []
     for edge in (64, 1024):
         canvas = TensorCanvas(SIZE, dtype=torch.float32)
-        settings = Settings(thumbnail_size=64, style_size=64, tile_size=edge, device="cpu")
+        settings = Settings(
+            strokes="fine", thumbnail_size=64, style_size=64, tile_size=edge, device="cpu"
+        )
         stylize(content, [STYLE], canvas, microast, settings, mask=mask)
         pictures.append(canvas.pixels)
     torch.testing.assert_close(pictures[0], pictures[1], rtol=0, atol=1e-5)

@@ -9,7 +9,7 @@ from examples import picture, stored_picture
 from urst_core.errors import OutputError
 from urst_core.formats.work_file import WorkFile
 from urst_core.geometry import Rectangle, cut
-from urst_core.pictures.preview import Preview, SampledPreview
+from urst_core.pictures.preview import LayeredPreview, Preview, SampledPreview
 from urst_core.pictures.source import TensorSource, to_unit
 from urst_core.runs.checked_pixels import CheckedPixels
 from urst_core.runs.journal import Journal
@@ -102,3 +102,16 @@ def test_a_sampled_preview_of_parts_beyond_the_picture():
     sampled.add(Rectangle(31, 0, 32, 16), torch.ones(3, 1, 16))
     assert sampled.pixels[:, :, 6:].min() > 0.99
     assert sampled.pixels[:, :, :5].count_nonzero() == 0
+
+
+def test_finer_layers_are_painted_over_coarser_ones():
+    preview = LayeredPreview((80, 120), 60)
+    assert preview.pixels.shape == (3, 40, 60)
+    coarse, fine = torch.full((3, 20, 30), 0.25), torch.full((3, 80, 60), 0.75)
+    preview.add(Rectangle(0, 0, 20, 30), coarse, (20, 30))
+    assert torch.allclose(preview.pixels, torch.tensor(0.25))
+    preview.add(Rectangle(0, 0, 80, 60), fine)
+    assert torch.allclose(preview.pixels[:, :, :30], torch.tensor(0.75))
+    assert torch.allclose(preview.pixels[:, :, 30:], torch.tensor(0.25))
+    preview.add(Rectangle(0, 60, 80, 120), fine, (80, 120))
+    assert torch.allclose(preview.pixels, torch.tensor(0.75))

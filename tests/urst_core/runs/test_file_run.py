@@ -18,8 +18,13 @@ from examples import load_picture, save_picture, stored_picture
 
 import urst_core
 from urst_core.errors import OutputError, URSTError
+from urst_core.formats.open import open_picture
 from urst_core.formats.work_file import WorkFile
+from urst_core.geometry import Rectangle
+from urst_core.method.pipeline import stylize
+from urst_core.method.strokes import level_sizes
 from urst_core.networks.tile_network import TileNetwork
+from urst_core.pictures.source import TensorCanvas
 from urst_core.runs import file_run
 from urst_core.runs.file_run import FileRun
 from urst_core.runs.work_folder import Interruption, WorkFolder
@@ -45,9 +50,18 @@ def a_run(folder, microast):
     """Makes a run in the folder, of tiny tiles."""
 
     def make(output="out.png", content="content.png", styles=("style.png",), **options):
-        names = {"tile_size", "stats", "strength", "thumbnail_size", "precision", "style_size"}
+        names = {
+            "tile_size",
+            "stats",
+            "strength",
+            "thumbnail_size",
+            "precision",
+            "style_size",
+            "strokes",
+        }
         chosen = {name: options.pop(name) for name in names & options.keys()}
-        settings = Settings(**{"thumbnail_size": 64, "tile_size": 32, "device": "cpu", **chosen})
+        fixed = {"thumbnail_size": 64, "tile_size": 32, "device": "cpu", "strokes": "fine"}
+        settings = Settings(**{**fixed, **chosen})
         styles = [str(folder / style) for style in styles]
         options = {"backbone": microast, "settings": settings, **options}
         return FileRun(folder / content, styles, folder / output, **options)
@@ -527,3 +541,52 @@ def test_killed_and_resumed(folder, a_run):
     assert finished.returncode == 0 or not (folder / ".out.png.urst").exists()
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
     assert names(folder) == {"whole.png", "out.png"}
+
+
+# Larger strokes: a run in levels
+
+LEVELS = {"strokes": "preview", "precision": "fp32"}
+
+
+def test_levels_in_files_are_those_in_memory(a_run, folder):
+    in_files = a_run(**LEVELS)
+    steps = []
+    in_files.run(steps.append)
+    canvas = TensorCanvas(in_files.source.size, dtype=in_files.source.dtype)
+    stylize(in_files.source, in_files.style_sources, canvas, in_files.backbone, in_files.settings)
+    result = open_picture(folder / "out.png")
+    assert torch.equal(result.read(Rectangle.of_size(result.size)), canvas.pixels)
+    sizes = level_sizes(in_files.source.size, in_files.settings)
+    assert len(sizes) > 1
+    assert {step.frame for step in steps if step.core is not None} == {*sizes[:-1], None}
+    assert {step.stage for step in steps} == {"tiles", "encoding"}
+    plan = a_run(output="other.png", **LEVELS).plan()
+    assert plan.levels == len(sizes)
+    fine = a_run(output="other.png").plan()
+    between = sum(2 * 3 * 2 * height * width for height, width in sizes[:-1])
+    assert plan.work_bytes - fine.work_bytes == between
+    assert plan.tiles == [step.tiles_done for step in steps if step.stage == "tiles"][-1]
+
+
+@pytest.mark.parametrize("tiles", [1, 2, 5])
+def test_an_interrupted_level_is_resumed(a_run, folder, tiles):
+    a_run(output="whole.png", **LEVELS).run()
+    with pytest.raises(Stop):
+        a_run(**LEVELS).run(stop_at(tiles))
+    with pytest.raises(OutputError, match=r"was interrupted with .*% of its tiles done"):
+        a_run(**LEVELS).run()
+    steps = []
+    a_run(**LEVELS).run(steps.append, if_interrupted=IfInterrupted.RESUME)
+    done = [step.tiles_done for step in steps if step.core is not None]
+    # Tiles that were on their way when the run was stopped may be finished, too.
+    assert tiles < done[0] <= tiles + 4
+    assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
+    assert not (folder / ".out.png.urst").exists()
+
+
+def test_other_strokes_are_another_run(a_run):
+    with pytest.raises(Stop):
+        a_run(**LEVELS).run(stop_at(2))
+    other = a_run(**LEVELS | {"strokes": "fine"})
+    with pytest.raises(OutputError, match="it had: strokes preview, not fine"):
+        other.run(if_interrupted=IfInterrupted.RESUME)

@@ -36,7 +36,7 @@ def folder(tmp_path):
 def plan_of(microast, tmp_path):
     def plan(size=SIZE, channels=3, dtype=torch.uint8, styles=(), **settings):
         content = TensorSource(torch.zeros((channels, 1, 1), dtype=dtype).expand(-1, *size))
-        options = Settings(**{"device": "cpu", "tile_size": 32, **settings})
+        options = Settings(**{"device": "cpu", "tile_size": 32, "strokes": "fine", **settings})
         output = tmp_path / "out.tif"
         return plan_run(Run.of(content, microast, options), styles, output, OutputOptions())
 
@@ -124,7 +124,9 @@ def test_what_lies_on_the_disk_already_is_not_needed_again(plan_of):
 
 
 def test_calibration_tells_the_time_and_writes_nothing(folder, microast):
-    settings = Settings(device="cpu", tile_size=32, thumbnail_size=64, stats="exact")
+    settings = Settings(
+        strokes="fine", device="cpu", tile_size=32, thumbnail_size=64, stats="exact"
+    )
     run = FileRun(
         folder / "content.png", [str(folder / "style.png")], folder / "out.png", microast, settings
     )

@@ -29,7 +29,7 @@ class Stop(BaseException):
 def a_run(tmp_path, microast):
     save_picture(tmp_path / "content.png", stored_picture((64, 72)))
     save_picture(tmp_path / "style.png", stored_picture((48, 40), seed=3))
-    settings = Settings(thumbnail_size=48, tile_size=32, device="cpu")
+    settings = Settings(strokes="fine", thumbnail_size=48, tile_size=32, device="cpu")
     return FileRun(
         tmp_path / "content.png",
         [str(tmp_path / "style.png")],

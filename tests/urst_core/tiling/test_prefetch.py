@@ -131,7 +131,7 @@ def test_one_tile_needs_no_threads(step):
 
 def test_a_picture_of_one_tile_starts_no_thread(microast, monkeypatch):
     content = TensorSource(picture((64, 64)))
-    settings = Settings(thumbnail_size=64, style_size=64, tile_size=64)
+    settings = Settings(strokes="fine", thumbnail_size=64, style_size=64, tile_size=64)
     stats = Run.of(content, microast, settings).measure([content])
 
     def no_thread(thread):
@@ -197,7 +197,7 @@ def test_overlapped_equals_one_step_after_the_other(microast, dtype, channels):
     if dtype != torch.float32:
         pixels = (pixels * torch.iinfo(dtype).max).round().int().to(dtype)
     content = TensorSource(pixels)
-    settings = Settings(thumbnail_size=64, tile_size=32, device="cpu")
+    settings = Settings(strokes="fine", thumbnail_size=64, tile_size=32, device="cpu")
     stats = Run.of(content, microast, settings).measure([TensorSource(picture((64, 64), seed=3))])
     overlapped = TensorCanvas(content.size, channels=channels, dtype=dtype)
     run = Run.of(content, microast, settings)

@@ -161,7 +161,9 @@ def test_a_torn_chunk_is_repaired_by_writing_it_again(tmp_path):
 def test_stylizing_into_a_store_is_stylizing_into_memory(tmp_path, microast):
     source = TensorSource(stored_picture((90, 118), channels=4))
     style = TensorSource(stored_picture((64, 72), seed=3))
-    settings = Settings(thumbnail_size=64, style_size=64, tile_size=40, device="cpu")
+    settings = Settings(
+        strokes="fine", thumbnail_size=64, style_size=64, tile_size=40, device="cpu"
+    )
     canvas = TensorCanvas((90, 118), channels=4)
     stylize(source, [style], canvas, microast, settings)
     with ZarrCanvas(tmp_path / "a.zarr", source) as store:

@@ -64,7 +64,7 @@ def file_run(folder, output: str, **options) -> FileRun:
         [str(folder / "style.png")],
         folder / output,
         random_backbone(MicroAST),
-        Settings(thumbnail_size=64, tile_size=64, device="cpu"),
+        Settings(strokes="fine", thumbnail_size=64, tile_size=64, device="cpu"),
         **options,
     )
 

@@ -1,0 +1,93 @@
+"""The levels of a file run, each in work files of its own: resumed at the level and tile it was.
+
+Contents are made again by a resumed run, since that takes no longer than to check them; finished
+cores and statistics are kept for every level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
+
+from ..errors import OutputError
+from ..formats.work_file import WorkFile
+from ..geometry import Size
+from ..method.pipeline import Run
+from ..method.strokes import Below, LevelPicture, level_contents
+from ..networks.style import StyleCode
+from ..pictures.source import Raster, Source
+from .checked_pixels import CheckedPixels
+from .journal import Journal
+from .work_folder import LevelFiles, WorkFolder
+
+
+def make_levels(run: Run, folder: WorkFolder, encode: Callable[[Run], StyleCode]) -> None:
+    """Make all levels of a picture that are not made yet, the last one in the folder's pixels.
+
+    Args:
+        run: of the picture.
+        folder: with the result's work file in it.
+        encode: the styles' code.
+
+    Raises:
+        URSTError: as in :meth:`urst_core.runs.file_run.FileRun.run`.
+    """
+    sizes, pixels = run.level_sizes, run.level_pixels()
+    code = encode(run)
+    with ExitStack() as files:
+
+        def new_content(size: Size) -> WorkFile:
+            path = folder.level(sizes.index(size)).content
+            assert path is not None  # the last level's content is the picture
+            return files.enter_context(WorkFile.create(path, LevelPicture(size)))
+
+        contents = level_contents(run.content, sizes, new_content, pixels.listener(0))
+        below: Below | None = None
+        for number, content in enumerate(contents[:-1]):
+            level = run.at_level(number, content, below, pixels.listener(number))
+            level_files, like = folder.level(number), LevelPicture(content.size)
+            if not level_files.pixels.is_file():
+                WorkFile.create(level_files.pixels, like).close()
+            _make_level(level, folder, level_files, like, code)
+            picture = files.enter_context(level_files.open_pixels(like))
+            below = Below(content, picture)
+        number = len(sizes) - 1
+        level = run.at_level(number, run.content, below, pixels.listener(number))
+        _make_level(level, folder, folder.last_level(), run.content, code)
+
+
+def _make_level(
+    level: Run, folder: WorkFolder, files: LevelFiles, like: Raster, code: StyleCode
+) -> None:
+    with finishing(folder, files, like) as (pixels, journal):
+        stats = files.load_stats()
+        sites = level.backbone.network.site_names
+        if stats is None or (level.settings.stats == "exact" and len(stats.sites) < len(sites)):
+            stats = level.measure(code, earlier=stats, keep=files.save_stats)
+            files.save_stats(stats)
+        level.stylize(level.network(stats), pixels, ledger=journal)
+
+
+@contextmanager
+def finishing(
+    folder: WorkFolder, files: LevelFiles, like: Raster | Source
+) -> Generator[tuple[CheckedPixels, Journal], None, None]:
+    """A level's pixels and journal; what is finished is noted, even where the disk is full.
+
+    Args:
+        folder: that gives up its reserve for the last notes.
+        files: of the level.
+        like: of the size, channels and dtype that its pixels were made with.
+    """
+    folder.take_reserve()
+    with files.open_pixels(like) as file:
+        pixels = CheckedPixels(file)
+        journal = Journal(files.journal, pixels)
+        try:
+            yield pixels, journal
+            journal.save()
+        finally:
+            folder.give_reserve()
+            with suppress(OutputError):
+                journal.save()
+            journal.close()
