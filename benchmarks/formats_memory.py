@@ -1,0 +1,98 @@
+"""Peak memory of whole runs for each kind of input and of output, one process at a time.
+
+    python benchmarks/formats_memory.py [--megapixels 25] [--tile-size 1024] [--folder DIR]
+
+Every kind of input becomes a TIFF, and a baseline JPEG becomes every kind of output: reading and
+writing are phases of a run that do not overlap, so the peak of a pair is the larger one of its row
+and its column. The temporary space is what `urst plan` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from peak_memory import ROOT, measured, told
+
+INPUTS = {
+    "JPEG, baseline": ("baseline.jpg", {"Q": 90}),
+    "JPEG, progressive": ("progressive.jpg", {"Q": 90, "interlace": True}),
+    "PNG": ("plain.png", {"compression": 3}),
+    "TIFF, tiles": ("tiles.tif", {"tile": True, "compression": "deflate"}),
+    "TIFF, strips": ("strips.tif", {"compression": "deflate"}),
+    "WebP": ("plain.webp", {"Q": 90}),
+}
+"""File names, and options of libvips's saver."""
+
+OUTPUTS = (".jpg", ".png", ".tif", ".webp", ".avif", ".dzi", ".npy", ".zarr")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--megapixels", type=int, default=25)
+    parser.add_argument("--tile-size", type=int, help="default: by free memory")
+    parser.add_argument("--folder", type=Path, help="for pictures and results")
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.make is not None:
+        make_inputs(options.make, options.megapixels)
+        return
+    tiles = ["--tile-size", options.tile_size] if options.tile_size else []
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        # By a process of its own: what this one holds would count for those it starts.
+        measured(__file__, "--make", folder, "--megapixels", options.megapixels)
+        print("input                 peak GB   seconds   temporary MB")
+        names = [(kind, file) for kind, (file, _) in INPUTS.items()]
+        for kind, file in [*names, ("NumPy", "plain.npy"), ("OME-Zarr", "plain.zarr")]:
+            arguments = (folder / file, folder / "style.jpg", "-o", folder / "out.tif", *tiles)
+            outcome = measured("-m", "urst_core", "stylize", *arguments, "--overwrite", "--quiet")
+            print(f"{kind:19s}{told(outcome)}{temporary_megabytes(*arguments):15.0f}", flush=True)
+        print("output                peak GB   seconds")
+        for ending in OUTPUTS:
+            arguments = (folder / "baseline.jpg", folder / "style.jpg", "-o", folder / f"b{ending}")
+            outcome = measured("-m", "urst_core", "stylize", *arguments, *tiles, "--quiet")
+            print(f"{ending:19s}{told(outcome)}", flush=True)
+
+
+def temporary_megabytes(*arguments: object) -> float:
+    """What unpacking takes on the disk, of the plan."""
+    command = [sys.executable, "-m", "urst_core", "plan", *map(str, arguments)]
+    plan = subprocess.run(
+        [*command, "--json", "--overwrite"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(plan.stdout)["temporary_bytes"] / 1e6
+
+
+def make_inputs(folder: Path, megapixels: int) -> None:
+    """Write the demo landscape as every kind of input, and the painting."""
+    import pyvips  # noqa: PLC0415
+
+    from urst_core.demo import DemoLandscape, demo_painting  # noqa: PLC0415
+    from urst_core.formats.open import open_picture, write_picture  # noqa: PLC0415
+    from urst_core.pictures.source import TensorSource  # noqa: PLC0415
+
+    edge = round((megapixels * 1e6) ** 0.5)
+    write_picture(TensorSource(demo_painting((1024, 1024))), folder / "style.jpg")
+    write_picture(DemoLandscape((edge, edge)), folder / "tiles.png")
+    for file, saver in INPUTS.values():
+        image = pyvips.Image.new_from_file(str(folder / "tiles.png"), access="sequential")
+        image.write_to_file(str(folder / file), **saver)
+    for file in ("plain.npy", "plain.zarr"):
+        write_picture(open_picture(folder / "tiles.png"), folder / file)
+
+
+if __name__ == "__main__":
+    main()
