@@ -26,6 +26,7 @@ from .formats import open as files
 from .formats.input_options import InputOptions
 from .formats.output_options import OutputOptions
 from .formats.zarr.store import parse_location
+from .method.video import BatchStatistics
 from .model import Model, ProgressOption, listening, replaced
 from .networks.frozen_stats import FrozenStats
 from .pictures.mask import Mask
@@ -60,6 +61,7 @@ def stylize(
     weights: Sequence[float] | None = None,
     mask: Mask | Picture | PicturePath | None = None,
     mask_feather: int = 0,
+    batch_statistics: BatchStatistics = "per picture",
     backbone: str | Model = DEFAULT_BACKBONE,
     progress: ProgressOption = None,
     **options: Unpack[SettingsOptions],
@@ -74,6 +76,7 @@ def stylize(
     weights: Sequence[float] | None = None,
     mask: Mask | Picture | PicturePath | None = None,
     mask_feather: int = 0,
+    batch_statistics: BatchStatistics = "per picture",
     backbone: str | Model = DEFAULT_BACKBONE,
     progress: ProgressOption = None,
     **options: Unpack[SettingsOptions],
@@ -87,6 +90,7 @@ def stylize(
     weights: Sequence[float] | None = None,
     mask: Any = None,
     mask_feather: int = 0,
+    batch_statistics: BatchStatistics = "per picture",
     backbone: str | Model = DEFAULT_BACKBONE,
     progress: ProgressOption = None,
     **options: Unpack[SettingsOptions],
@@ -114,6 +118,9 @@ def stylize(
         mask: where to stylize, of the content's size: white, 1.0 or True is stylized, black stays
             as it is, bit for bit, gray mixes. A picture of any kind, bool arrays too.
         mask_feather: how far inside the mask style fades in, in px.
+        batch_statistics: for a batch: measure each picture by itself, or all of them together
+            (``shared``), so that frames of a video do not flicker where nothing moves; or average
+            each frame's statistics with those of its neighbors (``smoothed``).
         backbone: a name of :func:`list_backbones`, or of weights in the manifest; or a model from
             :func:`load_backbone`, which saves loading it in every call.
         progress: a function that is called with a :class:`Progress` after each tile; what it
@@ -142,6 +149,7 @@ def stylize(
         weights=weights,
         mask=mask,
         mask_feather=mask_feather,
+        batch_statistics=batch_statistics,
         progress=progress,
         **options,
     )

@@ -12,6 +12,7 @@ from .cli.bars import ProgressBar
 from .errors import Change, SettingsError, ShapeError
 from .kinds import read_content, read_mask, read_style
 from .method import pipeline
+from .method.video import BatchStatistics, Frames, stylize_frames
 from .networks.frozen_stats import FrozenStats
 from .networks.model import Backbone
 from .networks.style import StyleCode, blend
@@ -23,7 +24,6 @@ from .tiling.settings import Settings, SettingsOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from torch import Tensor
     from typing_extensions import Unpack
 
     from .kinds import Picture, PicturePath, PictureT
@@ -69,6 +69,7 @@ class Model:
         weights: Sequence[float] | None = None,
         mask: Mask | Picture | PicturePath | None = None,
         mask_feather: int = 0,
+        batch_statistics: BatchStatistics = "per picture",
         progress: ProgressOption = None,
         **options: Unpack[SettingsOptions],
     ) -> PictureT: ...
@@ -82,6 +83,7 @@ class Model:
         weights: Sequence[float] | None = None,
         mask: Mask | Picture | PicturePath | None = None,
         mask_feather: int = 0,
+        batch_statistics: BatchStatistics = "per picture",
         progress: ProgressOption = None,
         **options: Unpack[SettingsOptions],
     ) -> Image: ...
@@ -94,6 +96,7 @@ class Model:
         weights: Sequence[float] | None = None,
         mask: Any = None,
         mask_feather: int = 0,
+        batch_statistics: BatchStatistics = "per picture",
         progress: ProgressOption = None,
         **options: Unpack[SettingsOptions],
     ) -> Any:
@@ -108,15 +111,26 @@ class Model:
         """
         given = read_content(content)
         area = read_mask(mask, mask_feather)
-        settings = self.settings_with(options)
-        done: list[Tensor] = []
+        settings = self._settings_for(styles, options)
+        canvases = [
+            TensorCanvas(source.size, channels=source.channels, dtype=source.dtype)
+            for source in given.sources
+        ]
         with listening(progress) as listener:
             shared = self._code_or_stats(styles, weights, options, listener)
-            for source in given.sources:
-                canvas = TensorCanvas(source.size, channels=source.channels, dtype=source.dtype)
-                self._stylize(source, shared, canvas, settings, area, listener)
-                done.append(canvas.pixels)
-        return given.hand_back(done)
+            if batch_statistics == "per picture" or isinstance(shared, FrozenStats):
+                for source, canvas in zip(given.sources, canvases):
+                    self._stylize(source, shared, canvas, settings, area, listener)
+            else:
+                stylize_frames(
+                    Frames(given.sources, shared, listener_of=lambda _: listener),
+                    canvases,
+                    self.backbone,
+                    settings,
+                    masks=[area] * len(canvases),
+                    batch_statistics=batch_statistics,
+                )
+        return given.hand_back([canvas.pixels for canvas in canvases])
 
     def encode(
         self,
@@ -151,9 +165,9 @@ class Model:
         progress: ProgressOption = None,
         **options: Unpack[SettingsOptions],
     ) -> FrozenStats:
-        """Measure what all tiles of a picture share, to stylize others with the same statistics.
+        """Measure the statistics that all tiles of a picture share, to use them for other pictures.
 
-        Frames of a video that share statistics do not flicker where nothing moves.
+        They are statistics of a single pass, so pictures are painted with ``strokes="fine"``.
 
         Args:
             content: a single picture; everything else as for :func:`stylize`.
@@ -167,7 +181,7 @@ class Model:
         sources = read_content(content).sources
         if len(sources) != 1:
             raise ShapeError(f"a batch of {len(sources)} cannot be measured", "pass one picture")
-        settings = self.settings_with(options)
+        settings = self._plain_settings(options)
         with listening(progress) as listener:
             code = self._encode(styles, weights, settings, listener)
             run = _single_level(
@@ -203,7 +217,7 @@ class Model:
             >>> canvas.pixels.shape
             torch.Size([3, 64, 96])
         """
-        settings = self.settings_with(options)
+        settings = self._settings_for(styles, options)
         with listening(progress) as listener:
             shared = self._code_or_stats(styles, weights, options, listener)
             self._stylize(content, shared, canvas, settings, mask, listener)
@@ -215,6 +229,17 @@ class Model:
             TypeError: an option is unknown.
         """
         return replaced(self.settings, options)
+
+    def _settings_for(self, styles: object, options: SettingsOptions) -> Settings:
+        if isinstance(styles, FrozenStats):
+            return self._plain_settings(options)
+        return self.settings_with(options)
+
+    def _plain_settings(self, options: SettingsOptions) -> Settings:
+        """The settings for measured statistics: fine strokes, if no others are asked for."""
+        settings = self.settings_with(options)
+        is_default = "strokes" not in options and settings.strokes == Settings().strokes
+        return replace(settings, strokes="fine") if is_default else settings
 
     def _code_or_stats(
         self,

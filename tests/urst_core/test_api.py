@@ -395,16 +395,32 @@ def test_measured_statistics_serve_several_pictures(model, photo, style, painted
 def test_large_strokes_take_several_passes(model, style, photo, painted):
     large = model(photo, style, strokes=2, thumbnail_size=32, brushwork=0)
     assert not np.array_equal(large, painted)
-    preview = model(photo, style, strokes="preview", thumbnail_size=32, brushwork=0)
+    preview = model(photo, style, thumbnail_size=32, brushwork=0)
     assert np.array_equal(large, preview)
-    stats = model.measure(photo, style)
+    fine = model(photo, style, strokes="fine", thumbnail_size=32)
+    stats = model.measure(photo, style, thumbnail_size=32)
+    assert np.array_equal(model(photo, stats, thumbnail_size=32), fine)
     message = "strokes 2 cannot be shared by several pictures; pass strokes='fine'"
-    for call in (
-        lambda: model.measure(photo, style, strokes=2),
-        lambda: model(photo, stats, strokes=2),
-    ):
+    for given, options in ((style, {"strokes": 2}), (stats, {"strokes": 2})):
+        call = model.measure if given is style else model
         with pytest.raises(urst.URSTError, match=message):
-            call()
+            call(photo, given, **options)
+
+
+def test_a_batch_is_measured_together_if_asked_to(model, style, photo):
+    night = photo // 4
+    video = np.stack([photo, night])
+    alone = model(video, style)
+    assert np.array_equal(alone[0], model(photo, style))
+    for options in ({}, {"thumbnail_size": 32, "seed": 5}):
+        shared = model(video, style, batch_statistics="shared", **options)
+        assert not np.array_equal(shared[0], model(photo, style, **options))
+        again = model(video[::-1], style, batch_statistics="shared", **options)
+        assert np.abs(again[::-1].astype(int) - shared).max() <= 1
+    smoothed = urst.stylize(video, style, backbone=model, batch_statistics="smoothed")
+    assert not np.array_equal(smoothed, alone)
+    with pytest.raises(urst.URSTError, match="batch statistics 'joint' are unknown"):
+        model(video, style, batch_statistics="joint")
 
 
 def test_masks_of_every_kind(model, style, photo, painted):

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -45,6 +46,7 @@ from .strokes import Below, level_canvas, level_contents
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
 
+BatchStatistics = Literal["per picture", "shared", "smoothed"]
 BATCH_STATISTICS = (PER_PICTURE, SHARED, SMOOTHED)
 
 DEFAULT_RADIUS = 4
@@ -58,12 +60,12 @@ class Frames:
     Attributes:
         contents: the pictures; of one size if statistics are shared.
         styles: as for :func:`urst_core.method.pipeline.stylize`.
-        style_weights: share of each style, equal when None.
+        style_weights: share of each style, equal when None; a code has its shares already.
         listener_of: makes the listener for a picture, from its number, each time one is needed.
     """
 
     contents: Sequence[Source]
-    styles: Sequence[Source | str]
+    styles: Sequence[Source | str] | StyleCode
     style_weights: Sequence[float] | None = None
     listener_of: Callable[[int], Listener] = lambda _: ignore
 
@@ -213,6 +215,8 @@ def _check_kind(batch_statistics: str, smoothing_radius: int) -> None:
 
 
 def _encode(frames: Frames, runs: Sequence[Run]) -> StyleCode:
+    if isinstance(frames.styles, StyleCode):
+        return frames.styles
     with explained_out_of_memory(runs[0].device, "the styles", "a smaller style size"):
         return runs[0].encode(frames.styles, frames.style_weights)
 
