@@ -114,7 +114,7 @@ def test_a_picture_in_half_precision_is_widened_where_it_is_read(part):
 def test_all_that_will_be_needed_is_asked_for(stylize, backbone, host):
     stylize(tile_size=64)
     traits, network = backbone.backbone.traits, backbone.backbone.network
-    weights = sum(parameter.nbytes for parameter in network.parameters())
+    weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     window = min(64 + 2 * traits.halo, 120) * min(64 + 2 * traits.halo, 200)
     result = 120 * 200 * 3 * 4
     assert host.freed_bytes == [window * traits.bytes_per_pixel + weights + result]

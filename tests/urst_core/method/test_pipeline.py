@@ -7,7 +7,7 @@ import torch
 from examples import picture
 
 from urst_core.errors import DeviceError, ImageError, SettingsError, ShapeError, WeightsError
-from urst_core.geometry import Rectangle
+from urst_core.geometry import Rectangle, tile_around
 from urst_core.method.pipeline import Run, stylize
 from urst_core.networks.sites import collect
 from urst_core.networks.tile_network import TileNetwork
@@ -228,7 +228,9 @@ def test_out_of_memory_in_the_middle_goes_on_from_the_tile_that_failed(microast,
 
 def test_memory_for_not_even_one_stride(microast, monkeypatch):
     limit_memory(monkeypatch, 0, torch.OutOfMemoryError("CUDA out of memory"))
-    with pytest.raises(DeviceError, match="cpu has too little free memory for even 108 x 108 px"):
+    edge = microast.traits.stride + 2 * microast.traits.halo
+    message = f"cpu has too little free memory for even {edge} x {edge} px"
+    with pytest.raises(DeviceError, match=message):
         run(microast)
 
 
@@ -383,12 +385,14 @@ def test_half_precision_that_overflows(microast, monkeypatch):
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_tile_that_is_not_finite_is_named_and_not_written(microast, monkeypatch, value):
-    """One pixel of the last tile of the second row of tiles, whose window is 124 x 84 px."""
+    """One pixel of the last tile of the second row of tiles, whose window has a size of its own."""
+    core = Rectangle(64, 64, 128, 96)
+    window_size = tile_around(core, microast.traits.halo, (136, 96)).window.size
     forward = TileNetwork.forward
 
     def broken(network, window, **options):
         stylized = forward(network, window, **options)
-        if window.shape[2:] == (124, 84):
+        if window.shape[2:] == window_size:
             stylized[0, 1, 64, 60] = value
         return stylized
 

@@ -56,7 +56,9 @@ def test_tiles_and_what_their_halo_costs(plan_of, microast):
 
 def test_bytes_follow_tile_and_thumbnail_not_the_picture(plan_of, microast):
     small, large = plan_of((4096, 4096)), plan_of((16384, 16384))
-    assert small.tile_bytes == large.tile_bytes == (32 + 104) ** 2 * microast.traits.bytes_per_pixel
+    traits = microast.traits
+    window_bytes = (32 + 2 * traits.halo) ** 2 * traits.bytes_per_pixel
+    assert small.tile_bytes == large.tile_bytes == window_bytes
     assert small.small_bytes == large.small_bytes == 1024**2 * microast.traits.bytes_per_pixel
     assert small.host_bytes == large.host_bytes
     assert plan_of((4096, 4096), tile_size=64).tile_bytes > small.tile_bytes
@@ -146,12 +148,13 @@ def planned(folder, *options):
     return cli.main([*arguments, "--device", "cpu", "--tile-size", "64", *options])
 
 
-def test_plan_says_everything(folder, capsys):
+def test_plan_says_everything(folder, capsys, microast):
     assert planned(folder, "-o", str(folder / "out.jpg"), "--stats", "exact") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "picture   136 x 100 px, 0.0 MP, 3 channels of 8 bits"
     assert lines[1] == "frame     136 x 100 px"
-    assert lines[2].startswith("tiles     6 of 64 px, 3 passes; their halo of 52 px costs ")
+    halo = microast.traits.halo
+    assert lines[2].startswith(f"tiles     6 of 64 px, 3 passes; their halo of {halo} px costs ")
     assert lines[3].startswith("device    cpu, fp32: ")
     assert [line.split()[0] for line in lines[4:]] == ["memory", "disk", "time"]
     assert lines[5].endswith(f"free in {folder}")
