@@ -36,9 +36,10 @@ def image(size=SIZE, *, seed=1, dtype=torch.float32):
 @pytest.fixture
 def stylize(nodes, backbone):
     def run(content=None, **inputs):
+        given = {"tile_size": 64, "strokes": 1.0, **LOOK, **inputs}
+        content = image() if content is None else content
         [result] = nodes["URSTStylizeImage"].execute(
-            **{"backbone": backbone, "style": image(seed=2), "tile_size": 64, **LOOK, **inputs},
-            content=image() if content is None else content,
+            backbone=backbone, style=image(seed=2), content=content, **given
         )
         return result
 
@@ -62,7 +63,7 @@ def test_a_device_that_is_not_there_after_all_is_named(stylize, part, host, devi
     if available:
         pytest.skip(f"{device} is there")
     host.device = torch.device(device)
-    with pytest.raises(part("urst_core.errors").DeviceError, match=f"device '{device}' is not th"):
+    with pytest.raises(part("urst_core.errors").DeviceError, match=f"device '{device}' is not av"):
         stylize()
     assert host.emptied == len(host.freed_bytes)
 

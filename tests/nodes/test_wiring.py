@@ -96,7 +96,7 @@ def test_tiles_cut_for_another_backbone(call, backbone, measured, errors):
     stats, _ = measured(CONTENT, STYLE)
     tiles, _ = cut(call, CONTENT, tile_size=33, halo=0, stride=3)
     with pytest.raises(
-        errors.ShapeError, match=r"33 x 33 px are no multiples .* stride 4; cut them"
+        errors.ShapeError, match=r"33 x 33 px are not multiples .* stride 4; cut them"
     ):
         call("StylizePatches", backbone=backbone, stats=stats, tiles=tiles)
 

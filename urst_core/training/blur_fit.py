@@ -164,8 +164,9 @@ def _fit(
     ridge = RIDGE * squares.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
     damped = squares + ridge * torch.eye(squares.shape[1])
     kernel = torch.linalg.solve(damped.double(), (products + ridge * first).double()).float()
-    weight.copy_(kernel[:, :-1].mT.reshape(weight.shape))
-    bias.copy_(kernel[:, -1].flatten())
+    convolution.weight.copy_(kernel[:, :-1].mT.reshape(weight.shape))
+    assert convolution.bias is not None
+    convolution.bias.copy_(kernel[:, -1].flatten())
 
 
 def _seen_by(layer: PaddedConvolution, features: Tensor) -> Tensor:

@@ -522,7 +522,7 @@ def test_killed_and_resumed(folder, a_run):
     command = [
         *(sys.executable, "-m", "urst_core", "stylize", "content.png", "style.png"),
         *("-o", "out.png", "--tile-size", "32", "--thumbnail-size", "64", "--stats", "exact"),
-        *("--device", "cpu", "--quiet"),
+        *("--device", "cpu", "--strokes", "fine", "--quiet"),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
