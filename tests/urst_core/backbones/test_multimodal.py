@@ -92,9 +92,12 @@ def test_every_picture_of_a_batch_is_cut(random_backbones, small_stats):
         alone = folded.own_output(batch[1:], at_border=True)
     lowest, highest = -MEAN / CUT_DEVIATION, (1 - MEAN) / CUT_DEVIATION
     assert float((together[1:] - alone).abs().max()) <= 1e-4 * float((highest - lowest).max())
+    # The network rounds these limits from float64, the test computes them in float32.
+    rounding = 1e-6
     for result in together:
-        assert bool(((result >= lowest) & (result <= highest)).all())
-        assert bool((result == highest).any() or (result == lowest).any())
+        assert bool(((result >= lowest - rounding) & (result <= highest + rounding)).all())
+        is_cut = ((result - lowest).abs() < rounding) | ((result - highest).abs() < rounding)
+        assert bool(is_cut.any())
 
 
 def test_picture_of_one_color_stays_finite(random_backbones):
