@@ -10,16 +10,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ..backbones import find_backbone
-from ..errors import SettingsError, WeightsError, abbreviated
+from ..errors import WeightsError, abbreviated
 
 FILE_NAME = "weights_manifest.json"
 FORMAT = 1
 PACKAGE = Path(__file__).parents[1]
 
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -107,7 +108,7 @@ def read_manifest(path: Path | None = None) -> tuple[WeightsEntry, ...]:
     path = path or manifest_path()
     try:
         return parse_manifest(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SettingsError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise WeightsError(
             f"weights manifest {path} cannot be used ({reason}); install urst again"
@@ -155,31 +156,41 @@ def _entry(raw: Mapping[str, Any]) -> WeightsEntry:
     conversion: Mapping[str, str] = raw.get("conversion", {})
     files = tuple(_file(file) for file in raw.get("files", ()))
     entry = WeightsEntry(
-        backbone=find_backbone(raw["backbone"]).traits.name,
-        variant=raw["variant"],
-        title=raw["title"],
-        description=raw["description"],
-        license=raw["license"],
-        paper=raw["paper"],
-        source=raw["source"],
-        styles=tuple(raw.get("styles", ())),
+        backbone=find_backbone(_text(raw["backbone"])).traits.name,
+        variant=_text(raw["variant"]),
+        title=_text(raw["title"]),
+        description=_text(raw["description"]),
+        license=_text(raw["license"]),
+        paper=_text(raw["paper"]),
+        source=_text(raw["source"]),
+        styles=tuple(_text(style) for style in raw.get("styles", ())),
         embedded=raw.get("embedded", False) is True,
-        home=Home(raw["repo_id"], raw["revision"]) if "repo_id" in raw else None,
+        home=Home(_text(raw["repo_id"]), _text(raw["revision"])) if "repo_id" in raw else None,
         files=files,
-        command=conversion.get("command", ""),
-        fingerprint=conversion.get("fingerprint", ""),
+        command=_text(conversion.get("command", "")),
+        fingerprint=_text(conversion.get("fingerprint", "")),
     )
     _check(entry)
     return entry
 
 
 def _file(raw: Mapping[str, Any]) -> WeightsFile:
-    return WeightsFile(raw["path"], raw["bytes"], raw["sha256"])
+    if type(raw["bytes"]) is not int:
+        raise ValueError(f"size {raw['bytes']!r} is not a number of bytes")
+    return WeightsFile(_text(raw["path"]), raw["bytes"], _text(raw["sha256"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{value!r:.60} is not a line of text")
+    return value
 
 
 def _check(entry: WeightsEntry) -> None:
     if not re.fullmatch(r"[a-z0-9_]+", entry.variant):
         raise ValueError(f"variant {entry.variant!r} is not of small letters, digits and _")
+    if entry.home is not None and not REPOSITORY.fullmatch(entry.home.repo_id):
+        raise ValueError(f"repository {entry.home.repo_id!r} of {entry.name} is not OWNER/NAME")
     if entry.home is not None and not COMMIT.fullmatch(entry.home.revision):
         raise ValueError(
             f"revision {entry.home.revision!r} of {entry.name} is no full commit of 40 digits"
@@ -193,8 +204,8 @@ def _check(entry: WeightsEntry) -> None:
 
 
 def _check_file(file: WeightsFile, name: str) -> None:
-    parts = PurePosixPath(file.path).parts
-    if file.path.startswith("/") or ".." in parts or not file.path.endswith(".safetensors"):
+    parts = file.path.split("/")
+    if {"", ".", ".."} & {*parts} or "\\" in file.path or not parts[-1].endswith(".safetensors"):
         raise ValueError(f"file {file.path!r} of {name} is no safetensors file of a repository")
     if not SHA256.fullmatch(file.sha256) or file.size_bytes <= 0:
         raise ValueError(f"file {file.path!r} of {name} has no size and SHA-256")

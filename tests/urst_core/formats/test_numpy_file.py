@@ -149,7 +149,15 @@ def test_files_that_are_damaged_or_something_else(tmp_path):
     stored = path.read_bytes()
     objects = tmp_path / "objects.npy"
     np.save(objects, np.array([{}, None]), allow_pickle=True)
-    for contents in (stored[:-1], stored[:40], b"text" * 50, objects.read_bytes()):
+    odd_headers = [
+        stored.replace(b"'shape': (", b"'shape': h"),
+        stored.replace(b"), }", b"), \0"),
+        stored.replace(b"{'descr'", b"\xff'descr'"),
+        stored.replace(b"\x00{", b"\xff{"),
+    ]
+    others = [b"text" * 50, objects.read_bytes()]
+    assert stored not in odd_headers
+    for contents in (stored[:-1], stored[:40], *odd_headers, *others):
         path.write_bytes(contents)
         with pytest.raises(ImageError) as caught:
             NumpyPicture(path)

@@ -48,6 +48,29 @@ DAMAGED = {
         {**ENTRY, "files": [{**FILE, "path": "../a.safetensors"}]},
         "file '../a.safetensors' of adain-default is no safetensors file of a repository",
     ),
+    "a path with backslashes": (
+        {**ENTRY, "files": [{**FILE, "path": "..\\a.safetensors"}]},
+        r"file '..\\\\a.safetensors' of adain-default is no safetensors file of a repository",
+    ),
+    "a path that is cut oddly": (
+        {**ENTRY, "files": [{**FILE, "path": "b/./a.safetensors"}]},
+        "file 'b/./a.safetensors' of adain-default is no safetensors file of a repository",
+    ),
+    "a size that is no number": (
+        {**ENTRY, "files": [{**FILE, "bytes": True}]},
+        "size True is not a number of bytes",
+    ),
+    "a title that is no text": ({**ENTRY, "title": ["a"]}, r"\['a'\] is not a line of text"),
+    "a NUL": ({**ENTRY, "title": "a\0"}, r"'a\\x00' is not a line of text"),
+    "a repository without an owner": (
+        {**ENTRY, "repo_id": "adain"},
+        "repository 'adain' of adain-default is not OWNER/NAME",
+    ),
+    "a repository that leaves the hub": (
+        {**ENTRY, "repo_id": "../adain"},
+        "repository '../adain' of adain-default is not OWNER/NAME",
+    ),
+    "endless": ("[" * 100_000, "maximum recursion depth .*"),
     "no hash": (
         {**ENTRY, "files": [{**FILE, "sha256": "a"}]},
         "file 'a.safetensors' of adain-default has no size and SHA-256",
