@@ -48,6 +48,7 @@ from urst_core.weights.loading import load_backbone
 from urst_core.weights.manifest import manifest_path, read_manifest
 
 PRECIOUS = b"years of work"
+UNFINISHED = ".out.7-0123456789abcdef.partial.dzi"
 
 ODD_VALUES: list[Any] = [
     *(None, True, -1, 0, 1e308, "", "\0", "../x", "..\\x", "a" * 5000, [], {}, [None], 1 << 80),
@@ -142,7 +143,7 @@ class WorkFolders(Subject):
 
     def _plant(self, names: list[str]) -> str:
         """Something of somebody else's."""
-        name = self.chance.choice([*names, "thesis", ".out.7.partial.dzi", "reserve"])
+        name = self.chance.choice([*names, "thesis", UNFINISHED, "reserve"])
         place = self.work / name
         kind = self.chance.choice(["link", "hard link", "folder", "link to a folder", "all a link"])
         if kind == "all a link":
@@ -174,7 +175,7 @@ class WorkFolders(Subject):
     def _foreign(self) -> dict[str, bytes]:
         found = {}
         for folder in (self.precious, self.work):
-            for path in folder.rglob("thesis"):
+            for path in filter(Path.is_file, folder.rglob("thesis")):
                 found[str(path)] = path.read_bytes()
         return found
 

@@ -30,6 +30,7 @@ from typing import Any
 
 from ..durable import write_whole
 from ..errors import Change, OutputError, StatsError
+from ..formats.encode import is_partial_name
 from ..formats.work_file import WorkFile
 from ..geometry import Size
 from ..method.strokes import LevelPicture
@@ -48,10 +49,16 @@ NAMES = frozenset(
 
 LEVEL = re.compile(r"level-\d{1,2}\.(content\.tif|pixels\.tif|journal\.txt|stats\.safetensors)")
 
-PARTIAL = re.compile(r"\..*\.\d+\.partial(\.[a-z]+)?")
-"""Names of files on their way: of :func:`~urst_core.durable.partial_path`, and of a result."""
+PARTIAL = re.compile(r"\..+\.\d+\.partial", re.DOTALL)
+"""Names of files on their way, of :func:`~urst_core.durable.partial_path`."""
 
 REMEDIES = ("move it away", "choose another name")
+
+PARTS = re.compile(
+    r"picture\.dzi|picture_files|old|vips-properties\.xml|\d+|\d+_\d+\.(jpe?g|png)"  # DeepZoom
+    r"|zarr\.json|c|[^.]+\.[0-9a-f]+\.partial"  # Zarr
+)
+"""What is inside a result that is a folder, on its way."""
 
 RESERVE_BYTES = 1 << 16
 """More than the lines of two seconds take; see :meth:`WorkFolder.take_reserve`."""
@@ -199,7 +206,7 @@ class WorkFolder:
             names = sorted(os.listdir(self.path))
             for name in names:
                 self._check_entry(name)
-            if all(map(PARTIAL.fullmatch, names)):
+            if all(map(_is_partial, names)):
                 return False  # just made, perhaps by a run that was killed while it did
             if (self.path / MARK).read_bytes() != MARK_TEXT:
                 raise self._not_ours(f"has a file {MARK} that is not ours")
@@ -218,14 +225,21 @@ class WorkFolder:
         return True
 
     def _check_entry(self, name: str) -> None:
-        is_partial = PARTIAL.fullmatch(name) is not None
+        is_partial = _is_partial(name)
         if not _is_ours(name):
             raise self._not_ours(f"holds {name}, which no run put there")
         status = os.lstat(self.path / name)
         if is_partial and stat.S_ISDIR(status.st_mode):
+            self._check_unfinished_folder(name)
             return
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             raise self._not_ours(f"holds {name}, which is not a file of its own but a link")
+
+    def _check_unfinished_folder(self, name: str) -> None:
+        for folder, folders, files in os.walk(self.path / name):
+            for part in folders + files:
+                if not PARTS.fullmatch(part) or Path(folder, part).is_symlink():
+                    raise self._not_ours(f"holds {part} in {name}, which no run put there")
 
     def _check_owner(self, owner: int) -> None:
         """Refuse another user's folder, who could change what is in it.
@@ -340,14 +354,19 @@ class WorkFolder:
         self._record.unlink(missing_ok=True)
         for name in os.listdir(self.path):
             path = self.path / name
-            if PARTIAL.fullmatch(name) and path.is_dir() and not path.is_symlink():
+            if _is_partial(name) and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             elif name not in (MARK, "lock") and _is_ours(name):
                 path.unlink()
 
 
 def _is_ours(name: str) -> bool:
-    return name in NAMES or any(names.fullmatch(name) for names in (LEVEL, PARTIAL))
+    return name in NAMES or LEVEL.fullmatch(name) is not None or _is_partial(name)
+
+
+def _is_partial(name: str) -> bool:
+    """Whether it is a name of ours for a file on its way, or for a result."""
+    return PARTIAL.fullmatch(name) is not None or is_partial_name(name)
 
 
 def _file_lock() -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from damage import flip_bit
 from examples import save_picture, stored_picture
 
 from urst_core.errors import OutputError
+from urst_core.formats.registry import format_of
 from urst_core.runs.file_run import FileRun
 from urst_core.runs.journal import finished_cores
 from urst_core.runs.work_folder import MARK, MARK_TEXT, WorkFolder
@@ -141,9 +143,22 @@ def test_links_in_a_work_folder(interrupted, precious, name, link):
 
 
 def test_a_link_to_a_folder_in_a_work_folder(interrupted, precious):
-    (precious.parent / WORK / ".out.1.partial.dzi").symlink_to(precious)
-    why = "holds .out.1.partial.dzi, which is not a file of its own but a link"
+    (precious.parent / WORK / ".out.1-0123456789abcdef.partial.dzi").symlink_to(precious)
+    why = "holds .out.1-0123456789abcdef.partial.dzi, which is not a file of its own but a link"
     assert_refused(interrupted, why)
+
+
+@pytest.mark.parametrize("name", ["thesis", "0_0.jpg"])
+def test_foreign_things_in_an_unfinished_folder(interrupted, precious, name):
+    """A picture of DeepZoom is a folder, and is removed with all that is in it."""
+    unfinished = ".out.1-0123456789abcdef.partial.dzi"
+    folder = precious.parent / WORK / unfinished
+    folder.mkdir()
+    if name == "thesis":
+        shutil.move(precious / name, folder / name)
+    else:
+        (folder / name).symlink_to(precious / "thesis")
+    assert_refused(interrupted, f"holds {name} in {unfinished}, which no run put there")
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="gives a folder away")
@@ -184,13 +199,34 @@ def test_what_a_run_leaves_that_is_killed_at_its_very_beginning(a_run, tmp_path,
 
 
 def test_what_a_run_leaves_that_is_killed_while_it_encodes(interrupted, tmp_path):
-    (tmp_path / WORK / ".out.7.partial.png").write_bytes(b"half a picture")
+    (tmp_path / WORK / ".out.7-0123456789abcdef.partial.png").write_bytes(b"half a picture")
     (tmp_path / WORK / ".run.json.7.partial").write_bytes(b"half a record")
-    tiles = tmp_path / WORK / ".out.8.partial.dzi" / "picture_files"
+    tiles = tmp_path / WORK / ".out.8-0123456789abcdef.partial.dzi" / "picture_files"
     tiles.mkdir(parents=True)
     (tiles / "0_0.jpg").write_bytes(b"a tile")
     interrupted.run(if_interrupted=IfInterrupted.RESUME)
     assert not (tmp_path / WORK).exists()
+
+
+@pytest.mark.parametrize("ending", [".dzi", ".zarr"])
+def test_a_real_result_that_is_a_folder_halfway(a_run, tmp_path, ending, monkeypatch):
+    """As a kill leaves it: nothing is removed when the run ends, and the next one does it."""
+    run = replace(a_run, output=tmp_path / f"out{ending}")
+    with monkeypatch.context() as context:
+        kind = type(format_of(run.output))
+        context.setattr(kind, "remove", lambda *_: None)
+        context.setattr(kind, "publish", interrupt)
+        with pytest.raises(Stop):
+            run.run()
+    [partial] = (tmp_path / f".out{ending}.urst").glob(f".*.partial{ending}")
+    assert len(list(partial.rglob("*"))) > 3
+    run.run(if_interrupted=IfInterrupted.RESUME)
+    assert run.output.exists()
+    assert not (tmp_path / f".out{ending}.urst").exists()
+
+
+def interrupt(*_arguments):
+    raise Stop
 
 
 # Damaged
