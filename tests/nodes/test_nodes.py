@@ -39,7 +39,9 @@ def five_nodes(call, backbone, content, style, *, tile_size=64, **look):
     return image, preview
 
 
-@pytest.mark.parametrize("size", [(200, 331), (37, 41), (8, 500)])
+@pytest.mark.parametrize(
+    "size", [pytest.param((200, 331), marks=pytest.mark.slow), (37, 41), (8, 500)]
+)
 @pytest.mark.parametrize("look", [{}, {"strength": 0.5}, {"statistics": "exact"}], ids=str)
 def test_five_nodes_equal_the_one(call, backbone, size, look):
     content, style = picture(*size, seed=1), picture(90, 70, seed=2)

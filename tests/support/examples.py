@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -33,6 +34,17 @@ INNER_PICTURES: dict[str, tuple[str, ...]] = {
 
 SMALLER: dict[str, Callable[[], StylizationNetwork]] = {"wct": lambda: WCT((3, 2, 1))}
 """Sizes of a network that are tested instead of its largest, which takes minutes on a CPU."""
+
+
+LARGEST = ("adain", "linear_r41", "msgnet", "multimodal", "cd16x", "wct")
+"""Networks that take seconds where others take tenths of one."""
+
+
+def slow_where_large(names: Iterable[str]) -> list[Any]:
+    """Parameters of a test: names of backbones, the largest of them marked as slow."""
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if name in LARGEST else []) for name in names
+    ]
 
 
 def random_backbone(network_class: type[StylizationNetwork], seed: int = 0) -> Backbone:

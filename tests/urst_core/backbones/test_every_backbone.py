@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from examples import golden_state, picture
+from examples import golden_state, picture, slow_where_large
 from safetensors.torch import load_file
 
 from urst_core.backbones import BACKBONES, find_backbone
@@ -33,11 +32,6 @@ NAMES = [network.traits.name for network in BACKBONES]
 
 # The golden files of the others differ in kind: compared in a test file of their own.
 COMPARED_HERE = ["microast", "adain", "linear_r31", "linear_r41"]
-
-
-def slow_where_large(names: list[str]) -> list[Any]:
-    large = ("linear_r41", "multimodal", "cd16x")
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in large else []) for name in names]
 
 
 def style_of(backbone: Backbone) -> torch.Tensor | str:
@@ -90,7 +84,7 @@ def test_statistics_equal_those_of_the_published_code(name, site, suffix, shared
         assert torch.allclose(measured, golden[f"thumb_{key}{suffix}"], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_named_sites_are_all_there_are(name, random_backbones):
     """Statistics are measured as far as the last of them."""
     backbone = random_backbones[name]
@@ -163,7 +157,7 @@ def strips(traits: Traits) -> tuple[Size, Size]:
 
 
 # Through 62 convolutions a pixel's trace falls below rounding; see backbones/test_wct.py.
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "cd16x"])
+@pytest.mark.parametrize("name", slow_where_large(n for n in NAMES if n != "cd16x"))
 def test_declared_halo_is_the_smallest_that_covers_one_pixel(name, random_backbones):
     """Perturb one pixel at every alignment within the stride; see which aligned blocks change."""
     backbone = random_backbones[name]

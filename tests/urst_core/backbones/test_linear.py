@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from examples import golden_state, picture, random_backbone
+from examples import golden_state, picture, random_backbone, slow_where_large
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -28,9 +28,7 @@ from urst_core.weights.checkpoint import build_backbone
 NETWORKS = {network.traits.name: network for network in (LinearR31, LinearR41)}
 
 
-@pytest.fixture(
-    scope="module", params=["linear_r31", pytest.param("linear_r41", marks=pytest.mark.slow)]
-)
+@pytest.fixture(scope="module", params=slow_where_large(NETWORKS))
 def golden(request, shared):
     """A network with the weights of the reference, and the reference's inputs and outputs."""
     name = request.param
@@ -39,7 +37,7 @@ def golden(request, shared):
     return backbone, load_file(shared / "golden" / f"{name}.safetensors")
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=slow_where_large(NETWORKS))
 def backbone(request):
     return random_backbone(NETWORKS[request.param])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import re
 import runpy
@@ -25,6 +26,7 @@ from urst_core.backbones import BACKBONES
 from urst_core.cli import demo as demo_cli
 from urst_core.cli import main as cli
 from urst_core.cli.bars import ProgressBar
+from urst_core.demo import demo_painting
 from urst_core.formats.input_options import InputOptions
 from urst_core.formats.open import ImageFile, ImageFileCanvas, copy_picture
 from urst_core.formats.output_options import OutputOptions
@@ -37,6 +39,15 @@ from urst_core.weights.loading import EMBEDDED_FILES, load_backbone
 SIZE = (100, 136)
 EMBEDDED = Path(urst_core.__file__).parent / "data" / EMBEDDED_FILES["microast"]
 ROOT = Path(urst_core.__file__).parents[1]
+
+
+painted_once = functools.cache(demo_painting)
+
+
+@pytest.fixture(autouse=True)
+def one_painting(monkeypatch):
+    """Its strokes take as long on a few pixels as on many."""
+    monkeypatch.setattr(demo_cli, "demo_painting", painted_once)
 
 
 @pytest.fixture

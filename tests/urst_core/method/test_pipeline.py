@@ -44,8 +44,11 @@ def test_thumbnail_as_the_only_tile_is_plain_instance_normalization(name, random
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        *(("microast", size) for size in ((200, 264), (67, 131), (9, 13))),
-        *(("adain", size) for size in ((67, 131), (9, 13))),
+        pytest.param("microast", (200, 264), marks=pytest.mark.slow),
+        ("microast", (67, 131)),
+        ("microast", (9, 13)),
+        pytest.param("adain", (67, 131), marks=pytest.mark.slow),
+        ("adain", (9, 13)),
     ],
 )
 def test_exact_statistics_reproduce_the_untiled_method(name, size, microast, random_backbones):
@@ -71,6 +74,7 @@ def test_exact_statistics_reproduce_the_untiled_method(name, size, microast, ran
         assert float((run(backbone, content, thumbnail_size=64) - plain).abs().max()) > 1e-3
 
 
+@pytest.mark.slow
 def test_interleaved_runs_equal_separate_ones(microast):
     """No state: a listener of one run makes another run in the middle of it."""
     other = TensorSource(picture((120, 152), seed=7))
@@ -203,6 +207,7 @@ def test_out_of_memory_halves_the_tile_and_redoes_nothing(microast, monkeypatch,
     assert totals[-1] == (len(written), len(written))
 
 
+@pytest.mark.slow
 def test_out_of_memory_in_the_middle_goes_on_from_the_tile_that_failed(microast, monkeypatch):
     expected = run(microast, tile_size=64)
     forward, calls = TileNetwork.forward, []

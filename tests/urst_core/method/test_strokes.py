@@ -80,7 +80,14 @@ class Network(nn.Module):
 
 
 @pytest.mark.parametrize("brushwork", [0.0, 1.0])
-@pytest.mark.parametrize("size", [(131, 187), (128, 96), (67, 140)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param((131, 187), marks=pytest.mark.slow),
+        pytest.param((128, 96), marks=pytest.mark.slow),
+        (67, 140),
+    ],
+)
 @pytest.mark.parametrize("coarse", [2, 1.37])
 def test_tiles_of_any_size_equal_the_whole_in_float64(microast, size, coarse, brushwork):
     """Join and merge, in one level; at the declared margin, and not at two strides less."""
@@ -197,6 +204,7 @@ def decibels(image, reference):
     return -10 * math.log10(float((image - reference).square().mean()))
 
 
+@pytest.mark.slow
 def test_a_large_picture_looks_as_its_preview(microast, demo):
     content, style = demo
     thumbnail = TensorSource(make_thumbnail(content, 96)[0])
@@ -242,6 +250,7 @@ def test_outside_a_mask_the_content_keeps_its_bits(microast, dtype):
     assert full.dtype == dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
 def test_flat_pictures_stay_finite(random_backbones, value):
     content = TensorSource(torch.full((3, 96, 130), value))
@@ -251,6 +260,7 @@ def test_flat_pictures_stay_finite(random_backbones, value):
     assert float(stylized.max()) <= 1.0
 
 
+@pytest.mark.slow
 def test_exact_statistics_are_those_of_each_level(microast):
     steps = []
     exact = run(microast, stats="exact", listener=steps.append)
@@ -261,6 +271,7 @@ def test_exact_statistics_are_those_of_each_level(microast):
     assert float((exact - run(microast)).abs().max()) > 1e-3
 
 
+@pytest.mark.slow
 def test_settings_that_change_the_picture(microast):
     base = run(microast)
     assert torch.equal(run(microast), base)

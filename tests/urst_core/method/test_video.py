@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from examples import picture
+from examples import picture, slow_where_large
 
 from urst_core.errors import SettingsError, ShapeError
 from urst_core.method.pipeline import Run, stylize
@@ -64,7 +64,7 @@ def test_what_does_not_move_does_not_flicker(microast):
     assert min(float((video[1] - video[0]).abs().max()) for video in (own, smooth, shared)) > 0.1
 
 
-@pytest.mark.parametrize("name", KINDS_OF_SITES)
+@pytest.mark.parametrize("name", slow_where_large(KINDS_OF_SITES))
 def test_every_kind_of_statistics_is_shared_and_smoothed(name, random_backbones, microast):
     backbone = microast if name == "microast" else random_backbones[name]
     contents = [TensorSource(picture((32, 48), seed=seed)) for seed in (1, 2)]

@@ -94,11 +94,15 @@ def names(folder) -> set[str]:
 # Interrupted and resumed
 
 
-@pytest.mark.parametrize("stats", ["thumbnail", "exact"])
 @pytest.mark.parametrize(
-    ("channels", "dtype"), [(3, torch.uint8), (4, torch.uint16)], ids=["rgb8", "rgba16"]
+    ("stats", "channels", "dtype", "tiles"),
+    [
+        ("thumbnail", 3, torch.uint8, 1),
+        ("thumbnail", 4, torch.uint16, 19),
+        pytest.param("exact", 3, torch.uint8, 19, marks=pytest.mark.slow),
+        pytest.param("exact", 4, torch.uint16, 1, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("tiles", [1, 19])
 def test_interrupted_after_some_tiles_and_resumed(folder, a_run, stats, channels, dtype, tiles):
     save_picture(folder / "content.png", stored_picture(SIZE, dtype, channels=channels))
     a_run("whole.png", stats=stats).run()
@@ -132,6 +136,7 @@ def test_resumed_with_another_number_of_threads(folder, a_run):
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("site", ["dec1", "dec2"])
 def test_interrupted_in_exact_statistics_and_resumed(folder, a_run, site):
     a_run("whole.png", stats="exact").run()
@@ -146,6 +151,7 @@ def test_interrupted_in_exact_statistics_and_resumed(folder, a_run, site):
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_interrupted_again_and_again(folder, a_run):
     a_run("whole.png").run()
     run, interruptions = a_run(), 0
@@ -165,6 +171,7 @@ def test_interrupted_again_and_again(folder, a_run):
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_interrupted_while_encoding_and_resumed(folder, a_run, monkeypatch):
     a_run("whole.png").run()
     run = a_run()
@@ -180,6 +187,7 @@ def test_interrupted_while_encoding_and_resumed(folder, a_run, monkeypatch):
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_automatic_choices_are_those_of_the_first_run(folder, a_run, monkeypatch):
     """Memory is another one when the run goes on; the tiles are not."""
     run = a_run(tile_size=None, stats="exact")
@@ -196,6 +204,7 @@ def test_automatic_choices_are_those_of_the_first_run(folder, a_run, monkeypatch
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_tiles_that_were_halved_are_not_done_again(folder, a_run, monkeypatch):
     """Memory runs out at the third tile, and again in a quarter of it; then the run is ended."""
     forward = TileNetwork.forward
@@ -223,6 +232,7 @@ def test_tiles_that_were_halved_are_not_done_again(folder, a_run, monkeypatch):
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_torn_last_line_costs_its_tile_only(folder, a_run):
     a_run("whole.png").run()
     run = a_run()
@@ -437,6 +447,7 @@ def test_the_lock_is_free_after_a_run(folder, a_run):
 # A failing disk
 
 
+@pytest.mark.slow
 def test_a_full_disk_while_tiles_are_written(folder, a_run, monkeypatch):
     """What the system refuses is not in the journal; when there is room the run goes on."""
     a_run("whole.png").run()
@@ -486,6 +497,7 @@ def tiny_disk(folder: Path, kilobytes: int) -> Path:
     return disk
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full(folder, a_run, monkeypatch):
     """The forecast is blinded, as if another program had taken the room after it."""
     a_run("whole.png").run()

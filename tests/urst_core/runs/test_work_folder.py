@@ -232,6 +232,7 @@ def interrupt(*_arguments):
 # Damaged
 
 
+@pytest.mark.slow
 def test_flipped_bits(a_run, interrupted, tmp_path):
     """In any file that a resumed run trusts: it refuses and says what to do, or does it right."""
     kept = tmp_path / "kept"

@@ -61,6 +61,7 @@ def with_blurs(plain: MicroAST) -> MicroAST:
     return network.requires_grad_(False)
 
 
+@pytest.mark.slow
 def test_a_fit_is_nearer_than_the_same_weights_behind_blurs(batches):
     plain = plain_network(random_backbone(MicroAST).network.state_dict())
     before = {name: value.clone() for name, value in plain.state_dict().items()}
@@ -71,6 +72,7 @@ def test_a_fit_is_nearer_than_the_same_weights_behind_blurs(batches):
     assert float(error) < 0.85 * float(copied)
 
 
+@pytest.mark.slow
 def test_the_published_weights_keep_their_detail_and_lose_their_grid(batches, shared):
     state = load_file(shared / "golden" / "microast_official_weights.safetensors")
     plain = plain_network(state)
@@ -81,6 +83,7 @@ def test_the_published_weights_keep_their_detail_and_lose_their_grid(batches, sh
     assert grid[2] / detail[2] < 0.5 * grid[0] / detail[0]
 
 
+@pytest.mark.slow
 def test_the_style_side_stays(batches):
     plain = plain_network(random_backbone(MicroAST).network.state_dict())
     fitted = fit_blurred(plain, batches).state_dict()
@@ -93,6 +96,7 @@ def learned(recipe: MicroASTRecipe) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in recipe.learned_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("blurred", "from_blurred", "fits"),
     [(True, False, True), (True, True, False), (False, False, False)],

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from examples import picture, random_state, save_picture, stored_picture
+from examples import picture, random_state, save_picture, slow_where_large, stored_picture
 from torch.nn import functional as F
 from training_examples import made_up_batch, microast_recipe, random_vgg
 
@@ -244,7 +244,7 @@ def test_patches_of_flat_thumbnails_count_no_more_than_patches_can(vgg, monkeypa
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_bfloat16_is_near_float32(vgg, name):
     # AdaIN normalizes an eighth of the size, and blurs leave less to normalize: of smaller
     # pictures deviations are those of a few values.

@@ -142,7 +142,9 @@ def test_long_gradients_are_shortened(pictures, path, monkeypatch):
         assert after == pytest.approx(0.01, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["microast", "adain", "johnson"])
+@pytest.mark.parametrize(
+    "name", ["microast", pytest.param("adain", marks=pytest.mark.slow), "johnson"]
+)
 def test_bfloat16_on_the_processor(vgg, pictures, path, name):
     style = picture((EDGE, EDGE + 9))[None]
     recipe = {
@@ -273,6 +275,7 @@ def test_a_longer_schedule_goes_on(pictures, path):
     assert resumed.step == 3
 
 
+@pytest.mark.slow
 def test_broken_pictures_do_not_part_a_resumed_training_from_the_other(tmp_path, path):
     """One half knows of the broken picture already, the other finds it again."""
     save_pictures(tmp_path / "content", 3)

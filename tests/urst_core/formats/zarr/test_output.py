@@ -78,6 +78,7 @@ def folder(tmp_path, source):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_run_from_store_to_store_goes_on_to_the_same_pixels(folder):
     file_run(folder, "whole.zarr").run()
 
@@ -93,6 +94,7 @@ def test_a_run_from_store_to_store_goes_on_to_the_same_pixels(folder):
     assert torch.equal(pixels_of(folder / "halves.zarr"), pixels_of(folder / "whole.zarr"))
 
 
+@pytest.mark.slow
 def test_a_store_is_replaced_only_when_asked_to(folder):
     file_run(folder, "out.zarr").run()
     before = pixels_of(folder / "out.zarr")

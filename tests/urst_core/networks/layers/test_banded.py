@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from examples import picture
+from examples import picture, slow_where_large
 from torch.nn import functional as F
 
 from urst_core.backbones import BACKBONES
@@ -176,7 +176,7 @@ def tile_network(backbone):
     return backbone.bake(backbone.collect(content, backbone.encode_style([style])))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_every_network_works_in_bands_on_a_cpu(name, random_backbones):
     network = tile_network(random_backbones[name])
     assert network.prepared(CPU).in_bands
@@ -184,7 +184,7 @@ def test_every_network_works_in_bands_on_a_cpu(name, random_backbones):
 
 
 @pytest.mark.usefixtures("low_bands")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_a_network_by_bands_equals_the_network(monkeypatch, name, random_backbones):
     monkeypatch.setattr(tile_network_module, "LEAST_BAND_ROWS", 24)
     monkeypatch.setattr(tile_network_module, "BAND_PIXELS", 1)

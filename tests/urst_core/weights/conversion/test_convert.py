@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from examples import random_state, seeder
+from examples import random_state, seeder, slow_where_large
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -164,7 +164,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", slow_where_large(FILES))
 def test_published_files(name, tmp_path, shared):
     groups = golden_state(name, shared)
     files = FILES[name](tmp_path, groups)
