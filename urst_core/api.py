@@ -130,7 +130,7 @@ def stylize(
             ``strokes``, ``detail``, ``brushwork`` and ``seed`` for the size and texture of strokes.
 
     Raises:
-        TypeError: the content is no kind of picture, or an option is unknown.
+        TypeError: the content is not a kind of picture, or an option is unknown.
         URSTError: one of its subclasses, for what cannot be used: pictures, settings, devices.
 
     Example:

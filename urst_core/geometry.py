@@ -96,7 +96,7 @@ class Rectangle:
         edges = (self.top, self.left, self.bottom, self.right)
         if any(edge * length % whole for edge in edges):
             raise ShapeError(
-                f"rectangle {edges} lies between pixels of maps {length} / {whole} the size; "
+                f"rectangle {edges} is between pixels of maps {length} / {whole} the size; "
                 "cut the frame at multiples of the backbone's stride"
             )
         return Rectangle(*(edge * length // whole for edge in edges))

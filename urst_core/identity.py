@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from .durable import SHA_256
 
 Identity = Mapping[str, str]
-"""Everything that the result follows from, by names that a user knows."""
+"""Everything that determines the result, by names that users know."""
 
 
 def differences(earlier: Identity, now: Identity) -> list[str]:

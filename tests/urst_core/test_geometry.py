@@ -113,5 +113,5 @@ def test_empty_image():
 def test_scaling_to_feature_maps():
     assert Rectangle(8, 0, 16, 24).scaled(1, 8) == Rectangle(1, 0, 2, 3)
     assert Rectangle(8, 0, 16, 24).scaled(2, 1) == Rectangle(16, 0, 32, 48)
-    with pytest.raises(ShapeError, match="lies between pixels of maps 1 / 8 the size"):
+    with pytest.raises(ShapeError, match="is between pixels of maps 1 / 8 the size"):
         Rectangle(4, 0, 16, 24).scaled(1, 8)

@@ -109,7 +109,7 @@ class AdaIN(StylizationNetwork):
         paper="arXiv:1703.06868",
     )
     site_names: tuple[str, ...] = (SITE,)
-    # The published encoder goes on to relu5_4.
+    # The published encoder continues to relu5_4.
     ignored_weights: tuple[str, ...] = tuple(f"vgg.{n}." for n in range(31, 53))
 
     def __init__(self) -> None:
@@ -167,7 +167,7 @@ def _kernels(layers: nn.Sequential) -> list[Kernel]:
 
 
 def _positions(layers: nn.Sequential, kind: type[nn.Module]) -> frozenset[int]:
-    """Before which 3 x 3 convolution, counted from 0, a layer of this kind stands."""
+    """Index of the 3 x 3 convolution after a layer of this kind."""
     positions: set[int] = set()
     count = 0
     for layer in layers:

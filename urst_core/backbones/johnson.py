@@ -157,7 +157,7 @@ class ConvBlock(nn.Module):
 
 
 class BlockPair(nn.Module):
-    """Two of them, which stand beside an identity."""
+    """Two of them, added to their input."""
 
     def __init__(self, *, norm_axes: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """LinearWCT (Li et al., CVPR 2019, arXiv:1808.04537): a learned linear transform of features.
 
-Two networks differ only in where the transform stands: at relu3_1 or at relu4_1 of a VGG-19 whose
+The two networks differ only in the place of the transform: relu3_1 or relu4_1 of a VGG-19 whose
 mirror image is the decoder. Published weights load under the prefixes ``vgg.``, ``decoder.`` and
 ``matrix.``.
 
@@ -127,7 +127,7 @@ class Encoder(LevelledConvolutions):
 
 
 class Decoder(LevelledConvolutions):
-    """The encoder's mirror image, its numbers going on from there; no ReLU after the last."""
+    """The encoder's mirror image, with numbers continued from it; no ReLU after the last."""
 
     def __init__(self, levels: Levels) -> None:
         super().__init__(mirrored(levels), first=2 + sum(map(len, levels)))

@@ -5,7 +5,7 @@ hold the encoder twice, as ``model1.`` and ``model.0.``, and the CoMatch layer t
 and ``model.1.``. The second of each is what the published code ends up with; the first is ignored.
 
 The published test code resizes each patch's result to the patch's size, which matters only where
-that is no multiple of the stride; windows always are here. It also adds half a gray level before
+that is not a multiple of the stride; here windows always are. It also adds half a gray level before
 it cuts to integers; here whoever stores pixels rounds them.
 """
 

@@ -28,7 +28,7 @@ class Target:
     Attributes:
         file: the picture file that the tiles are copied into; None where the store is the result.
         canvas: None until it is opened.
-        notes: what an unfinished run left that is gone on with.
+        notes: notes of an unfinished run that is resumed.
 
     Raises:
         OutputError: the store could not be written.
@@ -47,7 +47,7 @@ class Target:
         self.notes: Mapping[str, Any] = notes_at(store) if goes_on else {}
 
     def open(self, edge: int) -> ZarrCanvas:
-        """Make the store, or go on with the one that is there; its names were checked."""
+        """Make the store, or open the unfinished one; its names were checked."""
         self.canvas = ZarrCanvas(
             self.store,
             self._source,
@@ -68,7 +68,7 @@ class Target:
 
 
 def store_of(output: Location) -> Location:
-    """Where the tiles of an output lie while it is made."""
+    """The store of an output's tiles while it is made."""
     if is_zarr(output) or isinstance(output, str):
         return output
     return output.with_name(f"{output.name}.tiles.zarr")

@@ -86,7 +86,7 @@ def joined_cluster(address: str) -> Generator[Any, None, None]:
 
 
 def runtime_environment() -> dict[str, Any]:
-    """What Ray sends to its workers: this package, as it lies here."""
+    """The runtime environment of Ray's workers: this package, as it is here."""
     return {"py_modules": [str(Path(__file__).parents[1])], "excludes": ["__pycache__"]}
 
 
@@ -170,7 +170,9 @@ def _check_address(address: str) -> None:
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ClusterError(f"address {address!r} is no Ray cluster's; use local, auto or HOST:PORT")
+        raise ClusterError(
+            f"address {address!r} is not a Ray cluster; use local, auto or HOST:PORT"
+        )
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except OSError as error:

@@ -26,7 +26,7 @@ FLUSH_SECONDS = 5.0
 def run_identity(job: Job, stats: FrozenStats, *, edge: int, dtype: torch.dtype) -> Identity:
     """All that decides the pixels; tiles of runs that differ in it do not fit.
 
-    The statistics stand for the content, the styles and what they were measured with.
+    The statistics represent the content, the styles and the settings they were measured with.
     """
     tensors = {f"code.{name}": value for name, value in stats.code.tensors.items()}
     for name, site in stats.sites.items():

@@ -70,7 +70,7 @@ def stylize_distributed(
     """Stylize a picture on a Ray cluster; what comes out is what one machine would make.
 
     When it ends early, by an error, Ctrl-C or a power cut, the tiles that are finished stay beside
-    the output (behind a URL: in its place), and :attr:`IfInterrupted.RESUME` goes on from there.
+    the output (behind a URL: in its place), and :attr:`IfInterrupted.RESUME` continues from there.
 
     Args:
         content: path or URL that every machine can read.

@@ -25,7 +25,7 @@ from ..tiling.tile_size import choose_tile_size
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """By which a worker knows that it reads the same picture."""
+    """Facts by which a worker checks that it reads the same picture."""
 
     size: Size
     channels: int
@@ -68,7 +68,7 @@ class TilePlan:
     """What is the same for all tiles, and is decided when one worker has seen its device.
 
     Attributes:
-        canvas: where the tiles are written, a store that lies there already.
+        canvas: the store that the tiles are written to; it exists already.
         edge: of a core, in px.
         dtype: that the network computes in.
     """

@@ -159,7 +159,7 @@ class Pyramid:
 
 
 def publish_tiles(partial: Path, output: Path) -> None:
-    """Give tiles and ``.dzi`` their names; what was there goes only when that succeeded."""
+    """Rename tiles and ``.dzi`` to their names; earlier ones are removed only afterward."""
     old, folder = partial / "old", tiles_folder(output)
     had_tiles = folder.exists()
     if had_tiles:

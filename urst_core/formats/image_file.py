@@ -145,7 +145,7 @@ class ImageFile:
             self.read(Rectangle(0, 0, 1, 1))
 
     def close(self) -> None:
-        """Let go of the file, of decoded pixels, and of the temporary file they may lie in."""
+        """Close the file, and free its decoded pixels and the temporary file of an unpacked one."""
         self._image = self._stored = None
         forget_pictures()
 
@@ -225,7 +225,9 @@ def check_picture_path(path: Path) -> None:
         if kind.st_size == 0:
             raise ImageError(f"picture {path} is empty (0 bytes); get it again")
     except UnicodeEncodeError as error:
-        raise ImageError(f"picture {str(path)!r}: its name is no Unicode; rename it") from error
+        raise ImageError(
+            f"picture {str(path)!r}: its name is not valid Unicode; rename it"
+        ) from error
     except ImageError:
         raise
     except (FileNotFoundError, NotADirectoryError):

@@ -67,7 +67,7 @@ class NumpyPicture:
             array: Any = np.lib.format.open_memmap(path, mode="r")
         except DAMAGED_HEADER as error:
             raise ImageError(
-                f"picture {path} is no complete NumPy file ({first_line(error)}); "
+                f"picture {path} is not a complete NumPy file ({first_line(error)}); "
                 "save it again by numpy.save"
             ) from error
         self._array: Any = array

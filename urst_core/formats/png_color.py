@@ -57,7 +57,7 @@ def unread_color(path: Path) -> str | None:
 
 
 def _color_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Chunks about color, by their names; none of a file that is no PNG."""
+    """Chunks about color, by their names; empty if the file is not a PNG."""
     with path.open("rb") as file:
         if file.read(len(SIGNATURE)) != SIGNATURE:
             return

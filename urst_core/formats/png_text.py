@@ -1,4 +1,4 @@
-"""Texts in PNG files, in the plain form that every reader knows.
+"""Texts in PNG files, in the plain form that every reader supports.
 
 libvips packs them (``zTXt``), which web pages that look for a text do not unpack.
 """
@@ -22,15 +22,15 @@ def append_texts(path: Path, texts: Mapping[str, str]) -> None:
     Args:
         path: a complete PNG file.
         texts: by keyword; a character beyond Latin-1 becomes a question mark, and what a keyword
-            has beyond 79 characters is cut off: the format knows no others.
+            has beyond 79 characters is cut off: the format allows no more.
 
     Raises:
-        OSError: the disk is full or failing, or the file is no complete PNG.
+        OSError: the disk is full or failing, or the file is not a complete PNG.
     """
     with path.open("r+b") as file:
         file.seek(-len(END_CHUNK), 2)
         if file.read() != END_CHUNK:
-            raise OSError(f"{path} is no complete PNG file")
+            raise OSError(f"{path} is not a complete PNG file")
         file.seek(-len(END_CHUNK), 2)
         for keyword, text in texts.items():
             key = keyword.encode("latin-1", "replace")[:LONGEST_KEYWORD]

@@ -27,7 +27,7 @@ UNSIGNED, FLOATING = 1, 3
 
 
 def raw_tiff_header(picture: Raster) -> bytes:
-    """What stands before the pixels of a picture: its size, channels and dtype.
+    """The header before the pixels of a picture: its size, channels and dtype.
 
     Its length is a multiple of 16 and depends on the picture's size only.
     """

@@ -1,8 +1,8 @@
 """JPEG, PNG, TIFF, WebP and AVIF as libvips writes them.
 
-The encoders of WebP and AVIF know no rows and take the whole picture into memory (10 bytes a pixel
-for WebP); and the smaller levels of a TIFF's pyramid, a third of the file, are kept there until the
-first is complete.
+The encoders of WebP and AVIF do not work in rows, and take the whole picture into memory (10 bytes
+a pixel for WebP); and the smaller levels of a TIFF's pyramid, a third of the file, are kept there
+until the first is complete.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def load(path: Path, *, lenient: bool = False) -> Any:
         lenient: pass over what its decoder can live with.
 
     Raises:
-        pyvips.Error: it is no picture, or damaged where it begins.
+        pyvips.Error: it is not a picture, or its beginning is damaged.
     """
     return vips().Image.new_from_file(
         str(path),

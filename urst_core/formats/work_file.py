@@ -1,6 +1,6 @@
 """The raw file that tiles land in before a picture is encoded.
 
-It is a TIFF without compression: after a header stand the rows of the picture from the top, each
+It is a TIFF without compression: a header, then the rows of the picture from the top, each
 pixel's channels side by side, in the machine's byte order, and nothing after them. So any rectangle
 has its place from the start, and the file can be closed, or its process killed, and opened again.
 """
@@ -126,7 +126,7 @@ class WorkFile:
         Raises:
             OutputError: the disk is full or failing.
             ShapeError: the pixels are not of the rectangle's size, the file's channels and dtype,
-                or lie outside the picture.
+                or are outside the picture.
         """
         self._check_inside(rectangle)
         expected = (self.channels, *rectangle.size)
@@ -151,7 +151,7 @@ class WorkFile:
 
         Raises:
             OutputError: the disk is failing.
-            ShapeError: the rectangle lies outside the picture.
+            ShapeError: the rectangle is outside the picture.
         """
         self._check_inside(rectangle)
         height, width = rectangle.size
@@ -210,7 +210,7 @@ class WorkFile:
     def _check_inside(self, rectangle: Rectangle) -> None:
         if rectangle.clipped(self.size) != rectangle or not rectangle.area:
             height, width = self.size
-            raise ShapeError(f"{rectangle} does not lie in a picture of {height} x {width} px")
+            raise ShapeError(f"{rectangle} is not inside a picture of {height} x {width} px")
 
     def _failure(self, error: OSError) -> OutputError:
         return OutputError(f"writing work file {self.path} failed ({error}); free disk space")

@@ -165,7 +165,7 @@ class Step:
 
         Args:
             below: the picture below, (3, h, w), floating.
-            at: where it lies in the coarse level.
+            at: its rectangle in the coarse level.
             fine: what was painted there, (3, h, w), floating, already with its gain; the part that
                 :meth:`painted_area` names.
             target: the fine pixels that are wanted.
@@ -289,7 +289,7 @@ class Level:
             painted: what the network made of the input, (3, h, w), not clamped.
             content: this level's, stored, (3, h, w).
             below: of :meth:`read_below`.
-            area: where all three lie, inside the picture.
+            area: the rectangle of all three, inside the picture.
             core: the part that is wanted, at least :meth:`margin` away from the edges of the area
                 that are not the picture's.
 

@@ -133,7 +133,7 @@ def site_stats_from(tensors: Mapping[str, Tensor]) -> SiteStats:
     for kind in SITE_STATS:
         if {field.name for field in fields(cast(Any, kind))} == set(tensors):
             return kind(**tensors)
-    raise StatsError(f"tensors {sorted(tensors)} are no statistics of a site; measure them again")
+    raise StatsError(f"tensors {sorted(tensors)} are not statistics of a site; measure them again")
 
 
 AnyStats = TypeVar("AnyStats", bound=SiteStats)

@@ -60,7 +60,7 @@ class Taps:
     """The weights of a run of output pixels.
 
     Attributes:
-        first: the first input pixel of each, which may lie beyond the border, (n,).
+        first: the first input pixel of each, which may be beyond the border, (n,).
         weights: of the input pixels from there on, (taps, n); 0 beyond the border.
     """
 
@@ -100,7 +100,7 @@ class Resample:
         reach = self.kernel.reach * width
         doubled = (2 * np.arange(start, stop, dtype=np.int64) + 1) * self.scale.numerator
         centers = doubled / (2 * self.scale.denominator)
-        # The first pixel whose own center, 1/2 beyond its number, lies within the reach.
+        # The first pixel whose own center, 1/2 beyond its number, is within the reach.
         first = np.floor(centers - reach - 0.5).astype(np.int64) + 1
         places = first + np.arange(math.ceil(2 * reach))[:, None]
         weights = self.kernel.weights((places + 0.5 - centers) / width)
@@ -160,7 +160,7 @@ class Resampling:
 
         Args:
             pixels: (C, h, w), floating, on any device.
-            at: where they lie in the input; all that :meth:`needs` says, or more.
+            at: their rectangle in the input: that of :meth:`needs`, or a larger one.
             target: the output pixels to compute.
 
         Returns:
@@ -214,7 +214,7 @@ def _sum_of_slices(
         phases: 2 where the picture doubles, else 1.
         step: 2 where it is halved, else 1.
     """
-    # What lies beyond has no weight; but slices must find something there.
+    # Pixels beyond have no weight; but slices must find something there.
     missing = max(0, -int(first.min())), max(0, int(first.max()) + len(weights) - pixels.shape[dim])
     padded = _repeat_edges(pixels, dim, *missing)
     # Every second column is slow to read: it is brought together once, not for each tap.

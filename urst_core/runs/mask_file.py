@@ -47,5 +47,5 @@ class MaskFile:
         return open_picture(self.path, options=self.options)
 
     def fingerprint(self) -> dict[str, str]:
-        """All of it that pixels follow from, by names that a user knows."""
+        """Everything about it that determines pixels, by names that users know."""
         return {"mask": file_hash(self.path), "mask feather": f"{self.feather} px"}

@@ -155,7 +155,7 @@ class Plan:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything in types that JSON knows."""
+        """Everything, in types that JSON supports."""
         return {
             **asdict(self),
             "device_bytes": self.device_bytes,
@@ -234,7 +234,7 @@ def _small_bytes(
 ) -> int:
     """Of the largest pass over a picture that is not cut: the thumbnail's, or a style's."""
     thumbnail = thumbnail_size_of(content.size, settings.thumbnail_size)
-    # Exact statistics need the thumbnail only where it stands for the content's own style.
+    # Exact statistics need the thumbnail only for the content's own style.
     needs_thumbnail = settings.stats == "thumbnail" or settings.strength < 1
     pictures = [style.size for style in styles if not isinstance(style, str)]
     areas = [_area(thumbnail_size_of(size, settings.style_size)) for size in pictures]

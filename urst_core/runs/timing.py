@@ -76,7 +76,7 @@ def _cost_of_levels(run: Run) -> float:
 
 
 def _seconds_of_sites(run: Run, stats: FrozenStats, tiles: TileLoop) -> float:
-    """Of all passes of exact statistics; a thumbnail's stand for those of earlier sites."""
+    """The time of all passes of exact statistics; a thumbnail replaces earlier sites."""
     stats = stats.to(run.device)
     seconds = 0.0
     for name in run.backbone.network.site_names:

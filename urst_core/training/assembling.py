@@ -22,7 +22,7 @@ CHECKPOINT_ENDING = ".checkpoint.safetensors"
 
 
 def checkpoint_of(output: Path) -> Path:
-    """Where the checkpoints of a training lie whose weights go to ``output``."""
+    """The path of the checkpoint of a training whose weights go to ``output``."""
     return output.with_name(output.stem + CHECKPOINT_ENDING)
 
 
@@ -66,7 +66,7 @@ def assemble_batches(
     """The pictures to train with.
 
     Raises:
-        SettingsError: a folder of styles is one of contents, or lies in one, or around it.
+        SettingsError: folders of styles and of contents are the same, or nested.
         TrainingError: a folder is missing or holds no picture that can be used.
     """
 
@@ -146,6 +146,6 @@ def _check_apart(contents: Sequence[Path], styles: Sequence[Path]) -> None:
                 raise SettingsError(f"folder {style} is both content and style; name two folders")
             if one.is_relative_to(other) or other.is_relative_to(one):
                 raise SettingsError(
-                    f"style folder {style} and content folder {content} lie in one another, so "
+                    f"style folder {style} and content folder {content} are nested, so "
                     "pictures would be both; name two folders side by side"
                 )

@@ -23,7 +23,7 @@ class Batch:
     Attributes:
         thumbnails: (N, 3, T, T), of whole pictures.
         patches: (N, 3, T, T), parts of the same pictures in full size.
-        place: where in the pictures the patches lie; the same in all of a batch.
+        place: position of the patches in the pictures; the same in all of a batch.
         scale: edge of the pictures over T.
         styles: (N, 3, T, T); None where the recipe has a style of its own.
         brushed: (N, 3, T, T), the thumbnails with noise on some, which the network is given instead

@@ -95,7 +95,7 @@ class Checkpoint:
         return cls(facts["step"], facts["seconds"], tensors, facts["run"])
 
     def check_run(self, run: Identity) -> None:
-        """Refuse to go on with something else.
+        """Refuse to resume with something else.
 
         Raises:
             TrainingError: names all that changed.

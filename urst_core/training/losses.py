@@ -221,7 +221,7 @@ def color_loss(pictures: Tensor, styles: Tensor) -> Tensor:
 
 
 def out_of_range_loss(pictures: Tensor) -> Tensor:
-    """Mean square of how far pixels lie outside 0..1, where they would be clipped."""
+    """Mean square of the amount by which pixels exceed 0..1, where they would be clipped."""
     values = pictures.float()
     return (values - values.clamp(0.0, 1.0)).square().mean()
 

@@ -75,7 +75,7 @@ class PictureFolder:
         for path in names:
             size = _size_of_file(path)
             if size is None:
-                report(f"{path} is no readable picture of 8 or 16 bits a channel, left out")
+                report(f"{path} is not a readable picture of 8 or 16 bits a channel, left out")
                 continue
             largest = max(largest, min(size))
             if min(size) < crop:
@@ -155,7 +155,7 @@ def load_style(path: Path, edge: int) -> Tensor:
     """
     size = _size_of_file(path) if path.is_file() else None
     if size is None:
-        raise TrainingError(f"style {path} is no picture, or not there; name a picture file")
+        raise TrainingError(f"style {path} is missing, or not a picture; name a picture file")
     if min(size) < edge:
         raise TrainingError(
             f"style {path} ({size[1]} x {size[0]} px) is smaller than {edge} px; use a larger one"

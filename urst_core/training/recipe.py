@@ -95,7 +95,7 @@ class Recipe(ABC):
     learned: tuple[str, ...] = ("",)
 
     def modules(self) -> tuple[nn.Module, ...]:
-        """All that must lie on the training device."""
+        """All modules that must be on the training device."""
         return self.network, self.vgg
 
     def learned_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:

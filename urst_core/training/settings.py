@@ -142,7 +142,7 @@ class TrainingSettings:
             )
         if self.image_size < edge or self.image_size % edge:
             raise SettingsError(
-                f"image size {self.image_size} is no multiple of thumbnail size {edge}; "
+                f"image size {self.image_size} is not a multiple of thumbnail size {edge}; "
                 f"use {max(1, self.image_size // edge) * edge}"
             )
         if self.weights.stroke and self.image_size == edge:

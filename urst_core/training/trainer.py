@@ -141,7 +141,7 @@ class Trainer:
         return self.settings.schedule.progress(self.step, self.seconds)
 
     def save_checkpoint(self) -> None:
-        """Write what :meth:`resume` goes on from.
+        """Write the checkpoint that :meth:`resume` reads.
 
         Raises:
             TrainingError: it cannot be written; the one before is kept.

@@ -3,7 +3,7 @@
 All of it is huggingface_hub's work, with its settings: HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and
 HF_TOKEN. Versions from 0.30 on serve. Those whose ``hf_hub_download`` takes a ``tqdm_class`` (1.3
 does, 1.0 does not) report progress within a file; with others it comes when the file is complete,
-and where the connection breaks it is the next attempt that goes on from there.
+and if the connection breaks, the next attempt continues from there.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def is_offline() -> bool:
 
 
 def is_installed() -> bool:
-    """Whether huggingface_hub is; without it there is no cache either."""
+    """Whether huggingface_hub is installed; without it there is no cache either."""
     return importlib.util.find_spec("huggingface_hub") is not None
 
 

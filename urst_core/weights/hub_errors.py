@@ -112,7 +112,7 @@ def _answer(error: BaseException, subject: Subject) -> str:
 
 def _by_status(status: int | None, repo_id: str) -> str:
     if status == NO_LOGIN:
-        return f"the hub does not know your token (401); {LOG_IN} again"
+        return f"the hub does not accept your token (401); {LOG_IN} again"
     if status == FORBIDDEN:
         return f"the hub forbids it (403); {LOG_IN} with a token that may read {repo_id}"
     return _busy(status)

@@ -36,7 +36,7 @@ def load_backbone(
 
     Raises:
         SettingsError: no backbone has that name.
-        WeightsError: the file is missing, is no safetensors file, belongs to another backbone,
+        WeightsError: the file is missing, not a safetensors file, belongs to another backbone,
             or lacks or exceeds the keys; or none was given and none is embedded; or it is
             in the manifest, and cannot be had.
     """

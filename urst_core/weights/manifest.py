@@ -1,7 +1,7 @@
 """Which published weights there are: ``weights_manifest.json``, read and checked.
 
-The file lies at the top of a checkout, which is also where ComfyUI loads the pack from; in an
-installed package it lies in ``urst_core/data``, where ``setup.py`` puts it.
+The file is at the top of a checkout, which is also where ComfyUI loads the pack from; in an
+installed package it is in ``urst_core/data``, where ``setup.py`` puts it.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class WeightsEntry:
 
 
 def manifest_path() -> Path:
-    """Where the manifest lies: in the installed package, else at the top of the checkout."""
+    """The path of the manifest: in the installed package, else at the top of the checkout."""
     installed = PACKAGE / "data" / FILE_NAME
     return installed if installed.is_file() else PACKAGE.parent / FILE_NAME
 
@@ -129,7 +129,7 @@ def parse_manifest(text: str) -> tuple[WeightsEntry, ...]:
     names = [entry.name for entry in entries]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ValueError(f"{abbreviated(sorted(twice))} stands in it twice")
+        raise ValueError(f"{abbreviated(sorted(twice))} is listed twice")
     return entries
 
 
@@ -193,7 +193,7 @@ def _check(entry: WeightsEntry) -> None:
         raise ValueError(f"repository {entry.home.repo_id!r} of {entry.name} is not OWNER/NAME")
     if entry.home is not None and not COMMIT.fullmatch(entry.home.revision):
         raise ValueError(
-            f"revision {entry.home.revision!r} of {entry.name} is no full commit of 40 digits"
+            f"revision {entry.home.revision!r} of {entry.name} is not a full commit of 40 digits"
         )
     if bool(entry.files) != (entry.embedded or entry.home is not None):
         raise ValueError(f"{entry.name} has files without a home, or a home without files")
@@ -206,6 +206,6 @@ def _check(entry: WeightsEntry) -> None:
 def _check_file(file: WeightsFile, name: str) -> None:
     parts = file.path.split("/")
     if {"", ".", ".."} & {*parts} or "\\" in file.path or not parts[-1].endswith(".safetensors"):
-        raise ValueError(f"file {file.path!r} of {name} is no safetensors file of a repository")
+        raise ValueError(f"file {file.path!r} of {name} is not a safetensors file of a repository")
     if not SHA256.fullmatch(file.sha256) or file.size_bytes <= 0:
         raise ValueError(f"file {file.path!r} of {name} has no size and SHA-256")

@@ -127,8 +127,8 @@ def _check_repository(repo_id: str) -> None:
         valid = False
     if not valid:
         raise SettingsError(
-            f"repository {repo_id!r} is no name on the hub; use OWNER/NAME, of letters, digits, "
-            "'-', '_' and '.'"
+            f"repository {repo_id!r} is not a valid name on the hub; use OWNER/NAME, of "
+            "letters, digits, '-', '_' and '.'"
         )
 
 

@@ -94,7 +94,7 @@ class WeightsStore:
         return (ON_THE_HUB if entry.home is not None else UNPUBLISHED), None
 
     def state_text(self, entry: WeightsEntry) -> str:
-        """Changes when a file of the entry that was verified changes; a download is no change."""
+        """A text that changes when a verified file of the entry changes, and not by a download."""
         _, path = self.state(entry)
         expected = entry.fingerprint or (entry.files[0].sha256 if entry.files else "")
         if path is None or (expected and not records().contradict(path, expected)):
@@ -171,7 +171,7 @@ def fingerprint_of(path: Path) -> str:
 
 
 def default_folders() -> tuple[Path, ...]:
-    """ComfyUI's models/urst, where this package lies in ComfyUI's custom_nodes."""
+    """ComfyUI's models/urst, if this package is in ComfyUI's custom_nodes."""
     nodes = PACKAGE.parent.parent
     folder = nodes.parent / "models" / "urst"
     return (folder,) if nodes.name == "custom_nodes" and folder.is_dir() else ()

@@ -50,7 +50,7 @@ class Records:
     """Measurements of files, one small file each.
 
     Args:
-        folder: where the records lie; made when the first is written. None remembers nothing.
+        folder: folder of the records, made with the first one. None remembers nothing.
     """
 
     def __init__(self, folder: Path | None) -> None:

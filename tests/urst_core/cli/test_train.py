@@ -398,7 +398,7 @@ def test_broken_pictures_are_said_once_and_training_goes_on(train, pictures, tmp
     said = [part for part in re.split(r"[\r\n]", capsys.readouterr().err) if "urst: " in part]
     assert [sentence.strip() for sentence in said[:2]] == [
         f"urst: {style / 'small.png'} (8 x 8 px) is smaller than 16 px, left out",
-        f"urst: {style / 'text.jpg'} is no readable picture of 8 or 16 bits a channel, left out",
+        f"urst: {style / 'text.jpg'} is not a readable picture of 8 or 16 bits a channel, left out",
     ]
     assert len(said) == 3
     # On a line of its own, above the bar.

@@ -278,7 +278,7 @@ def idle_ray(monkeypatch):
 @pytest.mark.parametrize("address", ["here", ":6379", "host:port", "host:0", "host:70000"])
 def test_address_that_is_none(address):
     assert refusal(address) == (
-        f"address {address!r} is no Ray cluster's; use local, auto or HOST:PORT"
+        f"address {address!r} is not a Ray cluster; use local, auto or HOST:PORT"
     )
 
 

@@ -162,7 +162,7 @@ def test_files_that_are_damaged_or_something_else(tmp_path):
         with pytest.raises(ImageError) as caught:
             NumpyPicture(path)
         message = str(caught.value)
-        assert message.startswith(f"picture {path} is no complete NumPy file (")
+        assert message.startswith(f"picture {path} is not a complete NumPy file (")
         assert message.endswith("); save it again by numpy.save")
 
 
@@ -227,7 +227,7 @@ def test_a_name_that_is_no_unicode(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.png")
     with pytest.raises(ImageError) as caught:
         open_picture(path)
-    assert str(caught.value) == f"picture {str(path)!r}: its name is no Unicode; rename it"
+    assert str(caught.value) == f"picture {str(path)!r}: its name is not valid Unicode; rename it"
 
 
 def with_header(text: str, version: tuple[int, int]) -> bytes:
@@ -260,7 +260,7 @@ def test_a_header_that_makes_no_sense(tmp_path, header, version):
     with pytest.raises(ImageError) as caught:
         open_picture(path)
     message = str(caught.value)
-    assert message.startswith(f"picture {path} is no complete NumPy file (")
+    assert message.startswith(f"picture {path} is not a complete NumPy file (")
     assert message.endswith("); save it again by numpy.save")
 
 

@@ -57,5 +57,5 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path):
     path = tmp_path / "a.png"
     Image.new("RGB", (4, 4)).save(path)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(OSError, match="is no complete PNG file"):
+    with pytest.raises(OSError, match="is not a complete PNG file"):
         append_texts(path, {"a": "b"})

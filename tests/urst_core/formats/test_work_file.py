@@ -169,7 +169,7 @@ def test_pixels_that_do_not_fit(tmp_path):
         for outside in (Rectangle(6, 0, 9, 4), Rectangle(0, -1, 4, 3), Rectangle(4, 4, 4, 4)):
             with pytest.raises(ShapeError) as caught:
                 work.read(outside)
-            assert str(caught.value) == (f"{outside} does not lie in a picture of 8 x 8 px")
+            assert str(caught.value) == (f"{outside} is not inside a picture of 8 x 8 px")
 
 
 class Failing:

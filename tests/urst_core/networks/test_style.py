@@ -158,7 +158,7 @@ def test_the_same_statistics_give_the_same_bytes(tmp_path, stats):
         ({"header": {"fingerprint": None}}, "KeyError('fingerprint')"),
         ({"header": {"strength": None}}, "KeyError('strength')"),
         ({"header": {"strength": "strong"}}, "could not convert string to float: 'strong'"),
-        ({"tensors": {"site.dec1.mean": None}}, "tensors ['std'] are no statistics of a site"),
+        ({"tensors": {"site.dec1.mean": None}}, "tensors ['std'] are not statistics of a site"),
     ],
     ids=["backbone", "fingerprint", "strength", "strength-word", "site"],
 )

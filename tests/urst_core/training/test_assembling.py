@@ -172,8 +172,8 @@ def test_folders_that_lie_in_one_another(pictures, content, style):
     with pytest.raises(SettingsError) as caught:
         batches_of("microast", [pictures / content], [pictures / style])
     assert str(caught.value) == (
-        f"style folder {pictures / style} and content folder {pictures / content} lie in one "
-        "another, so pictures would be both; name two folders side by side"
+        f"style folder {pictures / style} and content folder {pictures / content} are "
+        "nested, so pictures would be both; name two folders side by side"
     )
 
 

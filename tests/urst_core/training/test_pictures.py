@@ -190,7 +190,7 @@ def test_floating_pixels_are_left_out(tmp_path):
     save_pictures(tmp_path, 1)
     said = []
     folder = PictureFolder.open([tmp_path], 32, report=said.append)
-    assert said == [f"{path} is no readable picture of 8 or 16 bits a channel, left out"]
+    assert said == [f"{path} is not a readable picture of 8 or 16 bits a channel, left out"]
     assert list(folder.names.values()) == ["picture0.png"]
 
 
@@ -204,7 +204,7 @@ def test_files_that_are_no_pictures(tmp_path):
     said = []
     folder = PictureFolder.open([tmp_path], 32, report=said.append)
     assert said == [
-        f"{tmp_path / name} is no readable picture of 8 or 16 bits a channel, left out"
+        f"{tmp_path / name} is not a readable picture of 8 or 16 bits a channel, left out"
         for name in ("empty.png", "text.jpg")
     ]
     assert crops_of(folder).shape == (3, 3, 32, 32)
@@ -319,7 +319,7 @@ def test_refused_styles(tmp_path):
     text = tmp_path / "text.jpg"
     text.write_text("no picture")
     for path in (tmp_path / "absent.jpg", tmp_path, text):
-        assert said(path) == f"style {path} is no picture, or not there; name a picture file"
+        assert said(path) == f"style {path} is missing, or not a picture; name a picture file"
     broken = save_picture(tmp_path / "broken.jpg", stored_picture((200, 300)))
     truncate(broken)
     message = said(broken)

@@ -145,10 +145,10 @@ def test_content_and_style_are_needed(content, style):
             )
             for size in (0, 16, 40, 500)
         ),
-        ({"image_size": 33}, "image size 33 is no multiple of thumbnail size 16; use 32"),
+        ({"image_size": 33}, "image size 33 is not a multiple of thumbnail size 16; use 32"),
         (
             {"image_size": 64, "thumbnail_size": 128},
-            "image size 64 is no multiple of thumbnail size 128; use 128",
+            "image size 64 is not a multiple of thumbnail size 128; use 128",
         ),
         (
             {"image_size": 64, "thumbnail_size": 64},

@@ -38,15 +38,18 @@ DAMAGED = {
     "no title": (without("title"), "no 'title'"),
     "no files": (without("files"), "adain-default has files without a home, or a home without .*"),
     "no home": (without("repo_id"), "adain-default has files without a home, or a home without .*"),
-    "a branch": ({**ENTRY, "revision": "main"}, "revision 'main' of adain-default is no full .*"),
+    "a branch": (
+        {**ENTRY, "revision": "main"},
+        "revision 'main' of .* is not a full .*",
+    ),
     "a variant": ({**ENTRY, "variant": "a-b"}, "variant 'a-b' is not of small letters, .*"),
     "a pickle": (
         {**ENTRY, "files": [{**FILE, "path": "a.pth"}]},
-        "file 'a.pth' of adain-default is no safetensors file of a repository",
+        "file 'a.pth' of adain-default is not a safetensors file of a repository",
     ),
     "a path that leaves the repository": (
         {**ENTRY, "files": [{**FILE, "path": "../a.safetensors"}]},
-        "file '../a.safetensors' of adain-default is no safetensors file of a repository",
+        "file '../a.safetensors' of adain-default is not a safetensors file of a repository",
     ),
     "a path with backslashes": (
         {**ENTRY, "files": [{**FILE, "path": "..\\a.safetensors"}]},
@@ -103,7 +106,7 @@ def test_damaged(tmp_path, name):
 def test_one_name_twice(tmp_path):
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({"format": 1, "weights": [ENTRY, ENTRY]}), encoding="utf-8")
-    with pytest.raises(WeightsError, match="adain-default stands in it twice"):
+    with pytest.raises(WeightsError, match="adain-default is listed twice"):
         read_manifest(path)
 
 

@@ -223,8 +223,8 @@ def test_a_hub_that_holds_something_else(hub, refused, folder):
 @pytest.mark.parametrize("repo_id", ["name", "a/b/c", "owner/", "/name", "owner/na me", "o/-x"])
 def test_names_that_are_no_repositories(hub, refused, repo_id):
     assert refused(SettingsError, repo_id=repo_id) == (
-        f"repository {repo_id!r} is no name on the hub; use OWNER/NAME, of letters, digits, '-', "
-        "'_' and '.'"
+        f"repository {repo_id!r} is not a valid name on the hub; use OWNER/NAME, of "
+        "letters, digits, '-', '_' and '.'"
     )
     assert hub.requests == []
 

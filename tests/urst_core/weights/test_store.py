@@ -436,7 +436,7 @@ def test_what_is_not_there(published, name):
 
 
 STATUSES = {
-    401: f"the hub does not know your token (401); {LOG_IN} again",
+    401: f"the hub does not accept your token (401); {LOG_IN} again",
     403: f"the hub forbids it (403); {LOG_IN} with a token that may read {REPO}",
     429: f"the hub allows no more requests for now (429); wait some minutes, or {LOG_IN}",
     500: "the hub has a problem of its own (500); try again later",

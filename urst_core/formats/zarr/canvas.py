@@ -43,8 +43,8 @@ class ZarrCanvas:
     """An OME-Zarr 0.5 image, written by rectangles; readers refuse it until it is complete.
 
     Used as a context manager: leaving the block normally adds the pyramid and finishes the store,
-    leaving it by an error deletes it. Locally it lies in ``NAME.unfinished`` until it is renamed;
-    behind a URL it lies in its place and says in its attributes that it is unfinished.
+    leaving it by an error deletes it. Locally it is called ``NAME.unfinished`` until it is renamed;
+    behind a URL it has its final name, and its attributes say that it is unfinished.
 
     In this process any rectangle may be written: chunks covered in part are read and rewritten,
     by one thread at a time. Other processes open a :class:`ZarrLevel` at ``working_location``,
@@ -59,7 +59,7 @@ class ZarrCanvas:
         pyramid: write smaller levels as well.
 
     Raises:
-        OutputError: the name is no Zarr name or taken, or the store cannot be made.
+        OutputError: the name is not valid or taken, or the store cannot be made.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class ZarrCanvas:
             self._levels[0].write_anywhere(rectangle, pixels)
 
     def note(self, notes: Mapping[str, Any]) -> None:
-        """Leave something for whoever goes on with this store; gone when it is finished."""
+        """Store notes for a run that resumes this store; removed when it is finished."""
         own = {**own_attributes(self._group), UNFINISHED: dict(notes)}
         with translate_errors(f"writing {self.location} failed", "check the storage", OutputError):
             self._group.attrs[OWN_ATTRIBUTE] = own
@@ -205,13 +205,13 @@ def check_zarr_output(
     overwrite: bool = False,
     if_interrupted: IfInterrupted = IfInterrupted.REFUSE,
 ) -> bool:
-    """Refuse, before any work, a store that could not be written; whether to go on with one.
+    """Refuse, before any work, a store that could not be written; whether to resume one.
 
     Raises:
         OutputError: see the messages.
     """
     if not is_zarr(location):
-        raise OutputError(f"{location} is no name of a Zarr store; end it with .zarr")
+        raise OutputError(f"{location} is not a valid name of a Zarr store; end it with .zarr")
     working = unfinished_location(location)
     _check_content(location, like)
     if isinstance(location, Path):
@@ -273,7 +273,7 @@ def _check_room(location: Path, like: Source) -> None:
 
 
 def put_in_place(finished: Path, place: Path) -> None:
-    """Rename a folder; what had the name before goes only when the new one is there."""
+    """Rename a folder; an earlier one of that name is removed only afterward."""
     if not place.exists():
         finished.rename(place)
         return

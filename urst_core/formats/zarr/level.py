@@ -1,7 +1,7 @@
 """One array of a Zarr image in the making, which several processes may write at the same time.
 
 ┌──────┬──────┬───┐   chunks: ``chunk`` px, which divides ``edge``
-│ ┌──┬─┼┬──┐  │   │   cores:  ``edge`` px; so each chunk lies in one core only, and
+│ ┌──┬─┼┬──┐  │   │   cores:  ``edge`` px; so each chunk is in one core only, and
 ├─┼──┼─┼┼──┼──┼───┤           processes that write different cores never share a chunk
 │ └──┴─┼┴──┘  │   │
 └──────┴──────┴───┘   at the right and at the bottom both are clipped to the picture

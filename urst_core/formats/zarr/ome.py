@@ -67,7 +67,7 @@ class Axes:
         """Without names: (H, W), (H, W, C) or (C, H, W), where C is 1 to 4.
 
         Raises:
-            ImageError: the shape is no picture's, or may be read in both ways.
+            ImageError: the shape is not a picture's, or is ambiguous.
         """
         if len(shape) == 2:
             return cls(None, 0, 1)

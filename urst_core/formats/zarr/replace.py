@@ -98,7 +98,7 @@ def _foreign_in(folder: Path) -> Path | None:
 
 
 def _foreign_chunk(path: Path, *, is_folder: bool) -> Path | None:
-    """What is no chunk, of a chunk or a folder of chunks."""
+    """Files that are not chunks, in a chunk's place or in a folder of chunks."""
     if not CHUNK_NAME.fullmatch(path.name) and (is_folder or not PARTIAL_NAME.fullmatch(path.name)):
         return path
     if not is_folder:

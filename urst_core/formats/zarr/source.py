@@ -65,7 +65,7 @@ class ZarrPicture:
 
     @property
     def path(self) -> Path | None:
-        """Where the store lies; None behind a URL."""
+        """The folder of the store; None behind a URL."""
         return self.location if isinstance(self.location, Path) else None
 
     @property
@@ -86,7 +86,7 @@ class ZarrPicture:
         """What the result should say, too.
 
         Raises:
-            ImageError: what the store holds of it is no base64.
+            ImageError: the stored text is not valid base64.
         """
         stored: Mapping[str, str] = self._own.get("metadata", {})
         try:

@@ -1,7 +1,7 @@
-"""Zarr stores: where they lie, whether they are finished, and what their errors mean.
+"""Zarr stores: their locations, whether they are finished, and the meaning of their errors.
 
-A location is a local path or a URL that fsspec knows (``s3://…``, ``memory://…``). A store that is
-being made says so in its root's attributes, and locally lies under another name until it is done.
+A location is a local path or a URL that fsspec supports (``s3://…``, ``memory://…``). A store that
+is being made says so in its root's attributes, and locally has another name until it is done.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UNFINISHED = "incomplete"
 
 
 def parse_location(text: str | Path) -> Location:
-    """A path for what lies on this machine (``file://`` too), the text itself for other URLs."""
+    """A path for local files (``file://`` too), the text itself for other URLs."""
     if isinstance(text, Path) or "://" not in text:
         return Path(text)
     parts = urlsplit(text)
@@ -110,7 +110,7 @@ def is_unfinished(node: Any) -> bool:
 
 
 def unfinished_location(location: Location) -> Location:
-    """Where a store lies while it is made: beside its place locally, at its place elsewhere.
+    """The location of a store while it is made: beside its final one locally, the same elsewhere.
 
     A folder is renamed at the end in one step; objects behind a URL cannot be.
     """
@@ -123,7 +123,7 @@ def unfinished_path(path: Path) -> Path:
 
 
 def exists(location: Location) -> bool:
-    """Whether anything lies at a location.
+    """Whether anything exists at a location.
 
     Raises:
         OutputError: the storage cannot be reached.

@@ -71,7 +71,7 @@ class RowSequence(RowLayer):
 
 
 class Edge(Enum):
-    """What lies beyond the first and the last row and column."""
+    """The kind of padding beyond the first and the last row and column."""
 
     ZEROS = "constant"
     REFLECTED = "reflect"

@@ -218,7 +218,7 @@ class BilinearUpsampledConvolution(RowLayer):
     """Bilinear upsampling to twice the size, then a 3 x 3 convolution, as one convolution.
 
     Both are linear, so each of the four positions in a 2 x 2 block is a 3 x 3 convolution of the
-    source. At the border the reflection of upsampled pixels is no padding of the source: there
+    source. At the border the reflection of upsampled pixels is not a padding of the source: there
     the outermost row and column are computed in two steps.
     """
 
@@ -260,7 +260,7 @@ class BilinearUpsampledConvolution(RowLayer):
         for slab, is_last in with_last(slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED)):
             blocks = convolve(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
             result = F.pixel_shuffle(F.relu_(blocks) if self.blocks.relu else blocks, 2)
-            # The source's own rows: those repeated above and below are no part of it.
+            # The source's own rows, without those repeated above and below.
             source = slab[:, :, int(is_first) : slab.shape[2] - int(is_last), 1:-1]
             above = 0 if is_first else 2
             rows = slice(above, above + result.shape[2])

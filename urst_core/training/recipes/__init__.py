@@ -1,4 +1,4 @@
-"""The recipes there are, by the name that ``urst train`` knows them by."""
+"""All recipes, by their names in ``urst train``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RecipeEntry:
     """One recipe.
 
     Attributes:
-        name: as the command line knows it.
+        name: its name on the command line.
         title: what it trains.
         default_weights: of its losses.
         takes_folders: whether its styles are folders of pictures, or one picture.

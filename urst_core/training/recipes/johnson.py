@@ -15,7 +15,7 @@ from ..recipe import LossWeights, Recipe
 from ..vgg import VGGFeatures, features_without_gradient
 
 CONTENT_LAYER = 2
-"""relu3_1: the paper's relu2_2 (VGG-16) lies between relu2_1 and this one."""
+"""relu3_1: the paper's relu2_2 (VGG-16) is between relu2_1 and this one."""
 
 
 class JohnsonRecipe(Recipe):

@@ -71,7 +71,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """What a file holds: tensors by name, and names of what is no tensor of real numbers."""
+    """The content of a file: tensors by name, and the names of everything else."""
 
     path: Path
     tensors: Mapping[str, Tensor]
@@ -140,7 +140,9 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         OutputError: it does not end in .safetensors, or exists and may not be replaced.
     """
     if path.suffix != ".safetensors":
-        raise OutputError(f"{path} is no name for safetensors; use one that ends in .safetensors")
+        raise OutputError(
+            f"{path} is not a name for safetensors; use one that ends in .safetensors"
+        )
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists", "choose another name", Change("overwrite", True))
 

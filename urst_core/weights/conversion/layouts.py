@@ -1,6 +1,6 @@
 """How the weights of each backbone were published: in which files, under which names.
 
-Keys and shapes themselves are the network's own; here stands what they cannot tell: where one
+Keys and shapes themselves are the network's own. Layouts add what they cannot tell: where one
 file ends and the next begins, what was renamed, and what is surplus and why.
 """
 

@@ -23,7 +23,7 @@ def read_torch7(path: Path) -> dict[str, Tensor]:
     """Weights and biases of a Torch7 network by the place of their layers, as in ``2.weight``.
 
     Raises:
-        WeightsError: torchfile is not installed, or the file is no network or damaged.
+        WeightsError: torchfile is not installed, or the file is damaged, or not a network.
     """
     try:
         library: Any = importlib.import_module("torchfile")

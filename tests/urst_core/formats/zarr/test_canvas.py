@@ -273,7 +273,7 @@ def test_output_that_is_the_content(place):
 
 def test_output_that_is_not_named_zarr(tmp_path):
     path = tmp_path / "a.tif"
-    assert refusal(path) == f"{path} is no name of a Zarr store; end it with .zarr"
+    assert refusal(path) == f"{path} is not a valid name of a Zarr store; end it with .zarr"
 
 
 def test_folder_that_does_not_exist(tmp_path):

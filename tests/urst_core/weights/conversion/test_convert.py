@@ -334,7 +334,7 @@ def test_other_ending(tmp_path, files):
     with pytest.raises(OutputError) as caught:
         save_conversion(convert_weights(files, "adain"), path)
     assert str(caught.value) == (
-        f"{path} is no name for safetensors; use one that ends in .safetensors"
+        f"{path} is not a name for safetensors; use one that ends in .safetensors"
     )
 
 
@@ -710,7 +710,7 @@ def test_command_refuses_before_it_reads(tmp_path, capsys):
     output = tmp_path / "adain.pth"
     absent = str(tmp_path / "absent.pth")
     assert cli.main(["weights", "convert", absent, "--backbone", "adain", "-o", str(output)]) == 1
-    assert "is no name for safetensors" in capsys.readouterr().err
+    assert "is not a name for safetensors" in capsys.readouterr().err
 
 
 def test_command_tells_of_what_it_filled_in(tmp_path, shared, capsys):
