@@ -93,7 +93,7 @@ def test_a_cancelled_file_goes_on(server, file_graph, expected):
     graph[node]["inputs"]["strength"] = 0.9
     status = server.wait(server.queue(graph))["status"]
     [message] = [content for kind, content in status["messages"] if kind == "execution_error"]
-    assert "cannot go on, it had: strength 1.0, not 0.9" in message["exception_message"]
+    assert "cannot be resumed, it had: strength 1.0, not 0.9" in message["exception_message"]
     graph[node]["inputs"]["strength"] = 1.0
     server.run(graph)
     painted = pixels_of(server.base / "output" / "resumed.tif")

@@ -53,11 +53,11 @@ DAMAGED = {
     ),
     "a path with backslashes": (
         {**ENTRY, "files": [{**FILE, "path": "..\\a.safetensors"}]},
-        r"file '..\\\\a.safetensors' of adain-default is no safetensors file of a repository",
+        r"file '..\\\\a.safetensors' of adain-default is not a safetensors file of a repository",
     ),
     "a path that is cut oddly": (
         {**ENTRY, "files": [{**FILE, "path": "b/./a.safetensors"}]},
-        "file 'b/./a.safetensors' of adain-default is no safetensors file of a repository",
+        "file 'b/./a.safetensors' of adain-default is not a safetensors file of a repository",
     ),
     "a size that is no number": (
         {**ENTRY, "files": [{**FILE, "bytes": True}]},
