@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ..networks.folding import fold_output, kernel_of
 from ..networks.layers.banded import RowLayer, RowSequence
 from ..networks.layers.convolutions import OutputConvolution
 from ..networks.layers.elementwise import Sigmoid
@@ -143,7 +144,7 @@ class ConditionalNormalization(StylizationNetwork):
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         parts, picture = self._parts(code)
-        (kernel,) = picture.kernels(sites)
+        kernel = fold_output(kernel_of(picture.convolution), *picture.normalization.affine(sites))
         return RowSequence(
             [*(part.folded(sites) for part in parts), OutputConvolution(kernel), Sigmoid()]
         )

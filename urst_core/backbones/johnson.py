@@ -116,7 +116,7 @@ class SingleStyleNetwork(StylizationNetwork):
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         del code
         (first, *parts), picture_layer = self._parts()
-        start = [self._pixels.fold_before(kernel) for kernel in first.kernels(sites)]
+        start = [kernel.mapped(self._pixels.fold_before) for kernel in first.kernels(sites)]
         picture: Kernel = self._pixels.fold_behind(kernel_of(picture_layer))
         return RowSequence(
             [

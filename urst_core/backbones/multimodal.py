@@ -19,6 +19,7 @@ The network's own output is twice as large as its input and normalized; ``own_st
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -145,10 +146,11 @@ class StyleSubnet(Subnet):
         for number, (color, gray) in enumerate(zip(self.color_steps, self.gray_steps)):
             kernels, gray_kernels = color.kernels(sites), gray.kernels(sites)
             if number == 0:
-                gray_kernels = [fold_pointwise(kernel_of(self.togray), gray_kernels[0])]
-            kernels = [_side_by_side(*pair) for pair in zip(kernels, gray_kernels)]
+                togray = partial(fold_pointwise, kernel_of(self.togray))
+                gray_kernels = [kernel.mapped(togray) for kernel in gray_kernels]
+            kernels = [first.beside(second) for first, second in zip(kernels, gray_kernels)]
             if number == 0:
-                kernels = [_fold_deviation(kernels[0])]
+                kernels = [kernel.mapped(_fold_deviation) for kernel in kernels]
             layers.append(color.tile_layer(kernels, groups=1 if number == 0 else 2))
         layers += [part.folded(sites) for part in self.joint_steps]
         return RowSequence([*layers, OutputConvolution(self.rezconv3.kernel)])
@@ -251,11 +253,6 @@ class FoldedMultimodal(RowSequence):
         for layer in self.layers[: self._own]:
             window = layer(window, at_border=at_border)
         return window
-
-
-def _side_by_side(first: Kernel, second: Kernel) -> Kernel:
-    """Two convolutions as one, the outputs of the second after those of the first."""
-    return torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]])
 
 
 def _fold_deviation(kernel: Kernel) -> Kernel:

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from urst_core.networks.folding import (
+    CenteredKernel,
     Kernel,
     equalize_channels,
     fold_blur,
@@ -25,6 +26,22 @@ def kernel(channels: int, seed: int) -> Kernel:
 def through(first: Kernel, second: Kernel, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
     inner = F.relu(F.conv2d(features, *first))
     return inner, F.conv2d(inner, *second)
+
+
+def test_a_centered_kernel_is_the_convolution_and_its_normalization():
+    (weight, bias), features = kernel(4, 1), torch.rand(1, 4, 9, 11)
+    mean, scale, shift = torch.tensor([3.0, -200.0, 0.0, 1.0]), torch.rand(4) * 100, torch.rand(4)
+    scale[2] = 0.0
+    centered = CenteredKernel.of((weight, bias), mean, scale, shift)
+    result = F.conv2d(features, *centered.kernel) * centered.scale[:, None, None]
+    result += centered.shift[:, None, None]
+    plain = F.conv2d(features, weight, bias) - mean[:, None, None]
+    expected = plain * scale[:, None, None] + shift[:, None, None]
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-3)
+    assert torch.equal(result[:, 2], shift[2].expand(1, 7, 9))
+    # Powers of two round nothing: the weights keep every bit.
+    assert torch.equal(centered.kernel[0][0].frexp().mantissa, weight[0].frexp().mantissa)
+    assert bool((centered.scale[[0, 1, 3]].log2().abs() <= 0.5).all())
 
 
 @pytest.mark.parametrize("imbalance", [1.0, 2.0**-40, 2.0**40])

@@ -68,7 +68,8 @@ class Affine(RowLayer):
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         del at_border
-        result = torch.addcmul(self.shift, features, self.scale)
+        wide = torch.promote_types(features.dtype, self.scale.dtype)
+        result = torch.addcmul(self.shift, features.to(wide), self.scale)
         return result.relu_() if self.relu else result
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..folding import Kernel, fold_input, fold_output, kernel_of
+from ..folding import CenteredKernel, Kernel, fold_input, fold_output, kernel_of
 from ..sites import Site, Stages
-from ..statistics import ChannelMoments, ChannelStats, Moments, SiteStats, stats_at
+from ..statistics import ChannelMoments, ChannelStats, Moments, SiteStats, stats_at, widened
 from .banded import RowLayer, RowSequence
 from .convolutions import NearestUpsampledConvolution, TileConvolution
-from .elementwise import Residual
+from .elementwise import Affine, Residual
 
 
 class Staged(ABC):
@@ -55,6 +55,10 @@ class Normalization(Staged):
     def affine(self, sites: Mapping[str, SiteStats]) -> tuple[Tensor, Tensor]:
         """The same, with frozen statistics, as one scale and shift, (C,) each, float64."""
 
+    @abstractmethod
+    def centered(self, kernel: Kernel, sites: Mapping[str, SiteStats]) -> CenteredKernel:
+        """A convolution, and this normalization of its results with frozen statistics; float64."""
+
 
 @dataclass(frozen=True)
 class StyledSite(Normalization):
@@ -79,6 +83,12 @@ class StyledSite(Normalization):
     def affine(self, sites: Mapping[str, SiteStats]) -> tuple[Tensor, Tensor]:
         stats = stats_at(sites, self.name, ChannelStats)
         return stats.affine_to(ChannelStats(_as_map(self.beta), _as_map(self.gamma)))
+
+    def centered(self, kernel: Kernel, sites: Mapping[str, SiteStats]) -> CenteredKernel:
+        stats = stats_at(sites, self.name, ChannelStats)
+        scale, _ = self.affine(sites)
+        mean, beta = widened(stats.mean).flatten(), widened(self.beta).flatten()
+        return CenteredKernel.of(kernel, mean, scale, beta)
 
 
 class AffineSite(nn.Module, Normalization):
@@ -111,6 +121,9 @@ class AffineSite(nn.Module, Normalization):
 
     def affine(self, sites: Mapping[str, SiteStats]) -> tuple[Tensor, Tensor]:
         return self._site.affine(sites)
+
+    def centered(self, kernel: Kernel, sites: Mapping[str, SiteStats]) -> CenteredKernel:
+        return self._site.centered(kernel, sites)
 
     @property
     def _site(self) -> StyledSite:
@@ -205,11 +218,11 @@ class Part(Staged):
     """Convolutions with their normalizations, which fold into one layer for tiles."""
 
     @abstractmethod
-    def kernels(self, sites: Mapping[str, SiteStats]) -> list[Kernel]:
-        """The convolutions in order, each with its normalization folded in, float64."""
+    def kernels(self, sites: Mapping[str, SiteStats]) -> list[CenteredKernel]:
+        """The convolutions in order, each with its normalization, float64."""
 
     @abstractmethod
-    def tile_layer(self, kernels: Sequence[Kernel], *, groups: int = 1) -> RowLayer:
+    def tile_layer(self, kernels: Sequence[CenteredKernel], *, groups: int = 1) -> RowLayer:
         """The part for tiles, made of kernels as :meth:`kernels` returns them."""
 
     def folded(self, sites: Mapping[str, SiteStats]) -> RowLayer:
@@ -243,14 +256,16 @@ class NormalizedConvolution(Part):
             features = F.interpolate(features, scale_factor=2.0, mode="nearest")
         return self.convolution(features)
 
-    def kernels(self, sites: Mapping[str, SiteStats]) -> list[Kernel]:
-        return [fold_output(kernel_of(self.convolution), *self.normalization.affine(sites))]
+    def kernels(self, sites: Mapping[str, SiteStats]) -> list[CenteredKernel]:
+        return [self.normalization.centered(kernel_of(self.convolution), sites)]
 
-    def tile_layer(self, kernels: Sequence[Kernel], *, groups: int = 1) -> RowLayer:
-        (kernel,) = kernels
-        return folded_convolution(
-            self.convolution, kernel, upsample=self.upsample, groups=groups, relu=self.relu
+    def tile_layer(self, kernels: Sequence[CenteredKernel], *, groups: int = 1) -> RowLayer:
+        (centered,) = kernels
+        convolution = folded_convolution(
+            self.convolution, centered.kernel, upsample=self.upsample, groups=groups
         )
+        affine = Affine(centered.scale, centered.shift, relu=self.relu)
+        return RowSequence([convolution, affine])
 
 
 @dataclass(frozen=True)
@@ -264,10 +279,10 @@ class NormalizedBlock(Part):
         inner = yield from through((self.first, self.second), features)
         return inner + features
 
-    def kernels(self, sites: Mapping[str, SiteStats]) -> list[Kernel]:
+    def kernels(self, sites: Mapping[str, SiteStats]) -> list[CenteredKernel]:
         return [*self.first.kernels(sites), *self.second.kernels(sites)]
 
-    def tile_layer(self, kernels: Sequence[Kernel], *, groups: int = 1) -> RowLayer:
+    def tile_layer(self, kernels: Sequence[CenteredKernel], *, groups: int = 1) -> RowLayer:
         layers = (
             part.tile_layer([kernel], groups=groups)
             for part, kernel in zip((self.first, self.second), kernels, strict=True)
@@ -304,10 +319,10 @@ class ResidualBlock(nn.Module, Part):
     def stages(self, features: Tensor) -> Stages:
         return self.block.stages(features)
 
-    def kernels(self, sites: Mapping[str, SiteStats]) -> list[Kernel]:
+    def kernels(self, sites: Mapping[str, SiteStats]) -> list[CenteredKernel]:
         return self.block.kernels(sites)
 
-    def tile_layer(self, kernels: Sequence[Kernel], *, groups: int = 1) -> RowLayer:
+    def tile_layer(self, kernels: Sequence[CenteredKernel], *, groups: int = 1) -> RowLayer:
         return self.block.tile_layer(kernels, groups=groups)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -63,9 +65,8 @@ def test_folded_normalization_equals_the_two_steps():
     with torch.inference_mode():
         sites, _ = collect(network.stages(features_of((9, 7))))
         stepwise = replay(through([*network.start][:2], features), sites)
-        ((weight, bias),) = network.start[0].normalized(network.start[1]).kernels(sites)
-        weight, bias = weight.float(), bias.float()
-        folded = F.conv2d(F.pad(features, (1, 1, 1, 1), mode="reflect"), weight, bias)
+        part = network.start[0].normalized(network.start[1])
+        folded = replace(part, relu=False).folded(sites).float()(features, at_border=True)
     assert torch.allclose(folded, stepwise, atol=1e-5)
 
 
@@ -120,10 +121,7 @@ def test_two_groups_are_two_blocks_side_by_side():
     with torch.inference_mode():
         runs = [collect(block.stages(x)) for block, x in zip(blocks, pair)]
         sites = runs[0][0] | runs[1][0]
-        kernels = [
-            (torch.cat([a[0], b[0]]), torch.cat([a[1], b[1]]))
-            for a, b in zip(*(block.kernels(sites) for block in blocks))
-        ]
+        kernels = [a.beside(b) for a, b in zip(*(block.kernels(sites) for block in blocks))]
         layer = blocks[0].tile_layer(kernels, groups=2).float()
         both = layer(torch.cat(pair, dim=1), at_border=True)
     assert torch.allclose(both, torch.cat([result for _, result in runs], dim=1), atol=1e-5)
