@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from examples import picture, save_picture, stored_picture
+from examples import picture, save_picture, slow_where_large, stored_picture
 from safetensors import safe_open
 from torch import nn
 from training_examples import (
@@ -142,9 +142,7 @@ def test_long_gradients_are_shortened(pictures, path, monkeypatch):
         assert after == pytest.approx(0.01, rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    "name", ["microast", pytest.param("adain", marks=pytest.mark.slow), "johnson"]
-)
+@pytest.mark.parametrize("name", slow_where_large(["microast", "adain", "johnson"]))
 def test_bfloat16_on_the_processor(vgg, pictures, path, name):
     style = picture((EDGE, EDGE + 9))[None]
     recipe = {
