@@ -20,12 +20,14 @@ from urst_core.networks.model import Backbone
 from urst_core.weights.loading import load_backbone
 
 # Machines differ in speed; what a property says does not.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+hypothesis.settings.register_profile("all", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=25)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the suite safe and fast for parallel workers (``-n auto``)."""
+    quick = "not slow" in config.option.markexpr
+    hypothesis.settings.load_profile("quick" if quick else "all")
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "loadgroup"  # tests of one Ray cluster stay in one worker
     if "PYTEST_XDIST_WORKER_COUNT" in os.environ:

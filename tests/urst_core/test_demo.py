@@ -104,6 +104,7 @@ def test_painting_has_the_size_asked_for(size):
     assert painting.is_contiguous()
 
 
+@pytest.mark.slow
 def test_painting_of_one_seed_is_the_same_and_of_two_is_not():
     first, again, other = (demo_painting((64, 80), seed=seed) for seed in (0, 0, 1))
     assert torch.equal(first, again)

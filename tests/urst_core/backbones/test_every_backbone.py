@@ -99,7 +99,7 @@ def test_named_sites_are_all_there_are(name, random_backbones):
             assert torch.equal(tensor, measured.tensors()[kind])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_folded_equals_unfolded_in_float64(name, random_backbones):
     backbone = random_backbones[name]
     backbone = replace(backbone, network=copy.deepcopy(backbone.network).double())
@@ -114,7 +114,7 @@ def test_folded_equals_unfolded_in_float64(name, random_backbones):
     assert float(unfolded.std()) > 0.01
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_folded_equals_unfolded_in_float32(name, random_backbones):
     """Before and after it is made ready for a CPU, where it works in bands."""
     backbone = random_backbones[name]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from examples import picture
+from examples import picture, slow_where_large
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -53,7 +53,7 @@ FLAT = {
 CONTENTS = FLAT | {"mostly white": mostly_white(), "one bit": one_bit()}
 
 
-@pytest.fixture(scope="module", params=["embedded", *REAL_WEIGHTS])
+@pytest.fixture(scope="module", params=slow_where_large(["embedded", *REAL_WEIGHTS]))
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     if request.param == "embedded":
         return load_backbone()

@@ -89,6 +89,7 @@ def test_a_baked_network_equals_the_unbaked_one(backbone):
     assert float((baked - unbaked).abs().max()) <= 1e-9 * float(unbaked.abs().max())
 
 
+@pytest.mark.slow
 def test_tiles_equal_the_whole(backbone):
     """And one stride less of context would show."""
     network, _, _, folded = baked_in_float64(backbone)

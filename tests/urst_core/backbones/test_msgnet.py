@@ -127,6 +127,7 @@ def test_picture_of_one_color_stays_finite(random_backbones):
     assert float(result.std(dim=(2, 3)).max()) <= 1e-4
 
 
+@pytest.mark.slow
 def test_exact_statistics_are_those_of_the_whole_picture(random_backbones):
     backbone = random_backbones["msgnet"]
     content, style = picture((32, 96)), picture((40, 56), seed=3)

@@ -158,7 +158,8 @@ def test_strength_leads_from_the_content_to_the_style(shallow):
 # Tiles
 
 
-@pytest.mark.parametrize("name", ["cd16x", pytest.param("wct", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_tile_pass_factorizes_nothing(name, golden_backbones, monkeypatch):
     backbone = golden_backbones[name]
     stats = stats_of(backbone)

@@ -30,7 +30,7 @@ from urst_core.runs.file_run import FileRun
 from urst_core.runs.work_folder import Interruption, WorkFolder
 from urst_core.tiling.settings import IfInterrupted, Settings
 
-SIZE = (100, 136)
+SIZE = (72, 104)
 ROOT = Path(urst_core.__file__).parents[1]
 
 
@@ -98,8 +98,8 @@ def names(folder) -> set[str]:
     ("stats", "channels", "dtype", "tiles"),
     [
         ("thumbnail", 3, torch.uint8, 1),
-        ("thumbnail", 4, torch.uint16, 19),
-        pytest.param("exact", 3, torch.uint8, 19, marks=pytest.mark.slow),
+        ("thumbnail", 4, torch.uint16, 11),
+        pytest.param("exact", 3, torch.uint8, 11, marks=pytest.mark.slow),
         pytest.param("exact", 4, torch.uint16, 1, marks=pytest.mark.slow),
     ],
 )
@@ -117,7 +117,7 @@ def test_interrupted_after_some_tiles_and_resumed(folder, a_run, stats, channels
     # Nothing is done twice, neither tiles nor statistics.
     assert done[0].stage == "tiles"
     assert done[0].tiles_done >= tiles
-    assert sum(p.core is not None for p in done) == 20 - done[0].tiles_done
+    assert sum(p.core is not None for p in done) == 12 - done[0].tiles_done
 
 
 @pytest.mark.slow

@@ -101,6 +101,7 @@ def test_bfloat16_that_shows_tiles_is_not_taken(monkeypatch, microast, stats):
     assert proven == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(203, 333), (97, 410)])
 def test_the_tile_size_changes_no_bit_in_what_auto_chooses(microast, size):
     """Odd pictures, as if they were large enough for bfloat16; also where tiles are tiny."""
