@@ -184,7 +184,7 @@ def _run(
         nonlocal is_first
         if is_first and progress.core is None and progress.tiles_done:
             # Tiles of an earlier run are not told of again.
-            sizes = level_sizes(run.source.size, run.settings)[:-1]
+            sizes = level_sizes(run.source.size, run.settings)
             add_finished_cores(preview, WorkFolder(run.output), run.source, sizes)
         is_first = is_first and progress.tiles_total == 0
         if progress.core is not None and progress.pixels is not None:

@@ -33,6 +33,7 @@ from .strokes import (
     LevelPixels,
     level_canvas,
     level_contents,
+    level_pictures,
     level_sizes,
 )
 
@@ -99,9 +100,9 @@ def stylize_levels(
     code = run.code_for_levels(styles, style_weights)
     contents = level_contents(run.content, sizes, level_canvas, run.listener)
     below: Below | None = None
-    for number, content in enumerate(contents[:-1]):
+    for number, like in enumerate(level_pictures(sizes)):
+        content, picture = contents[number], level_canvas(like)
         level = run.at_level(number, content, below, pixels.listener(number))
-        picture = level_canvas(content.size)
         level.stylize(level.network(level.measure(code)), picture)
         below = Below(content, picture)
     level = run.at_level(len(contents) - 1, run.content, below, pixels.listener(len(contents) - 1))

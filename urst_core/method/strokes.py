@@ -50,6 +50,9 @@ SLACK = 1.01
 LEVEL_DTYPE = torch.uint16
 """How pictures between the levels are kept."""
 
+COARSEST_DTYPE = torch.float32
+"""How those of the coarsest level are kept: it is the stylized thumbnail, bit for bit."""
+
 CONTENTS_STAGE = "contents"
 """What listeners are told while the contents of the levels are made."""
 
@@ -189,7 +192,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Below:
-    """The level below: its content and its finished picture, of one size."""
+    """The level below: its content and its finished picture, of one size and dtype."""
 
     content: Source
     picture: Source
@@ -379,15 +382,25 @@ class LevelPicture:
         return Rectangle.of_size(self.size).area * self.channels * self.dtype.itemsize
 
 
-def level_canvas(size: Size) -> TensorCanvas:
+def level_pictures(sizes: Sequence[Size]) -> list[LevelPicture]:
+    """What contents and pictures of the levels below the last one are like.
+
+    Args:
+        sizes: of all levels, coarsest first.
+    """
+    dtypes = [COARSEST_DTYPE, *[LEVEL_DTYPE] * len(sizes)]
+    return [LevelPicture(size, dtype=dtype) for size, dtype in zip(sizes[:-1], dtypes)]
+
+
+def level_canvas(like: LevelPicture) -> TensorCanvas:
     """A place in memory for a picture between the levels."""
-    return TensorCanvas(size, dtype=LEVEL_DTYPE)
+    return TensorCanvas(like.size, dtype=like.dtype)
 
 
 def level_contents(
     content: Source,
     sizes: Sequence[Size],
-    new_picture: Callable[[Size], Picture],
+    new_picture: Callable[[LevelPicture], Picture],
     listener: Listener = ignore,
 ) -> list[Source]:
     """The contents of all levels, the coarsest first: the thumbnail, then larger ones.
@@ -395,18 +408,15 @@ def level_contents(
     Args:
         content: the picture, which is that of the last level.
         sizes: of :func:`level_sizes`.
-        new_picture: makes a place for one of 3 channels.
+        new_picture: makes a place for one.
         listener: told of what is made; what it raises ends the work.
     """
     contents = [content]
-    for size in reversed(sizes[1:-1]):
-        smaller = new_picture(size)
-        shrink_content(contents[0], smaller, listener)
+    for number, like in reversed([*enumerate(level_pictures(sizes))]):
+        smaller = new_picture(like)
+        make = shrink_content if number else make_coarsest
+        make(contents[0] if number else content, smaller, listener)
         contents.insert(0, smaller)
-    if len(sizes) > 1:
-        thumbnail = new_picture(sizes[0])
-        make_coarsest(content, thumbnail, listener)
-        contents.insert(0, thumbnail)
     return contents
 
 

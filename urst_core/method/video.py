@@ -42,7 +42,7 @@ from ..tiling.device import explained_out_of_memory, find_device
 from ..tiling.exact_statistics import SiteMeasurement, stage_of_site
 from ..tiling.settings import Settings
 from .pipeline import Run, stylize_levels
-from .strokes import Below, level_canvas, level_contents
+from .strokes import Below, level_canvas, level_contents, level_pictures
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
 
@@ -143,17 +143,17 @@ def _stylize_levels_together(
         codes = [run.code_for_levels(code) for run in runs]
     contents = [level_contents(run.content, sizes, level_canvas, run.listener) for run in runs]
     below: list[Below | None] = [None] * len(runs)
-    for number, size in enumerate(sizes):
+    for number, like in enumerate([*level_pictures(sizes), None]):
         levels = [
             run.at_level(number, content[number], smaller, count.listener(number))
             for run, content, smaller, count in zip(runs, contents, below, counts)
         ]
         each = _measured(levels, codes, batch_statistics, smoothing_radius)
         shares = batch_statistics == SHARED
-        if number == len(sizes) - 1:
+        if like is None:  # the last one
             _stylize_each(levels, each, canvases, shares_statistics=shares)
             return
-        pictures = [level_canvas(size) for _ in levels]
+        pictures = [level_canvas(like) for _ in levels]
         _stylize_each(levels, each, pictures, shares_statistics=shares)
         below = [Below(run.content, picture) for run, picture in zip(levels, pictures)]
 

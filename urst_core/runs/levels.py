@@ -11,9 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from ..errors import OutputError
 from ..formats.work_file import WorkFile
-from ..geometry import Size
 from ..method.pipeline import Run
-from ..method.strokes import Below, LevelPicture, level_contents
+from ..method.strokes import Below, LevelPicture, level_contents, level_pictures
 from ..networks.style import StyleCode
 from ..pictures.source import Raster, Source
 from .checked_pixels import CheckedPixels
@@ -36,16 +35,16 @@ def make_levels(run: Run, folder: WorkFolder, encode: Callable[[Run], StyleCode]
     code = encode(run)
     with ExitStack() as files:
 
-        def new_content(size: Size) -> WorkFile:
-            path = folder.level(sizes.index(size)).content
+        def new_content(like: LevelPicture) -> WorkFile:
+            path = folder.level(sizes.index(like.size)).content
             assert path is not None  # the last level's content is the picture
-            return files.enter_context(WorkFile.create(path, LevelPicture(size)))
+            return files.enter_context(WorkFile.create(path, like))
 
         contents = level_contents(run.content, sizes, new_content, pixels.listener(0))
         below: Below | None = None
-        for number, content in enumerate(contents[:-1]):
+        for number, like in enumerate(level_pictures(sizes)):
+            content, level_files = contents[number], folder.level(number)
             level = run.at_level(number, content, below, pixels.listener(number))
-            level_files, like = folder.level(number), LevelPicture(content.size)
             if not level_files.pixels.is_file():
                 WorkFile.create(level_files.pixels, like).close()
             _make_level(level, folder, level_files, like, code)

@@ -17,7 +17,7 @@ from ..formats.output_options import OutputOptions
 from ..geometry import Size, round_up, windows_area
 from ..method.brushwork import FLATNESS_RADIUS
 from ..method.pipeline import Run
-from ..method.strokes import LevelPicture
+from ..method.strokes import level_pictures
 from ..networks.network import Traits
 from ..pictures.source import Source
 from ..pictures.thumbnail import BAND_PIXELS, thumbnail_size_of
@@ -220,7 +220,7 @@ def plan_run(
         host_bytes=_host_bytes(content, window, is_plain=run.is_plain),
         host_free_bytes=psutil.virtual_memory().available,
         folder=folder,
-        work_bytes=disk.work_file + _level_bytes(run.level_sizes[:-1]),
+        work_bytes=disk.work_file + sum(2 * picture.bytes for picture in level_pictures(run.level_sizes)),
         result_bytes=disk.result,
         disk_free_bytes=shutil.disk_usage(folder).free,
         temporary_folder=temporary.folder,
@@ -240,11 +240,6 @@ def _small_bytes(
     areas = [_area(thumbnail_size_of(size, settings.style_size)) for size in pictures]
     areas.append(_area(traits.frame_of(thumbnail)) if needs_thumbnail else 0)
     return max(areas) * traits.bytes_per_pixel
-
-
-def _level_bytes(sizes: Sequence[Size]) -> int:
-    """What contents and pictures of the levels below the result take on the disk."""
-    return sum(2 * LevelPicture(size).bytes for size in sizes)
 
 
 def _host_bytes(content: Source, window: Size, *, is_plain: bool) -> int:

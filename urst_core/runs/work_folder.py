@@ -33,7 +33,7 @@ from ..errors import Change, OutputError, StatsError
 from ..formats.encode import is_partial_name
 from ..formats.work_file import WorkFile
 from ..geometry import Size
-from ..method.strokes import LevelPicture
+from ..method.strokes import level_pictures
 from ..networks.frozen_stats import FrozenStats
 from ..pictures.preview import LayeredPreview, Preview, SampledPreview
 from ..pictures.source import Raster, Source
@@ -396,16 +396,16 @@ def add_finished_cores(
         preview: of the content's size, with nothing of the run in it yet.
         folder: of the run.
         content: the picture that is stylized.
-        sizes: of the levels below it, the coarsest first; only a layered preview shows them.
+        sizes: of all levels, the coarsest first; only a layered preview shows those below it.
 
     Raises:
         OutputError: what the run has left cannot be read, or is of another picture.
     """
     if isinstance(preview, LayeredPreview):
-        for number, size in enumerate(sizes):
+        for number, like in enumerate(level_pictures(sizes)):
             files = folder.level(number)
             if files.journal.is_file():
-                _add_cores(preview, files, LevelPicture(size))
+                _add_cores(preview, files, like)
     _add_cores(preview, folder.last_level(), content)
 
 
