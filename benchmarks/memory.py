@@ -18,7 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from urst_core.backbones import BACKBONES, find_backbone
+from urst_core.backbones import all_backbones, find_backbone
 from urst_core.weights.checkpoint import build_backbone
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     print("backbone    inner   border   unbaked   (bytes per window pixel, float32)   declared")
     processes = multiprocessing.get_context("spawn")
-    for network in BACKBONES:
+    for network in all_backbones():
         name = network.traits.name
         figures = []
         for way in ("inner", "border", "unbaked"):

@@ -33,7 +33,7 @@ from plots import Curves, plot_against_megapixels
 from published import published_run
 from timing import CLOCKS, best_of, best_seconds
 
-from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
+from urst_core.backbones import DEFAULT_BACKBONE, REGISTRY, find_backbone
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.formats.open import write_picture
 from urst_core.geometry import Rectangle, cut, tile_around, windows_area
@@ -57,7 +57,7 @@ def main() -> None:
     options = parse_options()
     threads = torch.get_num_threads()
     print(f"{threads} threads, {options.clock} time, best of {options.rounds} alternating rounds")
-    names = [network.traits.name for network in BACKBONES]
+    names = list(REGISTRY)
     curves: Curves = {}
     for name in names if options.backbone == "all" else [options.backbone]:
         backbone = backbone_of(name, options.weights)

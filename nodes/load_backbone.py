@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..urst_core.backbones import BACKBONES, DEFAULT_BACKBONE
+from ..urst_core.backbones import DEFAULT_BACKBONE, REGISTRY
 from ..urst_core.tiling.device import PRECISIONS
 from ..urst_core.weights.loading import load_backbone
 from . import host
@@ -28,7 +28,7 @@ class LoadBackbone(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "backbone",
-                    options=[network.traits.name for network in BACKBONES],
+                    options=list(REGISTRY),
                     default=DEFAULT_BACKBONE,
                     tooltip="The stylization network. microast is small and fast, and comes with "
                     "the pack; others need a weights file.",

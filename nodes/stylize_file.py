@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import folder_paths
 import torch
@@ -22,8 +23,7 @@ from ..urst_core.pictures.metadata import PictureMetadata
 from ..urst_core.pictures.preview import LayeredPreview
 from ..urst_core.pictures.source import TensorSource, read_bands
 from ..urst_core.progress import Progress
-from ..urst_core.runs.file_run import FileRun, IfInterrupted
-from ..urst_core.runs.work_folder import WorkFolder, add_finished_cores
+from ..urst_core.tiling.settings import IfInterrupted
 from . import folders, host
 from .convert import (
     PREVIEW_SIZE,
@@ -45,6 +45,9 @@ from .sockets import (
     style_input,
     tile_size_input,
 )
+
+if TYPE_CHECKING:
+    from ..urst_core.runs.file_run import FileRun
 
 
 class StylizeFile(io.ComfyNode):
@@ -137,6 +140,8 @@ class StylizeFile(io.ComfyNode):
         brushwork_seed: int = 0,
     ) -> io.NodeOutput:
         format_ = find_format(file_format)
+        from ..urst_core.runs.file_run import FileRun  # noqa: PLC0415 - on use
+
         styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
         settings = replace(
             host.settings_for(backbone),
@@ -177,6 +182,8 @@ def _run(
     run: FileRun, if_interrupted: IfInterrupted, node_progress: host.NodeProgress
 ) -> LayeredPreview:
     """Do the run; returns what the page has seen of it in the end: all."""
+    from ..urst_core.runs.work_folder import WorkFolder, add_finished_cores  # noqa: PLC0415 - on use
+
     preview = LayeredPreview(run.source.size, PREVIEW_SIZE)
     is_first = True
 

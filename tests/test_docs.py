@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import urst_core
-from urst_core.backbones import BACKBONES
+from urst_core.backbones import all_backbones
 from urst_core.cli.main import _parser
 from urst_core.weights.manifest import read_manifest
 
@@ -164,7 +164,7 @@ def test_extras_that_are_installed_exist():
 
 def test_all_networks_and_the_licenses_of_all_weights_are_listed():
     text = text_of(ROOT / "docs" / "weights.md")
-    for network in BACKBONES:
+    for network in all_backbones():
         assert f"`{network.traits.name}`" in text.split("![")[0]
     rows = dict(
         re.findall(r"^\| `([\w-]+)`[^|]*\| ([^|]+?) \|", text.split("## Licenses")[1], re.M)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from urst_core.backbones import BACKBONES
+from urst_core.backbones import DEFAULT_BACKBONE
 from urst_core.weights.loading import EMBEDDED_FILES
 from urst_core.weights.manifest import manifest_path, read_manifest
 
@@ -92,7 +92,7 @@ def test_the_engine_reads_what_the_file_says():
 
 def test_the_first_entry_is_the_embedded_default():
     assert read_manifest()[0].embedded
-    assert ENTRIES[0]["backbone"] == BACKBONES[0].traits.name
+    assert ENTRIES[0]["backbone"] == DEFAULT_BACKBONE
 
 
 def test_it_is_stored_as_publishing_stores_it():

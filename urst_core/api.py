@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from .backbones import BACKBONES, DEFAULT_BACKBONE
+from .backbones import DEFAULT_BACKBONE, REGISTRY
 from .cli.bars import download_bar
 from .errors import SettingsError
 from .formats import open as files
@@ -302,7 +302,7 @@ def list_backbones() -> list[str]:
         >>> urst.list_backbones()[:2]
         ['microast', 'adain']
     """
-    return [network.traits.name for network in BACKBONES]
+    return list(REGISTRY)
 
 
 def _model_of(backbone: str | Model, progress: ProgressOption) -> Model:

@@ -1,33 +1,35 @@
-"""The registry: every backbone there is, as an explicit tuple; the first is the default."""
+"""The registry of all backbones.
+
+A network's module is imported when it is first asked for: ComfyUI waits for every module that the
+pack imports at its start.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ..errors import SettingsError
-from ..networks.network import StylizationNetwork
-from .adain import AdaIN
-from .conditional import ConditionalNormalization
-from .johnson import Johnson, JohnsonExamples
-from .linear import LinearR31, LinearR41
-from .microast import MicroAST
-from .msgnet import MSGNet
-from .multimodal import Multimodal
-from .wct import WCT, CollaborativeDistillation
 
-BACKBONES: tuple[type[StylizationNetwork], ...] = (
-    MicroAST,
-    AdaIN,
-    LinearR31,
-    LinearR41,
-    Johnson,
-    JohnsonExamples,
-    ConditionalNormalization,
-    MSGNet,
-    Multimodal,
-    WCT,
-    CollaborativeDistillation,
-)
+if TYPE_CHECKING:
+    from ..networks.network import StylizationNetwork
 
-DEFAULT_BACKBONE = BACKBONES[0].traits.name
+REGISTRY = {
+    "microast": ".microast:MicroAST",
+    "adain": ".adain:AdaIN",
+    "linear_r31": ".linear:LinearR31",
+    "linear_r41": ".linear:LinearR41",
+    "johnson": ".johnson:Johnson",
+    "johnson_examples": ".johnson:JohnsonExamples",
+    "cin": ".conditional:ConditionalNormalization",
+    "msgnet": ".msgnet:MSGNet",
+    "multimodal": ".multimodal:Multimodal",
+    "wct": ".wct:WCT",
+    "cd16x": ".wct:CollaborativeDistillation",
+}
+"""The module and class of each backbone, by ``traits.name``. The first is the default."""
+
+DEFAULT_BACKBONE = next(iter(REGISTRY))
 
 
 def find_backbone(name: str) -> type[StylizationNetwork]:
@@ -35,9 +37,27 @@ def find_backbone(name: str) -> type[StylizationNetwork]:
 
     Raises:
         SettingsError: there is none.
+
+    Example:
+        >>> find_backbone("adain").traits.title
+        'AdaIN'
     """
-    for network in BACKBONES:
-        if network.traits.name == name:
-            return network
-    names = ", ".join(network.traits.name for network in BACKBONES)
-    raise SettingsError(f"backbone {name!r} is unknown; use one of: {names}")
+    check_name(name)
+    module, _, class_name = REGISTRY[name].partition(":")
+    network: type[StylizationNetwork] = getattr(import_module(module, __name__), class_name)
+    return network
+
+
+def all_backbones() -> tuple[type[StylizationNetwork], ...]:
+    """Every network class, in the order of the registry."""
+    return tuple(map(find_backbone, REGISTRY))
+
+
+def check_name(name: str) -> None:
+    """Check that a backbone is registered under ``name``.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if name not in REGISTRY:
+        raise SettingsError(f"backbone {name!r} is unknown; use one of: {', '.join(REGISTRY)}")

@@ -8,7 +8,7 @@ import platform
 import torch
 
 from .. import __version__
-from ..backbones import BACKBONES, DEFAULT_BACKBONE
+from ..backbones import DEFAULT_BACKBONE, all_backbones
 from ..errors import ImageError
 from ..formats.vips import vips
 from ..tiling.device import find_device, free_bytes
@@ -31,7 +31,7 @@ def run_info(options: argparse.Namespace) -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     put(f"urst      {__version__} with torch {torch.__version__}, {_libvips()}")
     put(f"device    {device} ({name}), {free_bytes(device) / 1e9:.1f} GB free")
-    for network in BACKBONES:
+    for network in all_backbones():
         traits = network.traits
         default = " (default)" if traits.name == DEFAULT_BACKBONE else ""
         weights = "built in" if traits.name in EMBEDDED_FILES else "give --weights FILE"

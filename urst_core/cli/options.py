@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from ..backbones import BACKBONES, DEFAULT_BACKBONE
+from ..backbones import DEFAULT_BACKBONE, REGISTRY
 from ..errors import SettingsError
 from ..formats.input_options import InputOptions
 from ..formats.vips_loader import SUSPICIOUS_RATIO
@@ -23,7 +23,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # p
 def add_stylizing_options(command: argparse.ArgumentParser) -> None:
     """Add the options of all commands that stylize."""
     defaults = Settings()
-    names = [network.traits.name for network in BACKBONES]
+    names = list(REGISTRY)
     add = command.add_argument
     add("--backbone", default=DEFAULT_BACKBONE, metavar="NAME", help=" or ".join(names))
     add(

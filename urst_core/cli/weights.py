@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..backbones import BACKBONES
+from ..backbones import REGISTRY
 from ..errors import WeightsError, abbreviated
 from ..weights.conversion.convert import Conversion, check_output, convert_weights, save_conversion
 from ..weights.manifest import find_entry, read_manifest
@@ -70,7 +70,7 @@ def _add_convert(
         description="Gather a backbone's published files into one safetensors file. "
         "No code in them is run.",
     )
-    names = ", ".join(network.traits.name for network in BACKBONES)
+    names = ", ".join(REGISTRY)
     convert.add_argument(
         "files", type=Path, nargs="+", metavar="FILE", help=".pth, .pth.tar, .model, .t7, …"
     )

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..backbones import BACKBONES
+from ..backbones import all_backbones
 from ..durable import check_tensors
 from ..errors import WeightsError, abbreviated
 from ..networks.model import Backbone
@@ -94,7 +94,7 @@ def _check_names(network: StylizationNetwork, state: Mapping[str, Tensor], origi
     if not missing and not extra:
         return
     title = network.traits.title
-    for other in BACKBONES:
+    for other in all_backbones():
         if other is not type(network) and _fits(other, state):
             raise WeightsError(
                 f"weights {origin} are {other.traits.title}'s, not {title}'s; "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..backbones import find_backbone
+from ..backbones import check_name
 from ..errors import WeightsError, abbreviated
 
 FILE_NAME = "weights_manifest.json"
@@ -155,8 +155,9 @@ def find_entry(name: str, entries: tuple[WeightsEntry, ...] | None = None) -> We
 def _entry(raw: Mapping[str, Any]) -> WeightsEntry:
     conversion: Mapping[str, str] = raw.get("conversion", {})
     files = tuple(_file(file) for file in raw.get("files", ()))
+    check_name(_text(raw["backbone"]))
     entry = WeightsEntry(
-        backbone=find_backbone(_text(raw["backbone"])).traits.name,
+        backbone=_text(raw["backbone"]),
         variant=_text(raw["variant"]),
         title=_text(raw["title"]),
         description=_text(raw["description"]),

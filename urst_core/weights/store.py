@@ -13,7 +13,6 @@ from pathlib import Path
 from ..errors import Change, Command, DownloadError, OutputError, WeightsError
 from . import hub
 from .checkpoint import fingerprint, read_weights
-from .conversion.convert import convert_weights, save_conversion
 from .hub_errors import Subject, damaged_offline
 from .manifest import PACKAGE, Home, WeightsEntry, WeightsFile
 from .verified import Records, file_state, sha256_of
@@ -141,6 +140,8 @@ class WeightsStore:
         return path
 
     def _converted(self, files: Sequence[Path], entry: WeightsEntry) -> Path:
+        from .conversion.convert import convert_weights, save_conversion  # noqa: PLC0415 - on use
+
         for path in files:
             # Refuses pickles, which a conversion would read: nobody asked for one here.
             read_weights(path)

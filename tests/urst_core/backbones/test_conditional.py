@@ -7,7 +7,7 @@ import torch
 from examples import picture
 from safetensors.torch import load_file
 
-from urst_core.backbones import BACKBONES
+from urst_core.backbones import all_backbones
 from urst_core.backbones.conditional import ConditionalNormalization
 from urst_core.errors import SettingsError, WeightsError
 from urst_core.method.pipeline import stylize
@@ -114,7 +114,7 @@ def has_published_size(network):
     return shapes[0] == shapes[1] and network.style_names == published.style_names
 
 
-@pytest.mark.parametrize("other", BACKBONES, ids=lambda network: network.traits.name)
+@pytest.mark.parametrize("other", all_backbones(), ids=lambda network: network.traits.name)
 def test_weights_of_other_networks_mean_the_published_size(other):
     with torch.device("meta"):
         state = other().state_dict()

@@ -11,7 +11,7 @@ import torch
 from examples import golden_state, picture, slow_where_large
 from safetensors.torch import load_file
 
-from urst_core.backbones import BACKBONES, find_backbone
+from urst_core.backbones import REGISTRY, all_backbones, find_backbone
 from urst_core.errors import SettingsError
 from urst_core.geometry import Size
 from urst_core.method.pipeline import Run
@@ -28,7 +28,7 @@ from urst_core.weights.loading import load_backbone
 # How float32 is added up depends on the CPU.
 FLOAT32_BOUND = 1 / 255 / 8
 
-NAMES = [network.traits.name for network in BACKBONES]
+NAMES = list(REGISTRY)
 
 # The golden files of the others differ in kind: compared in a test file of their own.
 COMPARED_HERE = ["microast", "adain", "linear_r31", "linear_r41"]
@@ -82,6 +82,10 @@ def test_statistics_equal_those_of_the_published_code(name, site, suffix, shared
     stats = backbone.collect(golden["thumbnail"], backbone.encode_style([golden["style"]]))
     for measured, key in ((stats.sites[site].mean, "mean"), (stats.sites[site].std, "std")):
         assert torch.allclose(measured, golden[f"thumb_{key}{suffix}"], rtol=1e-4, atol=1e-4)
+
+
+def test_the_registry_names_each_as_its_traits_do():
+    assert [network.traits.name for network in all_backbones()] == NAMES
 
 
 @pytest.mark.parametrize("name", slow_where_large(NAMES))

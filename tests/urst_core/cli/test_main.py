@@ -22,7 +22,7 @@ from examples import load_picture, save_picture, stored_picture
 from safetensors.torch import save_file
 
 import urst_core
-from urst_core.backbones import BACKBONES
+from urst_core.backbones import REGISTRY, all_backbones
 from urst_core.cli import demo as demo_cli
 from urst_core.cli import main as cli
 from urst_core.cli.bars import ProgressBar
@@ -368,8 +368,7 @@ def test_adain_from_the_command_line(folder, random_backbones):
     [
         (
             ["--backbone", "vgg"],
-            "backbone 'vgg' is unknown; use one of: "
-            + ", ".join(network.traits.name for network in BACKBONES),
+            "backbone 'vgg' is unknown; use one of: " + ", ".join(REGISTRY),
         ),
         (
             ["--backbone", "adain"],
@@ -564,7 +563,7 @@ def test_info_lists_every_backbone(capsys):
         f"urst      {urst_core.__version__} with torch {torch.__version__}, libvips 8." in printed
     )
     assert re.search(r"^device    \S+ \(.+\), \d+\.\d GB free$", printed, re.MULTILINE)
-    for index, network in enumerate(BACKBONES):
+    for index, network in enumerate(all_backbones()):
         traits = network.traits
         default = " (default)" if index == 0 else ""
         weights = "built in" if traits.name in EMBEDDED_FILES else "give --weights FILE"

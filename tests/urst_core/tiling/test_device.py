@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urst_core.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
+from urst_core.backbones import DEFAULT_BACKBONE, all_backbones, find_backbone
 from urst_core.backbones.adain import AdaIN
 from urst_core.errors import DeviceError
 from urst_core.geometry import Rectangle, cut, round_up, tile_around, windows_area
@@ -27,7 +27,7 @@ from urst_core.tiling.device import (
 from urst_core.tiling.tile_size import LARGEST_TILE, MEMORY_SHARE, choose_tile_size
 
 CPU = torch.device("cpu")
-TRAITS = [network.traits for network in BACKBONES]
+TRAITS = [network.traits for network in all_backbones()]
 
 
 def machine(monkeypatch, *, cuda: int, mps: bool) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import urst_core
-from urst_core.backbones import BACKBONES
+from urst_core.backbones import REGISTRY
 from urst_core.errors import SettingsError, WeightsError
 from urst_core.weights.checkpoint import fingerprint
 from urst_core.weights.loading import EMBEDDED_FILES, load_backbone
@@ -51,7 +51,7 @@ def test_unknown_backbone(tmp_path):
 
 
 def test_every_embedded_file_belongs_to_a_backbone():
-    names = {network.traits.name for network in BACKBONES}
+    names = set(REGISTRY)
     assert set(EMBEDDED_FILES) <= names
     for name in EMBEDDED_FILES:
         assert load_backbone(name).traits.name == name

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Size, Tensor
 
-from ...backbones import BACKBONES
+from ...backbones import all_backbones
 from ...errors import WeightsError, abbreviated
 from ...networks.network import StylizationNetwork
 from .layouts import RUNNING_STATISTICS, Layout, Part, layout_of
@@ -187,7 +187,7 @@ def identify(
         return _told_by_name(path, fitting, network_class)
     if fitting:
         return fitting[0]
-    strangers = [what for other in BACKBONES if (what := _known_as(tensors, other))]
+    strangers = [what for other in all_backbones() if (what := _known_as(tensors, other))]
     wanted = wanted_files(network_class)
     if strangers:
         raise WeightsError(

@@ -9,7 +9,7 @@ import torch
 from examples import picture, slow_where_large
 from torch.nn import functional as F
 
-from urst_core.backbones import BACKBONES
+from urst_core.backbones import REGISTRY, all_backbones
 from urst_core.networks import tile_network as tile_network_module
 from urst_core.networks.layers import banded as row_streams
 from urst_core.networks.layers.banded import Edge, RowReader, RowSequence, bands_of, slabs
@@ -166,8 +166,8 @@ def test_rows_are_read_in_other_heights():
     assert taken == [[0], [1, 2, 3, 4, 5], [6, 7, 8, 9]]
 
 
-NAMES = [network.traits.name for network in BACKBONES]
-BFLOAT16 = [n.traits.name for n in BACKBONES if torch.bfloat16 in n.traits.half_precision]
+NAMES = list(REGISTRY)
+BFLOAT16 = [n.traits.name for n in all_backbones() if torch.bfloat16 in n.traits.half_precision]
 
 
 def tile_network(backbone):
