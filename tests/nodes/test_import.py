@@ -55,6 +55,7 @@ def start(tmp_path_factory):
     return json.loads(answer.stdout)
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_loaded(start):
     heavy = {
         *("pyvips", "ray", "zarr", "huggingface_hub", "fsspec", "filelock", "tifffile", "tqdm"),
@@ -69,6 +70,7 @@ def test_nothing_heavy_is_loaded(start):
     assert others <= {"pack", "PIL"}
 
 
+@pytest.mark.slow
 def test_schemas_hash_nothing_and_ask_no_network(start):
     kinds = {kind for kind, _ in start["asked"]}
     assert kinds <= {"open"}

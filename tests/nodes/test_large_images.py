@@ -43,6 +43,7 @@ def shown(output):
     return torch.stack(output.ui["images"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
 @pytest.mark.parametrize("ending", [".tif", ".png"])
 def test_a_file_becomes_an_image_of_the_same_values(load, base, host, dtype, ending):

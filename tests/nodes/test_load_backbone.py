@@ -108,6 +108,7 @@ def test_a_file_in_the_folder_needs_no_network(hub, load, folder, content, micro
     assert hub.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("manifest")
 def test_cancel_ends_the_download(hub, host, load, microast):
     hub.hanging = threading.Event()

@@ -34,6 +34,7 @@ def half_mask(size=SIZE):
     return mask
 
 
+@pytest.mark.slow
 def test_outside_the_mask_is_the_content_and_inside_the_stylized_picture(stylize):
     content, mask = image(channels=4), half_mask()
     before = content.clone(), mask.clone()
@@ -49,6 +50,7 @@ def test_outside_the_mask_is_the_content_and_inside_the_stylized_picture(stylize
     assert torch.equal(mask, before[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_masks_of_any_floating_type_and_without_a_batch(stylize, dtype):
     content, mask = image(), half_mask()
@@ -57,6 +59,7 @@ def test_masks_of_any_floating_type_and_without_a_batch(stylize, dtype):
     assert torch.equal(stylize(content, mask=mask[0].to(dtype)), expected)
 
 
+@pytest.mark.slow
 def test_a_mask_for_all_pictures_and_one_for_each(stylize):
     content = torch.cat([image(), image(seed=2)])
     left, right = half_mask(), 1.0 - half_mask()
@@ -119,6 +122,7 @@ def tiles_of(call, backbone, content, style):
     return stylized, layout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feather", [0, 12])
 def test_five_nodes_with_a_mask_equal_the_one(call, backbone, style, stylize, feather):
     content, mask = image(channels=4), half_mask()
@@ -199,6 +203,7 @@ def test_progress_of_frames_ends_at_the_total(stylize, host):
     assert shares[-1] == 1.0
 
 
+@pytest.mark.slow
 def test_shared_statistics_fit_the_tiles_of_every_frame(call, backbone, style, stylize, errors):
     frames = torch.cat([image(), image(seed=2)])
     inputs = {"backbone": backbone, "style": style, **LOOK}

@@ -46,6 +46,7 @@ def stylize(nodes, backbone):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["privateuseone", "xpu", "hpu"])
 def test_devices_that_only_comfyui_knows_are_left_alone(stylize, host, caplog, kind):
     expected = stylize()
@@ -80,6 +81,7 @@ def test_images_go_where_comfyui_keeps_them(stylize, nodes, backbone, host):
     assert preview.device == tiles.device == windows.device == elsewhere
 
 
+@pytest.mark.slow
 def test_half_precision_between_nodes(stylize, nodes, backbone, management, monkeypatch):
     """As with --fp16-intermediates, in versions that have it."""
     expected = stylize()
@@ -112,6 +114,7 @@ def test_a_picture_in_half_precision_is_widened_where_it_is_read(part):
     assert torch.equal(read, half[0, 3:20, 5:9].permute(2, 0, 1).float())
 
 
+@pytest.mark.slow
 def test_all_that_will_be_needed_is_asked_for(stylize, backbone, host):
     stylize(tile_size=64)
     traits, network = backbone.backbone.traits, backbone.backbone.network
@@ -128,6 +131,7 @@ class Interrupt(BaseException):
     """ComfyUI's may become one."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [RuntimeError, Interrupt])
 def test_nothing_of_the_work_is_left_when_the_cache_is_emptied(
     stylize, part, host, monkeypatch, kind

@@ -104,6 +104,7 @@ def test_windows_scaled_between_cut_and_join_make_a_larger_picture(call, feather
     torch.testing.assert_close(joined, expected, rtol=0, atol=1e-6 if feather else 0)
 
 
+@pytest.mark.slow
 def test_memory_is_asked_for_and_given_back_and_progress_ends_at_the_total(call, backbone, host):
     content, style = picture(120, 200, seed=1), picture(64, 64, seed=2)
     five_nodes(call, backbone, content, style)

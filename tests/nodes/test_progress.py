@@ -53,6 +53,7 @@ def shares_of(host) -> list[float]:
     return [value / total for value, total in host.progress]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("always")
 def test_stylize_image_shows_the_picture_fill(call, backbone, host):
     inputs = {"backbone": backbone, "style": image(seed=2), "statistics": "thumbnail", **LOOK}
@@ -106,6 +107,7 @@ def test_stylize_patches_shows_each_window(call, backbone, host):
         assert float((look - window).abs().max()) <= 0.51 / 255 + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("always")
 def test_saving_and_loading_show_the_picture(call, host, base):
     content = image((300, 1300))
@@ -120,6 +122,7 @@ def test_saving_and_loading_show_the_picture(call, host, base):
     assert shares_of(host)[-1] == 1.0
 
 
+@pytest.mark.slow
 def test_previews_come_once_a_second(call, backbone, host, part, monkeypatch):
     """Over all pictures of a node together."""
     now = [100.0]

@@ -52,6 +52,7 @@ def cancel_after(host, steps):
     host.cancel_at = steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", [{}, {"strength": 0.5}, {"statistics": "exact"}], ids=str)
 def test_a_file_gets_the_pixels_of_stylize_image(stylize, call, backbone, style, base, look):
     before = style.clone()
@@ -78,6 +79,7 @@ def test_a_file_gets_the_pixels_of_stylize_image(stylize, call, backbone, style,
     assert torch.equal(style, before)
 
 
+@pytest.mark.slow
 def test_depth_and_alpha_of_the_content_are_kept(stylize, base):
     pixels = stored_picture(SIZE, torch.uint16, seed=1, channels=4)
     save_picture(base / "output" / "deep.png", pixels)
@@ -119,6 +121,7 @@ class Interrupt(BaseException):
     """ComfyUI's may become one."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [RuntimeError, Interrupt])
 def test_a_cancelled_run_goes_on_and_ends_with_the_same_file(stylize, host, base, kind):
     whole = Path(stylize(output_name="whole")[0]).read_bytes()
@@ -149,6 +152,7 @@ def test_the_content_is_let_go_of_however_a_run_ends(stylize, host, part, monkey
     assert closed == ["a.tif", "a.tif"]
 
 
+@pytest.mark.slow
 def test_without_resume_a_cancelled_run_begins_again(stylize, host, base):
     cancel_after(host, 5)
     with pytest.raises(host.cancelled):
@@ -171,6 +175,7 @@ def test_a_run_with_other_settings_does_not_go_on(stylize, host, errors):
     assert str(told.value).endswith("give it what it had, or switch resume off to discard it")
 
 
+@pytest.mark.slow
 def test_a_finished_file_is_replaced_only_where_that_is_asked_for(stylize, errors):
     path, _ = stylize()
     with pytest.raises(
@@ -223,6 +228,7 @@ def test_a_replaced_content_is_told(stylize, nodes, base):
     assert node.fingerprint_inputs(**FILE) != first
 
 
+@pytest.mark.slow
 def test_several_styles_and_alpha_of_styles(stylize, call, backbone, style, base):
     clear = torch.cat([style, torch.zeros_like(style[..., :1])], dim=-1)
     path, _ = stylize(style=clear, style_2=torch.cat([style, 1 - style]), style_2_weight=0.75)

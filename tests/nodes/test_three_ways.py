@@ -51,6 +51,7 @@ def command_line(folder, tile_size, look):
     return load_picture(folder / "out.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "channels", "look", "tile_size"),
     [

@@ -168,6 +168,7 @@ def every_node(call, backbone, measured, base):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_every_node_takes_every_floating_type(every_node, dtype, channels):
@@ -179,6 +180,7 @@ def test_every_node_takes_every_floating_type(every_node, dtype, channels):
     assert torch.equal(given, before)
 
 
+@pytest.mark.slow
 def test_gray_is_as_three_equal_channels_in_every_node(every_node):
     gray = image(channels=1)
     rgb = gray.expand(-1, -1, -1, 3).contiguous()
@@ -186,6 +188,7 @@ def test_gray_is_as_three_equal_channels_in_every_node(every_node):
         assert torch.equal(result, expected)
 
 
+@pytest.mark.slow
 def test_views_of_other_pictures_are_taken_as_they_are(every_node):
     """A batch's middle picture, turned: neither contiguous nor at the start of its memory."""
     batch = torch.rand(3, 104, 72, 3)

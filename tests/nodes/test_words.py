@@ -168,6 +168,7 @@ def messages_in(path):
             yield from (part.value for part in constants if isinstance(part.value, str))
 
 
+@pytest.mark.slow
 def test_messages_that_help_pages_quote_are_messages_of_the_engine():
     messages = [
         message

@@ -168,6 +168,7 @@ def test_arrays_and_tensors_give_the_same_pixels(model, style, photo, painted):
     assert np.array_equal(rows[1], batch[1].permute(1, 2, 0).numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dtype", [torch.uint8, torch.uint16, torch.float16, torch.float32, torch.float64]
 )
@@ -226,6 +227,7 @@ def test_a_strength_of_0_is_the_content(model, style, photo):
     assert np.array_equal(model(photo, style, strength=0.0), photo)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "result_mode"),
     [
@@ -309,6 +311,7 @@ def test_a_gray_profile_and_a_cmyk_one_are_applied(model, style, photo):
         model(gray, style)
 
 
+@pytest.mark.slow
 def test_a_path_gives_an_image(files, model, style):
     with Image.open("photo.jpg") as image:
         expected = np.asarray(model(image, style))
@@ -339,6 +342,7 @@ def test_paths_without_libvips_go_through_pillow(model, photo, monkeypatch):
 # --- styles, masks, options ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_styles_of_every_kind(files, model, photo, painting, painted):
     rgba = np.concatenate([painting, np.full((*painting.shape[:2], 1), 255, np.uint8)], axis=2)
     tensor = torch.from_numpy(painting).permute(2, 0, 1)
@@ -407,6 +411,7 @@ def test_large_strokes_take_several_passes(model, style, photo, painted):
             call(photo, given, **options)
 
 
+@pytest.mark.slow
 def test_a_batch_is_measured_together_if_asked_to(model, style, photo):
     night = photo // 4
     video = np.stack([photo, night])
@@ -441,6 +446,7 @@ def test_masks_of_every_kind(model, style, photo, painted):
         model(photo, style, mask=grays[:10, :10])
 
 
+@pytest.mark.slow
 def test_settings_are_passed_on(model, style, photo, painted):
     assert np.array_equal(model(photo, style, tile_size=16, device=torch.device("cpu")), painted)
     exact = model(photo, style, stats="exact")
@@ -499,6 +505,7 @@ def test_styles_inside_weights(random_backbones, photo):
 # --- files ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_from_file_to_file(files, model):
     told: list[str] = []
     output = urst.stylize_file(
@@ -519,6 +526,7 @@ def test_from_file_to_file(files, model):
     urst.stylize_file("photo.jpg", "painting.jpg", output, backbone=model, overwrite=True)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_resumed(files, model):
     class StoppedError(Exception):
         pass

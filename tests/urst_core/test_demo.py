@@ -19,6 +19,7 @@ def whole(landscape: DemoLandscape) -> torch.Tensor:
     return landscape.read(Rectangle.of_size(landscape.size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("edge", [1000, 97, 64])
 def test_landscape_by_rectangles_equals_the_whole(size, edge):
@@ -35,6 +36,7 @@ def test_landscape_by_rectangles_equals_the_whole(size, edge):
     assert torch.equal(joined, expected)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=15)
 def test_any_rectangle_equals_that_part_of_the_whole(data):
@@ -96,6 +98,7 @@ def test_rectangle_outside_the_landscape(rectangle):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (1, 60), (60, 1), (33, 71), (128, 128)])
 def test_painting_has_the_size_asked_for(size):
     painting = demo_painting(size)

@@ -138,6 +138,7 @@ def test_tensors_of_others(tmp_path):
         read_tensors(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["json", "tensors"])
 def test_every_flipped_bit_is_noticed(tmp_path, kind):
     path, chance = tmp_path / "file", random.Random(3)

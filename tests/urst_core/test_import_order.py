@@ -24,6 +24,7 @@ def arrows():
     return find_arrows(PACKAGE)
 
 
+@pytest.mark.slow
 def test_no_folder_imports_from_a_later_one(arrows):
     assert len(arrows) > 500
     assert [str(arrow) for arrow in find_upward(arrows, ORDER)] == []

@@ -25,6 +25,7 @@ def published(shared):
     return build_backbone(ConditionalNormalization, state, origin="cin26")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whole", "thumb_stylised", "tin"])
 @pytest.mark.parametrize(
     ("names", "prefix"), [(["3"], "style3"), (["12"], "style12"), (["3", "12"], "mix3_12")]
@@ -76,6 +77,7 @@ def test_sites_come_in_their_order_with_the_biased_variance(random_backbones):
     assert torch.allclose(stats.sites[site.name].std.flatten(), std, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_exact_statistics_reproduce_the_untiled_method(random_backbones):
     """Sites lie at full, half and quarter size, on the way down and up."""
     backbone = random_backbones["cin"]
@@ -114,6 +116,7 @@ def has_published_size(network):
     return shapes[0] == shapes[1] and network.style_names == published.style_names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", all_backbones(), ids=lambda network: network.traits.name)
 def test_weights_of_other_networks_mean_the_published_size(other):
     with torch.device("meta"):

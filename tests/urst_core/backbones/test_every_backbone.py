@@ -52,6 +52,7 @@ def golden_backbone(name: str, shared: Path) -> Backbone:
     return build_backbone(find_backbone(name), state, origin=f"golden {name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(COMPARED_HERE))
 def test_equal_to_the_published_code(name, shared):
     backbone = golden_backbone(name, shared)
@@ -72,6 +73,7 @@ def test_equal_to_the_published_code(name, shared):
         assert float((picture_ - golden[kind]).abs().max()) <= 1e-4 * max(span, 1.0), kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "site", "suffix"),
     [("microast", "dec1", "_0"), ("microast", "dec2", "_1"), ("adain", "relu4_1", "")],
@@ -88,6 +90,7 @@ def test_the_registry_names_each_as_its_traits_do():
     assert [network.traits.name for network in all_backbones()] == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_named_sites_are_all_there_are(name, random_backbones):
     """Statistics are measured as far as the last of them."""
@@ -103,6 +106,7 @@ def test_named_sites_are_all_there_are(name, random_backbones):
             assert torch.equal(tensor, measured.tensors()[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_folded_equals_unfolded_in_float64(name, random_backbones):
     backbone = random_backbones[name]
@@ -118,6 +122,7 @@ def test_folded_equals_unfolded_in_float64(name, random_backbones):
     assert float(unfolded.std()) > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_folded_equals_unfolded_in_float32(name, random_backbones):
     """Before and after it is made ready for a CPU, where it works in bands."""
@@ -134,6 +139,7 @@ def test_folded_equals_unfolded_in_float32(name, random_backbones):
             assert float((network(content) - unfolded).abs().max()) <= FLOAT32_BOUND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_inner_windows_may_pad_cheaply(name, random_backbones):
     """Where no edge lies on the border, padding touches only what the halo discards."""
@@ -161,6 +167,7 @@ def strips(traits: Traits) -> tuple[Size, Size]:
 
 
 # Through 62 convolutions a pixel's trace falls below rounding; see backbones/test_wct.py.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(n for n in NAMES if n != "cd16x"))
 def test_declared_halo_is_the_smallest_that_covers_one_pixel(name, random_backbones):
     """Perturb one pixel at every alignment within the stride; see which aligned blocks change."""

@@ -62,6 +62,7 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
     return build_backbone(find_backbone(request.param), state, origin=request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content_name", CONTENTS)
 def test_equal_to_the_unfolded_network_in_float64(backbone, content_name):
     content = CONTENTS[content_name].unsqueeze(0)
@@ -82,6 +83,7 @@ def test_equal_to_the_unfolded_network_in_float64(backbone, content_name):
         assert 0.1 < float(folded.mean()) < 0.9
 
 
+@pytest.mark.slow
 def test_rounding_in_flat_places_is_not_magnified_from_site_to_site(shared):
     """Folded into the weights, fifteen normalizations in a row made 0.9 of 255 of it."""
     state = load_file(shared / "weights" / "cin26.safetensors")

@@ -36,6 +36,7 @@ def published(shared):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["whole", "thumb_stylised", "tin"])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_equal_to_the_published_code(name, kind, published, shared):

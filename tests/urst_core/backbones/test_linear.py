@@ -46,6 +46,7 @@ def image(size, seed=0):
     return picture(size, seed=seed).unsqueeze(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "measured_on", "stylized"),
     [
@@ -67,6 +68,7 @@ def test_equal_to_the_published_code(golden, kind, measured_on, stylized):
     assert float((baked - expected).abs().max()) <= bound
 
 
+@pytest.mark.slow
 def test_statistics_are_mean_and_mean_products(golden):
     backbone, tensors = golden
     network = backbone.network
@@ -96,6 +98,7 @@ def test_style_code_is_the_style_s_mean_and_its_half_of_the_transform(golden):
     assert torch.allclose(code["matrix"], matrix, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_exact_statistics_equal_those_of_the_whole_picture(backbone):
     content, style = picture((48, 144), seed=4), picture((64, 80), seed=3)
     settings = Settings(thumbnail_size=64, style_size=0, tile_size=72, stats="exact")

@@ -68,6 +68,7 @@ def test_a_file_tells_the_variant(backbone):
     assert state_of(plain.network).keys() == published.keys()
 
 
+@pytest.mark.slow
 def test_a_file_with_some_of_the_blurs_is_refused(backbone):
     state = state_of(backbone.network)
     del state[BLURS[1]], state[BLURS[2]]
@@ -80,6 +81,7 @@ def test_a_file_with_some_of_the_blurs_is_refused(backbone):
     )
 
 
+@pytest.mark.slow
 def test_a_baked_network_equals_the_unbaked_one(backbone):
     network, code, sites, folded = baked_in_float64(backbone)
     content = picture((96, 136), seed=4)[None].double()

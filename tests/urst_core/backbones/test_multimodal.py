@@ -61,6 +61,7 @@ def test_parameters_have_the_published_names(shared):
     assert Multimodal().state_dict().keys() == published_shapes(shared).keys()
 
 
+@pytest.mark.slow
 def test_sites_are_named_in_the_order_of_use(random_backbones, small_stats):
     network = random_backbones["multimodal"].network
     with torch.inference_mode():
@@ -69,6 +70,7 @@ def test_sites_are_named_in_the_order_of_use(random_backbones, small_stats):
     assert len(sites) == 56
 
 
+@pytest.mark.slow
 def test_picture_is_the_mean_of_each_block_of_the_own_output(random_backbones, small_stats):
     backbone = random_backbones["multimodal"]
     content = picture((32, 44), seed=4).unsqueeze(0)
@@ -83,6 +85,7 @@ def test_picture_is_the_mean_of_each_block_of_the_own_output(random_backbones, s
     assert torch.allclose(baked, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_every_picture_of_a_batch_is_cut(random_backbones, small_stats):
     """The published code cuts the first one; the others would depend on their place."""
     folded = random_backbones["multimodal"].bake(small_stats).folded
@@ -100,6 +103,7 @@ def test_every_picture_of_a_batch_is_cut(random_backbones, small_stats):
         assert bool(is_cut.any())
 
 
+@pytest.mark.slow
 def test_picture_of_one_color_stays_finite(random_backbones):
     """Nothing varies at any of the 56 sites, and rounding errors must not be all that is left."""
     backbone = random_backbones["multimodal"]
@@ -111,6 +115,7 @@ def test_picture_of_one_color_stays_finite(random_backbones):
     assert float(result.std(dim=(2, 3)).max()) <= 1e-4
 
 
+@pytest.mark.slow
 def test_the_only_style_needs_no_name(random_backbones):
     backbone = random_backbones["multimodal"]
     assert backbone.encode_style() == backbone.encode_style(["trained"])

@@ -220,6 +220,7 @@ class OneChannel(Cascade):
         return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("levels", "radius", "halo"),
     [
@@ -270,6 +271,7 @@ def test_halo_covers_what_one_pixel_reaches_and_no_stride_less(levels, radius, h
     assert reached == radius
 
 
+@pytest.mark.slow
 def test_every_convolution_with_a_reach_is_declared():
     network = WCT()
     wide = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
@@ -314,6 +316,7 @@ def test_smallest_pictures_of_each_level():
         assert bool(stylized.isfinite().all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "stride"), [(1, 2), (2, 2), (3, 4), (4, 8), (5, 16)])
 def test_odd_sizes_at_each_level(level, stride):
     """Level 1 alone samples nothing down, but tile networks make 2 x 2 pixels at a time."""
@@ -345,6 +348,7 @@ def test_published_weights_of_three_levels(shared):
     assert (backbone.traits.stride, backbone.traits.halo) == (4, 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg3.16.weight", "decoder2.8.bias"])
 def test_half_a_level_is_refused(name):
     state = {key: torch.zeros(v.shape) for key, v in WCT((3, 2)).state_dict().items()}

@@ -37,6 +37,7 @@ def damaged(tmp_path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_damaged_picture_is_warned_of_or_refused(tmp_path, damaged, style, capsys, caplog):
     output = tmp_path / "out.png"
     command = ["stylize", str(damaged), style, "-o", str(output), "--quiet", *SMALL]
@@ -61,6 +62,7 @@ def test_a_suspicious_picture_is_confirmed(tmp_path, style, capsys, monkeypatch)
     assert "--any-size" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_plan_counts_the_space_to_unpack(tmp_path, style, capsys, monkeypatch):
     monkeypatch.setattr(vips_loader, "LARGEST_IN_MEMORY", 20_000)
     content = str(save_picture(tmp_path / "content.png", stored_picture((100, 150))))

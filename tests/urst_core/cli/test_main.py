@@ -133,6 +133,7 @@ def test_quiet_prints_nothing(folder, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_exact_statistics_have_their_own_bars(folder, capsys):
     assert run(folder, "--stats", "exact", "--tile-size", 64) == 0
     printed = capsys.readouterr().err
@@ -145,6 +146,7 @@ def test_default_device(folder):
     assert load_picture(folder / "out.png").shape == (3, *SIZE)
 
 
+@pytest.mark.slow
 def test_tile_size_does_not_show(folder):
     pictures = []
     for tile_size in (4096, 64, 20):
@@ -157,6 +159,7 @@ def test_tile_size_does_not_show(folder):
         assert float((difference > 0).float().mean()) < 1e-3
 
 
+@pytest.mark.slow
 def test_strength_zero_gives_the_content_back(folder):
     content = load_picture(folder / "content.png")
     decibels = []
@@ -167,6 +170,7 @@ def test_strength_zero_gives_the_content_back(folder):
     assert decibels == sorted(decibels, reverse=True)
 
 
+@pytest.mark.slow
 def test_two_styles(folder):
     def stylized(name, *options, styles=("style.png", "style2.png")):
         assert run(folder, *options, styles=styles, output=name) == 0
@@ -192,6 +196,7 @@ def test_alpha_of_content_and_style(folder, captured):
     assert captured.source.channels == load_picture(folder / "out.png").shape[0] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".tif", ".webp"])
 def test_formats(folder, ending):
     assert run(folder, output=f"out{ending}") == 0
@@ -287,6 +292,7 @@ def test_every_option_is_in_the_table():
     assert command_options("info") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "option"),
     [(command, name) for command in ("stylize", "demo") for name in command_options(command)],
@@ -326,6 +332,7 @@ def test_defaults(folder, captured):
     assert [style.channels for style in captured.styles] == [3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "others"),
     [
@@ -344,6 +351,7 @@ def test_options_that_show_in_the_picture(folder, options, others):
     assert not torch.equal(plain, other)
 
 
+@pytest.mark.slow
 def test_options_that_do_not_show_in_the_picture(folder):
     assert run(folder, output="plain.png") == 0
     options = ["--weights", EMBEDDED, "--backbone", "microast", "--precision", "fp32", "--quiet"]
@@ -351,6 +359,7 @@ def test_options_that_do_not_show_in_the_picture(folder):
     assert torch.equal(load_picture(folder / "plain.png"), load_picture(folder / "other.png"))
 
 
+@pytest.mark.slow
 def test_adain_from_the_command_line(folder, random_backbones):
     weights = folder / "adain.safetensors"
     save_file(random_backbones["adain"].network.state_dict(), weights)
@@ -438,6 +447,7 @@ def test_refused_style(folder, capsys, size):
     assert made(folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["content.png", "style.png"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "text", "truncated"])
 def test_refused_pictures(folder, capsys, name, damage):
@@ -590,6 +600,7 @@ def small_painting(monkeypatch):
     monkeypatch.setattr(demo_cli, "DEMO_PAINTING_SIZE", (40, 48))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "size"),
     [
@@ -616,6 +627,7 @@ def test_demo_makes_three_pictures(tmp_path, capsys, text, size):
     assert f"{folder / 'stylized.jpg'}: {width} x {height} px, " in printed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_painting")
 def test_demo_again_in_another_size(tmp_path):
     for text, size in (("60x40", (40, 60)), ("36x52", (52, 36))):
@@ -625,6 +637,7 @@ def test_demo_again_in_another_size(tmp_path):
         assert load_picture(tmp_path / "stylized.jpg").shape == (3, *size)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_painting")
 def test_demo_beyond_jpeg(tmp_path, monkeypatch):
     monkeypatch.setattr(demo_cli, "LONGEST_JPEG_SIDE", 40)
@@ -712,6 +725,7 @@ def stop_after(monkeypatch, tiles: int, error: BaseException) -> list[list[str]]
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("existing", [False, True])
 def test_interrupted(folder, capsys, monkeypatch, existing):
     if existing:
@@ -728,6 +742,7 @@ def test_interrupted(folder, capsys, monkeypatch, existing):
         assert (folder / "out.png").read_bytes() == b"old"
 
 
+@pytest.mark.slow
 def test_going_on_with_an_interrupted_run(folder, capsys, monkeypatch):
     assert run(folder, "--tile-size", 32, output="whole.png") == 0
     with monkeypatch.context() as context:
@@ -783,6 +798,7 @@ def ctrl_c_heard():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ctrl_c_heard")
 @pytest.mark.parametrize("tile", [0, 1, 3])
 def test_ctrl_c_that_libvips_swallows_stops_at_the_next_tile(folder, capfd, monkeypatch, tile):

@@ -114,6 +114,7 @@ def test_trained_weights_load_and_stylize(train, tmp_path, capsys, recipe, backb
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_quiet_prints_nothing(train, capfd):
     assert train("--steps", 1, "--quiet") == 0
@@ -182,6 +183,7 @@ def test_start_from(train, tmp_path):
 # Stopped and resumed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_stop_after_and_resume(train, tmp_path, capsys):
     assert train("--steps", 4, output="once.safetensors") == 0
@@ -196,6 +198,7 @@ def test_stop_after_and_resume(train, tmp_path, capsys):
     assert not same(once, halfway)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_resume_with_what_was_begun_with(train, tmp_path, capsys):
     """The same command and --resume: --overwrite and --start-from are in it still."""
@@ -252,6 +255,7 @@ SENTENCE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 @pytest.mark.parametrize(
     ("number", "code"),
@@ -386,6 +390,7 @@ def test_ctrl_c_to_a_real_process(pictures, vgg_file, tmp_path):
 # Pictures that are left out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_broken_pictures_are_said_once_and_training_goes_on(train, pictures, tmp_path, capsys):
     style = tmp_path / "style"
@@ -475,6 +480,7 @@ def test_overwrite(train, tmp_path):
     assert Checkpoint.load(tmp_path / "out.checkpoint.safetensors").step == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_overwriting_forgets_the_old_checkpoint_before_the_first_step(train, tmp_path, in_step):
     """Or --resume would go on from the old training."""
@@ -517,6 +523,7 @@ def test_output_that_is_the_vgg(pictures, tmp_path, capsys):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_tqdm_missing(train, tmp_path, capsys, monkeypatch):
     """It is said before the first step; without a bar it is not needed."""

@@ -99,6 +99,7 @@ def test_grids_every_so_many_steps(trainer, pictures, tmp_path):
     assert sorted(os.listdir(tmp_path / "grids")) == ["step-000002.jpg", "step-000004.jpg"]
 
 
+@pytest.mark.slow
 def test_grids_change_nothing_of_the_training(trainer, pictures, tmp_path):
     other = make_trainer(pictures, tmp_path / "other", steps=4)
     other.run(lambda _: None)

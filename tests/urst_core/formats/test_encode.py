@@ -142,6 +142,7 @@ def test_numpy_file(tmp_path, dtype, channels):
     assert torch.equal(torch.from_numpy(stored).permute(2, 0, 1), pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".png", ".tif", ".npy", ".dzi"])
 def test_progress_from_nothing_to_all(tmp_path, ending):
     like = TensorSource(torch.zeros(3, 3000, 3000, dtype=torch.uint8))

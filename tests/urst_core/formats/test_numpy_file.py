@@ -264,6 +264,7 @@ def test_a_header_that_makes_no_sense(tmp_path, header, version):
     assert message.endswith("); save it again by numpy.save")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.filterwarnings("ignore")
 def test_a_damaged_header_is_refused_or_read(tmp_path, seed):

@@ -137,6 +137,7 @@ def test_truncation_that_shows_while_reading(tmp_path, ending):
     assert message.endswith("); get it again")
 
 
+@pytest.mark.slow
 def test_damage_that_shows_in_the_middle_of_a_run(tmp_path, microast):
     """The upper tiles are stylized before the damaged ones are read; nothing stays behind."""
     pixels = stored_picture((256, 192))
@@ -266,6 +267,7 @@ def test_exif_orientation_is_applied_once(tmp_path, orientation):
         assert (written.height, written.width) == source.size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".tif", ".webp"])
 def test_profile_and_resolution_are_carried_over(tmp_path, microast, ending):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -375,6 +377,7 @@ def test_tiny_style(tmp_path, microast, size):
     assert not (tmp_path / "result.png").exists()
 
 
+@pytest.mark.slow
 def test_gray_style_equals_the_same_style_in_rgb(tmp_path, microast):
     content = save_picture(tmp_path / "content.png", stored_picture(SIZE))
     gray = stored_picture((64, 72), channels=1)
@@ -425,6 +428,7 @@ def test_copy_picture(tmp_path, band):
     assert torch.equal(load_picture(tmp_path / "copy.png"), source.pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".png", ".tif"])
 def test_16_bits_go_through_a_run(tmp_path, microast, ending):
     pixels = stored_picture(SIZE, torch.uint16)
@@ -452,6 +456,7 @@ def test_16_bits_into_8(tmp_path, ending, name):
     assert os.listdir(tmp_path) == ["content.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "dtype"),
     [(".png", torch.uint8), (".webp", torch.uint8), (".tif", torch.uint16), (".png", torch.uint16)],

@@ -235,6 +235,7 @@ def test_a_rename_that_fails_leaves_the_old_result(tmp_path, monkeypatch, fails_
 # The disk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "options"),
     [

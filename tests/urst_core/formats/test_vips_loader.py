@@ -187,6 +187,7 @@ def test_room_for_several_pictures(tmp_path, shared):
     TemporarySpace(tmp_path, 0, 0).check(result_folder=tmp_path, result_bytes=1)
 
 
+@pytest.mark.slow
 def test_a_folder_for_temporary_files_that_cannot_be_written_to(tmp_path):
     path = save_picture(tmp_path / "a.png", stored_picture((400, 500)))
     script = (
@@ -249,6 +250,7 @@ def unpacked(tmp_path, monkeypatch) -> Path:
     return save_picture(tmp_path / "large.jpg", stored_picture((1500, 1200)))
 
 
+@pytest.mark.slow
 def test_unpacking_tells_how_far_it_is(unpacked):
     for _ in range(3):  # handlers outlive their pictures
         source = ImageFile(unpacked)

@@ -30,6 +30,7 @@ def run(backbone, content=CONTENT, styles=(STYLE,), *, listener=None, **settings
     return canvas.pixels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["microast", "adain"])
 def test_thumbnail_as_the_only_tile_is_plain_instance_normalization(name, random_backbones):
     backbone = random_backbones[name]
@@ -42,6 +43,7 @@ def test_thumbnail_as_the_only_tile_is_plain_instance_normalization(name, random
     assert float((stylized - plain[0].clamp(0, 1)).abs().max()) <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size"),
     [
@@ -103,6 +105,7 @@ def test_inputs_are_never_changed(microast):
         assert torch.equal(before, after)
 
 
+@pytest.mark.slow
 def test_strength_zero_is_the_content_and_every_value_between_is_sane(microast):
     full = run(microast, SMALL, strength=1.0, tile_size=512)
     distances = []
@@ -121,6 +124,7 @@ def test_strength_zero_is_the_content_and_every_value_between_is_sane(microast):
     assert torch.equal(run(microast, SMALL, tile_size=512), full)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
 def test_integer_pixels_are_those_of_the_floating_picture_rounded(microast, dtype):
     full_scale = torch.iinfo(dtype).max
@@ -171,6 +175,7 @@ def limit_memory(monkeypatch, limit_pixels, error):
     return attempts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [
@@ -266,6 +271,7 @@ def test_too_little_memory_for_the_thumbnail(microast, monkeypatch):
         run(microast)
 
 
+@pytest.mark.slow
 def test_listener_is_told_of_every_tile_and_can_cancel(microast):
     class Cancelled(BaseException):
         """As ComfyUI's may be: not an Exception."""
@@ -370,6 +376,7 @@ def test_weights_of_another_number_of_styles(microast):
         Run.of(CONTENT, microast, Settings()).measure([STYLE], style_weights=[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_stays_near_float32(microast, precision):
     stats = Run.of(CONTENT, microast, Settings(thumbnail_size=128)).measure([STYLE])

@@ -159,6 +159,7 @@ def test_a_merged_picture_shrinks_to_the_one_below():
     assert float((back - below).square().mean()) < 0.4 * float((naive - below).square().mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strokes", ["preview", "fine", 1])
 def test_one_level_without_brushwork_is_the_plain_pass(microast, strokes):
     """Where strokes are fine, or the picture is no larger than its thumbnail: bit for bit."""
@@ -218,12 +219,14 @@ def test_a_large_picture_looks_as_its_preview(microast, demo):
     assert decibels(shrunk["fine"][0], preview) < 22.0
 
 
+@pytest.mark.slow
 def test_tile_size_changes_nothing(microast):
     """In float32 a network's sums may differ in the last digit between tiles of two sizes."""
     pixels = [run(microast, tile_size=size) for size in (48, 4096)]
     assert float((pixels[0] - pixels[1]).abs().max()) <= 1e-3
 
 
+@pytest.mark.slow
 def test_strength_zero_is_the_content(microast):
     assert torch.equal(run(microast, strength=0.0), CONTENT.pixels)
     half = run(microast, strength=0.5)
@@ -234,6 +237,7 @@ def test_strength_zero_is_the_content(microast):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
 def test_outside_a_mask_the_content_keeps_its_bits(microast, dtype):
     full_scale = torch.iinfo(dtype).max
@@ -279,6 +283,7 @@ def test_settings_that_change_the_picture(microast):
         assert not torch.equal(run(microast, **changed), base)
 
 
+@pytest.mark.slow
 def test_all_levels_are_one_stage(microast):
     steps = []
     run(microast, listener=steps.append)

@@ -51,6 +51,7 @@ def flicker(video, columns):
     return float((video[1:] - video[:-1])[..., :columns].abs().mean())
 
 
+@pytest.mark.slow
 def test_what_does_not_move_does_not_flicker(microast):
     contents = scene(5)
     own = stylized(microast, contents)
@@ -64,6 +65,7 @@ def test_what_does_not_move_does_not_flicker(microast):
     assert min(float((video[1] - video[0]).abs().max()) for video in (own, smooth, shared)) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(KINDS_OF_SITES))
 def test_every_kind_of_statistics_is_shared_and_smoothed(name, random_backbones, microast):
     backbone = microast if name == "microast" else random_backbones[name]
@@ -82,6 +84,7 @@ def test_every_kind_of_statistics_is_shared_and_smoothed(name, random_backbones,
     torch.testing.assert_close(still[0], own[0], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stats", ["thumbnail", "exact"])
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 def test_shared_statistics_are_those_of_one_large_picture(microast, stats, strength):
@@ -105,6 +108,7 @@ def test_shared_statistics_are_those_of_one_large_picture(microast, stats, stren
     assert set(shared.code.tensors) == set(own.code.tensors)
 
 
+@pytest.mark.slow
 def test_exact_statistics_can_be_shared(microast):
     contents = scene(3)
     exact = Settings(

@@ -52,6 +52,7 @@ def rewritten(stats, path, *, tensors=None, header=None):
 # Files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["microast", "adain"])
 @pytest.mark.parametrize("strength", [0.0, 0.1, 1 / 3, 1.0])
 def test_saved_and_loaded_they_are_the_same(tmp_path, random_backbones, name, strength):

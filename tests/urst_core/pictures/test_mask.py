@@ -162,6 +162,7 @@ def test_a_mask_of_another_size(microast):
         Run.of(content, microast, SETTINGS, mask=mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
 @pytest.mark.parametrize("feather", [0, 20])
 def test_outside_is_the_content_and_inside_the_stylized_picture_bit_for_bit(

@@ -101,6 +101,7 @@ def xmp_in(path: Path) -> bytes:
     return stored.encode() if isinstance(stored, str) else stored
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("result", ENDINGS)
 @pytest.mark.parametrize("content", ENDINGS)
 def test_what_both_formats_hold_comes_through(tmp_path, content, result):

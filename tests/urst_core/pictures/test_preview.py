@@ -79,6 +79,7 @@ def test_what_an_earlier_run_finished_is_shown(tmp_path):
         add_finished_cores(Preview(other.size, 90), folder, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(120, 200), (97, 41), (1, 300), (400, 37), (20, 30)])
 @pytest.mark.parametrize("edge", [7, 64, 1000])
 @pytest.mark.parametrize("samples", [1, 2, 4])

@@ -258,6 +258,7 @@ def test_resume_begins_where_there_is_nothing_to_go_on_with(folder, a_run):
     assert names(folder) == {"out.png"}
 
 
+@pytest.mark.slow
 def test_restart_throws_away_what_was_done(folder, a_run):
     a_run("whole.png", strength=0.5).run()
     run = a_run()
@@ -299,6 +300,7 @@ def refusal(run: FileRun, **options) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_new_run_does_not_throw_away_what_was_done(folder, a_run):
     run = a_run(overwrite=True)
     with pytest.raises(Stop):
@@ -320,6 +322,7 @@ def test_a_new_run_does_not_throw_away_what_was_done(folder, a_run):
     assert "was interrupted with statistics of 1 sites done; pass" in refusal(a_run("exact.png"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "change"),
     [
@@ -349,6 +352,7 @@ def test_another_run_does_not_go_on_with_it(a_run, options, change):
     a_run().run(if_interrupted=IfInterrupted.RESUME)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["content.png", "style.png"])
 def test_a_picture_that_was_replaced(folder, a_run, changed):
     with pytest.raises(Stop):
@@ -372,6 +376,7 @@ def test_other_weights_and_versions(a_run, random_backbones, monkeypatch):
     assert expected in refusal(a_run(), if_interrupted=IfInterrupted.RESUME)
 
 
+@pytest.mark.slow
 def test_what_it_chose_may_be_said(folder, a_run):
     a_run("whole.png").run()
     with pytest.raises(Stop):
@@ -380,6 +385,7 @@ def test_what_it_chose_may_be_said(folder, a_run):
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"format": 99}', b"\xff\xfe"])
 def test_a_record_that_cannot_be_read(a_run, content):
     run = a_run()
@@ -395,6 +401,7 @@ def test_a_record_that_cannot_be_read(a_run, content):
     assert run.output.exists()
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(folder, a_run):
     """The second one is refused, whatever it wants, and the first one does not notice."""
     a_run("whole.png").run()
@@ -560,6 +567,7 @@ def test_killed_and_resumed(folder, a_run):
 LEVELS = {"strokes": "preview", "precision": "fp32"}
 
 
+@pytest.mark.slow
 def test_levels_in_files_are_those_in_memory(a_run, folder):
     in_files = a_run(**LEVELS)
     steps = []
@@ -581,6 +589,7 @@ def test_levels_in_files_are_those_in_memory(a_run, folder):
     assert plan.tiles == [step.tiles_done for step in steps if step.stage == "tiles"][-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tiles", [1, 2, 5])
 def test_an_interrupted_level_is_resumed(a_run, folder, tiles):
     a_run(output="whole.png", **LEVELS).run()

@@ -49,6 +49,7 @@ def mask(folder):
     return save_picture(folder / "mask.png", values)
 
 
+@pytest.mark.slow
 def test_a_mask_keeps_what_is_black(folder, mask):
     assert run(folder, output="everywhere.png") == 0
     assert run(folder, "--mask", mask) == 0
@@ -64,6 +65,7 @@ def test_a_mask_keeps_what_is_black(folder, mask):
     assert not torch.equal(faded[..., 44:60], everywhere[..., 44:60])
 
 
+@pytest.mark.slow
 def test_a_masked_run_goes_on_with_its_own_mask_only(folder, mask, capsys, monkeypatch):
     options = ["--mask", mask, "--mask-feather", 9, "--tile-size", 32]
     assert run(folder, *options, output="whole.png") == 0

@@ -115,6 +115,7 @@ def test_a_folder_with_names_like_ours(a_run, tmp_path):
     assert_refused(a_run, f"has a file {MARK} that is not ours")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["thesis", ".DS_Store", "run.json.bak", "sub"])
 def test_foreign_things_in_a_work_folder(interrupted, tmp_path, name):
     place = tmp_path / WORK / name
@@ -188,6 +189,7 @@ def test_what_appears_during_a_run_stays(a_run, tmp_path):
 # Ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [[], [f".{MARK}.7.partial"], [MARK], [MARK, "lock"]])
 def test_what_a_run_leaves_that_is_killed_at_its_very_beginning(a_run, tmp_path, left):
     (tmp_path / WORK).mkdir()
@@ -208,6 +210,7 @@ def test_what_a_run_leaves_that_is_killed_while_it_encodes(interrupted, tmp_path
     assert not (tmp_path / WORK).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".dzi", ".zarr"])
 def test_a_real_result_that_is_a_folder_halfway(a_run, tmp_path, ending, monkeypatch):
     """As a kill leaves it: nothing is removed when the run ends, and the next one does it."""
@@ -266,6 +269,7 @@ def refusal_of(run: FileRun) -> OutputError | None:
     return None
 
 
+@pytest.mark.slow
 def test_a_core_with_a_flipped_bit_is_computed_again(interrupted):
     """And nothing else is, beside what was not finished."""
     work = WorkFolder(interrupted.output)

@@ -70,6 +70,7 @@ def test_a_torch_that_cannot_tell(monkeypatch):
     assert not has_fast_bfloat16()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fast_bfloat16")
 def test_bfloat16_is_taken_where_it_keeps_the_picture(monkeypatch, microast, stats):
     baked = microast.bake(stats)

@@ -190,6 +190,7 @@ def test_tiles_that_are_taken_back_are_forgotten():
         assert [tile for tile, _ in overlap.finished(wait_for_all=True)] == [TILES[2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
 def test_overlapped_equals_one_step_after_the_other(microast, dtype, channels):

@@ -61,6 +61,7 @@ def test_checkpoint_lies_beside_the_result(tmp_path):
 # The first weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network_class", [MicroAST, JohnsonExamples])
 def test_start_from_a_result(vgg_file, style, tmp_path, network_class):
     name = {MicroAST: "microast", JohnsonExamples: "johnson"}[network_class]
@@ -74,6 +75,7 @@ def test_start_from_a_result(vgg_file, style, tmp_path, network_class):
     assert not all(torch.equal(v, state[k]) for k, v in other.network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_start_from_takes_adains_decoder_and_keeps_the_encoder(vgg_file, style, tmp_path):
     """Or its encoder would be another than the VGG that losses are measured in."""
     state = random_backbone(AdaIN, seed=3).network.state_dict()

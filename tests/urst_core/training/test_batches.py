@@ -181,6 +181,7 @@ def test_description_tells_other_pictures_apart(pictures, tmp_path):
 # Prefetching
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_step", [0, 5])
 def test_prefetching_changes_nothing(pictures, first_step):
     batches = open_batches(pictures)

@@ -103,6 +103,7 @@ def test_all_pictures_too_small(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(32, 32), (33, 32), (32, 400), (400, 32), (57, 91), (500, 400)])
 def test_crops_of_any_size(tmp_path, size):
     save_picture(tmp_path / "picture.png", stored_picture(size))
@@ -111,6 +112,7 @@ def test_crops_of_any_size(tmp_path, size):
     assert 0 <= float(crops.min()) < float(crops.max()) <= 1
 
 
+@pytest.mark.slow
 def test_crops_cover_the_whole_picture_at_several_scales(tmp_path):
     """Left is black, right is white, in a picture twice as wide as high."""
     pixels = torch.zeros(3, 200, 400, dtype=torch.uint8)
@@ -138,6 +140,7 @@ def test_a_crop_of_the_full_size_is_the_picture(tmp_path):
 # Kinds of pictures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep_in_memory", [False, True])
 @pytest.mark.parametrize(
     ("name", "pixels", "color"),
@@ -223,6 +226,7 @@ def truncate(path) -> None:
     path.write_bytes(encoded[: len(encoded) // 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep_in_memory", [False, True])
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".tif"])
 def test_truncated_pictures_are_reported_once_and_left_out(tmp_path, ending, keep_in_memory):
@@ -251,6 +255,7 @@ def test_truncated_pictures_are_reported_once_and_left_out(tmp_path, ending, kee
     assert float(crops.mean()) == pytest.approx(expected, abs=0.02)
 
 
+@pytest.mark.slow
 def test_what_is_drawn_does_not_depend_on_what_was_found_broken_before(tmp_path):
     """Or a resumed run would see other pictures than one that was never stopped."""
     save_pictures(tmp_path, 5)

@@ -79,6 +79,7 @@ ALL = LossWeights(1.0, 1.0, 1.0, 0.0, 1.0, 1.0)
 # What learns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stroke", [0.0, 1.0])
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_all_that_learns_and_nothing_else(vgg, name, stroke):
@@ -113,6 +114,7 @@ def test_how_much_learns(vgg):
         assert len(expected) > 17
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["content", "style", "stroke", "contrastive"])
 def test_each_loss_alone_teaches_microast(vgg, loss):
     """One loss's gradient reaches the decoder and the content's encoder."""
@@ -129,6 +131,7 @@ def test_each_loss_alone_teaches_microast(vgg, loss):
         assert sum(norms) > 0
 
 
+@pytest.mark.slow
 def test_the_stroke_loss_does_not_reach_its_target(vgg):
     """AdaIN's statistics come from the frozen encoder: what its decoder learns of the stroke loss
     is what it would learn if the stylized thumbnail were a constant."""
@@ -214,6 +217,7 @@ def test_losses_of_weight_zero_are_left_out(vgg, name):
     assert list(losses) == ["content", "style"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_patches_are_not_stylized_without_the_stroke_loss(vgg, name):
     """It would be half of the work."""
@@ -244,6 +248,7 @@ def test_patches_of_flat_thumbnails_count_no_more_than_patches_can(vgg, monkeypa
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_bfloat16_is_near_float32(vgg, name):
     # AdaIN normalizes an eighth of the size, and blurs leave less to normalize: of smaller
@@ -333,6 +338,7 @@ def test_description_tells_what_is_trained(vgg):
     assert another["style"] != described["johnson"]["style"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_shown_pictures_are_those_that_the_network_makes(vgg, name):
     recipe, batch = recipe_of(name, vgg), made_up_batch(3)

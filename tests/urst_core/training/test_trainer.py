@@ -73,6 +73,7 @@ def stop_at(step: int):
 # Learning
 
 
+@pytest.mark.slow
 def test_losses_fall(pictures, path):
     """The same two pictures again and again."""
     trainer = make_trainer(pictures, path, steps=40, learning_rate=2e-2)
@@ -97,6 +98,7 @@ def test_progress(pictures, path):
     assert trainer.seconds == seconds[-1]
 
 
+@pytest.mark.slow
 def test_only_what_learns_changes(vgg, pictures, path):
     recipe = AdaINRecipe(vgg)
     trainer = make_trainer(pictures, path, recipe=recipe, steps=2, weights=LossWeights())
@@ -142,6 +144,7 @@ def test_long_gradients_are_shortened(pictures, path, monkeypatch):
         assert after == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(["microast", "adain", "johnson"]))
 def test_bfloat16_on_the_processor(vgg, pictures, path, name):
     style = picture((EDGE, EDGE + 9))[None]
@@ -233,6 +236,7 @@ def test_resumed_training_gives_the_same_weights(pictures, tmp_path):
     assert farthest(learned(first), learned(at_once)) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3, 7])
 def test_stopped_anywhere(pictures, path, steps):
     trainer = make_trainer(pictures, path.with_name("other"), steps=7)
@@ -405,6 +409,7 @@ def test_time_counts_over_all_starts(pictures, path, clock):
     assert (resumed.step, resumed.seconds) == (4, 60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "minutes", "taken"), [(2, 1.0, 2), (100, 1.0, 4), (3, 0.75, 3), (1, 1e-9, 1)]
 )
@@ -442,6 +447,7 @@ class Failing(TinyRecipe):
         return losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("minutes", "kept"), [(0.0, 4), (5.0, 0)])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number(pictures, path, minutes, kept, value):
@@ -526,6 +532,7 @@ def no_space(*_arguments):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.slow
 def test_full_disk_on_the_way(pictures, path, monkeypatch):
     trainer = make_trainer(pictures, path, steps=9, checkpoint_minutes=0.0)
 

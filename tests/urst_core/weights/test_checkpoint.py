@@ -57,6 +57,7 @@ def test_other_types_load_as_float32(tmp_path, state, dtype):
         assert torch.equal(parameter, stored[name].float())
 
 
+@pytest.mark.slow
 def test_published_files_with_the_longer_encoder(tmp_path, adain_state):
     """Layers after relu4_1 are there in the published file; they are not used."""
     longer = dict(adain_state)
@@ -156,6 +157,7 @@ def test_old_pickles_do_not_run_either(tmp_path, protocol):
     assert not crater.exists()
 
 
+@pytest.mark.slow
 def test_nothing_in_the_engine_can_unpickle():
     """No import of a pickling module, no numpy.load, no torch.hub; torch.load once, for tensors."""
     modules = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -200,6 +202,7 @@ def test_file_of_another_backbone(tmp_path, state, adain_state):
     )
 
 
+@pytest.mark.slow
 def test_missing_keys(state):
     names = sorted(state)
     one = {name: value for name, value in state.items() if name != names[3]}

@@ -51,6 +51,7 @@ def imported_names(path: Path) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_no_module_speaks_http_itself():
     clients = ("requests", "urllib.request", "http.client", "httpx", "aiohttp", "urllib3", "ftplib")
     files = [*(ROOT / "urst_core").rglob("*.py"), *(ROOT / "nodes").rglob("*.py")]

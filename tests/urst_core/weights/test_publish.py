@@ -74,6 +74,7 @@ def nobody_else_answers(hub):
     """Every test has its own hub."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("logged_in")
 def test_published_files_are_pinned_and_come_back_the_same(hub, manifest, folder):
     published = publish(folder, REPO)
@@ -91,6 +92,7 @@ def test_published_files_are_pinned_and_come_back_the_same(hub, manifest, folder
     assert hub.asked("PUT /lfs/") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("logged_in")
 def test_the_manifest_stays_one_that_its_schema_allows(manifest, folder):
     jsonschema = pytest.importorskip("jsonschema")
@@ -103,6 +105,7 @@ def test_the_manifest_stays_one_that_its_schema_allows(manifest, folder):
     assert sorted(p.name for p in manifest.parent.glob("*.json*")) == [manifest.name]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("manifest", "logged_in")
 def test_publishing_the_same_again_changes_nothing(hub, folder):
     first = publish(folder, REPO)
@@ -112,6 +115,7 @@ def test_publishing_the_same_again_changes_nothing(hub, folder):
     assert hub.asked("PUT /lfs/") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("logged_in")
 def test_publishing_again_pins_the_new_commit(hub, manifest, folder):
     first = publish(folder, REPO).revision
@@ -186,6 +190,7 @@ def test_a_token_that_may_not_write(hub, refused):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["/commit/", "/preupload/", "/batch", "/lfs/", "/verify"])
 @pytest.mark.usefixtures("logged_in")
 def test_a_hub_with_problems(hub, refused, where):
@@ -275,6 +280,7 @@ def test_a_manifest_that_cannot_be_written(hub, refused, manifest, monkeypatch):
     assert hub.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("logged_in")
 def test_a_manifest_that_fails_after_the_upload(hub, refused, manifest, monkeypatch):
     def full(*_):
@@ -290,6 +296,7 @@ def test_a_manifest_that_fails_after_the_upload(hub, refused, manifest, monkeypa
 # The command
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("logged_in")
 def test_command(hub, manifest, folder, capsys, tmp_path):
     other = tmp_path / "other.json"

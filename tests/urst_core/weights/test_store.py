@@ -272,6 +272,7 @@ def to_convert(published):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("into_folder", [True, False])
 def test_published_files_are_converted_once(hub, to_convert, tmp_path, into_folder):
     entry = to_convert()
@@ -444,6 +445,7 @@ STATUSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["HEAD .*resolve", "GET /cdn/"])
 @pytest.mark.parametrize("status", STATUSES)
 def test_what_the_hub_refuses(hub, entry, status, where):
@@ -481,6 +483,7 @@ def test_nobody_answers(entry, hub):
     assert message.endswith("); check the network and try again")
 
 
+@pytest.mark.slow
 def test_no_answer_in_time(hub, entry, monkeypatch):
     hub.hanging = threading.Event()
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
@@ -592,6 +595,7 @@ class CancelledError(BaseException):
     """Derived as far up as hosts do."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [CancelledError, KeyboardInterrupt, ValueError])
 def test_cancel_is_heard_while_the_network_hangs(hub, entry, error):
     hub.hanging = hanging = threading.Event()
@@ -694,6 +698,7 @@ def test_get_and_path_print_the_path(capsys, tmp_path):
     assert capsys.readouterr().out == f"{tmp_path / path.name}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("published")
 def test_stylize_takes_a_name(tmp_path, capsys):
     """In both places, with a bar for the download."""

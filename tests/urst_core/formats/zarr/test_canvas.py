@@ -104,6 +104,7 @@ def test_halving_by_hand():
     assert halved(torch.tensor([[[0.0, 1.0], [0.5, 0.0]]])).tolist() == [[[0.375]]]
 
 
+@pytest.mark.slow
 def test_pyramid_is_the_picture_halved_again_and_again(place):
     pixels = stored_picture((301, 263))
     write(place, pixels, edge=64)
@@ -158,6 +159,7 @@ def test_a_torn_chunk_is_repaired_by_writing_it_again(tmp_path):
     assert torch.equal(whole(ZarrPicture(tmp_path / "a.zarr")), pixels)
 
 
+@pytest.mark.slow
 def test_stylizing_into_a_store_is_stylizing_into_memory(tmp_path, microast):
     source = TensorSource(stored_picture((90, 118), channels=4))
     style = TensorSource(stored_picture((64, 72), seed=3))

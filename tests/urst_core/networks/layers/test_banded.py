@@ -176,6 +176,7 @@ def tile_network(backbone):
     return backbone.bake(backbone.collect(content, backbone.encode_style([style])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_every_network_works_in_bands_on_a_cpu(name, random_backbones):
     network = tile_network(random_backbones[name])
@@ -183,6 +184,7 @@ def test_every_network_works_in_bands_on_a_cpu(name, random_backbones):
     assert not network.prepared(torch.device("meta")).in_bands
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("low_bands")
 @pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_a_network_by_bands_equals_the_network(monkeypatch, name, random_backbones):
@@ -199,6 +201,7 @@ def test_a_network_by_bands_equals_the_network(monkeypatch, name, random_backbon
             assert float(difference.abs().max()) <= 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BFLOAT16)
 def test_bfloat16_leaves_sums_and_delicate_layers_in_float32(name, random_backbones):
     baked = tile_network(random_backbones[name])

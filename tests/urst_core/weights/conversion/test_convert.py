@@ -181,6 +181,7 @@ def test_published_files(name, tmp_path, shared):
     assert conversion.filled == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "reason"),
     [
@@ -276,6 +277,7 @@ def test_every_layout_is_of_a_backbone():
     assert set(LAYOUTS) <= set(REGISTRY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_half_precision_stays_and_double_becomes_single(tmp_path, adain, dtype):
     files = [
@@ -300,6 +302,7 @@ def files(tmp_path, adain):
     ]
 
 
+@pytest.mark.slow
 def test_written_file_loads_and_says_where_it_comes_from(tmp_path, adain, files):
     path = tmp_path / "adain.safetensors"
     save_conversion(convert_weights(files, "adain"), path)
@@ -382,6 +385,7 @@ def test_one_part_twice(tmp_path, files):
     )
 
 
+@pytest.mark.slow
 def test_file_of_another_backbone(tmp_path, microast, files):
     message = refusal(files, "microast")
     assert message.startswith(f"{files[0]} holds AdaIN's encoder")
@@ -685,6 +689,7 @@ def test_torch7_without_torchfile(tmp_path, monkeypatch):
 # The command
 
 
+@pytest.mark.slow
 def test_command(tmp_path, adain, files, capsys):
     longer = {"32.weight": torch.zeros(1), "32.bias": torch.zeros(1)}
     stored(files[0], part(adain, "vgg.") | longer)
