@@ -1,7 +1,7 @@
 """URST for ComfyUI: style transfer of any size, in tiles.
 
-ComfyUI imports this file and calls :func:`comfy_entrypoint`. Nothing of ComfyUI is imported
-before that, so that tests and tools can import the pack without it.
+ComfyUI imports this file and calls :func:`comfy_entrypoint`. ComfyUI's modules are imported only
+then, so that tests and tools can import the pack without them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WEB_DIRECTORY = "./web"
 
 
 async def comfy_entrypoint() -> URSTExtension:
-    """What ComfyUI asks for the nodes of this pack."""
+    """Return this pack's nodes to ComfyUI."""
     from .nodes.extension import URSTExtension  # noqa: PLC0415
     from .nodes.host import quiet_libvips, register_model_folder  # noqa: PLC0415
 

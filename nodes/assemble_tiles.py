@@ -1,4 +1,4 @@
-"""Assemble Tiles: a batch of windows, scaled or not, as one picture again."""
+"""Assemble Tiles: joins a batch of windows, scaled or not, into one picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .convert import image_of, masks_of, pictures_of, single_source_of
 from .sockets import CATEGORY, LayoutSocket, found_by, mask_inputs
 
 VISIBLE_SEAM = 0.1
-"""Mean difference along a seam, of 0..1, from which on tiles are suspected to be mixed up."""
+"""Mean difference along a seam (0..1) above which tiles are suspected to be mixed up."""
 
 
 class AssembleTiles(io.ComfyNode):
@@ -30,30 +30,35 @@ class AssembleTiles(io.ComfyNode):
             node_id="URSTAssembleTiles",
             display_name="Assemble Tiles",
             category=CATEGORY,
-            description="Joins the windows of Tile Image into one picture. Windows that were "
-            "upscaled make a larger picture by as much.",
+            description="Joins the windows of Tile Image into one picture. Upscaled windows make "
+            "a picture that is larger by the same factor.",
             **found_by("merge tiles, join, stitch, untile, tiled, 拼接, 图块"),
             inputs=[
-                io.Image.Input("tiles", tooltip="All windows of one picture, in their order."),
-                LayoutSocket.Input("layout", tooltip="From the Tile Image that cut the windows."),
+                io.Image.Input(
+                    "tiles", tooltip="All windows of one picture, in the order of Tile Image."
+                ),
+                LayoutSocket.Input(
+                    "layout", tooltip="From the Tile Image node that cut the windows."
+                ),
                 io.Int.Input(
                     "feather",
                     default=0,
                     min=0,
                     max=4096,
-                    tooltip="Half the width, in px of the uncut picture, of a soft transition "
-                    "between neighbors. 0 is exact for stylized windows; use more where "
-                    "another node treats each window differently.",
+                    tooltip="Half the width of a soft transition between neighbors, in px of the "
+                    "uncut picture. 0 is exact for stylized windows; use more if another node "
+                    "changes each window differently.",
                 ),
                 io.Image.Input(
                     "original",
                     optional=True,
-                    tooltip="The picture that stays outside the mask: what Tile Image cut or, "
-                    "where windows were upscaled, as large as the result. Only with a mask.",
+                    tooltip="The picture that is kept outside the mask: the input of Tile Image, "
+                    "scaled to the size of the result if the windows were upscaled. Needed only "
+                    "with a mask.",
                 ),
                 *mask_inputs(
-                    "Where to take the tiles: white is theirs, black keeps the original exactly, "
-                    "gray mixes. Of the result's size."
+                    "Where to use the tiles: white takes the tiles, black keeps the original "
+                    "exactly, gray mixes. As large as the result."
                 ),
             ],
             outputs=[
@@ -82,13 +87,13 @@ class AssembleTiles(io.ComfyNode):
 
 
 def _warn_of_seams(windows: Tensor, layout: Layout) -> None:
-    """Say so where neighbors do not fit each other; what is between may have meant them to."""
+    """Log a warning if neighbors do not match; a node in between may do that on purpose."""
     worst = worst_seam(windows, layout)
     if worst is not None and worst.difference > VISIBLE_SEAM:
         logging.warning(
-            "URST: tiles %d and %d of %d differ by %.2f (of 0 to 1) where they meet; are they all "
-            "of one picture, and in the order of Tile Image? If a node in between treats each "
-            "tile in its own way, a feather softens the transitions",
+            "URST: tiles %d and %d of %d differ by %.2f (on a scale of 0 to 1) where they meet; "
+            "are they all from one picture, and in the order of Tile Image? If a node in between "
+            "changes each tile differently, a feather softens the transitions",
             worst.first + 1,
             worst.second + 1,
             len(windows),
@@ -97,27 +102,27 @@ def _warn_of_seams(windows: Tensor, layout: Layout) -> None:
 
 
 def _original_for(joined: Tensor, original: Tensor | None) -> TensorSource:
-    """The original as a source.
+    """Return the original as a source.
 
     Raises:
-        SettingsError: it is missing.
+        SettingsError: the original is missing.
         ShapeError: it is a batch, or does not fit the joined picture, (C, H, W).
     """
     if original is None:
         raise SettingsError(
-            "Assemble Tiles has a mask and no original to keep outside of it; connect the picture "
-            "that Tile Image cut to original, or disconnect the mask"
+            "Assemble Tiles has a mask, but no original to keep outside it; connect the input of "
+            "Tile Image to original, or disconnect the mask"
         )
     source = single_source_of(original, node="The original of Assemble Tiles")
     if source.size != size_of(joined):
         (height, width), (rows, columns) = source.size, size_of(joined)
         raise ShapeError(
             f"original of {width} x {height} px (width x height) does not fit the result of "
-            f"{columns} x {rows} px; connect the picture that Tile Image cut, scaled like its tiles"
+            f"{columns} x {rows} px; connect the input of Tile Image, scaled like its tiles"
         )
     if source.channels != joined.shape[0]:
         raise ShapeError(
-            f"original of {source.channels} channels does not fit tiles of {joined.shape[0]}; drop "
-            "the alpha of one with Split Image with Alpha"
+            f"original with {source.channels} channels does not fit tiles with "
+            f"{joined.shape[0]}; remove the alpha with Split Image with Alpha"
         )
     return source

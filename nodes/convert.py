@@ -1,4 +1,4 @@
-"""The border between ComfyUI's IMAGE and the engine; the only module that knows both shapes.
+"""Conversion between ComfyUI's IMAGE and the engine's pictures, in this module only.
 
 An IMAGE is (B, H, W, C), floating, 0..1, on any device; C is 1 (gray), 3 (RGB) or 4 (with alpha).
 The engine reads (C, H, W) with C = 3 or 4.
@@ -20,15 +20,15 @@ from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import TensorSource, check_finite, from_unit
 
 PREVIEW_SIZE = 2048
-"""The longest side, in px, of what is shown of a picture: browsers end where it is far larger."""
+"""Longest side of the preview of a result, in px: much larger ones crash browsers."""
 
 PREVIEW_SAMPLES = 2
-"""Pixels that one of a preview is the mean of, along each side: of all pixels, the preview took a
-third of the time of saving a picture."""
+"""Pixels along each side that a preview pixel averages: averaging all of them took a third of the
+time of saving a picture."""
 
 
 class ImageCanvas:
-    """A canvas over one picture of an IMAGE: writes go where ComfyUI will read."""
+    """Canvas over one picture of an IMAGE: pixels are written straight into it."""
 
     def __init__(self, picture: Tensor) -> None:
         """Write into ``picture``, (H, W, C)."""
@@ -39,7 +39,7 @@ class ImageCanvas:
 
 
 class WidenedSource(TensorSource):
-    """A picture in half precision as a source of float32; widened where it is read."""
+    """A half-precision picture as a float32 source; converted as it is read."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -51,7 +51,7 @@ class WidenedSource(TensorSource):
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """One picture of an IMAGE as a file stores it; converted where it is read, never as a whole.
+    """One picture of an IMAGE as a file stores it; converted as it is read, never as a whole.
 
     Attributes:
         picture: (H, W, C), floating, on any device; C = 1, 3 or 4.
@@ -72,10 +72,10 @@ class StoredPicture:
         return max(3, self.picture.shape[2])
 
     def read(self, rectangle: Rectangle) -> Tensor:
-        """Pixels of a rectangle, (C, h, w).
+        """Read the pixels of a rectangle, (C, h, w).
 
         Raises:
-            ImageError: one of them is NaN or infinite.
+            ImageError: a pixel is NaN or infinite.
         """
         rows, columns = rectangle.slices
         values = self.picture[rows, columns].permute(2, 0, 1).to("cpu", torch.float32)
@@ -84,11 +84,11 @@ class StoredPicture:
 
 
 def check_image(image: Tensor) -> None:
-    """Refuse what is no IMAGE.
+    """Refuse tensors that are not a valid IMAGE.
 
     Raises:
-        ShapeError: the shape is none of an IMAGE, or the batch is empty.
-        ImageError: the values are not floating.
+        ShapeError: the shape is not that of an IMAGE, or the batch is empty.
+        ImageError: the values are not floating-point.
     """
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
         raise ShapeError(
@@ -96,11 +96,11 @@ def check_image(image: Tensor) -> None:
             "1, 3 or 4 channels), not empty"
         )
     if not image.is_floating_point():
-        raise ImageError(f"IMAGE holds {image.dtype} values; pass floating ones from 0 to 1")
+        raise ImageError(f"IMAGE has {image.dtype} values; pass floating-point values from 0 to 1")
 
 
 def pictures_of(image: Tensor) -> Tensor:
-    """An IMAGE as (B, C, H, W), float32, C = 3 or 4: a view wherever that is possible.
+    """An IMAGE as (B, C, H, W), float32, C = 3 or 4: a view where possible.
 
     Errors as in :func:`check_image`.
     """
@@ -108,8 +108,8 @@ def pictures_of(image: Tensor) -> Tensor:
 
 
 def sources_of(image: Tensor) -> list[TensorSource]:
-    """Each picture of an IMAGE as a source of float32. Errors as in :func:`check_image`."""
-    # Half precision would round the result too, which is made in the content's type.
+    """Each picture of an IMAGE as a float32 source. Errors as in :func:`check_image`."""
+    # The result has the content's type, so half precision would round it, too.
     kind = TensorSource if image.dtype == torch.float32 else WidenedSource
     return [kind(picture) for picture in _channels_first(image)]
 
@@ -121,10 +121,10 @@ def _channels_first(image: Tensor) -> Tensor:
 
 
 def single_source_of(image: Tensor, *, node: str) -> TensorSource:
-    """The picture of an IMAGE that must hold one alone.
+    """The only picture of an IMAGE.
 
     Raises:
-        ShapeError: there are several; or as in :func:`pictures_of`.
+        ShapeError: there are several pictures; or as in :func:`pictures_of`.
     """
     sources = sources_of(image)
     if len(sources) > 1:
@@ -138,17 +138,17 @@ def single_source_of(image: Tensor, *, node: str) -> TensorSource:
 def masks_of(
     mask: Tensor | None, feather: int, sizes: Sequence[Size], *, what: str = "picture"
 ) -> list[Mask | None]:
-    """A MASK for each of several pictures: one for all, or one a picture.
+    """Pair a MASK with several pictures: one mask for all, or one for each.
 
     Args:
         mask: (H, W) or (N, H, W), floating, 0..1, on any device; None stylizes everywhere.
         feather: in px, see :class:`~urst_core.pictures.mask.Mask`.
         sizes: heights and widths of the pictures.
-        what: they are, for errors.
+        what: name of the pictures in error messages.
 
     Raises:
-        ShapeError: the mask is none, or of another size or number than the pictures.
-        ImageError: the values are not floating.
+        ShapeError: the mask is not a valid MASK, or its size or number differs from the pictures'.
+        ImageError: the values are not floating-point.
         SettingsError: the feather is out of range.
     """
     if mask is None:
@@ -162,7 +162,7 @@ def masks_of(
     if len(planes) not in (1, len(sizes)):
         raise ShapeError(
             f"a batch of {len(planes)} masks does not fit a batch of {len(sizes)}; connect one "
-            "mask for all pictures, or one a picture"
+            "mask for all pictures, or one for each"
         )
     if len(planes) == 1:
         planes *= len(sizes)
@@ -175,8 +175,8 @@ def _mask_for(plane: Tensor, feather: int, size: Size, *, what: str) -> Mask:
         raise ShapeError(
             f"mask of {columns} x {rows} px (width x height) does not fit the {what} of "
             f"{width} x {height} px; draw it on that picture, or scale it with Convert Mask to "
-            "Image, Upscale Image and Convert Image to Mask (a mask of 64 x 64 px is what Load "
-            "Image gives where a picture has none)"
+            "Image, Upscale Image and Convert Image to Mask (Load Image gives a mask of "
+            "64 x 64 px for a picture without one)"
         )
     return Mask(TensorMask(plane), feather)
 
@@ -184,10 +184,10 @@ def _mask_for(plane: Tensor, feather: int, size: Size, *, what: str) -> Mask:
 def mixture_of(
     style: Tensor | None, style_2: Tensor | None, style_2_weight: float, style_names: str
 ) -> tuple[list[TensorSource | str], list[float]]:
-    """Styles and the share of each: of two IMAGEs, or names separated by commas.
+    """Styles and their weights, from two IMAGEs or from names separated by commas.
 
-    Batches share equally, and so do names. Both lists are empty where nothing was given: a
-    backbone with one style inside needs nothing.
+    The pictures of a batch share equally, and so do names. Both lists are empty if nothing was
+    given: a backbone with a single built-in style needs nothing.
     """
     names = [name.strip() for name in style_names.split(",") if name.strip()]
     if names:
@@ -200,25 +200,25 @@ def mixture_of(
 
 
 def image_of(pictures: Tensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(B, C, H, W) from the engine as an IMAGE: contiguous, on ``device``."""
+    """The engine's (B, C, H, W) as an IMAGE: contiguous, on ``device``."""
     return pictures.permute(0, 2, 3, 1).to(device, dtype).contiguous()
 
 
 def blank_image(
     sources: Sequence[TensorSource], device: torch.device, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, list[ImageCanvas]]:
-    """An IMAGE to be filled: of the sources' common size and channels, and a canvas for each."""
+    """Allocate an IMAGE of the sources' common size and channels, with a canvas for each."""
     first = sources[0]
     image = torch.zeros(len(sources), *first.size, first.channels, device=device, dtype=dtype)
     return image, [ImageCanvas(picture) for picture in image]
 
 
 def page_preview(size: Size) -> SampledPreview:
-    """What a page is shown of a picture of that size, to be filled."""
+    """An empty preview of a picture of that size, for ComfyUI's page."""
     return SampledPreview(size, PREVIEW_SIZE, samples=PREVIEW_SAMPLES)
 
 
 def preview_image(*previews: SampledPreview | LayeredPreview) -> Tensor:
-    """Previews of pictures of one size as an IMAGE, on the CPU."""
+    """Previews of equally large pictures as an IMAGE, on the CPU."""
     pictures = torch.stack([preview.pixels for preview in previews])
     return image_of(pictures.clamp(0.0, 1.0), torch.device("cpu"))

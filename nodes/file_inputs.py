@@ -1,4 +1,4 @@
-"""The widgets of nodes that read and write files, and what of the engine stands behind them."""
+"""Widgets of nodes that read and write files, and their translation to the engine's types."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ..urst_core.formats.registry import FORMATS
 from . import folders
 
 FILE_FORMATS = ("TIFF", "PNG", "JPEG", "WebP", "AVIF", "DeepZoom")
-"""Formats of the engine that are pictures to others too, the one that fits all first."""
+"""The engine's formats that other programs open as pictures; the default first."""
 
 
 def picture_input(name: str) -> io.Input:
     """A choice of the files in ComfyUI's input folder.
 
-    No upload button: with it pages show the whole file, which ends a browser where it is large,
-    and they send no TIFF and, by default, nothing beyond 100 MB.
+    Without an upload button: with one, the page shows the whole file, which crashes the browser if
+    the file is large; and it uploads neither TIFF nor, by default, files of more than 100 MB.
     """
     return io.Combo.Input(
         name,
         options=folders.picture_choices(),
-        tooltip="A picture file in ComfyUI's input folder, of any size: put it there, then refresh "
-        "with R. Workflows may also say NAME [output].",
+        tooltip="A picture file of any size in ComfyUI's input folder: put it there, then press R "
+        "to refresh. Workflows can also use NAME [output].",
     )
 
 
@@ -33,25 +33,25 @@ def format_inputs() -> list[io.Input]:
             "file_format",
             options=list(FILE_FORMATS),
             default=FILE_FORMATS[0],
-            tooltip="TIFF (tiles inside, lossless) holds every picture. PNG is slower. JPEG and "
-            "AVIF hold 8 bits and no more than 65500 and 16384 px a side, WebP 16383. DeepZoom is "
-            "a folder of tiles for web pages.",
+            tooltip="TIFF (tiled, lossless) fits every picture. PNG is slower. JPEG, WebP and AVIF "
+            "are limited to 8 bits and to 65500, 16383 and 16384 px per side. DeepZoom is a "
+            "folder of tiles for web pages.",
         ),
         io.Int.Input(
             "quality",
             default=DEFAULT_QUALITY,
             min=1,
             max=100,
-            tooltip="Of JPEG, WebP, AVIF and DeepZoom; the others lose nothing.",
+            tooltip="Quality of JPEG, WebP, AVIF and DeepZoom; the others are lossless.",
         ),
     ]
 
 
 def find_format(name: str) -> Format:
-    """The engine's format of one of ``FILE_FORMATS``."""
+    """The engine's format for one of ``FILE_FORMATS``."""
     return {format_.name: format_ for format_ in FORMATS}[name]
 
 
 def output_options(format_: Format, quality: int) -> OutputOptions:
-    """The options, without those that the format has not."""
+    """The options that the format supports."""
     return OutputOptions(quality=quality if "quality" in format_.takes else None)

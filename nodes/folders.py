@@ -1,4 +1,4 @@
-"""ComfyUI's own folders: pictures are read and written inside them, and nowhere else."""
+"""ComfyUI's own folders: pictures are read and written only inside them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..urst_core.geometry import Size
 
 
 def picture_choices() -> list[str]:
-    """Names of the pictures in ComfyUI's input folder; none where it cannot be read."""
+    """Names of the pictures in ComfyUI's input folder; empty if it cannot be read."""
     folder = folder_paths.get_input_directory()
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
     except OSError:
-        # Raised while a schema is asked for, it would take other nodes along.
+        # An error while ComfyUI collects schemas would disable other nodes, too.
         return []
     return sorted(folder_paths.filter_files_content_types(names, ["image"]))
 
@@ -27,14 +27,14 @@ def picture_path(choice: str) -> Path:
     """The file of a choice, which may end in ``[input]``, ``[output]`` or ``[temp]``.
 
     Raises:
-        ImageError: it is not there, or outside of the folder.
+        ImageError: the file is missing, or outside the folder.
     """
     name, folder = folder_paths.annotated_filepath(choice)
     base = Path(folder or folder_paths.get_input_directory())
     path = _inside(base, name)
     if path is None:
         raise ImageError(
-            f"picture {choice!r} leads out of the folder {base}; "
+            f"picture {choice!r} is outside the folder {base}; "
             "put the file itself there, and give its name"
         )
     if not path.is_file():
@@ -43,9 +43,9 @@ def picture_path(choice: str) -> Path:
 
 
 def complaint_about(choice: str | None) -> bool | str:
-    """What ComfyUI wants of a node that looks at a choice itself: True, or what is wrong."""
+    """Validate a choice as ComfyUI asks nodes to: True, or an error message."""
     try:
-        # None where the choice comes from another node, which has not run yet.
+        # None if the choice comes from another node, which has not run yet.
         if choice is not None:
             picture_path(choice)
     except ImageError as error:
@@ -54,24 +54,26 @@ def complaint_about(choice: str | None) -> bool | str:
 
 
 def fingerprint(path: Path) -> str:
-    """Changes when the file on disk does."""
+    """A text that changes when the file does."""
     status = path.stat()
     return f"{path}:{status.st_mtime_ns}:{status.st_size}"
 
 
 def output_path(name: str, endings: Sequence[str]) -> Path:
-    """The file of a name in ComfyUI's output folder; makes the folder that it lies in.
+    """Path of an output file in ComfyUI's output folder; its folder is created.
 
     Args:
-        name: with ``/`` between folders, with or without an ending.
-        endings: of its format, with the dot; the first is added where the name has none of them.
+        name: with ``/`` between folders, with or without an extension.
+        endings: extensions of its format, with the dot; the first is added if the name has none.
 
     Raises:
-        OutputError: the name is empty, or outside of the output folder.
+        OutputError: the name is empty, or leads out of the output folder.
     """
     base = Path(folder_paths.get_output_directory())
     if not name.strip() or name.endswith(("/", os.sep)):
-        raise OutputError(f"output name {name!r} names no file; give one, as urst/painted")
+        raise OutputError(
+            f"output name {name!r} has no file name; give one, for example urst/painted"
+        )
     path = _inside(base, name if name.lower().endswith(tuple(endings)) else name + endings[0])
     if path is None or _inside(base, name) is None:
         raise _outside(name, base)
@@ -80,17 +82,17 @@ def output_path(name: str, endings: Sequence[str]) -> Path:
 
 
 def numbered_output(prefix: str, size: Size) -> tuple[Path, str, int]:
-    """Where files with a prefix go, as ComfyUI's own nodes number them.
+    """Folder, name and number of files with a prefix, numbered like ComfyUI's own nodes do.
 
     Args:
         prefix: with ``/`` between folders; ``%year%``, ``%width%`` and the like are replaced.
         size: (height, width), in px, of the pictures.
 
     Returns:
-        The folder, the beginning of the file names, and the first number that is free.
+        The folder, the beginning of the file names, and the first free number.
 
     Raises:
-        OutputError: the prefix is outside of the output folder.
+        OutputError: the prefix leads out of the output folder.
     """
     base = Path(folder_paths.get_output_directory())
     if _inside(base, prefix) is None:
@@ -99,7 +101,7 @@ def numbered_output(prefix: str, size: Size) -> tuple[Path, str, int]:
     folder, name, number, subfolder, _ = folder_paths.get_save_image_path(
         prefix, str(base), width, height
     )
-    # Again: what was replaced may name another folder.
+    # Again, since the replaced parts may name another folder.
     if _inside(base, subfolder) is None:
         raise _outside(prefix, base)
     return Path(folder), name, number
@@ -107,7 +109,7 @@ def numbered_output(prefix: str, size: Size) -> tuple[Path, str, int]:
 
 def _outside(name: str, base: Path) -> OutputError:
     return OutputError(
-        f"output {name!r} leads out of the folder {base}; give a name inside it, without '..'"
+        f"output {name!r} is outside the folder {base}; give a name inside it, without '..'"
     )
 
 
@@ -115,11 +117,11 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"folder {folder} cannot be made ({error}); choose another") from error
+        raise OutputError(f"folder {folder} cannot be created ({error}); choose another") from error
 
 
 def _inside(base: Path, name: str) -> Path | None:
-    """A path below a folder; None where the name leads out of it, by itself or by links."""
+    """Path of a name below a folder; None if it leads out of the folder, also by links."""
     relative = Path(name)
     if relative.anchor or ".." in relative.parts:
         return None
@@ -127,5 +129,5 @@ def _inside(base: Path, name: str) -> Path | None:
         target = (base / relative).resolve()
         return base / relative if target.is_relative_to(base.resolve()) else None
     except (OSError, ValueError, RuntimeError):
-        # Links in a circle, or characters that no path can have.
+        # Circular links, or characters that are not allowed in paths.
         return None

@@ -1,6 +1,6 @@
-"""What ComfyUI decides for us: folders and weights here, memory and progress beside.
+"""ComfyUI's side of things: folders and weights here; memory and progress are re-exported.
 
-Nodes need this module alone.
+Nodes import this module only.
 """
 
 from __future__ import annotations
@@ -63,28 +63,28 @@ __all__ = [
 ]
 
 MODEL_FOLDER = "urst"
-"""The folder below models/ that weights are looked for in; the key in extra_model_paths.yaml."""
+"""Folder of weights below models/, and the key in extra_model_paths.yaml."""
 
 BUILT_IN = "built-in"
-"""Stands for the weights inside the pack; a list of files alone could be empty."""
+"""Choice of the weights that come with the pack; a list of files alone could be empty."""
 
 
 def register_model_folder() -> None:
-    """Tell ComfyUI of models/urst; folders that extra_model_paths.yaml adds stay."""
+    """Register models/urst with ComfyUI; folders from extra_model_paths.yaml are kept."""
     folder_paths.add_model_folder_path(
         MODEL_FOLDER, os.path.join(folder_paths.models_dir, MODEL_FOLDER)
     )
 
 
 def quiet_libvips() -> None:
-    """Keep what libvips tells of its threads, line after line, out of ComfyUI's log."""
+    """Keep libvips' many messages about its threads out of ComfyUI's log."""
     logging.getLogger("pyvips").setLevel(logging.WARNING)
 
 
 def weights_choices() -> list[str]:
-    """The weights a user can choose: built in, then on the hub by name, then files by name.
+    """Weights to choose from: the built-in ones, then names on the hub, then files.
 
-    Asks no network. A manifest that cannot be used leaves files to choose from.
+    Does not access the network. Without a usable manifest, only files are offered.
     """
     names = folder_paths.get_filename_list(MODEL_FOLDER)
     files = sorted(name for name in names if name.endswith(".safetensors"))
@@ -92,10 +92,10 @@ def weights_choices() -> list[str]:
 
 
 def weights_of(choice: str) -> Path | str | None:
-    """What the engine loads for a choice: a file, a name in the manifest, None for built-in ones.
+    """The engine's argument for a choice: a file, a name in the manifest, or None for built-in.
 
     Raises:
-        WeightsError: the file is not there.
+        WeightsError: the file is missing.
     """
     if choice == BUILT_IN:
         return None
@@ -111,12 +111,12 @@ def weights_of(choice: str) -> Path | str | None:
 
 
 def weights_folders() -> list[Path]:
-    """models/urst, and what extra_model_paths.yaml adds."""
+    """models/urst, and the folders that extra_model_paths.yaml adds."""
     return [Path(folder) for folder in folder_paths.get_folder_paths(MODEL_FOLDER)]
 
 
 def weights_state(choice: str) -> str:
-    """Differs when the file of a choice does; what is downloaded first is no difference."""
+    """A text that changes when the weights do; a first download does not change it."""
     found = weights_of(choice)
     if isinstance(found, str):
         return WeightsStore(weights_folders()).state_text(find_entry(found, _manifest()))
@@ -132,11 +132,11 @@ def _manifest() -> tuple[WeightsEntry, ...]:
 
 
 def page_output(image: torch.Tensor, node: type[io.ComfyNode], paths: Sequence[Path]) -> dict:
-    """What a page is told when a node is done: pictures, as temporary files, and where results are.
+    """UI output of a finished node: previews, as temporary files, and paths of the results.
 
     Args:
-        image: small pictures, an IMAGE.
-        node: the node's class as ComfyUI calls it.
-        paths: of the results; only texts, so that no page fetches them.
+        image: previews, an IMAGE.
+        node: the class that ComfyUI executes.
+        paths: of the results; sent as text, so that pages do not fetch them.
     """
     return ui.PreviewImage(image, cls=node).as_dict() | {"text": [str(path) for path in paths]}

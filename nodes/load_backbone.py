@@ -30,29 +30,29 @@ class LoadBackbone(io.ComfyNode):
                     "backbone",
                     options=list(REGISTRY),
                     default=DEFAULT_BACKBONE,
-                    tooltip="The stylization network. microast is small and fast, and comes with "
-                    "the pack; others need a weights file.",
+                    tooltip="The stylization network. microast is small and fast, and its weights "
+                    "come with the pack; the others need a weights file.",
                 ),
                 io.Combo.Input(
                     "weights",
                     options=host.weights_choices(),
                     default=host.BUILT_IN,
-                    tooltip="built-in; or a name, which is downloaded once and verified when the "
-                    "graph runs; or a .safetensors file from the folder models/urst. It has to "
-                    "belong to the network.",
+                    tooltip="built-in; a name, which is downloaded once and verified when the "
+                    "graph runs; or a .safetensors file from the folder models/urst. Must fit "
+                    "the network.",
                 ),
                 io.Combo.Input(
                     "precision",
                     options=["auto", *PRECISIONS],
                     default="auto",
-                    tooltip="auto: half precision on CUDA devices where it was tried on the "
-                    "picture at hand and holds, else fp32.",
+                    tooltip="auto: half precision on CUDA devices if a trial on the picture shows "
+                    "that it is accurate enough, otherwise fp32.",
                 ),
                 io.Combo.Input(
                     "device",
                     options=["auto", "cpu"],
                     default="auto",
-                    tooltip="auto: the device that ComfyUI uses. cpu: leaves the GPU alone.",
+                    tooltip="auto: the device that ComfyUI uses. cpu: does not use the GPU.",
                 ),
             ],
             outputs=[
@@ -66,7 +66,7 @@ class LoadBackbone(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, weights: str | None = None, **_: object) -> str:
-        """Changes when the weights file on disk does, so that it is read again."""
+        """Changes when the weights file does, so that it is read again."""
         return host.weights_state(weights or host.BUILT_IN)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Load Image (Ultra-HR): a file of any size and depth as an IMAGE."""
+"""Load Image (Ultra-HR): loads a file of any size and depth as an IMAGE."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class LoadLargeImage(io.ComfyNode):
             node_id="URSTLoadImage",
             display_name="Load Image (Ultra-HR)",
             category=CATEGORY,
-            description="Loads pictures that Load Image refuses, beyond 178 megapixels, and those "
-            "of 16 bits as they are. Needs 12 bytes of memory a pixel; Stylize File needs none.",
+            description="Loads pictures of more than 178 megapixels, which Load Image refuses, and "
+            "keeps all 16 bits. Needs 12 bytes of memory per pixel; Stylize File does not load "
+            "the picture at all.",
             **found_by(
                 "open image, big picture, gigapixel, TIFF, 16 bit, high resolution, 大图, 高分辨率"
             ),
@@ -44,20 +45,20 @@ class LoadLargeImage(io.ComfyNode):
                 io.Mask.Output(
                     "mask",
                     display_name="mask",
-                    tooltip="Where the picture is transparent; 64 x 64 px of nothing where it has "
-                    "no alpha, as Load Image does.",
+                    tooltip="Where the picture is transparent; without alpha an empty mask of "
+                    "64 x 64 px, like that of Load Image.",
                 ),
             ],
         )
 
     @classmethod
     def validate_inputs(cls, image: str | None = None) -> bool | str:
-        """Whether the file is there; a message where it is not."""
+        """True if the file exists, otherwise an error message."""
         return folders.complaint_about(image)
 
     @classmethod
     def fingerprint_inputs(cls, image: str, **_: object) -> str:
-        """Changes when the file on disk does, so that it is read again."""
+        """Changes when the file does, so that it is read again."""
         return folders.fingerprint(folders.picture_path(image))
 
     @classmethod
@@ -78,17 +79,17 @@ class LoadLargeImage(io.ComfyNode):
 
 
 def _empty_tensors(source: Source, name: str) -> tuple[Tensor, Tensor]:
-    """An IMAGE and a MASK to be filled; the mask is done where the picture has no alpha.
+    """Allocate an IMAGE and a MASK; without alpha the mask is already complete.
 
     Raises:
-        DeviceError: they do not fit into the memory.
+        DeviceError: they do not fit in memory.
     """
     (height, width), has_alpha = source.size, source.channels == 4
     bytes_per_pixel = BYTES_PER_PIXEL + (BYTES_PER_MASK_PIXEL if has_alpha else 0)
     check_host_memory(
         height * width * bytes_per_pixel,
         f"picture {name} of {width} x {height} px",
-        remedy="use Stylize File, which never holds it",
+        remedy="use Stylize File, which never loads the whole picture",
     )
     mask = torch.empty(1, height, width) if has_alpha else torch.zeros(1, 64, 64)
     return torch.empty(1, height, width, 3), mask

@@ -1,4 +1,4 @@
-"""Make Thumbnail Stats: what all tiles of a picture will share."""
+"""Make Thumbnail Stats: measures the statistics that all tiles of a picture share."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class MakeThumbnailStats(io.ComfyNode):
             node_id="URSTMakeThumbnailStats",
             display_name="Make Thumbnail Stats",
             category=CATEGORY,
-            description="Measures, once and on a small copy, the statistics that every tile of "
-            "the picture shares: that is why tiles fit together without seams.",
+            description="Measures the statistics that all tiles of the picture share, once, on a "
+            "small copy: that is why tiles fit together without seams.",
             **found_by(
                 "style transfer, AdaIN, TIN, thumbnail instance normalization, "
                 "style statistics, 风格迁移, 缩略图"
@@ -47,7 +47,7 @@ class MakeThumbnailStats(io.ComfyNode):
                 backbone_input(),
                 io.Image.Input(
                     "content",
-                    tooltip="The picture to stylize, whole, not in tiles; or all frames of a "
+                    tooltip="The whole picture to stylize, not its tiles; or all frames of a "
                     "video, with shared statistics.",
                 ),
                 style_input(),
@@ -55,21 +55,21 @@ class MakeThumbnailStats(io.ComfyNode):
                 *other_style_inputs(),
                 batch_statistics_input(
                     (PER_PICTURE, SHARED),
-                    "per picture: content is one picture. shared: one measurement of all pictures "
-                    "of a batch, which fits the tiles of each of them.",
+                    "per picture: content is one picture. shared: all pictures of a batch are "
+                    "measured together; the statistics fit the tiles of each.",
                 ),
             ],
             outputs=[
                 StatsSocket.Output(
                     "stats",
                     display_name="stats",
-                    tooltip="The statistics, for Stylize Patches with TIN. They hold for this "
-                    "content, these styles and this backbone.",
+                    tooltip="The statistics, for Stylize Patches with TIN. Valid for this content, "
+                    "these styles and this backbone.",
                 ),
                 io.Image.Output(
                     "preview",
                     display_name="preview",
-                    tooltip="The stylized small copy: the look of the whole result, at once.",
+                    tooltip="The stylized small copy: a quick look at the whole result.",
                 ),
             ],
         )

@@ -1,7 +1,7 @@
-"""ComfyUI's devices and memory: asked for before work, and given back whole after it.
+"""ComfyUI's devices and memory: requested before the work, and fully released after it.
 
-Networks rest on the CPU. What computes is a copy, which is gone when the work is over; so there is
-nothing to put back on ComfyUI's offload device, and nothing that ComfyUI would have to unload.
+Networks stay on the CPU. A copy does the work and is deleted afterwards, so ComfyUI has nothing to
+offload or unload.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from .sockets import LoadedBackbone
 def device_of(choice: str) -> torch.device:
     """The device for a choice: ComfyUI's own for ``auto``, else the CPU.
 
-    The engine computes on CUDA (and ROCm, which torch calls so), Apple's GPUs and CPUs. Other
-    devices of ComfyUI (DirectML, XPU, NPU) fall back to the CPU.
+    The engine runs on CUDA (and ROCm, which torch also calls cuda), Apple GPUs and CPUs. On
+    ComfyUI's other devices (DirectML, XPU, NPU) it falls back to the CPU.
     """
     if choice != "auto":
         return torch.device(choice)
@@ -41,18 +41,18 @@ def device_of(choice: str) -> torch.device:
 
 
 def settings_for(loaded: LoadedBackbone) -> Settings:
-    """The engine's settings that come with a loaded backbone; the rest are defaults."""
+    """The engine's settings with a loaded backbone's precision and device, otherwise defaults."""
     return Settings(precision=loaded.precision, device=str(device_of(loaded.device)))
 
 
 def image_kind() -> tuple[torch.device, torch.dtype]:
-    """Where ComfyUI wants IMAGEs to lie, and in which type: float32, where it does not say."""
+    """Device and type that ComfyUI wants for IMAGEs; older versions always use float32."""
     wanted = getattr(model_management, "intermediate_dtype", None)
     return model_management.intermediate_device(), wanted() if wanted else torch.float32
 
 
 def image_bytes(*shape: int) -> int:
-    """What an IMAGE of that shape takes, in bytes."""
+    """Size of an IMAGE of that shape, in bytes."""
     return math.prod(shape) * image_kind()[1].itemsize
 
 
@@ -60,15 +60,15 @@ def image_bytes(*shape: int) -> int:
 def working_memory(
     loaded: LoadedBackbone, *areas: Size, result_bytes: int = 0
 ) -> Generator[None, None, None]:
-    """Have ComfyUI unload models for the work of the block, and give all back after it.
+    """Have ComfyUI unload models to make room for the block, and release everything after it.
 
-    After an error or a cancel too: what the frames on its way held is let go of first, since
-    ComfyUI keeps the error for a while.
+    Also after an error or a cancel: ComfyUI keeps the error for a while, so the local variables
+    of its traceback are cleared first.
 
     Args:
-        loaded: backbone that will compute.
+        loaded: backbone that will run.
         areas: heights and widths that go through the network, one at a time; the largest counts.
-        result_bytes: of the IMAGEs that the block makes.
+        result_bytes: size of the IMAGEs that the block creates.
     """
     device = device_of(loaded.device)
     pixels = max(height * width for height, width in areas)
@@ -86,13 +86,13 @@ def working_memory(
 
 
 def weights_bytes(loaded: LoadedBackbone) -> int:
-    """What a copy of the network takes."""
+    """Size of a copy of the network, in bytes."""
     network = loaded.backbone.network
     return sum(tensor.nbytes for tensor in chain(network.parameters(), network.buffers()))
 
 
 def _let_go(error: BaseException) -> None:
-    """Empty the frames that an error, and those before it, came through and that have ended."""
+    """Clear the finished stack frames of an error and of the errors that led to it."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
@@ -104,13 +104,13 @@ def _let_go(error: BaseException) -> None:
 
 
 def window_size(traits: Traits, edge: int, frame: Size) -> Size:
-    """The largest window of cores with that edge."""
+    """Size of the largest window whose core has that edge."""
     longest = edge + 2 * traits.halo
     return min(longest, frame[0]), min(longest, frame[1])
 
 
 def style_areas(styles: Sequence[Source | str], style_size: int) -> list[Size]:
-    """Heights and widths of the style pictures as they will be encoded."""
+    """Heights and widths at which the style pictures are encoded."""
     return [thumbnail_size_of(s.size, style_size) for s in styles if not isinstance(s, str)]
 
 

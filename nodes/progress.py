@@ -1,6 +1,6 @@
-"""What a page is told while a node runs: how far it is, and what it looks like by then.
+"""Progress of a running node, with live previews, for ComfyUI's page.
 
-ComfyUI's progress bar is also where a cancel comes from: it raises, and that ends the run.
+Cancelling also works through ComfyUI's progress bar: an update raises, which ends the run.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from .sockets import LoadedBackbone
 SECONDS_BETWEEN_PREVIEWS = 1.0
 
 LONGEST_LIVE_PREVIEW = 1024
-"""The longest side, in px, of what is shown while a node runs."""
+"""Longest side of a live preview, in px."""
 
 Look = Callable[[Progress], "Tensor | None"]
-"""Handed each step; returns what there is to see then, (3, h, w), 0..1; None where nothing is."""
+"""Called at each step; returns a live preview, (3, h, w), 0..1, or None if there is none yet."""
 
 
 class NodeProgress:
-    """The progress bar of one execution of a node, and the picture beside it.
+    """The progress bar of one execution of a node, and its live preview.
 
     Args:
-        pictures: how many pictures are gone over, one after the other.
-        stages: what each of them goes through, where that is more than one stage.
+        pictures: number of pictures, which are processed one after the other.
+        stages: stages of each picture, if there is more than one.
     """
 
     def __init__(self, *, pictures: int = 1, stages: Sequence[str] = ()) -> None:
@@ -50,16 +50,16 @@ class NodeProgress:
         self._shown_at = -SECONDS_BETWEEN_PREVIEWS
 
     def listener(self, *, picture: int = 0, look: Look | None = None) -> Listener:
-        """A listener for the engine, which ends the run when the user cancels.
+        """Return a listener for the engine, which ends the run when the user cancels.
 
         Args:
-            picture: which one the run is for, from 0.
-            look: what to show, about once a second.
+            picture: index of the picture.
+            look: makes the live preview, about once a second.
         """
 
         def tell(progress: Progress) -> None:
             pixels = None if look is None else look(progress)
-            # Pages keep showing the last one when the node is done.
+            # The page keeps showing the last preview after the node has finished.
             is_last = (
                 picture + 1 == self._pictures
                 and progress.stage == TILES_STAGE
@@ -71,35 +71,35 @@ class NodeProgress:
         return tell
 
     def _position(self, picture: int, progress: Progress) -> tuple[int, int]:
-        """What is done, and the total; as pixels, since their number stays where tiles are halved.
+        """Pixels done and in total. Halving tiles changes their number, but not that of pixels.
 
-        Every stage counts for the same.
+        All stages count the same.
         """
         stage, total = progress.stage, progress.pixels_total
         index = self._stages.index(stage) if stage in self._stages else 0
-        # Preparations are short, and the bar would go back after them.
+        # Preparation is short, and the bar would go back after it.
         done = 0 if stage in (PREPARATION_STAGE, UNPACKING_STAGE) else progress.pixels_done
         count = max(1, len(self._stages))
         return (picture * count + index) * total + done, self._pictures * count * total
 
     def _preview_of(self, pixels: Tensor, *, at_once: bool) -> tuple[str, Image.Image, None] | None:
-        """A preview as ComfyUI takes it; None so soon after another."""
+        """A preview as ComfyUI takes it, or None too soon after the last one."""
         if not at_once and time.monotonic() - self._shown_at < SECONDS_BETWEEN_PREVIEWS:
             return None
         self._shown_at = time.monotonic()
-        # No limit for ComfyUI to apply: it would enlarge what is smaller.
+        # No size limit, since ComfyUI would enlarge smaller previews to it.
         return "JPEG", _pillow_image(pixels), None
 
 
 def progress_listener(*, picture: int = 0, pictures: int = 1, look: Look | None = None) -> Listener:
-    """The listener of :class:`NodeProgress` where one is enough."""
+    """A listener of a new :class:`NodeProgress`, for nodes that need only one."""
     return NodeProgress(pictures=pictures).listener(picture=picture, look=look)
 
 
 def stages_of(loaded: LoadedBackbone, settings: Settings, size: Size, *others: str) -> list[str]:
-    """The passes over a picture: those that measure exact statistics, and others behind them.
+    """Names of the passes over a picture: those that measure exact statistics, then the others.
 
-    All levels of larger strokes are told of as one stage, whatever they measure.
+    All levels of larger strokes are reported as one stage, whatever they measure.
     """
     exact = settings.stats == "exact" and len(level_sizes(size, settings)) == 1
     sites = loaded.backbone.network.site_names if exact else ()
@@ -107,11 +107,11 @@ def stages_of(loaded: LoadedBackbone, settings: Settings, size: Size, *others: s
 
 
 def fill_preview(size: Size, content: Source | None = None) -> Look:
-    """Shows how a picture fills, stage by stage, and level by level.
+    """Make a live preview that fills up with each stage and level.
 
     Args:
-        size: of the picture, which the cores are parts of.
-        content: shown where a stage makes no pixels, but has read them there.
+        size: of the picture.
+        content: shown while a stage only measures it.
     """
     preview: LayeredPreview | None = None
 
@@ -134,7 +134,7 @@ def fill_preview(size: Size, content: Source | None = None) -> Look:
 
 
 def existing_preview(preview: SampledPreview) -> Look:
-    """Shows a preview that somebody else fills, from its first part on."""
+    """Show a preview that is filled elsewhere, once it has any pixels."""
 
     def look(progress: Progress) -> Tensor | None:
         return preview.pixels if progress.core is not None else None
@@ -143,13 +143,13 @@ def existing_preview(preview: SampledPreview) -> Look:
 
 
 def encoding_listener(listener: Listener, size: Size) -> EncodingListener:
-    """Passes an encoding's progress on to a listener of tiles; each percent once."""
+    """Report the progress of encoding to a listener of tiles, once per percent."""
     area = size[0] * size[1]
     last = -1
 
     def tell(share: float) -> None:
         nonlocal last
-        # libvips speaks up for every few rows.
+        # libvips reports every few rows.
         if int(100 * share) > last:
             last = int(100 * share)
             listener(Progress("encoding", 0, 0, round(share * area), area))
@@ -160,7 +160,7 @@ def encoding_listener(listener: Listener, size: Size) -> EncodingListener:
 def download_listener() -> DownloadListener:
     """A listener that moves the node's progress bar, and ends the download when the user cancels.
 
-    What ComfyUI raises for a cancel passes through the engine as it is.
+    The exception that ComfyUI raises for a cancel passes through the engine unchanged.
     """
     bar: comfy.utils.ProgressBar | None = None
 
@@ -173,7 +173,7 @@ def download_listener() -> DownloadListener:
 
 
 def _pillow_image(pixels: Tensor) -> Image.Image:
-    """A copy, no larger than what is shown live: ComfyUI encodes it later, in another thread."""
+    """A copy no larger than a live preview: ComfyUI encodes it later, in another thread."""
     step = -(-max(pixels.shape[1:]) // LONGEST_LIVE_PREVIEW)
     if step > 1:
         pixels = F.avg_pool2d(pixels, step, ceil_mode=True)

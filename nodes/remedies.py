@@ -1,4 +1,4 @@
-"""Errors in the words of nodes: inputs, where the engine names settings."""
+"""Wording of errors for nodes, which have inputs in place of the engine's settings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ WORDS: dict[tuple[str, object], str] = {
     ("if_interrupted", "restart"): "switch resume off to discard it",
     ("weights", None): "put a safetensors file into models/urst and choose it",
 }
-"""Where more is to be said than an input and its value."""
+"""Remedies that take more words than an input and its value."""
 
 
 @contextmanager
 def naming_inputs() -> Iterator[None]:
-    """Errors raised in the block name inputs: ``set tile_size to 512``."""
+    """Reword errors raised in the block to name inputs: ``set tile_size to 512``."""
     try:
         yield
     except URSTError as error:
@@ -28,7 +28,7 @@ def naming_inputs() -> Iterator[None]:
 
 def _words(remedy: Change | Command) -> str:
     if isinstance(remedy, Command):
-        # ComfyUI installs no command, but its Python runs the package from this folder.
+        # ComfyUI does not install the command, but its Python runs the package from this folder.
         return f"{remedy.how} 'python -m urst_core{remedy.line.removeprefix('urst')}'"
     words = WORDS.get((remedy.setting, remedy.value))
     if words is not None:

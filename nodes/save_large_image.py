@@ -1,4 +1,4 @@
-"""Save Image (Ultra-HR): IMAGEs of any size into files, of which a page sees a small copy."""
+"""Save Image (Ultra-HR): saves IMAGEs of any size as files; the page shows a small copy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .sockets import CATEGORY, found_by
 from .workflow_metadata import workflow_metadata
 
 DEPTHS = {"8": torch.uint8, "16": torch.uint16}
-"""Bits a channel."""
+"""Types by bits per channel."""
 
 
 class SaveLargeImage(io.ComfyNode):
@@ -27,8 +27,8 @@ class SaveLargeImage(io.ComfyNode):
             node_id="URSTSaveImage",
             display_name="Save Image (Ultra-HR)",
             category=CATEGORY,
-            description="Saves pictures of any size into ComfyUI's output folder, without a second "
-            "copy in memory. The page shows a small copy; the files are in the folder.",
+            description="Saves pictures of any size in ComfyUI's output folder, without a second "
+            "copy in memory. The page shows only a small copy.",
             **found_by(
                 "export image, big picture, gigapixel, TIFF, DeepZoom, 16 bit, "
                 "high resolution, 大图, 高分辨率"
@@ -38,7 +38,7 @@ class SaveLargeImage(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="urst/ultra",
-                    tooltip="What file names begin with, in ComfyUI's output folder; a number "
+                    tooltip="Beginning of the file names in ComfyUI's output folder; a number "
                     "follows. %year%, %month%, %day%, %hour%, %minute%, %second%, %width%, "
                     "%height% and %batch_num% are replaced.",
                 ),
@@ -47,12 +47,12 @@ class SaveLargeImage(io.ComfyNode):
                     "bits",
                     options=list(DEPTHS),
                     default="8",
-                    tooltip="Bits a channel. TIFF, PNG and DeepZoom hold 16.",
+                    tooltip="Bits per channel. Only TIFF, PNG and DeepZoom support 16.",
                 ),
             ],
             outputs=[
                 io.String.Output(
-                    "paths", display_name="paths", tooltip="Where the files are, one in a line."
+                    "paths", display_name="paths", tooltip="Paths of the files, one per line."
                 )
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -76,7 +76,7 @@ class SaveLargeImage(io.ComfyNode):
         size = images.shape[1], images.shape[2]
         folder, name, number = folders.numbered_output(filename_prefix, size)
         paths, previews = [], []
-        # Each picture is gone over twice: written in bands, and encoded.
+        # Two passes for each picture: it is written in bands, then encoded.
         progress = host.NodeProgress(pictures=len(images), stages=("saving", "encoding"))
         for index, image in enumerate(images):
             beginning = name.replace("%batch_num%", str(index))

@@ -1,4 +1,4 @@
-"""What travels between our nodes beside IMAGE, and the inputs that several nodes share."""
+"""The pack's own socket types, and inputs that several nodes share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ StatsSocket = io.Custom("URST_STATS")
 LayoutSocket = io.Custom("URST_LAYOUT")
 
 LARGEST_SIZE = 1 << 16
-"""The most that a size widget takes, in px."""
+"""Upper limit of size widgets, in px."""
 
 LARGEST_STROKES = 1000.0
 
@@ -30,9 +30,9 @@ _DEFAULTS = Settings()
 
 @dataclass(frozen=True)
 class LoadedBackbone:
-    """What URST_BACKBONE carries: a backbone and how to compute with it.
+    """Value of a URST_BACKBONE socket: a backbone, and where and how precisely it runs.
 
-    ComfyUI keeps and shares what nodes return, so nothing in it ever changes.
+    Immutable, since ComfyUI caches and shares what nodes return.
 
     Attributes:
         backbone: network and weights, on the CPU.
@@ -46,14 +46,14 @@ class LoadedBackbone:
 
 
 def found_by(words: str) -> dict[str, Any]:
-    """Keywords for a schema: what a search finds its node by, beside the node's name.
+    """Keyword arguments for a schema that let a search find the node by other words.
 
     Args:
         words: separated by commas.
 
     Returns:
-        Nothing where this ComfyUI's schemas know no such words (0.3.64 and 0.8.0 do not): an
-        unknown keyword would fail, and ComfyUI drops all nodes after one that does.
+        Empty if this ComfyUI's schemas have no such argument (0.3.64 and 0.8.0 do not): an unknown
+        argument would fail, and ComfyUI drops all nodes after one that fails.
     """
     if "search_aliases" not in inspect.signature(io.Schema).parameters:
         return {}
@@ -61,17 +61,15 @@ def found_by(words: str) -> dict[str, Any]:
 
 
 def backbone_input() -> io.Input:
-    return BackboneSocket.Input(
-        "backbone", tooltip="The stylization network, from Load Backbone. It is never changed."
-    )
+    return BackboneSocket.Input("backbone", tooltip="The stylization network, from Load Backbone.")
 
 
 def style_input() -> io.Input:
     return io.Image.Input(
         "style",
         optional=True,
-        tooltip="The picture whose style is taken. The pictures of a batch are mixed in equal "
-        "shares. Stays unconnected for backbones that have their styles inside.",
+        tooltip="The picture whose style is used. The pictures of a batch are mixed in equal "
+        "shares. Leave it unconnected for backbones with built-in styles.",
     )
 
 
@@ -80,7 +78,7 @@ def other_style_inputs() -> list[io.Input]:
         io.Image.Input(
             "style_2",
             optional=True,
-            tooltip="A second style, of any size, to mix with the first. May stay unconnected.",
+            tooltip="A second style, of any size, to mix with the first.",
         ),
         io.Float.Input(
             "style_2_weight",
@@ -89,21 +87,21 @@ def other_style_inputs() -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="Share of the second style: 0 is the first alone, 1 the second alone. Without "
-            "a second style it does nothing.",
+            tooltip="Share of the second style: 0 is only the first, 1 only the second. Has no "
+            "effect without a second style.",
         ),
         io.String.Input(
             "style_names",
             optional=True,
             default="",
-            tooltip="Only for backbones that have several styles inside: the name of one, or "
-            "several names separated by commas, which are mixed in equal shares.",
+            tooltip="Only for backbones with several built-in styles: the name of one, or several "
+            "names separated by commas, which are mixed in equal shares.",
         ),
     ]
 
 
 def look_inputs() -> list[io.Input]:
-    """The widgets that decide the look; Make Thumbnail Stats and Stylize Image share them."""
+    """Widgets that determine the look, of Make Thumbnail Stats and the stylizing nodes."""
     return [
         io.Int.Input(
             "thumbnail_size",
@@ -111,8 +109,8 @@ def look_inputs() -> list[io.Input]:
             min=0,
             max=LARGEST_SIZE,
             step=8,
-            tooltip="Longest side, in px, of the small copy of the content that the statistics "
-            "are measured on. Larger takes more memory; 0 keeps the content's size.",
+            tooltip="Longest side, in px, of the small copy of the content on which the statistics "
+            "are measured. Larger takes more memory; 0 keeps the content's size.",
         ),
         io.Int.Input(
             "style_size",
@@ -120,7 +118,7 @@ def look_inputs() -> list[io.Input]:
             min=0,
             max=LARGEST_SIZE,
             step=8,
-            tooltip="Longest side, in px, that styles are shrunk to. Smaller makes strokes finer; "
+            tooltip="Longest side, in px, to which styles are shrunk. Smaller makes strokes finer; "
             "0 keeps each style's size.",
         ),
         io.Float.Input(
@@ -129,14 +127,14 @@ def look_inputs() -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="From 0, the untouched content, to 1, the full style.",
+            tooltip="From 0 (the unchanged content) to 1 (the full style).",
         ),
         io.Combo.Input(
             "statistics",
             options=list(STATS_KINDS),
             default=STATS_KINDS[0],
-            tooltip="thumbnail: measured on the small copy, at once. exact: measured on the whole "
-            "picture, tile by tile, in several passes; as if it fitted in memory.",
+            tooltip="thumbnail: measured on the small copy, quickly. exact: measured on the whole "
+            "picture, tile by tile, in several passes, as if it fit in memory.",
         ),
     ]
 
@@ -149,12 +147,12 @@ def tile_size_input() -> io.Input:
         max=LARGEST_SIZE,
         step=8,
         tooltip="Edge of a tile in px, a multiple of the backbone's stride; 0 chooses by free "
-        "memory. It does not change the picture, only memory and speed.",
+        "memory. Affects only memory and speed, not the picture.",
     )
 
 
 def stroke_inputs() -> list[io.Input]:
-    """How large strokes are, and what fills flat places; the last inputs of nodes that stylize."""
+    """Size of strokes, and brushwork; the last inputs of nodes that stylize."""
     return [
         io.Float.Input(
             "strokes",
@@ -163,9 +161,9 @@ def stroke_inputs() -> list[io.Input]:
             min=0.0,
             max=LARGEST_STROKES,
             step=0.1,
-            tooltip="How large strokes are. 0: as large a share of the picture as in the preview "
-            "of Make Thumbnail Stats. 1: the backbone's own, which in a large picture are a fine "
-            "grain. 2.5: so many times that.",
+            tooltip="Size of the strokes. 0: the same share of the picture as in the preview of "
+            "Make Thumbnail Stats. 1: the backbone's own size, a fine grain in a large picture. "
+            "2.5: 2.5 times that.",
         ),
         io.Float.Input(
             "detail",
@@ -174,7 +172,7 @@ def stroke_inputs() -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="How much of the content's fine structure larger strokes leave.",
+            tooltip="How much of the content's fine structure larger strokes keep.",
         ),
         io.Float.Input(
             "brushwork",
@@ -183,8 +181,8 @@ def stroke_inputs() -> list[io.Input]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="How much brushwork fills flat places, a sky for example, where strokes are "
-            "larger than 1.",
+            tooltip="How much brushwork fills flat areas such as skies. Has no effect if strokes "
+            "is 1.",
         ),
         io.Int.Input(
             "brushwork_seed",
@@ -192,7 +190,7 @@ def stroke_inputs() -> list[io.Input]:
             default=_DEFAULTS.seed,
             min=0,
             max=LARGEST_SEED,
-            tooltip="Another number makes other brushwork.",
+            tooltip="Another seed gives different brushwork.",
         ),
     ]
 
@@ -220,8 +218,8 @@ def mask_inputs(mask_tooltip: str) -> list[io.Input]:
             default=0,
             min=0,
             max=LARGEST_FEATHER,
-            tooltip="How far inside the mask, in px, the style has faded in fully. Outside the "
-            "mask nothing changes. 0 keeps the mask's own edge.",
+            tooltip="Width, in px inside the mask, over which the style fades in. Nothing changes "
+            "outside the mask. 0 keeps the mask's own edge.",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""Stylize File: from file to file, without ever holding the picture."""
+"""Stylize File: from file to file, without loading the whole picture."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class StylizeFile(io.ComfyNode):
             display_name="Stylize File",
             category=CATEGORY,
             description="Stylizes a file of any size into another file, tile by tile; memory "
-            "follows the tile. Depth, alpha, profile and metadata are kept. What is finished "
-            "survives a cancel or a crash.",
+            "depends on the tile only. Depth, alpha, profile and metadata are kept. Finished "
+            "tiles survive a cancel or a crash.",
             **found_by(
                 "style transfer, neural style, painting, gigapixel, tiled, high resolution, "
                 "file to file, 风格迁移, 大图, 高分辨率"
@@ -75,26 +75,26 @@ class StylizeFile(io.ComfyNode):
                 io.String.Input(
                     "output_name",
                     default="urst/stylized",
-                    tooltip="The file to make in ComfyUI's output folder, / between folders; the "
-                    "format's ending is added.",
+                    tooltip="Name of the result in ComfyUI's output folder, with / between "
+                    "folders; the format's extension is added.",
                 ),
                 *format_inputs(),
                 io.Boolean.Input(
                     "resume",
                     default=True,
-                    tooltip="On: go on where an earlier run for this file was cancelled or "
-                    "crashed, with the same settings. Off: throw away what it has done.",
+                    tooltip="On: resume an earlier run for this file that was cancelled or "
+                    "crashed, with the same settings. Off: discard it and start over.",
                 ),
                 io.Boolean.Input(
                     "overwrite",
                     default=False,
-                    tooltip="Whether a finished file of that name may be replaced.",
+                    tooltip="Whether an existing file of that name may be replaced.",
                 ),
                 *other_style_inputs(),
                 *stroke_inputs(),
             ],
             outputs=[
-                io.String.Output("path", display_name="path", tooltip="Where the file is."),
+                io.String.Output("path", display_name="path", tooltip="Path of the file."),
                 io.Image.Output(
                     "preview",
                     display_name="preview",
@@ -106,12 +106,12 @@ class StylizeFile(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, content: str | None = None) -> bool | str:
-        """Whether the file is there; a message where it is not."""
+        """True if the file exists, otherwise an error message."""
         return folders.complaint_about(content)
 
     @classmethod
     def fingerprint_inputs(cls, content: str, **_: object) -> str:
-        """Changes when the file on disk does, so that it is stylized again."""
+        """Changes when the file does, so that it is stylized again."""
         return folders.fingerprint(folders.picture_path(content))
 
     @classmethod
@@ -181,7 +181,7 @@ class StylizeFile(io.ComfyNode):
 def _run(
     run: FileRun, if_interrupted: IfInterrupted, node_progress: host.NodeProgress
 ) -> LayeredPreview:
-    """Do the run; returns what the page has seen of it in the end: all."""
+    """Run, and return the finished preview."""
     from ..urst_core.runs.work_folder import WorkFolder, add_finished_cores  # noqa: PLC0415 - on use
 
     preview = LayeredPreview(run.source.size, PREVIEW_SIZE)
@@ -190,7 +190,7 @@ def _run(
     def look(progress: Progress) -> Tensor | None:
         nonlocal is_first
         if is_first and progress.core is None and progress.tiles_done:
-            # Tiles of an earlier run are not told of again.
+            # Tiles of an earlier run are not reported again.
             sizes = level_sizes(run.source.size, run.settings)
             add_finished_cores(preview, WorkFolder(run.output), run.source, sizes)
         is_first = is_first and progress.tiles_total == 0
@@ -201,7 +201,7 @@ def _run(
     try:
         run.run(node_progress.listener(look=look), if_interrupted=if_interrupted)
     finally:
-        # Else an unpacked JPEG stays on the disk as long as ComfyUI runs.
+        # Otherwise an unpacked JPEG stays on disk until ComfyUI ends.
         if isinstance(run.source, ImageFile):
             run.source.close()
     return preview
@@ -209,7 +209,7 @@ def _run(
 
 @contextmanager
 def _style_files(styles: Sequence[TensorSource | str]) -> Iterator[list[str]]:
-    """Styles as a file run takes them: names, or files of 16 bits that are gone after the block."""
+    """Styles as a file run takes them: names, or temporary 16-bit files."""
     temporary = Path(folder_paths.get_temp_directory())
     temporary.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=temporary, ignore_cleanup_errors=True) as folder:
@@ -220,7 +220,7 @@ def _style_files(styles: Sequence[TensorSource | str]) -> Iterator[list[str]]:
 
 
 def _save_style(style: TensorSource, path: Path) -> str:
-    # Without alpha, which styles of Stylize Image have not either.
+    # Without alpha, as in Stylize Image.
     colors = style.pixels[:3].permute(1, 2, 0)
     picture = StoredPicture(colors, torch.uint16, PictureMetadata())
     with ImageFileCanvas(path, picture, OutputOptions(compression="none")) as canvas:

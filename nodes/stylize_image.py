@@ -1,4 +1,4 @@
-"""Stylize Image: everything in one node, streaming, without a batch of tiles in memory."""
+"""Stylize Image: the whole method in one node, without a batch of tiles in memory."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class StylizeImage(io.ComfyNode):
             node_id="URSTStylizeImage",
             display_name="Stylize Image",
             category=CATEGORY,
-            description="Stylizes pictures of any size, tile by tile: the same pixels as the five "
-            "other nodes together, with less memory.",
+            description="Stylizes pictures of any size, tile by tile. With strokes of 1 the "
+            "result equals that of the five separate nodes, with less memory.",
             **found_by(
                 "style transfer, neural style, painting, AdaIN, MicroAST, tiled, "
                 "high resolution, 风格迁移, 绘画, 高分辨率"
@@ -53,7 +53,7 @@ class StylizeImage(io.ComfyNode):
                 backbone_input(),
                 io.Image.Input(
                     "content",
-                    tooltip="The picture to stylize, or a batch of pictures or frames of a video. "
+                    tooltip="The picture to stylize, or a batch of pictures or video frames. "
                     "Alpha is kept.",
                 ),
                 style_input(),
@@ -62,14 +62,14 @@ class StylizeImage(io.ComfyNode):
                 *other_style_inputs(),
                 *mask_inputs(
                     "Where to stylize: white is stylized, black keeps the content exactly, gray "
-                    "mixes. Of the content's size; one for all pictures of a batch, or one each. "
-                    "The statistics stay those of the whole picture."
+                    "mixes. As large as the content; one for all pictures of a batch, or one for "
+                    "each. Statistics are measured on the whole picture in any case."
                 ),
                 batch_statistics_input(
                     BATCH_STATISTICS,
-                    "per picture: each is measured on its own. shared: one measurement of all, so "
-                    "that a video does not flicker. smoothed: each frame's own, averaged with its "
-                    "neighbors'.",
+                    "per picture: each is measured separately. shared: all are measured together, "
+                    "so that a video does not flicker. smoothed: each frame's statistics are "
+                    "averaged with its neighbors'.",
                 ),
                 io.Int.Input(
                     "smoothing_radius",
@@ -77,8 +77,8 @@ class StylizeImage(io.ComfyNode):
                     default=DEFAULT_RADIUS,
                     min=1,
                     max=1000,
-                    tooltip="Frames on each side that are averaged with a frame, nearer ones more. "
-                    "Only for smoothed.",
+                    tooltip="Number of frames averaged on each side of a frame; nearer ones have "
+                    "more weight. Only for smoothed.",
                 ),
                 *stroke_inputs(),
             ],
@@ -86,7 +86,7 @@ class StylizeImage(io.ComfyNode):
                 io.Image.Output(
                     "stylized",
                     display_name="image",
-                    tooltip="The stylized pictures, of the content's size.",
+                    tooltip="The stylized pictures, as large as the content.",
                 )
             ],
         )

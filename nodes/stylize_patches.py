@@ -1,4 +1,4 @@
-"""Stylize Patches with TIN: each window of a batch, all with the same statistics."""
+"""Stylize Patches with TIN: stylizes each window of a batch with the same statistics."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class StylizePatches(io.ComfyNode):
             inputs=[
                 backbone_input(),
                 StatsSocket.Input(
-                    "stats", tooltip="From Make Thumbnail Stats, of the same backbone."
+                    "stats", tooltip="From Make Thumbnail Stats with the same backbone."
                 ),
                 io.Image.Input(
                     "tiles",
-                    tooltip="Windows from Tile Image, or what an upscaler made of them; their "
-                    "sizes are multiples of the backbone's stride. Alpha is kept.",
+                    tooltip="Windows from Tile Image, upscaled or not; their sizes must be "
+                    "multiples of the backbone's stride. Alpha is kept.",
                 ),
             ],
             outputs=[
@@ -61,7 +61,7 @@ class StylizePatches(io.ComfyNode):
                 backbone.backbone,
                 stats,
                 host.settings_for(backbone),
-                # Each window from its beginning; where it belongs is for Assemble Tiles to know.
+                # Shows each window by itself: only Assemble Tiles has the layout.
                 listener=host.progress_listener(look=host.fill_preview(windows[0].size)),
             )
         return io.NodeOutput(image)

@@ -1,4 +1,4 @@
-"""Tile Image: a picture as a batch of equal, overlapping windows."""
+"""Tile Image: cuts a picture into a batch of equal, overlapping windows."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TileImage(io.ComfyNode):
             node_id="URSTTileImage",
             display_name=TITLE,
             category=CATEGORY,
-            description="Cuts a picture into a batch of equal windows that overlap. Any node that "
-            "maps pictures to pictures may follow; Assemble Tiles joins them again.",
+            description="Cuts a picture into a batch of equal, overlapping windows. Any nodes that "
+            "turn pictures into pictures can follow; Assemble Tiles joins the windows again.",
             **found_by("split image, tiles, patches, tiled, cut, 切块, 图块"),
             inputs=[
                 io.Image.Input("image", tooltip="One picture of any size."),
@@ -33,15 +33,15 @@ class TileImage(io.ComfyNode):
                     min=8,
                     max=LARGEST_SIZE,
                     step=8,
-                    tooltip="Edge, in px, of what each window contributes to the result; the "
-                    "window is larger by the halo on each side. It does not change the "
-                    "stylized picture, only memory and speed.",
+                    tooltip="Edge, in px, of the part of each window that is used in the result; "
+                    "the window is larger by the halo on each side. Affects only memory and "
+                    "speed, not the stylized picture.",
                 ),
                 BackboneSocket.Input(
                     "backbone",
                     optional=True,
-                    tooltip="With a backbone, halo and stride are its own: the result is exact. "
-                    "Without one, those below are used.",
+                    tooltip="With a backbone, its halo and stride are used, and the result is "
+                    "exact. Without one, the values below are used.",
                 ),
                 io.Int.Input(
                     "halo",
@@ -59,8 +59,8 @@ class TileImage(io.ComfyNode):
                     default=8,
                     min=1,
                     max=256,
-                    tooltip="Windows begin and end at multiples of it, counted in px; the picture "
-                    "is padded to whole strides. Only without a backbone.",
+                    tooltip="Windows begin and end at multiples of this number of px; the picture "
+                    "is padded to a multiple of it. Only without a backbone.",
                 ),
             ],
             outputs=[

@@ -1,4 +1,4 @@
-"""The workflow inside the files that it made, so that it can be had back from them."""
+"""Workflow metadata in saved files, from which ComfyUI can load the workflow again."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from PIL import Image
 from ..urst_core.pictures.metadata import PictureMetadata
 
 LONGEST_EXIF = 65_000
-"""In bytes; EXIF blocks end at 64 KB with all else that they hold."""
+"""In bytes; a whole EXIF block is limited to 64 KB."""
 
 MODEL, MAKE = 0x0110, 0x010F
-"""The EXIF tags in which ComfyUI looks for a prompt, and for a workflow."""
+"""The EXIF tags that ComfyUI reads a prompt and a workflow from."""
 
 
 def workflow_metadata(hidden: Any, format_name: str) -> PictureMetadata:
-    """The prompt and the workflow, where a format holds them as ComfyUI's own nodes do.
+    """Metadata with the prompt and the workflow, as ComfyUI's own nodes save them.
 
-    PNG holds them as texts, JPEG and WebP as EXIF, TIFF as XMP; other formats do not. Nothing
-    where the user wants none (``--disable-metadata``).
+    PNG stores them as texts, JPEG and WebP as EXIF, TIFF as XMP. Empty for other formats, and if
+    the user turned metadata off (``--disable-metadata``).
 
     Args:
-        hidden: what ComfyUI tells a node: ``prompt`` and ``extra_pnginfo``; or None.
-        format_name: as the engine calls the format.
+        hidden: ComfyUI's hidden inputs, with ``prompt`` and ``extra_pnginfo``; or None.
+        format_name: the engine's name of the format.
     """
     texts = _texts_of(hidden)
     if not texts or format_name not in CARRIERS:
@@ -58,8 +58,8 @@ def _as_exif(texts: Mapping[str, str]) -> PictureMetadata:
     block = exif.tobytes()
     if len(block) > LONGEST_EXIF:
         logging.warning(
-            "URST: the workflow takes %d bytes, more than the %d that JPEG and WebP hold, and is "
-            "left out of the picture; use PNG or TIFF to keep it",
+            "URST: the workflow is left out of the picture: it takes %d bytes, and JPEG and WebP "
+            "have room for %d; use PNG or TIFF to keep it",
             len(block),
             LONGEST_EXIF,
         )
@@ -87,4 +87,4 @@ CARRIERS: dict[str, Callable[[Mapping[str, str]], PictureMetadata]] = {
     "WebP": _as_exif,
     "TIFF": _as_xmp,
 }
-"""By format, what becomes of the texts."""
+"""How each format stores the texts."""

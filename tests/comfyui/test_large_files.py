@@ -140,7 +140,7 @@ def test_a_replaced_file_is_loaded_again(server, tools):
 def test_a_file_elsewhere_is_refused_before_anything_runs(server, tools, file_graph, name):
     graph = {"1": {"class_type": "URSTLoadImage", "inputs": {"image": name}}}
     tools["add_node"](graph, "PreviewImage", images=["1", 0])
-    reason = "is not in the folder" if name == "gone.png" else "leads out of the folder"
+    reason = "is not in the folder" if name == "gone.png" else "is outside the folder"
     with pytest.raises(AssertionError, match=reason):
         server.queue(graph)
     graph, _ = file_graph(content=name)
@@ -153,5 +153,5 @@ def test_an_output_elsewhere_is_refused(server, file_graph):
     graph, _ = file_graph(output_name="../escaped")
     status = server.wait(server.queue(graph))["status"]
     [message] = [content for kind, content in status["messages"] if kind == "execution_error"]
-    assert "leads out of the folder" in message["exception_message"]
+    assert "is outside the folder" in message["exception_message"]
     assert not list(server.base.glob("escaped*"))

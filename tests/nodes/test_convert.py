@@ -46,7 +46,7 @@ def test_what_is_no_image_is_refused(convert, errors):
         convert.sources_of(torch.rand(1, 4, 4, 2))
     with pytest.raises(errors.ShapeError, match="not empty"):
         convert.sources_of(torch.rand(0, 4, 4, 3))
-    with pytest.raises(errors.ImageError, match=r"uint8 values; pass floating"):
+    with pytest.raises(errors.ImageError, match=r"uint8 values; pass floating-point"):
         convert.sources_of(torch.zeros(1, 4, 4, 3, dtype=torch.uint8))
 
 

@@ -69,15 +69,15 @@ def test_names_may_say_their_folder(folders, base, kind):
 @pytest.mark.parametrize("name", OUTSIDE)
 @pytest.mark.usefixtures("traps")
 def test_pictures_outside_are_refused(folders, errors, name, suffix):
-    with pytest.raises(errors.ImageError, match=r"leads out of the folder .*; put the file itself"):
+    with pytest.raises(errors.ImageError, match=r"is outside the folder .*; put the file itself"):
         folders.picture_path(name + suffix)
-    assert "leads out of the folder" in folders.complaint_about(name + suffix)
+    assert "is outside the folder" in folders.complaint_about(name + suffix)
 
 
 def test_absolute_paths_are_refused_even_into_the_folder(folders, errors, traps, base):
     (base / "input" / "a.png").write_bytes(b"1")
     for path in (traps / "secret.png", base / "input" / "a.png"):
-        with pytest.raises(errors.ImageError, match="leads out of the folder"):
+        with pytest.raises(errors.ImageError, match="is outside the folder"):
             folders.picture_path(str(path))
 
 
@@ -111,30 +111,32 @@ def test_output_names_get_their_ending_and_their_folder(folders, base):
 @pytest.mark.parametrize("name", [*OUTSIDE, "/absolute/a.png"])
 def test_outputs_outside_are_refused_and_nothing_is_made_there(folders, errors, traps, name):
     before = sorted(traps.iterdir())
-    with pytest.raises(errors.OutputError, match=r"leads out of the folder .*; give a name inside"):
+    with pytest.raises(errors.OutputError, match=r"is outside the folder .*; give a name inside"):
         folders.output_path(name, (".png",))
-    with pytest.raises(errors.OutputError, match=r"leads out of the folder .*; give a name inside"):
+    with pytest.raises(errors.OutputError, match=r"is outside the folder .*; give a name inside"):
         folders.numbered_output(name, (4, 4))
     assert sorted(traps.iterdir()) == before
 
 
 def test_what_a_prefix_becomes_is_looked_at_too(folders, errors, traps, base):
     (base / "output" / "2024").symlink_to(traps, target_is_directory=True)
-    with pytest.raises(errors.OutputError, match=r"'%year%/a' leads out of the folder"):
+    with pytest.raises(errors.OutputError, match=r"'%year%/a' is outside the folder"):
         folders.numbered_output("%year%/a", (4, 4))
 
 
 @pytest.mark.parametrize("name", ["", "  ", "sub/"])
 @pytest.mark.usefixtures("base")
 def test_an_output_needs_a_name(folders, errors, name):
-    with pytest.raises(errors.OutputError, match=r"names no file; give one, as urst/painted"):
+    with pytest.raises(
+        errors.OutputError, match=r"has no file name; give one, for example urst/painted"
+    ):
         folders.output_path(name, (".png",))
 
 
 def test_a_folder_that_cannot_be_made_is_told_of(folders, errors, base):
     (base / "output" / "file").write_bytes(b"1")
     with pytest.raises(
-        errors.OutputError, match=r"folder .*file.* cannot be made .*choose another"
+        errors.OutputError, match=r"folder .*file.* cannot be created .*choose another"
     ):
         folders.output_path("file/a", (".png",))
 

@@ -99,7 +99,7 @@ def test_a_picture_that_memory_cannot_hold_is_refused_in_time(
     with pytest.raises(
         errors.DeviceError,
         match=r"picture alpha\.tif of 60 x 40 px needs 0\.00 GB .*; close other programs, "
-        "or use Stylize File, which never holds it",
+        "or use Stylize File, which never loads the whole picture",
     ):
         load("alpha.tif")
 
@@ -112,7 +112,7 @@ def test_a_replaced_file_is_told_and_a_missing_one(nodes, base):
     os.utime(path, (1, 1))
     assert node.fingerprint_inputs(image="a.tif") != first
     assert "is not in the folder" in node.validate_inputs(image="b.tif")
-    assert "leads out of" in node.validate_inputs(image="../a.tif")
+    assert "is outside" in node.validate_inputs(image="../a.tif")
 
 
 def test_cancel_ends_the_loading(load, base, host):
@@ -220,7 +220,7 @@ def test_what_the_format_or_the_node_cannot_hold_is_refused(save, base, errors):
         save(alpha[..., :3], file_format="JPEG", bits="16")
     with pytest.raises(errors.ShapeError, match="IMAGE of shape"):
         save(torch.rand(1, 40, 60, 2))
-    with pytest.raises(errors.OutputError, match="leads out of the folder"):
+    with pytest.raises(errors.OutputError, match="is outside the folder"):
         save(alpha, filename_prefix="../a")
     broken = alpha.clone()
     broken[0, 30, 7, 1] = float("nan")

@@ -93,7 +93,7 @@ def test_masks_that_do_not_fit_are_refused_with_a_remedy(stylize, errors):
         with pytest.raises(
             errors.ShapeError,
             match=r"mask of 64 x 64 px \(width x height\) does not fit the picture of 104 x 72 px; "
-            r"draw it on that picture, or scale it with .*Load Image gives where a picture has",
+            r"draw it on that picture, or scale it with .*Load Image gives a mask of 64 x 64 px",
         ):
             stylize(content, mask=mask)
     with pytest.raises(
@@ -154,7 +154,7 @@ def test_upscaled_tiles_take_a_mask_and_an_original_of_the_results_size(call, er
     [joined] = call("AssembleTiles", **inputs, original=large, mask=mask)
     assert torch.equal(joined[:, :, 104:], large[:, :, 104:])
     assert torch.equal(joined[:, ::2, :104:2], content[:, :, :52])
-    message = r"original of 104 x 72 px .* result of 208 x 144 px; connect the picture that Tile"
+    message = r"original of 104 x 72 px .* result of 208 x 144 px; connect the input of Tile"
     with pytest.raises(errors.ShapeError, match=message):
         call("AssembleTiles", **inputs, original=content, mask=mask)
     message = r"mask of 104 x 72 px .* does not fit the result of 208 x 144 px; draw it"
@@ -166,9 +166,11 @@ def test_what_assemble_tiles_lacks_for_a_mask_is_named(call, errors):
     content = image()
     tiles, layout = call("TileImage", image=content, tile_size=32, halo=16, stride=8)
     inputs = {"tiles": tiles, "layout": layout, "feather": 0}
-    with pytest.raises(errors.SettingsError, match=r"a mask and no original .* connect the"):
+    with pytest.raises(errors.SettingsError, match=r"a mask, but no original .* connect the"):
         call("AssembleTiles", **inputs, mask=half_mask())
-    with pytest.raises(errors.ShapeError, match=r"original of 4 channels .* tiles of 3; drop the"):
+    with pytest.raises(
+        errors.ShapeError, match=r"original with 4 channels .* tiles with 3; remove the"
+    ):
         call("AssembleTiles", **inputs, mask=half_mask(), original=image(channels=4))
     with pytest.raises(errors.ShapeError, match=r"original of Assemble Tiles takes one picture"):
         call("AssembleTiles", **inputs, mask=half_mask(), original=torch.cat([content] * 2))

@@ -210,12 +210,12 @@ def test_errors_name_inputs(part, errors):
 
 
 def test_paths_outside_are_refused(stylize, nodes, errors):
-    with pytest.raises(errors.ImageError, match=r"leads out of the folder"):
+    with pytest.raises(errors.ImageError, match=r"is outside the folder"):
         stylize(content="../a.tif")
-    with pytest.raises(errors.OutputError, match=r"leads out of the folder"):
+    with pytest.raises(errors.OutputError, match=r"is outside the folder"):
         stylize(output_name="../painted")
     node = nodes["URSTStylizeFile"]
-    assert "leads out of the folder" in node.validate_inputs(content="../a.tif")
+    assert "is outside the folder" in node.validate_inputs(content="../a.tif")
     assert node.validate_inputs(content="a.tif") is True
     assert node.validate_inputs() is True
 

@@ -204,7 +204,7 @@ def test_views_of_other_pictures_are_taken_as_they_are(every_node):
         (
             torch.zeros(1, 72, 104, 3, dtype=torch.uint8),
             "ImageError",
-            "uint8 values; pass floating",
+            "uint8 values; pass floating-point",
         ),
         (torch.zeros(1, 72, 104, 2), "ShapeError", r"pass \(pictures, height, width, 1, 3 or 4"),
         (torch.zeros(72, 104, 3), "ShapeError", r"pass \(pictures, height, width, 1, 3 or 4"),

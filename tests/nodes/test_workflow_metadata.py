@@ -49,7 +49,7 @@ def test_tiff_holds_xmp(metadata):
 def test_a_workflow_too_long_for_exif_is_told_of(metadata, caplog):
     long = SimpleNamespace(prompt=None, extra_pnginfo={"workflow": "x" * 70_000})
     assert metadata(long, "JPEG").exif is None
-    assert "more than the 65000 that JPEG and WebP hold" in caplog.text
+    assert "JPEG and WebP have room for 65000" in caplog.text
     assert "use PNG or TIFF to keep it" in caplog.text
     assert len(metadata(long, "PNG").texts["workflow"]) == 70_002
 

@@ -50,7 +50,7 @@ def run_demo(options: argparse.Namespace) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"folder {folder} cannot be made ({error}); choose another") from error
+        raise OutputError(f"folder {folder} cannot be created ({error}); choose another") from error
     height, width = options.size
     ending = ".jpg" if max(height, width) <= LONGEST_JPEG_SIDE else ".tif"
     content, style = folder / f"content{ending}", folder / "style.jpg"

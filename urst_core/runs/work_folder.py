@@ -175,7 +175,8 @@ class WorkFolder:
             raise
         except OSError as error:
             raise OutputError(
-                f"work folder {self.path} cannot be made ({error}); choose another folder or name"
+                f"work folder {self.path} cannot be created ({error}); "
+                "choose another folder or name"
             ) from error
         try:
             yield

@@ -40,6 +40,6 @@ def save_grid(grid: Tensor, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"folder {path.parent} cannot be made ({error}); move what is in the way"
+            f"folder {path.parent} cannot be created ({error}); move what is in the way"
         ) from error
     write_picture(TensorSource(grid), path)

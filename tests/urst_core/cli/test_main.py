@@ -664,7 +664,7 @@ def test_demo_where_a_file_is_in_the_way(tmp_path, capsys):
     path.write_bytes(b"precious")
     assert cli.main(["demo", "-o", str(path), "--size", "8x8"]) == 1
     printed = capsys.readouterr().err
-    assert printed.startswith(f"urst: folder {path} cannot be made (")
+    assert printed.startswith(f"urst: folder {path} cannot be created (")
     assert printed.endswith("); choose another\n")
     assert path.read_bytes() == b"precious"
 

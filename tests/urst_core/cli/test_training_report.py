@@ -116,7 +116,7 @@ def test_a_grid_that_cannot_be_written_does_not_end_the_training(trainer, pictur
         trainer.run(listen)
     assert trainer.step == 4
     assert len(said) == 2
-    assert said[0].startswith(f"folder {tmp_path / 'grids'} cannot be made (")
+    assert said[0].startswith(f"folder {tmp_path / 'grids'} cannot be created (")
     assert said[0].endswith("; training continues without this grid")
 
 

@@ -435,7 +435,7 @@ def test_a_work_folder_that_cannot_be_made(folder, a_run, monkeypatch):
 
     monkeypatch.setattr(Path, "mkdir", fail)
     message = refusal(a_run())
-    assert message.startswith(f"work folder {folder / '.out.png.urst'} cannot be made (")
+    assert message.startswith(f"work folder {folder / '.out.png.urst'} cannot be created (")
     assert message.endswith("); choose another folder or name")
 
 

@@ -69,6 +69,6 @@ def test_file_in_the_way(tmp_path):
     with pytest.raises(OutputError) as caught:
         save_grid(torch.zeros(3, 16, 16, dtype=torch.uint8), path / "step.jpg")
     message = str(caught.value)
-    assert message.startswith(f"folder {path} cannot be made (")
+    assert message.startswith(f"folder {path} cannot be created (")
     assert message.endswith("); move what is in the way")
     assert path.read_bytes() == b"precious"
