@@ -172,7 +172,9 @@ def test_a_run_with_other_settings_does_not_go_on(stylize, host, errors):
         errors.OutputError, match=r"cannot be resumed, it had: strength 1\.0, not 0\.5"
     ) as told:
         stylize(strength=0.5)
-    assert str(told.value).endswith("give it what it had, or switch resume off to discard it")
+    assert str(told.value).endswith(
+        "use the same inputs and settings, or switch resume off to discard it"
+    )
 
 
 @pytest.mark.slow

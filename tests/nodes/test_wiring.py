@@ -48,10 +48,12 @@ def cut(call, content, **more):
 def test_statistics_of_another_backbone_or_of_other_weights(call, backbone, measured, errors):
     stats, _ = measured(CONTENT, STYLE)
     inputs = {"backbone": backbone, "tiles": CONTENT}
-    with pytest.raises(errors.StatsError, match=r"'adain' do not fit 'microast'; make them with"):
+    with pytest.raises(
+        errors.StatsError, match=r"'adain' do not fit 'microast'; measure them with"
+    ):
         call("StylizePatches", stats=replace(stats, backbone="adain"), **inputs)
     with pytest.raises(
-        errors.StatsError, match=r"do not fit weights .*; make them with the weights"
+        errors.StatsError, match=r"do not fit weights .*; measure them with the same weights"
     ):
         call("StylizePatches", stats=replace(stats, fingerprint="0" * 64), **inputs)
 

@@ -377,7 +377,7 @@ def test_mixtures_weigh_their_styles(model, photo, style, painting, painted):
 
 def test_a_style_of_other_weights_is_refused(model, photo, random_backbones, painting):
     other = Model(random_backbones["linear_r31"]).encode(painting)
-    message = r"encoded with weights \w{12} does not fit weights \w{12}; encode it with the weights"
+    message = r"encoded with weights \w{12} does not fit weights \w{12}; encode it with the"
     for styles in (other, [painting, other]):
         with pytest.raises(urst.URSTError, match=message):
             model(photo, styles)

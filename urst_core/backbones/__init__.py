@@ -1,7 +1,6 @@
 """The registry of all backbones.
 
-A network's module is imported when it is first asked for: ComfyUI waits for every module that the
-pack imports at its start.
+A network's module is imported on first use, since imports of the pack delay ComfyUI's start.
 """
 
 from __future__ import annotations

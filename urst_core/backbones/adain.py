@@ -131,14 +131,14 @@ class AdaIN(StylizationNetwork):
 
 
 def code_of(stats: ChannelStats) -> StyleCode:
-    """The style whose relu4_1 features have these statistics."""
+    """The style code of these statistics of relu4_1 features."""
     return StyleCode({f"{SITE}.mean": stats.mean, f"{SITE}.std": stats.std})
 
 
 def tile_layers(
     vgg: nn.Sequential, decoder: nn.Sequential, measured: ChannelStats, target: ChannelStats
 ) -> Iterator[RowLayer]:
-    """Encoder and decoder in one, the normalization and the color transform folded in."""
+    """Layers of encoder and decoder, with the normalization and the color transform folded in."""
     color, *encoder_kernels = _kernels(vgg)
     encoder_kernels[0] = fold_pointwise(color, encoder_kernels[0])
     pool_before = _positions(vgg, nn.MaxPool2d)
@@ -146,8 +146,8 @@ def tile_layers(
         if index in pool_before:
             yield MaxPooling()
         yield TileConvolution(kernel, relu=True)
-    # The mean is taken off before the convolution, not folded into its bias: in channels of
-    # little spread the sum would be a small difference of large numbers.
+    # The mean is subtracted before the convolution, not folded into its bias: in channels of low
+    # variance, the sum would be a small difference of large numbers.
     yield SubtractMean(measured.mean)
     *decoder_kernels, picture = _kernels(decoder)
     scale, _ = measured.affine_to(target)

@@ -1,8 +1,8 @@
 """Conditional instance normalization (Dumoulin et al., ICLR 2017, arXiv:1610.07629).
 
-One feed-forward network for a bank of styles: a style is no more than the scale (gamma) and the
-shift (beta) of every normalization, and mixtures of styles are mixtures of those. Published
-weights have six residual blocks, where the paper has five, and narrower layers.
+One feed-forward network for a bank of styles: a style is the scale (gamma) and shift (beta) of
+every normalization, and mixtures of styles are mixtures of these. Published weights have six
+residual blocks (the paper has five) and fewer channels.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from .johnson import johnson_layout, layers_of
 RESIDUAL_BLOCKS = 6
 STYLES = 26
 WIDTHS = (32, 32, 32, 8, 4)
-"""Channels of the convolutions on the way down and up, the picture's apart."""
+"""Channels of the convolutions, except for the output."""
 
 SIZED_LAYERS = (
     *(f"contract.conv{number}" for number in (1, 2, 3)),
     *(f"expand.conv{number}.conv" for number in (1, 2)),
 )
-"""The layers that have those widths, by parameter name."""
+"""Parameter names of the layers with these channels."""
 
 SITES = (
     *(f"contract.conv{number}" for number in (1, 2, 3)),
@@ -52,7 +52,7 @@ def _numbers(count: int) -> tuple[str, ...]:
 
 
 class ConditionalConvolution(nn.Conv2d):
-    """A convolution without bias; scale and shift of what normalizes it, (N, C), a row a style."""
+    """A convolution without bias, with the scales and shifts of its normalization, (styles, C)."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, styles: int
@@ -69,8 +69,8 @@ class ConditionalNormalization(StylizationNetwork):
     """A bank of styles with thumbnail statistics at every normalization.
 
     Args:
-        styles: how many styles the bank holds.
-        widths: channels, as in :data:`WIDTHS`.
+        styles: number of styles in the bank.
+        widths: numbers of channels, as in :data:`WIDTHS`.
     """
 
     traits: Traits = Traits(
@@ -80,7 +80,7 @@ class ConditionalNormalization(StylizationNetwork):
         layers=layers_of(RESIDUAL_BLOCKS),
         minimum=8,
         bytes_per_pixel=900,
-        # Not bfloat16: hard styles, as number 3, lose more than the proof allows (44.7 dB).
+        # Not bfloat16: difficult styles such as number 3 lose too much (44.7 dB).
         half_precision=(torch.float16,),
         license="MIT",
         paper="arXiv:1610.07629",
@@ -126,7 +126,7 @@ class ConditionalNormalization(StylizationNetwork):
         widths = [layer.shape[0] for layer in layers if layer is not None and layer.ndim == 4]
         if bank is None or bank.ndim != 2 or len(widths) != len(WIDTHS) or 0 in widths:
             return cls()
-        # An empty bank is refused by its shapes, as other damage is.
+        # An empty bank is refused by its shapes, like other damage.
         return cls(max(bank.shape[0], 1), widths)
 
     def named_style_code(self, name: str) -> StyleCode:
@@ -154,7 +154,7 @@ class ConditionalNormalization(StylizationNetwork):
         return list(zip(SITES, layers))
 
     def _parts(self, code: StyleCode) -> tuple[Sequence[Part], NormalizedConvolution]:
-        """All parts before the picture's layer, and that layer."""
+        """All parts before the output layer, and that layer."""
         *layers, picture = (
             NormalizedConvolution(
                 layer,

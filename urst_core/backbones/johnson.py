@@ -1,8 +1,8 @@
 """Feed-forward networks of one style (Johnson et al., ECCV 2016, arXiv:1603.08155).
 
-The style is inside the weights, so style codes are empty. There are two published layouts of one
-network. They differ in parameter names, in the values that pixels are given as, and in the
-variance of the instance normalization (which both have where the paper normalizes batches).
+The style is part of the weights, so style codes are empty. The network is published in two layouts,
+which differ in parameter names, in the scale of pixels, and in the variance of the instance
+normalization (both have it in place of the paper's batch normalization).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def layers_of(residual_blocks: int) -> tuple[Layer, ...]:
-    """The longest chain: down to a quarter, residual blocks, up to full size."""
+    """The longest chain of layers: down to a quarter, residual blocks, up to full size."""
     return (
         Convolution(9),
         *[Convolution(3, stride=2)] * 2,
@@ -57,7 +57,7 @@ def layers_of(residual_blocks: int) -> tuple[Layer, ...]:
 
 
 def johnson_layout(layers: Sequence[NormalizedConvolution]) -> Sequence[Part]:
-    """Three layers on the way down, pairs beside identities, two layers on the way up."""
+    """Three downsampling layers, residual blocks, and two upsampling layers."""
     start, inner, end = layers[:3], layers[3:-2], layers[-2:]
     return (
         *start,
@@ -84,13 +84,13 @@ def _traits(name: str, title: str, license_name: str) -> Traits:
 
 
 class SingleStyleNetwork(StylizationNetwork):
-    """What both layouts share: all but names and numbers.
+    """Base class of both layouts.
 
-    A layout makes its convolutions and norms in the order in which they are applied, and calls
+    A layout creates its convolutions and norms in the order in which they are applied, and calls
     :func:`~urst_core.networks.layers.normalized.name_sites`.
 
     Args:
-        pixels: the values that the network was trained with.
+        pixels: scale of the pixels that the network was trained with.
     """
 
     style_names: tuple[str, ...] = ("trained",)
@@ -99,7 +99,7 @@ class SingleStyleNetwork(StylizationNetwork):
 
     def __init__(self, pixels: PixelScale) -> None:
         super().__init__()
-        # Moved with the weights, but not among them.
+        # Moves with the weights, but is not one of them.
         self.register_buffer("pixel_scale", pixels.scale, persistent=False)
         self.register_buffer("pixel_shift", pixels.shift, persistent=False)
 
@@ -131,7 +131,7 @@ class SingleStyleNetwork(StylizationNetwork):
         return PixelScale(self.pixel_scale, self.pixel_shift)
 
     def _parts(self) -> tuple[Sequence[Part], nn.Conv2d]:
-        """All parts before the picture's layer, and that layer."""
+        """All parts before the output layer, and that layer."""
         *layers, picture = self._of_kind(nn.Conv2d)
         norms = self._of_kind(AffineSite)
         parts = [NormalizedConvolution(*pair) for pair in zip(layers, norms, strict=True)]
@@ -142,13 +142,13 @@ class SingleStyleNetwork(StylizationNetwork):
 
 
 class ConvBlock(nn.Module):
-    """A convolution as ``block.1``, and its norm, where it has one."""
+    """A convolution, ``block.1``, and its norm, if it has one."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_axes: int | None
     ) -> None:
         super().__init__()
-        # The published block.0 is the padding, which the convolution itself does here.
+        # The published block.0 is the padding, which is part of the convolution here.
         self.block = nn.Sequential(
             nn.Identity(), reflected_convolution(inputs, outputs, kernel, stride)
         )
@@ -157,7 +157,7 @@ class ConvBlock(nn.Module):
 
 
 class BlockPair(nn.Module):
-    """Two of them, added to their input."""
+    """A residual block of two :class:`ConvBlock`."""
 
     def __init__(self, *, norm_axes: int) -> None:
         super().__init__()
@@ -168,12 +168,13 @@ class BlockPair(nn.Module):
 class Johnson(SingleStyleNetwork):
     """The layout of eriklindernoren/Fast-Neural-Style-Transfer, as URST's code uses it.
 
-    Pixels are normalized with ImageNet's colors. The variance is unbiased, as in URST's code;
-    eriklindernoren's divides by n, which makes 1e-4 of a deviation at a thumbnail of 256 px.
+    Pixels are normalized with ImageNet's mean and standard deviation. The variance is unbiased, as
+    in URST's code; eriklindernoren's divides by n, which changes the standard deviation by a factor
+    of 1e-4 for a thumbnail of 256 px.
 
     Args:
-        norm_axes: 4 where scales and shifts are of (1, C, 1, 1), as in URST's code; 1 where they
-            are of (C,), as eriklindernoren's saves them.
+        norm_axes: 4 for scales and shifts of (1, C, 1, 1), as in URST's code; 1 for (C,), as saved
+            by eriklindernoren's.
     """
 
     traits: Traits = _traits("johnson", "Johnson", "MIT")
@@ -203,7 +204,7 @@ class Johnson(SingleStyleNetwork):
 
 
 class JohnsonExamples(SingleStyleNetwork):
-    """The layout of pytorch/examples, fast_neural_style: values of 0..255, biased variance."""
+    """The layout of pytorch/examples, fast_neural_style: pixels in 0..255, biased variance."""
 
     traits: Traits = _traits("johnson_examples", "Johnson (PyTorch examples)", "BSD-3-Clause")
     site_names: tuple[str, ...] = (
@@ -211,7 +212,7 @@ class JohnsonExamples(SingleStyleNetwork):
         *(f"{block}.in{number}" for block in BLOCKS for number in (1, 2)),
         *("in4", "in5"),
     )
-    # Files of the first PyTorch versions hold running statistics, which were never used.
+    # Files from early PyTorch versions have running statistics, which were never used.
     ignored_weights: tuple[str, ...] = tuple(f"{site}.running_" for site in site_names)
 
     def __init__(self) -> None:

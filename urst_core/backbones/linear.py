@@ -1,12 +1,12 @@
 """LinearWCT (Li et al., CVPR 2019, arXiv:1808.04537): a learned linear transform of features.
 
-The two networks differ only in the place of the transform: relu3_1 or relu4_1 of a VGG-19 whose
-mirror image is the decoder. Published weights load under the prefixes ``vgg.``, ``decoder.`` and
+The two networks differ only in the position of the transform: relu3_1 or relu4_1 of a VGG-19. The
+decoder mirrors the encoder. Published weights load under the prefixes ``vgg.``, ``decoder.`` and
 ``matrix.``.
 
-Two things are measured of the content, each at a site of its own: the mean of its features, and
-the mean product of every two channels of what a small network makes of the centered features. A
-linear layer turns these products into the content's half of the transform.
+The content is measured at two sites: the mean of its features, and the mean products of all pairs
+of channels of a small network on the centered features. A linear layer turns these products into
+the content's half of the transform.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ..networks.style import StyleCode
 MEAN_SITE = "mean"
 PRODUCTS_SITE = "products"
 COMPRESSED = 32
-"""Channels that the transform works on."""
+"""Number of channels that the transform works on."""
 
 Levels = tuple[tuple[tuple[int, int], ...], ...]
 """Channels in and out of each convolution, level by level of resolution."""
@@ -59,7 +59,7 @@ RELU4_1: Levels = (
 
 
 def mirrored(levels: Levels) -> Levels:
-    """The decoder of an encoder: every convolution turned around, in reverse order."""
+    """Levels of the decoder for an encoder: inputs and outputs swapped, in reverse order."""
     return tuple(
         tuple((outputs, inputs) for inputs, outputs in reversed(level))
         for level in reversed(levels)
@@ -67,7 +67,7 @@ def mirrored(levels: Levels) -> Levels:
 
 
 def encoder_layers(levels: Levels) -> tuple[Layer, ...]:
-    """From the picture to the features."""
+    """The layers from the picture to the features."""
     layers: list[Layer] = []
     for level in levels:
         layers += [Pooling()] if layers else []
@@ -76,9 +76,9 @@ def encoder_layers(levels: Levels) -> tuple[Layer, ...]:
 
 
 def network_layers(levels: Levels) -> tuple[Layer, ...]:
-    """From the picture to the stylized one.
+    """The layers from the picture to the stylized one.
 
-    This chain reaches as far as the other one, that of :func:`products_layers`, or farther.
+    This chain reaches at least as far as that of :func:`products_layers`.
     """
     encoder = encoder_layers(levels)
     mirror = (NearestUpsampling() if layer == Pooling() else layer for layer in reversed(encoder))
@@ -86,12 +86,12 @@ def network_layers(levels: Levels) -> tuple[Layer, ...]:
 
 
 def products_layers(levels: Levels) -> tuple[Layer, ...]:
-    """From the picture to the features whose products are measured."""
+    """The layers from the picture to the features whose products are measured."""
     return (*encoder_layers(levels), *[Convolution(3)] * 3)
 
 
 class LevelledConvolutions(nn.Module):
-    """3 x 3 convolutions after reflection padding, numbered through all levels: ``conv2``, …"""
+    """3 x 3 convolutions with reflection padding, numbered across all levels: ``conv2``, …"""
 
     def __init__(self, levels: Levels, *, first: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class LevelledConvolutions(nn.Module):
 
 
 class Encoder(LevelledConvolutions):
-    """A VGG-19 up to the first convolution of its last level; ``conv1`` transforms the colors."""
+    """A VGG-19 up to the first convolution of its last level; ``conv1`` is a color transform."""
 
     def __init__(self, levels: Levels) -> None:
         super().__init__(levels, first=2)
@@ -127,7 +127,7 @@ class Encoder(LevelledConvolutions):
 
 
 class Decoder(LevelledConvolutions):
-    """The encoder's mirror image, with numbers continued from it; no ReLU after the last."""
+    """Mirrors the encoder and continues its numbering; no ReLU after the last convolution."""
 
     def __init__(self, levels: Levels) -> None:
         super().__init__(mirrored(levels), first=2 + sum(map(len, levels)))
@@ -145,11 +145,11 @@ class Decoder(LevelledConvolutions):
 
 
 class MatrixNetwork(nn.Module):
-    """Centered features to half of the transform: what is in between is the mean product."""
+    """Maps centered features to half of the transform, by way of their mean products."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        # Zero padding, unlike everywhere else in the network, is the published one.
+        # Zero padding here, unlike elsewhere in the network, is as published.
         self.convs = nn.Sequential(
             nn.Conv2d(channels, channels // 2, 3, padding=1),
             nn.ReLU(),
@@ -160,12 +160,12 @@ class MatrixNetwork(nn.Module):
         self.fc = nn.Linear(COMPRESSED**2, COMPRESSED**2)
 
     def matrix(self, products: Tensor) -> Tensor:
-        """(1, 32, 32) mean products to a (32, 32) matrix."""
+        """Map (1, 32, 32) mean products to a (32, 32) matrix."""
         return self.fc(products.flatten(1)).view(COMPRESSED, COMPRESSED)
 
 
 class Transform(nn.Module):
-    """Features to 32 channels, the transform there, and back."""
+    """Compresses features to 32 channels, transforms them, and expands them again."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ class Transform(nn.Module):
         self.unzip = nn.Conv2d(COMPRESSED, channels, 1)
 
     def kernel(self, transform: Tensor) -> Kernel:
-        """Compression, a (32, 32) matrix and the way back as one 1 x 1 convolution, float64."""
+        """Compression, a (32, 32) matrix and expansion as one 1 x 1 convolution, float64."""
         turned = widened(transform)[:, :, None, None], widened(transform.new_zeros(COMPRESSED))
         return fold_pointwise(
             fold_pointwise(kernel_of(self.compress), turned), kernel_of(self.unzip)
@@ -183,7 +183,7 @@ class Transform(nn.Module):
 
 
 class LinearWCT(StylizationNetwork):
-    """What both networks share; each adds its traits and its levels."""
+    """Base class of both networks, which add their traits and levels."""
 
     site_names: tuple[str, ...] = (MEAN_SITE, PRODUCTS_SITE)
     encoder_levels: Levels
@@ -232,7 +232,7 @@ class LinearR31(LinearWCT):
         layers=network_layers(RELU3_1),
         minimum=8,
         bytes_per_pixel=1060,
-        # The published weights were not at hand, so nothing is known to hold.
+        # The published weights were not available, so half precision is untested.
         half_precision=(),
         license="BSD-2-Clause",
         paper="arXiv:1808.04537",
@@ -250,7 +250,7 @@ class LinearR41(LinearWCT):
         layers=network_layers(RELU4_1),
         minimum=16,
         bytes_per_pixel=1060,
-        # The published weights were not at hand, so nothing is known to hold.
+        # The published weights were not available, so half precision is untested.
         half_precision=(),
         license="BSD-2-Clause",
         paper="arXiv:1808.04537",
@@ -259,7 +259,7 @@ class LinearR41(LinearWCT):
 
 
 def tile_layers(vgg: Encoder, transform: Kernel, decoder: Decoder) -> Iterator[RowLayer]:
-    """Encoder and decoder, the transform and the color transform folded in."""
+    """Layers of encoder and decoder, with the transform and the color transform folded in."""
     encoder_kernels = _kernels(vgg)
     encoder_kernels[0][0] = fold_pointwise(kernel_of(vgg.conv1), encoder_kernels[0][0])
     for index, level in enumerate(encoder_kernels):
@@ -274,7 +274,7 @@ def _kernels(convolutions: LevelledConvolutions) -> list[list[Kernel]]:
 
 
 def _decoder_layers(transform: Kernel, decoder: Decoder) -> Iterator[RowLayer]:
-    """The transform in the first convolution, upsampling joined with the one after it."""
+    """The decoder's layers, with transform and upsampling folded into its convolutions."""
     ((first,), *levels) = _kernels(decoder)
     picture = levels[-1].pop()
     yield TileConvolution(fold_pointwise(transform, first), relu=True)

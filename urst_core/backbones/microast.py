@@ -1,7 +1,7 @@
 """MicroAST (Wang et al., AAAI 2023, arXiv:2211.15313): micro encoders and dual modulation.
 
-Parameter names are those of the published weights. The published ``alpha`` mixes features with
-their stylized version, which breaks pictures between 0 and 1; strength blends style codes here.
+Parameters have their published names. The published ``alpha`` mixes features with their stylized
+version, which breaks pictures between 0 and 1; here strength blends style codes.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ BLURRED_LAYERS: tuple[Layer, ...] = (
 )
 
 BLUR = (0.25, 0.5, 0.25)
-"""Taps along each axis."""
+"""Taps of the blur along each axis."""
 
 
 class PaddedConvolution(nn.Module):
-    """A convolution after reflection padding, as ``conv_layer``."""
+    """A convolution with reflection padding, ``conv_layer``."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
@@ -99,7 +99,7 @@ class PaddedConvolution(nn.Module):
 
 
 class BlurredConvolution(PaddedConvolution):
-    """The same behind a blur, as ``blur``: taps along each axis, (3,)."""
+    """A blur followed by a convolution; ``blur`` has its taps along each axis, (3,)."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
@@ -125,7 +125,7 @@ class BlurredConvolution(PaddedConvolution):
 class BlurredUpsampling(BlurredConvolution):
     """Bilinear upsampling to twice the size, the blur, and the convolution.
 
-    Padding repeats the outermost pixels of what is enlarged.
+    Padding repeats the outermost pixels before upsampling.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ class BlurredUpsampling(BlurredConvolution):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside an identity, optionally modulated by a style's filter signals."""
+    """A residual block of two convolutions, optionally modulated by a style's filter signals."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class ResidualBlock(nn.Module):
         return self.conv1.kernel, self.conv2.kernel
 
     def modulated_kernels(self, weight: Tensor, bias: Tensor) -> tuple[Kernel, Kernel]:
-        """Both convolutions with the filter modulation, (C,) each, folded in."""
+        """Both convolutions with the filter modulation, (C,) each, folded into them."""
         zero = torch.zeros_like(bias)
         first, second = (
             add_identity(fold_output(kernel, weight, zero), bias) for kernel in self.kernels()
@@ -204,7 +204,7 @@ class Encoder(nn.Module):
 
 
 class Modulator(nn.Module):
-    """Style features to the filter weights and biases of the two modulated blocks."""
+    """Maps style features to the filter weights and biases of the two modulated blocks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -214,10 +214,10 @@ class Modulator(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Two modulated blocks, then back to full size.
+    """Two modulated blocks, then upsampling to full size.
 
     Args:
-        blurred: whether a blur follows each enlargement.
+        blurred: whether a blur follows each upsampling.
     """
 
     def __init__(self, *, blurred: bool = False) -> None:
@@ -227,7 +227,7 @@ class Decoder(nn.Module):
         enlarged = BlurredUpsampling if blurred else PaddedConvolution
 
         def upsampling() -> nn.Module:
-            # The numbers in the published names count it.
+            # Counted in the numbers of the published names.
             return nn.Identity() if blurred else nn.Upsample(scale_factor=2, mode="bilinear")
 
         self.dec3 = nn.Sequential(
@@ -248,14 +248,14 @@ class Decoder(nn.Module):
 class MicroAST(StylizationNetwork):
     """MicroAST with thumbnail statistics before each of the decoder's two modulated blocks.
 
-    The published network leaves a grid of period 4 in flat places: its strided convolutions fold
-    frequencies over, and bilinear enlargements pass some of what is above theirs. The blurred
-    variant has a [1 2 1] blur before each strided convolution of the content encoder and behind
-    each enlargement (Zhang 2019, arXiv:1904.11486, blurs before striding). Its weights files hold
-    the blurs' taps under names that end in ``.blur``; everything else has the published names.
+    The published network leaves a grid of period 4 in flat areas: its strided convolutions alias,
+    and bilinear upsampling does not remove all frequencies above the limit. The blurred variant has
+    a [1 2 1] blur before each strided convolution of the content encoder and after each upsampling
+    (Zhang 2019, arXiv:1904.11486, blurs before striding). Its weights files have the blurs' taps
+    under names that end in ``.blur``; all other names are the published ones.
 
     Args:
-        blurred: whether it is that variant.
+        blurred: whether to create that variant.
     """
 
     traits: Traits = Traits(
@@ -291,7 +291,7 @@ class MicroAST(StylizationNetwork):
         """All modulation signals, (N, C, 1, 1) each, of (N, 3, H, W) styles."""
         shallow, deep = self.style_encoder(styles)
         code: dict[str, Tensor] = {}
-        # The published lists run from shallow to deep; the decoder uses them from deep to shallow.
+        # The published lists go from shallow to deep; the decoder goes from deep to shallow.
         for site, number, features in (("dec1", 2, deep), ("dec2", 1, shallow)):
             stats = measure(features)
             code[f"{site}.mean"], code[f"{site}.std"] = stats.mean, stats.std
@@ -313,8 +313,8 @@ class MicroAST(StylizationNetwork):
         return self.decoder.dec3(features)
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
-        # Each normalization goes into the end of the block before it, so that all features
-        # between blocks keep the style's own range, which half precision can hold.
+        # Each normalization is folded into the end of the previous block, so that all features
+        # between blocks have the style's own range, which fits in half precision.
         affine = {
             site: stats_at(sites, site, ChannelStats).affine_to(code.channel_stats(site))
             for site in self.site_names
@@ -335,11 +335,11 @@ class MicroAST(StylizationNetwork):
         ]
         return RowSequence(
             [
-                # Rounding before and in the first strided convolutions shows in edges of pictures.
+                # Rounding before and in the first strided convolutions is visible at edges.
                 *(layer.for_tiles(relu=True, keep_float32=True) for layer in start[:3]),
                 *(layer.for_tiles(relu=True) for layer in start[3:]),
                 folded_block(first.kernels()),
-                # What these add up nearly cancels before a normalization spreads it.
+                # The summands here nearly cancel, and a normalization then amplifies the sum.
                 folded_block(second.kernels(), affine["dec1"], keep_float32=(False, True)),
                 folded_block(dec1, affine["dec2"], keep_float32=(True, True)),
                 folded_block(dec2),
@@ -357,12 +357,12 @@ def folded_block(
     *,
     keep_float32: tuple[bool, bool] = (False, False),
 ) -> Residual:
-    """``x + second(relu(first(x)))``, followed by an affine map of each channel if given one.
+    """``x + second(relu(first(x)))``, optionally followed by an affine map of each channel.
 
     Args:
-        kernels: of the first and the second convolution.
+        kernels: kernels of the first and the second convolution.
         affine: scale and shift, (C,) each.
-        keep_float32: which of the convolutions are.
+        keep_float32: for each convolution, whether it stays in float32.
     """
     first, second = kernels
     if affine is not None:
@@ -378,7 +378,7 @@ def folded_block(
 
 
 def _folded_end(end: nn.Sequential) -> Iterator[RowLayer]:
-    """The way back to full size: upsampling joined with the convolution after it."""
+    """The last layers: upsampling folded into the convolution after it."""
     layers = [layer for layer in end if isinstance(layer, (nn.Upsample, PaddedConvolution))]
     *inner, last = zip([None, *layers], layers)
     for before, layer in inner:

@@ -1,12 +1,12 @@
 """MSG-Net (Zhang and Dana, 2017, arXiv:1703.06953): features matched to a style's Gram matrix.
 
-Parameter names are those of the published weights, 128 channels wide (``ngf``). Published files
-hold the encoder twice, as ``model1.`` and ``model.0.``, and the CoMatch layer twice, as ``ins.``
-and ``model.1.``. The second of each is what the published code ends up with; the first is ignored.
+Parameters have their published names, with 128 channels (``ngf``). Published files contain the
+encoder twice, as ``model1.`` and ``model.0.``, and the CoMatch layer twice, as ``ins.`` and
+``model.1.``. The published code uses the second of each; the first is ignored.
 
-The published test code resizes each patch's result to the patch's size, which matters only where
-that is not a multiple of the stride; here windows always are. It also adds half a gray level before
-it cuts to integers; here whoever stores pixels rounds them.
+The published test code resizes each patch's result to the patch's size, which only matters if that
+is not a multiple of the stride; here windows always are. It also adds half a gray level before
+truncating to integers; here pixels are rounded when they are stored.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ LAYERS: tuple[Layer, ...] = (
 
 
 class Bottleneck(nn.Module, Staged):
-    """Narrow, 3 x 3, wide again, each after a normalization and a ReLU; beside a residual.
+    """A residual block: 1 x 1, 3 x 3 and 1 x 1 convolution, each after a normalization and a ReLU.
 
-    ``middle`` is the 3 x 3 convolution; where it changes the size, so does ``residual``.
+    ``middle`` is the 3 x 3 convolution; if it changes the size, ``residual`` does, too.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Bottleneck(nn.Module, Staged):
         self.conv_block = nn.Sequential(
             norms[0], nn.ReLU(), narrow, norms[1], nn.ReLU(), middle, norms[2], nn.ReLU(), wide
         )
-        # In tuples the parts keep their published names and are at hand under their own.
+        # Tuples refer to the parts without registering them again under other names.
         self.norms = norms
         self.convolutions = narrow, middle, wide
 
@@ -84,7 +84,7 @@ class Bottleneck(nn.Module, Staged):
 
     @property
     def residual_kernel(self) -> Kernel | None:
-        """Of the 1 x 1 convolution beside the others, where there is one."""
+        """Kernel of the shortcut's 1 x 1 convolution; None if there is none."""
         match self.residual_layer:
             case None:
                 return None
@@ -117,18 +117,18 @@ def _growing_block(inputs: int, planes: int) -> Bottleneck:
 
 
 class CoMatch(nn.Module):
-    """A matrix of all channels that depends on the style; ``Inspiration`` in the published code."""
+    """A style-dependent matrix over all channels; ``Inspiration`` in the published code."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1, WIDTH, WIDTH))
 
     def matrix(self, gram: Tensor) -> Tensor:
-        """The transpose of weight times Gram matrix, as the (C, C, 1, 1) of a convolution."""
+        """The transpose of weight times Gram matrix, as a convolution's weight, (C, C, 1, 1)."""
         return (self.weight[0] @ gram[0]).T[:, :, None, None]
 
     def kernel(self, gram: Tensor) -> Kernel:
-        """The same as a convolution, float64."""
+        """The matrix as a convolution, float64."""
         matrix = (widened(self.weight[0]) @ widened(gram[0])).T[:, :, None, None]
         return matrix, matrix.new_zeros(WIDTH)
 
@@ -143,7 +143,7 @@ class MSGNet(StylizationNetwork):
         layers=LAYERS,
         minimum=8,
         bytes_per_pixel=2500,
-        # The published weights were not at hand, so nothing is known to hold.
+        # The published weights were not available, so half precision is untested.
         half_precision=(),
         license="MIT",
         paper="arXiv:1703.06953",
@@ -176,7 +176,7 @@ class MSGNet(StylizationNetwork):
         _, features = collect(self._encode(style))
         moments = GramMoments()
         moments.add(features)
-        # The published matrix is divided by the number of channels too.
+        # The published matrix is also divided by the number of channels.
         return StyleCode({GRAM: moments.stats().gram / WIDTH})
 
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
@@ -228,14 +228,14 @@ def folded_bottleneck(
     after: Kernel | None = None,
     relu: bool = False,
 ) -> Residual:
-    """A bottleneck by frozen statistics.
+    """A bottleneck with frozen statistics folded in.
 
-    Its input is also the residual, so the first normalization stays a map of its own.
+    Its input is also the residual, so the first normalization stays a separate layer.
 
     Args:
         block: the bottleneck.
         sites: statistics of its three normalizations.
-        after: a 1 x 1 convolution of the sum, for blocks whose residual is a convolution too.
+        after: a 1 x 1 convolution of the sum, for blocks whose residual is also a convolution.
         relu: whether a ReLU follows.
     """
     narrow, middle, wide = block.convolutions
@@ -254,10 +254,10 @@ def folded_bottleneck(
     shortcut: list[RowLayer] = []
     if residual_kernel is not None:
         if after is not None:
-            # The shift of ``after`` is in the other branch already.
+            # The other branch already includes the shift of ``after``.
             residual_kernel = fold_pointwise(residual_kernel, (after[0], 0 * after[1]))
         shortcut.append(TileConvolution(residual_kernel, stride=middle.conv2d.stride[0]))
     if middle.upsample:
-        # After the 1 x 1 convolution, which then has a quarter of the pixels.
+        # After the 1 x 1 convolution, which then processes a quarter of the pixels.
         shortcut.append(NearestUpsampling())
     return Residual(branch, shortcut=RowSequence(shortcut) if shortcut else None, relu=relu)

@@ -1,19 +1,19 @@
 """Multimodal Transfer (Wang et al., CVPR 2017, arXiv:1612.01895): three subnets, coarse to fine.
 
-Parameter names are those of URST's network: ``style_subnet.``, ``enhance_subnet.`` and
-``refine_subnet.``. The style is in the weights.
+Parameters are named as in URST's network: ``style_subnet.``, ``enhance_subnet.`` and
+``refine_subnet.``. The style is part of the weights.
 
     picture -> style subnet -> twice the size -> enhance subnet -> refine subnet -> half the size
 
 The network's own output is twice as large as its input and normalized; ``own_stages`` and
 ``FoldedMultimodal.own_output`` give it. Deviations from the published test code, which
 
-- resizes that output to the input's size bilinearly with aligned corners. There the pixel's place
-  in the patch decides which of four pixels count, so that patches disagree; here it is the mean of
-  2 x 2 pixels, which is what that resize does in the middle of a patch;
-- cuts the values of the first picture of a batch only. Here every picture is cut, so that a batch
-  gives what its pictures give alone. The bound of red is kept as published, although it divides
-  by 0.299 and not by the 0.229 that pictures are normalized with.
+- resizes that output bilinearly to the input's size, with aligned corners. There the weights of
+  pixels depend on their position in the patch, so that patches do not match; here it is the mean of
+  2 x 2 pixels, which equals that resize in the middle of a patch;
+- clips only the first picture of a batch. Here every picture is clipped, so that batches do not
+  change pictures. The bound of red is kept as published, although it divides by 0.299 and not by
+  the 0.229 with which pictures are normalized.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ LAYERS: tuple[Layer, ...] = (
 
 
 class Subnet(nn.Module):
-    """Makes the parts that all subnets consist of, under their flat published names."""
+    """Base class of the subnets; creates their parts under flat published names."""
 
     def _shrinking(self, prefix: str, widths: Sequence[int]) -> list[Part]:
         """A 9 x 9 convolution, then 3 x 3 ones that halve the size."""
@@ -121,7 +121,7 @@ class Subnet(nn.Module):
 
 
 class StyleSubnet(Subnet):
-    """Color and gray side by side, then both together; for the large strokes."""
+    """Paints large strokes: color and gray in parallel, then both together."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class StyleSubnet(Subnet):
         return self.rezconv3(features)
 
     def folded(self, sites: Mapping[str, SiteStats]) -> RowSequence:
-        """Color and gray as two groups of one chain, the deviation of pictures folded in."""
+        """Color and gray as two groups of the same layers, with the pixels' deviation folded in."""
         layers: list[RowLayer] = []
         for number, (color, gray) in enumerate(zip(self.color_steps, self.gray_steps)):
             kernels, gray_kernels = color.kernels(sites), gray.kernels(sites)
@@ -157,7 +157,7 @@ class StyleSubnet(Subnet):
 
 
 class DetailSubnet(Subnet):
-    """The shape of the enhance and of the refine subnet, for ever smaller strokes."""
+    """Structure of the enhance and refine subnets, which paint smaller and smaller strokes."""
 
     def __init__(self, widths: Sequence[int], *, blocks: int, last_kernel: int) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class Multimodal(StylizationNetwork):
         layers=LAYERS,
         minimum=8,
         bytes_per_pixel=4700,
-        # The published weights were not at hand, so nothing is known to hold.
+        # The published weights were not available, so half precision is untested.
         half_precision=(),
         license="not stated (FeliMe), Apache-2.0 (URST)",
         paper="arXiv:1612.01895",
@@ -202,11 +202,11 @@ class Multimodal(StylizationNetwork):
         self.site_names = name_sites(self)
 
     def named_style_code(self, name: str) -> StyleCode:
-        del name  # there is one only
+        del name  # there is only one
         return StyleCode({})
 
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
-        del code  # the style is in the weights
+        del code  # the style is part of the weights
         own = yield from self.own_stages(image)
         return _to_picture(own)
 
@@ -237,8 +237,8 @@ class FoldedMultimodal(RowSequence):
             torch.tensor(values, dtype=torch.float64) for values in (MEAN, DEVIATION, CUT_DEVIATION)
         )
         bounds = -mean / cut_deviation, (1 - mean) / cut_deviation
-        # The mean is not folded in: a bias that takes a large sum back triples the rounding error
-        # of the first convolution, which three subnets in a row multiply by about 20.
+        # The mean is not folded in: a bias that cancels a large sum triples the rounding error of
+        # the first convolution, which three subnets in a row amplify by about 20.
         own = [
             SubtractMean(mean),
             *(style, Clamp(*bounds), BilinearUpsampling()),
@@ -249,7 +249,7 @@ class FoldedMultimodal(RowSequence):
         self._own = len(own)
 
     def own_output(self, window: Tensor, *, at_border: bool) -> Tensor:
-        """As :meth:`Multimodal.own_stages`: twice the size, normalized."""
+        """Like :meth:`Multimodal.own_stages`: twice the size, normalized."""
         for layer in self.layers[: self._own]:
             window = layer(window, at_border=at_border)
         return window
@@ -265,7 +265,7 @@ def _channels(like: Tensor, values: Sequence[float]) -> Tensor:
 
 
 def _cut(normalized: Tensor) -> Tensor:
-    """Keep a picture within the published bounds of each color."""
+    """Clip a picture to the published bounds of each color."""
     mean, deviation = _channels(normalized, MEAN), _channels(normalized, CUT_DEVIATION)
     return normalized.clamp(-mean / deviation, (1 - mean) / deviation)
 
@@ -275,6 +275,6 @@ def _enlarged(picture: Tensor) -> Tensor:
 
 
 def _to_picture(own: Tensor) -> Tensor:
-    """The network's own output, (N, 3, 2H, 2W), as a picture in 0..1, (N, 3, H, W)."""
+    """Convert the network's own output, (N, 3, 2H, 2W), to a picture in 0..1, (N, 3, H, W)."""
     mean, deviation = _channels(own, MEAN), _channels(own, DEVIATION)
     return F.avg_pool2d(own, 2) * deviation + mean

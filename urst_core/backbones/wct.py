@@ -1,4 +1,4 @@
-"""Whitening and coloring transforms of five depths, one after another.
+"""Whitening and coloring transforms at five depths, one after another.
 
 WCT (Li et al., NeurIPS 2017, arXiv:1705.08086) stylizes a picture with the features of a VGG-19 at
 relu5_1, the result with those at relu4_1, and so on up to relu1_1. Each level is an encoder, a
@@ -7,11 +7,11 @@ transform that gives the content's features the mean and covariance of the style
     picture ─ encoder 5 ─ transform ─ decoder 5 ─ encoder 4 ─ … ─ decoder 1 ─ stylized picture
 
 Collaborative Distillation (Wang et al., CVPR 2020, arXiv:2003.08436) is the same with a sixteenth
-of the parameters, and a ReLU behind every decoder. Its authors' code adds nothing to the content's
-covariance; here both networks compute as in URST's code, which adds the identity.
+of the parameters, and a ReLU after every decoder. Its authors' code adds nothing to the content's
+covariance; here both networks follow URST's code, which adds the identity.
 
-A weights file may hold any of the levels: what it holds is what runs. The published ``alpha``
-mixes features with transformed features; strength blends style codes here.
+A weights file may contain any of the levels; these are the ones that run. The published ``alpha``
+mixes features with transformed features; here strength blends style codes.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ from ..networks.statistics import (
 from ..networks.style import StyleCode
 
 LEVELS = (5, 4, 3, 2, 1)
-"""In the order in which they run: from coarse structure to fine color."""
+"""All levels in the order in which they run: from coarse structure to fine color."""
 
 CONTENT_RIDGE = 1.0
 """The published code adds the identity to the content's covariance, and nothing to the style's."""
 
 VGG19 = ("11", "12", "21", "22", "31", "32", "33", "34", "41", "42", "43", "44", "51")
-"""Convolutions by block and position; between blocks the picture shrinks to half its size."""
+"""Convolutions by block and position; between blocks the size is halved."""
 
 content_moments = partial(CovarianceMoments, ridge=CONTENT_RIDGE)
 
@@ -62,17 +62,17 @@ NamedModules = Iterator[tuple[str, nn.Module]]
 
 
 def convolutions(level: int) -> tuple[str, ...]:
-    """Those of the encoder that ends with ``relu{level}_1``; the decoder has them in reverse."""
+    """Convolutions of the encoder up to ``relu{level}_1``; the decoder has them in reverse."""
     return VGG19[: VGG19.index(f"{level}1") + 1]
 
 
 def begins_smaller_block(name: str) -> bool:
-    """Whether the picture is halved before this convolution, and doubled after its mirror image."""
+    """Whether the size is halved before this convolution, and doubled after its counterpart."""
     return name.endswith("1") and name != "11"
 
 
 def cascade_layers(levels: Sequence[int]) -> tuple[Layer, ...]:
-    """All layers that have a reach, from the picture to the stylized one."""
+    """All layers that extend the reach, from the picture to the stylized one."""
     layers: list[Layer] = []
     for level in levels:
         for name in convolutions(level):
@@ -83,17 +83,17 @@ def cascade_layers(levels: Sequence[int]) -> tuple[Layer, ...]:
 
 
 def cascade_stride(levels: Sequence[int]) -> int:
-    """Total downsampling; at least 2, since tile networks make 2 x 2 pixels at a time."""
+    """Total downsampling; at least 2, since tile networks compute 2 x 2 pixels at a time."""
     return max(2, 2 ** (max(levels) - 1))
 
 
 def cascade_minimum(levels: Sequence[int]) -> int:
-    """Smallest height and width: reflection needs 2 px at the smallest size."""
+    """Smallest height and width: reflection padding needs 2 px at the lowest resolution."""
     return 2 ** max(levels)
 
 
 def encoder_modules(level: int, channels: Mapping[str, int]) -> NamedModules:
-    """The encoder's modules, the first a 1 x 1 color transform; channels are those of a block."""
+    """The encoder's modules, the first a 1 x 1 color transform, from the channels of each block."""
     yield "conv0", nn.Conv2d(3, 3, 1)
     inputs = 3
     for name in convolutions(level):
@@ -107,7 +107,7 @@ def encoder_modules(level: int, channels: Mapping[str, int]) -> NamedModules:
 
 
 def decoder_modules(level: int, channels: Mapping[str, int]) -> NamedModules:
-    """The encoder's mirror image; ends with a ReLU, which not every network has."""
+    """The decoder's modules, which mirror the encoder's; not all networks use the last ReLU."""
     names = convolutions(level)[::-1]
     outputs = [*(channels[name[0]] for name in names[1:]), 3]
     for name, output in zip(names, outputs):
@@ -119,10 +119,10 @@ def decoder_modules(level: int, channels: Mapping[str, int]) -> NamedModules:
 
 
 class Cascade(StylizationNetwork):
-    """Encoders and decoders of some levels, with thumbnail statistics between each two.
+    """Encoders and decoders of several levels, with thumbnail statistics between them.
 
     Args:
-        levels: which, in the order in which they run.
+        levels: the levels, in the order in which they run.
     """
 
     encoder_name: ClassVar[str]
@@ -146,11 +146,11 @@ class Cascade(StylizationNetwork):
     @staticmethod
     @abstractmethod
     def make_level(level: int) -> tuple[nn.Sequential, nn.Sequential]:
-        """Encoder and decoder, their parameters under the published names."""
+        """Create encoder and decoder, with published parameter names."""
 
     @classmethod
     def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
-        """The network of those levels that the file has a part of; of all where it has none."""
+        """Create the network of the levels in the file, or of all levels if it has none."""
         parts = {name.split(".")[0] for name in state}
         held = [
             level
@@ -162,7 +162,7 @@ class Cascade(StylizationNetwork):
     def style_code(self, style: Tensor) -> StyleCode:
         """Mean (1, C, 1, 1) and coloring matrix (C, C) of each level, float64 (section 3.2).
 
-        Every encoder sees the style picture itself, as in the published code.
+        The input of every encoder is the style picture itself, as in the published code.
         """
         code: dict[str, Tensor] = {}
         for site, encoder, _ in self._parts():
@@ -208,7 +208,7 @@ class WCT(Cascade):
         layers=cascade_layers(LEVELS),
         minimum=cascade_minimum(LEVELS),
         bytes_per_pixel=2400,
-        # bfloat16 loses too much of real pictures on the way through five networks.
+        # In bfloat16, five networks in a row lose too much of real pictures.
         half_precision=(torch.float16,),
         license="MIT",
         paper="arXiv:1705.08086",
@@ -236,14 +236,14 @@ class CollaborativeDistillation(Cascade):
     )
     encoder_name = "{}SE"
     decoder_name = "{}SD"
-    # 1 x 1 convolutions that took part in training only.
+    # 1 x 1 convolutions that are only used in training.
     ignored_weights: tuple[str, ...] = tuple(
         f"{level}SE.conv{block}1_aux." for level in LEVELS for block in range(1, level + 1)
     )
 
     @staticmethod
     def make_level(level: int) -> tuple[nn.Sequential, nn.Sequential]:
-        # The shallowest network is the widest in its block.
+        # The shallowest network has the most channels in its block.
         channels = {"1": 24 if level == 1 else 16, "2": 32, "3": 64, "4": 128, "5": 128}
         encoder = OrderedDict(encoder_modules(level, channels))
         decoder = OrderedDict(decoder_modules(level, channels))
@@ -258,20 +258,20 @@ def level_layers(
     mean: Tensor,
     coloring: Tensor,
 ) -> Iterator[RowLayer]:
-    """Encoder and decoder of one level, the color transform and the features' folded in.
+    """Layers of one level's encoder and decoder, with color and feature transforms folded in.
 
     Args:
         encoder: begins with the color transform.
-        content: what was measured of the content at the end of the encoder.
-        decoder: ends with a ReLU or without.
-        mean: of the style's features, (1, C, 1, 1).
-        coloring: of the style, (C, C).
+        content: statistics of the content at the end of the encoder.
+        decoder: may end with a ReLU.
+        mean: mean of the style's features, (1, C, 1, 1).
+        coloring: coloring matrix of the style, (C, C).
     """
     color, *rest = encoder
     assert isinstance(color, nn.Conv2d)
     yield from _folded_layers(kernel_of(color), rest)
-    # The mean is taken off before the convolution, not folded into its bias: the transform
-    # multiplies by a hundred and more, and the sum would be a small difference of large numbers.
+    # The mean is subtracted before the convolution, not folded into its bias: the transform
+    # multiplies by 100 and more, and the sum would be a small difference of large numbers.
     yield SubtractMean(content.mean)
     matrix = widened(coloring) @ widened(content.whitening)
     transform = matrix[:, :, None, None], widened(mean).flatten()
@@ -284,10 +284,10 @@ def _folded_layers(
     """The tile layers of an encoder or decoder.
 
     Args:
-        pointwise: a 1 x 1 convolution before it, which joins its first one: the reflection padding
-            between them commutes with it.
-        layers: convolutions of 3 x 3, each but a last one to 3 channels with a ReLU.
-        ends_with_relu: whether that one has a ReLU, too.
+        pointwise: a 1 x 1 convolution before it, which is folded into the first one; it commutes
+            with the reflection padding between them.
+        layers: 3 x 3 convolutions, all with a ReLU except a last one to 3 channels.
+        ends_with_relu: whether that one also has a ReLU.
     """
     doubled = False
     before: Kernel | None = pointwise

@@ -88,7 +88,7 @@ class FinishedTiles:
         if changes:
             raise OutputError(
                 f"the unfinished result cannot be resumed, it had: {'; '.join(changes)}",
-                "give it what it had",
+                "use the same inputs and settings",
                 Change("if_interrupted", "restart"),
             )
         self.numbers.update(int(number) for number in np.flatnonzero(flags))

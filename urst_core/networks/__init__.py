@@ -1,1 +1,1 @@
-"""What a stylization network is: sites, statistics, style codes, folding, layers, the contract."""
+"""Parts of stylization networks: sites, statistics, style codes, folding, layers, base classes."""

@@ -1,11 +1,11 @@
-"""Folding everything linear into convolutions.
+"""Folding of linear operations into convolutions.
 
-With frozen statistics a normalization is an affine map of each channel, and an affine map before
-or after a convolution is a convolution again. All functions take and return (weight, bias), with
-weights of (out, in / groups, k, k).
+With frozen statistics a normalization is an affine map of each channel, and a convolution with an
+affine map before or after it is still a convolution. All functions take and return (weight, bias),
+with weights of (out, in / groups, k, k).
 
-Folding is computed in float64 and rounded once, when all of it is done: a bias that takes a mean
-back is a small difference of large numbers.
+Folding is computed in float64 and rounded once at the end: a bias that cancels a mean is a small
+difference of large numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Kernel = tuple[Tensor, Tensor]
 
 
 def kernel_of(convolution: nn.Conv2d) -> Kernel:
-    """Weight and bias of a layer, float64; a bias of zeros where it has none."""
+    """Weight and bias of a layer, float64; the bias is zeros if it has none."""
     weight, bias = widened(convolution.weight), convolution.bias
     return weight, weight.new_zeros(weight.shape[0]) if bias is None else widened(bias)
 
@@ -32,7 +32,7 @@ def fold_input(kernel: Kernel, scale: Tensor, shift: Tensor) -> Kernel:
     """``conv(scale * x + shift)`` as one convolution of x; scale and shift are (in,).
 
     Exact under reflection or replication padding, which commute with a map of each channel; not
-    under zero padding, where the shift would be missing at the border.
+    under zero padding, which would lack the shift.
     """
     weight, bias = kernel
     return weight * scale[None, :, None, None], bias + (weight.sum((2, 3)) * shift).sum(1)
@@ -46,16 +46,16 @@ def fold_output(kernel: Kernel, scale: Tensor, shift: Tensor) -> Kernel:
 
 @dataclass(frozen=True)
 class CenteredKernel:
-    """A convolution with the mean of its results taken off, and a scale and shift of what is left.
+    """A convolution whose results are centered, followed by a scale and shift.
 
-    A normalization could be folded into one kernel. But it divides by the deviation, and where that
-    is small (most of a picture in one color), rounding the scaled weights is magnified from site to
-    site: 0.9 of 255 after the fifteen of a network. Centered first, results are rounded as they
-    were when they were measured, and what is common to both cancels: 0.01 of 255.
+    A normalization could be folded into one kernel. But it divides by the standard deviation, and
+    if that is small (most of a picture has one color), the rounding of scaled weights is amplified
+    from site to site: to 0.9 of 255 after the fifteen sites of a network. Centered first, results
+    are rounded as they were when they were measured, and the rounding cancels: 0.01 of 255.
 
     Attributes:
         kernel: weight and bias; its results have mean 0.
-        scale, shift: of these results, (out,) each.
+        scale, shift: applied to these results, (out,) each.
     """
 
     kernel: Kernel
@@ -66,8 +66,8 @@ class CenteredKernel:
     def of(cls, kernel: Kernel, mean: Tensor, scale: Tensor, shift: Tensor) -> CenteredKernel:
         """``scale * (conv(x) - mean) + shift``, (out,) each.
 
-        The power of two in the scale is in the kernel: that rounds nothing, and results have a
-        deviation near that after the normalization, which half precision can hold.
+        A power of two from the scale goes into the kernel, which is exact; so results have about
+        the standard deviation that they have after the normalization, within half precision.
         """
         weight, bias = kernel
         power = torch.exp2(torch.where(scale != 0.0, scale.abs(), 1.0).log2().round())
@@ -75,7 +75,7 @@ class CenteredKernel:
         return cls(scaled, scale / power, shift)
 
     def beside(self, other: CenteredKernel) -> CenteredKernel:
-        """Both as one convolution, the results of the other after those of this."""
+        """Concatenate both as one convolution, the other's outputs last."""
         joined = (
             torch.cat(pair)
             for pair in zip(
@@ -86,12 +86,12 @@ class CenteredKernel:
         return CenteredKernel((weight, bias), scale, shift)
 
     def mapped(self, fold: Callable[[Kernel], Kernel]) -> CenteredKernel:
-        """With something folded into the kernel that leaves its results as they are."""
+        """Apply a fold to the kernel that does not change its results."""
         return replace(self, kernel=fold(self.kernel))
 
 
 def add_identity(kernel: Kernel, scale: Tensor) -> Kernel:
-    """``conv(x) + scale * x`` as one convolution; as many channels out as in, scale is (out,)."""
+    """``conv(x) + scale * x`` as one convolution with out = in; scale is (out,)."""
     weight, bias = kernel
     weight = weight.clone()
     center = weight.shape[2] // 2
@@ -100,20 +100,20 @@ def add_identity(kernel: Kernel, scale: Tensor) -> Kernel:
 
 
 def fold_pointwise(first: Kernel, second: Kernel) -> Kernel:
-    """``second(first(x))`` as one convolution, where ``first`` is a 1 x 1 convolution."""
+    """``second(first(x))`` as one convolution; ``first`` is a 1 x 1 convolution."""
     weight, bias = first
     mixed = torch.einsum("omyx,mi->oiyx", second[0], weight[:, :, 0, 0])
     return mixed, second[1] + (second[0].sum((2, 3)) * bias).sum(1)
 
 
 def fold_blur(taps: Tensor, kernel: Kernel) -> Kernel:
-    """``conv(blur(x))`` as one convolution, two pixels larger.
+    """``conv(blur(x))`` as one convolution with a kernel two pixels larger.
 
     Exact under reflection padding, which commutes with a symmetric blur.
 
     Args:
         taps: of the blur along each axis, (3,), symmetric.
-        kernel: of the convolution behind it.
+        kernel: of the convolution after it.
     """
     weight, bias = kernel
     outputs, inputs, edge, _ = weight.shape
@@ -131,7 +131,7 @@ def fold_blurred_upsampling(taps: Tensor, kernel: Kernel) -> Kernel:
 
     Args:
         taps: of the blur along each axis, (3,), symmetric.
-        kernel: of the 3 x 3 convolution behind it.
+        kernel: of the 3 x 3 convolution after it.
     """
     weight, bias = kernel
     shares = _shares_of_blurred_upsampling(taps).to(weight)
@@ -140,11 +140,11 @@ def fold_blurred_upsampling(taps: Tensor, kernel: Kernel) -> Kernel:
 
 
 def _shares_of_blurred_upsampling(taps: Tensor) -> Tensor:
-    """What each tap of a 3-tap kernel sees of the source, (position, tap, source pixel).
+    """Weights of source pixels in each tap of a 3-tap kernel, (position, tap, source pixel).
 
     Positions are 2i and 2i + 1 of the upsampled signal, source pixels i - 2 to i + 2.
     """
-    # Upsampled pixels 2i - 2 to 2i + 3, each of its two nearest source pixels.
+    # Upsampled pixels 2i - 2 to 2i + 3, each from its two nearest source pixels.
     upsampled = taps.new_tensor(
         [
             [0.25, 0.75, 0.0, 0.0, 0.0],
@@ -160,11 +160,11 @@ def _shares_of_blurred_upsampling(taps: Tensor) -> Tensor:
 
 
 def equalize_channels(first: Kernel, second: Kernel) -> tuple[Kernel, Kernel]:
-    """``second(relu(first(x)))`` with the channels in between scaled to what float16 can hold.
+    """Scale the channels between two convolutions with a ReLU into the range of float16.
 
-    A positive scale passes a ReLU (Nagel et al. 2019, arXiv:1906.04721, section 4.1): each channel
-    between the two gets the one that makes its largest weights before and after it alike, rounded
-    to a power of two, so that results in float32 keep every bit.
+    ``second(relu(first(x)))`` does not change, since positive scales commute with a ReLU (Nagel et
+    al. 2019, arXiv:1906.04721, section 4.1). Each channel gets the scale that equalizes its largest
+    weights in both kernels, rounded to a power of two, which keeps float32 results bit for bit.
     """
     (weight, bias), (next_weight, next_bias) = first, second
     before = torch.maximum(weight.abs().amax((1, 2, 3)), bias.abs())

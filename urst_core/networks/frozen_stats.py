@@ -1,4 +1,4 @@
-"""What every tile shares: a style code and the statistics of every site, frozen."""
+"""Statistics that all tiles share: a style code and the statistics of every site, frozen."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ STATS_FORMAT = "urst-stats-2"
 
 @dataclass(frozen=True)
 class FrozenStats:
-    """All that tiles share: a frozen value, passed as an argument, never kept in a model.
+    """Everything that tiles share: a frozen value, passed as an argument, never stored in a model.
 
     Attributes:
-        backbone: name of the backbone that measured.
-        fingerprint: of that backbone's weights; others must not use these statistics.
-        code: the style, already blended with the content's own code where strength < 1.
-        sites: what was measured at each site.
+        backbone: name of the backbone that measured them.
+        fingerprint: of that backbone's weights; only they can use these statistics.
+        code: the style, blended with the content's own code if strength < 1.
+        sites: statistics by site.
         strength: 0 (the content) to 1 (the full style).
 
     Example:
@@ -48,7 +48,7 @@ class FrozenStats:
         return replace(self, code=self.code.to(device), sites=sites)
 
     def save(self, path: Path) -> None:
-        """Write a safetensors file: a few KB, or MB where whole matrices are measured (WCT).
+        """Write a safetensors file: a few KB, or MB for networks that measure matrices (WCT).
 
         Raises:
             OSError: the disk is full or failing.
@@ -69,7 +69,7 @@ class FrozenStats:
         """Read what :meth:`save` wrote.
 
         Raises:
-            StatsError: the file is not one of ours, or is damaged.
+            StatsError: the file has another format, or is damaged.
         """
         try:
             facts, tensors = read_tensors(path)
@@ -79,7 +79,7 @@ class FrozenStats:
             ) from error
         if facts.get("format") != STATS_FORMAT:
             raise StatsError(
-                f"{path} holds {facts.get('format', 'no format name')!r}, not {STATS_FORMAT!r}; "
+                f"{path} has the format {facts.get('format', 'no name')!r}, not {STATS_FORMAT!r}; "
                 "measure the statistics again with this version"
             )
         try:

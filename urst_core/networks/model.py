@@ -21,11 +21,11 @@ from .tile_network import TileNetwork
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network with its weights, ready for use and never changed by it.
+    """A network with its weights, ready to use; methods never change it.
 
     Attributes:
         network: float32, in evaluation mode, without gradients.
-        fingerprint: of its weights, see :func:`urst_core.weights.checkpoint.fingerprint`.
+        fingerprint: of its weights; see :func:`urst_core.weights.checkpoint.fingerprint`.
     """
 
     network: StylizationNetwork
@@ -36,7 +36,7 @@ class Backbone:
         return self.network.traits
 
     def on(self, device: torch.device) -> Backbone:
-        """This backbone on a device: itself where it is there already, else a copy."""
+        """This backbone on a device: itself if it is already there, otherwise a copy."""
         if self.device == device:
             return self
         return replace(self, network=copy.deepcopy(self.network).to(device))
@@ -47,13 +47,13 @@ class Backbone:
         """Encode one style or a mixture of several.
 
         Args:
-            styles: pictures, each (1, 3, H, W), 0..1, of any sizes; or names of styles inside the
-                weights, and none where there is one only.
-            weights: share of each, >= 0, brought to a sum of 1; equal when not given.
+            styles: pictures, each (1, 3, H, W), 0..1, of any size; or names of built-in styles;
+                empty for networks with a single built-in style.
+            weights: share of each, >= 0, normalized to a sum of 1; equal if None.
 
         Raises:
-            ShapeError: a style is smaller than the network can take.
-            SettingsError: the network has no such styles, or the weights do not fit them.
+            ShapeError: a style is smaller than the network's minimum.
+            SettingsError: the network has no such styles, or the number of weights differs.
         """
         names = self.network.style_names
         if not styles and len(names) == 1:
@@ -79,11 +79,11 @@ class Backbone:
         return self.network.style_code(style.to(self.device, self.dtype))
 
     def collect(self, thumbnail: Tensor, code: StyleCode, *, strength: float = 1.0) -> FrozenStats:
-        """Measure the statistics that all tiles share, in one pass as far as the last site.
+        """Measure the statistics that all tiles share, in one pass up to the last site.
 
         Args:
-            thumbnail: the downscaled content, (1, 3, H, W), 0..1; (or the whole content, for
-                plain instance normalization).
+            thumbnail: the downscaled content, (1, 3, H, W), 0..1, or the whole content for plain
+                instance normalization.
             code: the style.
             strength: 0 (the content) to 1 (the full style).
 
@@ -97,13 +97,13 @@ class Backbone:
         return self.stats(code, sites, strength=strength)
 
     def code_for(self, thumbnail: Tensor, code: StyleCode, *, strength: float) -> StyleCode:
-        """Blend a style's code with that of the content, for a strength below 1.
+        """Blend a style's code with the content's for a strength below 1.
 
-        Networks with their styles inside cannot encode the content: their code is returned.
+        Networks with built-in styles cannot encode the content; their code is returned unchanged.
 
         Raises:
             SettingsError: the strength is out of range.
-            StatsError: other weights encoded the style.
+            StatsError: the style was encoded with other weights.
         """
         check_strength(strength)
         code.check_fingerprint(self.fingerprint)
@@ -115,15 +115,15 @@ class Backbone:
     def stats(
         self, code: StyleCode, sites: Mapping[str, SiteStats], *, strength: float
     ) -> FrozenStats:
-        """Statistics measured elsewhere, bound to this backbone."""
+        """Combine statistics measured elsewhere with this backbone's name and fingerprint."""
         return FrozenStats(self.traits.name, self.fingerprint, code, dict(sites), strength)
 
     def content_share(self, strength: float) -> float:
-        """Share of the untouched content in each result pixel.
+        """Share of the unchanged content in each pixel of the result.
 
-        No network of the field reproduces its input exactly, not even with the input's own style
-        code. Where codes are blended, the square of 1 - strength returns the content at strength 0
-        and lets the network speak early; elsewhere the content is all that can be mixed in.
+        No stylization network reproduces its input exactly, not even with the input's own style
+        code. If codes are blended, the share is (1 - strength) squared, which gives the content at
+        strength 0 and drops quickly; otherwise only the content can be mixed in: 1 - strength.
         """
         return 1.0 - strength if self.network.style_names else (1.0 - strength) ** 2
 
@@ -134,24 +134,24 @@ class Backbone:
             StatsError: the statistics were measured with another backbone or other weights.
         """
         self._check_stats(stats)
-        # Parameters made in inference mode could never be moved in place afterward.
+        # Parameters created in inference mode could not be modified in place later.
         with torch.inference_mode(False), torch.no_grad():
             here = stats.to(self.device)
             cloned = StyleCode({n: t.clone() for n, t in here.code.tensors.items()})
             sites = {name: stats.clone() for name, stats in here.sites.items()}
-            # Rounded once, when all is folded.
+            # Rounded once, after folding.
             folded = self.network.fold(cloned, sites).to(self.dtype)
         network = TileNetwork(folded, content_share=self.content_share(stats.strength))
         return network.eval().requires_grad_(False)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the weights, in which statistics are measured."""
+        """Dtype of the weights, in which statistics are measured."""
         return next(self.network.parameters()).dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The network's device."""
         return next(self.network.parameters()).device
 
     def _framed(self, image: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ class Backbone:
         minimum = self.traits.minimum
         if min(height, width) < minimum:
             raise ShapeError(
-                f"style of {height} x {width} px is smaller than {self.traits.title} can take; "
+                f"style of {height} x {width} px is too small for {self.traits.title}; "
                 f"use a picture of at least {minimum} x {minimum} px"
             )
 
@@ -171,10 +171,10 @@ class Backbone:
         if stats.backbone != self.traits.name:
             raise StatsError(
                 f"statistics of backbone {stats.backbone!r} do not fit {self.traits.name!r}; "
-                f"make them with {self.traits.name!r}"
+                f"measure them with {self.traits.name!r}"
             )
         if stats.fingerprint != self.fingerprint:
             raise StatsError(
                 f"statistics of weights {stats.fingerprint[:12]} do not fit weights "
-                f"{self.fingerprint[:12]}; make them with the weights that stylize"
+                f"{self.fingerprint[:12]}; measure them with the same weights"
             )

@@ -1,10 +1,10 @@
-"""The contract of a backbone: style code, statistics, tile network.
+"""Base class of stylization networks: style code, statistics, tile network.
 
 A :class:`StylizationNetwork` is one published network, written once. A :class:`Backbone` is such
-a network with its weights, and what the rest of the project works with::
+a network with its weights; the rest of the project uses it like this::
 
     code    = backbone.encode_style(styles)
-    stats   = backbone.collect(thumbnail, code)       # once, a few KB, saved and passed around
+    stats   = backbone.collect(thumbnail, code)       # once, a few KB
     network = backbone.bake(stats)                    # convolutions, ReLUs, resampling
     pixels  = network(window)                         # many, independent
 """
@@ -29,19 +29,20 @@ from .style import StyleCode
 
 @dataclass(frozen=True)
 class Traits:
-    """What a caller may rely on without knowing the network.
+    """Properties of a network that callers rely on.
 
     Attributes:
-        name: the backbone's identifier in settings, files and the command line.
-        title: its name as its authors write it.
+        name: identifier in settings, files and on the command line.
+        title: name as its authors write it.
         stride: total downsampling; tile edges are multiples of it.
         layers: the longest chain of layers, from which the halo is derived.
-        minimum: smallest height and width that the network itself can take, in px.
-        bytes_per_pixel: peak memory of a float32 pass per window pixel, measured on the larger of
-            a tile and a statistics pass by ``benchmarks/memory.py``.
-        half_precision: half-precision formats that hold on real pictures (tried per picture too).
-        license: of the published code and weights.
-        paper: where the method is described.
+        minimum: smallest height and width of an input, in px.
+        bytes_per_pixel: peak memory of a float32 pass per window pixel, the larger of a tile and a
+            statistics pass, as measured by ``benchmarks/memory.py``.
+        half_precision: half-precision formats that are accurate enough on real pictures (also tried
+            for each picture).
+        license: license of the published code and weights.
+        paper: reference of the method.
     """
 
     name: str
@@ -60,28 +61,28 @@ class Traits:
         return halo_of(self.layers, stride=self.stride)
 
     def frame_of(self, image: Size) -> Size:
-        """The size of an image after its one padding."""
+        """The size of an image after padding."""
         return frame_size(image, stride=self.stride, minimum=self.minimum)
 
 
 class StylizationNetwork(nn.Module, ABC):
     """One published network under its published parameter names. Pictures are (1, 3, H, W), 0..1.
 
-    The scale, channel order and normalization that a network was trained with stay inside it.
-    A network overrides one of ``style_code`` (its styles are pictures) and ``named_style_code``
-    (its styles are in its weights, and ``style_names`` lists them).
+    Each network handles the scale, channel order and normalization that it was trained with.
+    It overrides either ``style_code`` (styles are pictures) or ``named_style_code`` (styles are
+    built in, and listed in ``style_names``).
     """
 
     traits: Traits
     site_names: tuple[str, ...]
     style_names: tuple[str, ...] = ()
-    """The styles inside the weights; empty where any picture can be the style."""
+    """Names of the built-in styles; empty if any picture can be the style."""
     ignored_weights: tuple[str, ...] = ()
-    """Prefixes of parameters that published files hold and the network does not use."""
+    """Prefixes of parameters in published files that the network does not use."""
 
     @classmethod
     def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
-        """A network of the size that the weights are for; most come in one size only."""
+        """Create a network of the size of the weights; most networks have only one."""
         del state
         return cls()
 
@@ -89,19 +90,17 @@ class StylizationNetwork(nn.Module, ABC):
         """Encode one style picture, at least ``traits.minimum`` px on each side."""
         del style
         raise SettingsError(
-            f"{self.traits.title} takes no style picture, its styles are in its weights; "
+            f"{self.traits.title} takes no style picture, its styles are built in; "
             f"name one of: {', '.join(self.style_names)}"
         )
 
     def named_style_code(self, name: str) -> StyleCode:
-        """The code of one of the styles inside the weights.
+        """The code of a built-in style.
 
         Raises:
-            SettingsError: there is none of that name.
+            SettingsError: there is no style of that name.
         """
-        raise SettingsError(
-            f"{self.traits.title} has no style named {name!r} in its weights; give a picture"
-        )
+        raise SettingsError(f"{self.traits.title} has no built-in style {name!r}; give a picture")
 
     @abstractmethod
     def stages(self, image: Tensor, code: StyleCode) -> Stages:

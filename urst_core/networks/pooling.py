@@ -1,8 +1,8 @@
-"""Statistics of several pictures as one: what would have been measured on all of them together.
+"""Pooled statistics of several pictures, as if they had been measured together.
 
-Means, mean squares and mean products add up, each picture by its share; deviations and whitening
-matrices follow from the sums. So a mean of two pictures' statistics also holds what sets the two
-pictures apart, which a mean of their deviations would lose.
+Means, mean squares and mean products are averaged by each picture's share; standard deviations and
+whitening matrices are derived from them. So pooled statistics include the differences between
+pictures, which averaging standard deviations would lose.
 """
 
 from __future__ import annotations
@@ -29,18 +29,17 @@ from .style import blend
 
 
 def pool(parts: Sequence[FrozenStats], shares: Sequence[float]) -> FrozenStats:
-    """The statistics of several pictures together; their style codes are blended likewise.
+    """Pool the statistics of several pictures and blend their style codes.
 
-    Each picture was normalized by its own statistics on the way to a later site, so from the second
-    site on this comes near what a common pass would measure (:mod:`urst_core.method.video`), no
-    more.
+    From the second site on, this only approximates a joint pass (:mod:`urst_core.method.video`),
+    since each picture was normalized by its own statistics at earlier sites.
 
     Args:
-        parts: measured with one backbone, one after the other on its own.
-        shares: of each, > 0, brought to a sum of 1.
+        parts: statistics of each picture, measured separately with the same backbone.
+        shares: share of each, > 0, normalized to a sum of 1.
 
     Raises:
-        StatsError: a site holds a kind of statistics that does not add up.
+        StatsError: a site has a kind of statistics that cannot be pooled.
         SettingsError: as in :func:`urst_core.networks.style.blend`.
     """
     code = blend([part.code for part in parts], shares)
@@ -50,10 +49,10 @@ def pool(parts: Sequence[FrozenStats], shares: Sequence[float]) -> FrozenStats:
 
 
 def pool_site(parts: Sequence[SiteStats], shares: Sequence[float]) -> SiteStats:
-    """The statistics of one site over several pictures, with shares that sum to 1.
+    """Pool the statistics of one site over several pictures, with shares that sum to 1.
 
     Raises:
-        StatsError: they are of a kind that does not add up.
+        StatsError: their kind cannot be pooled.
     """
     kind = type(parts[0])
     if kind not in POOLING or any(type(part) is not kind for part in parts):
@@ -84,7 +83,7 @@ def _pool_grams(parts: Sequence[GramStats], shares: Sequence[float]) -> GramStat
 
 
 def _pool_whitening(parts: Sequence[WhiteningStats], shares: Sequence[float]) -> WhiteningStats:
-    """The ridge, which every whitening matrix already contains, stays in the sum once."""
+    """Every whitening matrix already contains the ridge; the result contains it once."""
     means = [_wide(part.mean) for part in parts]
     mean = _sum(means, shares)
     covariances = [
@@ -103,7 +102,7 @@ POOLING: dict[type[SiteStats], Callable[[Any, Sequence[float]], SiteStats]] = {
     GramStats: _pool_grams,
     WhiteningStats: _pool_whitening,
 }
-"""How each kind of statistics adds up."""
+"""How each kind of statistics is pooled."""
 
 
 def _sum(values: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
@@ -111,5 +110,5 @@ def _sum(values: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 
 
 def _wide(values: Tensor) -> Tensor:
-    """Float64, on the CPU: not every device has it."""
+    """Convert to float64 on the CPU, since some devices lack it."""
     return values.cpu().double()

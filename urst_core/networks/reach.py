@@ -1,4 +1,4 @@
-"""How far a pixel's influence reaches through layers, and the halo that follows."""
+"""How far a pixel's influence reaches through layers, and the resulting halo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..geometry import round_up
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """A convolution with an odd ``kernel`` and a padding of half of it."""
+    """A convolution with an odd ``kernel``, padded by half of it."""
 
     kernel: int
     stride: int = 1
@@ -22,7 +22,7 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """A pooling over ``factor`` x ``factor`` px that do not overlap."""
+    """A pooling over ``factor`` x ``factor`` px without overlap."""
 
     factor: int = 2
 
@@ -54,8 +54,8 @@ Layer = Convolution | Pooling | NearestUpsampling | BilinearUpsampling
 def influence_radius(layers: Sequence[Layer], *, stride: int) -> int:
     """How far outside a core an input pixel can still change the core, in px.
 
-    Walks the layers backward from the outputs of one aligned block of ``stride`` px: core edges
-    lie on such blocks. Branches that run beside a longer one need not be listed.
+    Walks backward through the layers from the outputs of one aligned block of ``stride`` px, since
+    cores consist of such blocks. Branches parallel to a longer one need not be listed.
     """
     first, last = 0, stride - 1
     for layer in reversed(layers):

@@ -1,10 +1,10 @@
 """Thumbnail instance normalization (TIN; URST, arXiv:2103.11784, section 3.3).
 
-A stylization network normalizes its features at a few places, its *sites*. Whoever runs the
-network decides what normalizing means there: measure and normalize (plain instance
-normalization, and the collecting pass of TIN), or normalize with statistics measured elsewhere
-(TIN proper). So a network is written once, as a generator that yields each :class:`Site` and is
-sent the normalized features back; it holds no statistics and no mode.
+A stylization network normalizes its features at a few places, its *sites*. The caller decides how
+to normalize: measure and normalize (plain instance normalization, and the collecting pass of TIN),
+or normalize with statistics measured elsewhere (TIN proper). So a network is written once, as a
+generator that yields each :class:`Site` and is sent the normalized features; it has neither
+statistics nor modes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .statistics import ChannelMoments, ChannelStats, Moments, SiteStats, stats_
 
 @dataclass(frozen=True)
 class Site:
-    """A place in a network where features, (1, C, H, W), are to be normalized.
+    """A place in a network where features, (1, C, H, W), are normalized.
 
-    ``moments`` makes what measures there; a network that needs other settings binds them.
+    ``moments`` creates the accumulator that measures there, with the network's settings.
     """
 
     name: str
@@ -31,25 +31,25 @@ class Site:
 
 
 Stages = Generator[Site, Tensor, Tensor]
-"""A network's run: yields sites, is sent normalized features, returns the picture."""
+"""A run of a network: yields sites, is sent normalized features, returns the picture."""
 
 
 def measure(site: Site) -> SiteStats:
-    """The statistics of one site's features."""
+    """Measure the statistics of a site's features."""
     moments = site.moments()
     moments.add(site.features)
     return moments.stats()
 
 
 def measure_features(features: Tensor, *, unbiased: bool = True) -> ChannelStats:
-    """The statistics of (1, C, H, W) features, as for a style code."""
+    """Measure the statistics of (1, C, H, W) features, for example for a style code."""
     moments = ChannelMoments(unbiased=unbiased)
     moments.add(features)
     return moments.stats()
 
 
 def run(stages: Stages, normalize: Callable[[Site], Tensor]) -> Tensor:
-    """Run a network to its end; ``normalize`` decides what happens at each site."""
+    """Run a network to its end, calling ``normalize`` at each site."""
     try:
         site = next(stages)
         while True:
@@ -61,7 +61,7 @@ def run(stages: Stages, normalize: Callable[[Site], Tensor]) -> Tensor:
 def collect(
     stages: Stages, measure: Callable[[Site], SiteStats] = measure
 ) -> tuple[dict[str, SiteStats], Tensor]:
-    """Run a network with plain instance normalization; return what it measured, and its output."""
+    """Run a network with plain instance normalization; return its statistics and its output."""
     sites: dict[str, SiteStats] = {}
 
     def measure_and_normalize(site: Site) -> Tensor:
@@ -73,14 +73,14 @@ def collect(
 
 
 def measure_sites(stages: Stages, names: Sequence[str]) -> dict[str, SiteStats]:
-    """What :func:`collect` measures, without the picture: what follows the last site is not run.
+    """Measure the same statistics as :func:`collect`, but stop at the last site.
 
     Args:
-        stages: the network's run.
-        names: of its sites, in their order.
+        stages: a run of the network.
+        names: names of its sites, in order.
 
     Raises:
-        StatsError: the network ends before the last of them.
+        StatsError: the network ends before the last of these sites.
     """
     sites: dict[str, SiteStats] = {}
     try:
@@ -92,7 +92,7 @@ def measure_sites(stages: Stages, names: Sequence[str]) -> dict[str, SiteStats]:
             site = stages.send(sites[site.name].normalize(site.features))
     except StopIteration:
         missing = ", ".join(repr(name) for name in names if name not in sites)
-        raise StatsError(f"the network ends before site {missing}; use its own names") from None
+        raise StatsError(f"the network has no site {missing}; use its own names") from None
     stages.close()
     return sites
 
@@ -107,7 +107,7 @@ def replay(stages: Stages, sites: Mapping[str, SiteStats]) -> Tensor:
 
 
 def replay_until(stages: Stages, name: str, sites: Mapping[str, SiteStats]) -> Site:
-    """Run a network up to the site called ``name``, which is returned and not normalized.
+    """Run a network up to the site called ``name``; return that site without normalizing it.
 
     Raises:
         StatsError: an earlier site was not measured, or the network has no such site.

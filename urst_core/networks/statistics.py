@@ -1,7 +1,7 @@
-"""Statistics of one site: the values that tiles share, and what gathers them part by part.
+"""Statistics of a site: the values that tiles share, and the accumulators that measure them.
 
-Sums are kept in float64 and joined pairwise, so that neither the order nor the number of parts
-shows: a thumbnail in one part and a gigapixel picture in ten thousand are measured alike.
+Sums are kept in float64 and combined pairwise, so that the order and number of parts do not matter:
+a thumbnail in one part and a gigapixel picture in ten thousand are measured alike.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ..errors import ShapeError, StatsError
 CHANNELS_AT_ONCE = 8
 
 EPSILON = 1e-5
-"""Added to the variance, not to the deviation, as every published network of the field does."""
+"""Added to the variance, not to the standard deviation, as in all published networks."""
 
 ROUNDING = 1e-6
-"""Relative to the values that it belongs to, a deviation that float32 cannot tell from rounding."""
+"""Relative standard deviation that float32 cannot distinguish from rounding."""
 
 
 class SiteStats(ABC):
-    """What was measured at one site: a frozen dataclass of tensors, saved under their names."""
+    """Statistics of one site: a frozen dataclass of tensors, which are saved by name."""
 
     @abstractmethod
     def normalize(self, features: Tensor) -> Tensor:
-        """What a network is sent back for (N, C, H, W) features."""
+        """Normalize (N, C, H, W) features, or return what the network needs in their place."""
 
     def tensors(self) -> dict[str, Tensor]:
         return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
@@ -48,7 +48,7 @@ class SiteStats(ABC):
 class ChannelStats(SiteStats):
     """Mean and standard deviation of each channel; both (1, C, 1, 1), float32 or wider.
 
-    The deviation already contains the epsilon, so that it is never 0.
+    The standard deviation includes the epsilon, so it is never 0.
     """
 
     mean: Tensor
@@ -56,26 +56,26 @@ class ChannelStats(SiteStats):
 
     @property
     def divisor(self) -> Tensor:
-        """The deviation; infinite where a channel has one value everywhere, (1, C, 1, 1).
+        """The standard deviation; infinite for constant channels, (1, C, 1, 1).
 
-        All that varies in such a channel (one of a picture in one color) is rounding. Divided by
-        sqrt(epsilon) it would grow 316 times at every site: a black picture came out of MicroAST
-        with values of thousands. Its normalized value is 0, as it is without any rounding.
+        All variation in a constant channel (from a picture in one color) is rounding. Dividing by
+        sqrt(epsilon) would amplify it 316 times at every site: with MicroAST, a black picture got
+        values of thousands. Normalized to 0, the result is the same as without rounding.
 
-        A channel of zeros is divided by sqrt(epsilon), as published: zeros are not rounded.
+        A channel of zeros is divided by sqrt(epsilon), as published, since zeros are exact.
         """
         variance = (widened(self.std).square() - EPSILON).clamp(min=0.0)
         return self.std.masked_fill(is_flat(widened(self.mean), variance), torch.inf)
 
     def normalize(self, features: Tensor) -> Tensor:
-        """Bring features to mean 0 and deviation 1 *by these statistics*."""
+        """Normalize features to mean 0 and deviation 1, *according to these statistics*."""
         return (features - self.mean) / self.divisor
 
     def affine_to(self, target: ChannelStats) -> tuple[Tensor, Tensor]:
-        """Scale and shift that take features from these statistics to ``target``'s.
+        """Scale and shift that map features from these statistics to ``target``'s.
 
         Returns:
-            (C,) each, float64 where the device has it: they are folded into other numbers.
+            (C,) each, float64 if the device supports it, for folding.
         """
         scale = widened(target.std) / widened(self.divisor)
         return scale.flatten(), (widened(target.mean) - widened(self.mean) * scale).flatten()
@@ -83,15 +83,12 @@ class ChannelStats(SiteStats):
 
 @dataclass(frozen=True)
 class MeanStats(SiteStats):
-    """Mean of each channel, (1, C, 1, 1), for networks that leave the spread alone.
-
-    Float32 or wider.
-    """
+    """Mean of each channel, (1, C, 1, 1), float32 or wider, for networks that keep the variance."""
 
     mean: Tensor
 
     def normalize(self, features: Tensor) -> Tensor:
-        """Bring features to mean 0 *by these statistics*."""
+        """Normalize features to mean 0, *according to these statistics*."""
         return features - self.mean
 
 
@@ -103,32 +100,32 @@ class WhiteningStats(SiteStats):
     whitening: Tensor
 
     def normalize(self, features: Tensor) -> Tensor:
-        """Bring features to mean 0 and covariance 1 *by these statistics*; float64."""
+        """Whiten features, *according to these statistics*; float64."""
         centered = features.to(self.mean.dtype) - self.mean
         return torch.einsum("ij,njhw->nihw", self.whitening, centered)
 
 
 @dataclass(frozen=True)
 class GramStats(SiteStats):
-    """The mean product of every two channels, (1, C, C), float32 or wider: no mean is taken off."""
+    """Mean products of all pairs of channels, (1, C, C), float32 or wider; not centered."""
 
     gram: Tensor
 
     def normalize(self, features: Tensor) -> Tensor:
-        """The matrix itself: a network that asks for it needs nothing else of its features."""
+        """Return the matrix itself, which is all that these networks need."""
         del features
         return self.gram
 
 
 SITE_STATS: tuple[type[SiteStats], ...] = (ChannelStats, MeanStats, WhiteningStats, GramStats)
-"""Every kind there is; the names of their tensors tell them apart in a file."""
+"""All kinds of statistics; in a file, the names of their tensors identify them."""
 
 
 def site_stats_from(tensors: Mapping[str, Tensor]) -> SiteStats:
-    """The kind of statistics that consists of tensors with these names.
+    """Create statistics of the kind that has tensors with these names.
 
     Raises:
-        StatsError: no kind does.
+        StatsError: no kind has these tensors.
     """
     for kind in SITE_STATS:
         if {field.name for field in fields(cast(Any, kind))} == set(tensors):
@@ -155,14 +152,14 @@ def stats_at(sites: Mapping[str, SiteStats], name: str, kind: type[AnyStats]) ->
 
 
 def is_flat(mean: Tensor, variance: Tensor) -> Tensor:
-    """Which channels have one value everywhere but for rounding in float32.
+    """Which channels are constant except for rounding in float32.
 
-    A convolution's rounding is relative to what it adds up, which can be more than the sum: so it
-    is compared with the largest channel.
+    The rounding of a convolution is relative to its summands, which can be larger than the sum; so
+    the deviation is compared with the largest channel.
 
     Args:
-        mean: of the channels, (1, C, ...), float64.
-        variance: of that shape, float64.
+        mean: mean of each channel, (1, C, ...), float64.
+        variance: variance of each channel, of the same shape, float64.
     """
     largest = mean.abs().amax(dim=1, keepdim=True)
     rounding = (ROUNDING * largest).square().clamp(min=ROUNDING * EPSILON)
@@ -170,13 +167,13 @@ def is_flat(mean: Tensor, variance: Tensor) -> Tensor:
 
 
 class Moments(Protocol):
-    """Gathers one kind of statistics, part by part, whatever their number and order."""
+    """Accumulates one kind of statistics part by part; number and order do not matter."""
 
     def add(self, features: Tensor) -> None:
-        """Take in features of (1, C, H, W), floating, finite; empty ones are ignored.
+        """Add finite floating-point features, (1, C, H, W); empty ones are ignored.
 
         Raises:
-            ShapeError: the features are not of that shape.
+            ShapeError: the features have another shape.
         """
         ...
 
@@ -192,11 +189,11 @@ class Moments(Protocol):
 class ChannelMoments:
     """Mean and sum of squared deviations of each channel.
 
-    Parts are joined with the pairwise update of Chan, Golub and LeVeque (1979), in float64.
+    Parts are combined with the pairwise update of Chan, Golub and LeVeque (1979), in float64.
 
     Args:
-        unbiased: divide the squares by n - 1, as the reference code of AdaIN, MicroAST and URST
-            does, or by n, as layers called instance normalization do.
+        unbiased: divide the squares by n - 1, like the reference code of AdaIN, MicroAST and URST,
+            or by n, like common instance normalization layers.
     """
 
     def __init__(self, *, unbiased: bool = True) -> None:
@@ -279,7 +276,7 @@ class CovarianceMoments:
         self._mean, self._scatter = mean, scatter
 
     def covariance(self) -> tuple[Tensor, Tensor]:
-        """Mean (C,) and covariance (C, C), unbiased and without the ridge, float64."""
+        """Mean, (C,), and unbiased covariance without the ridge, (C, C), float64."""
         _check_count(self._count)
         return self._mean, self._scatter / (self._count - 1)
 
@@ -287,13 +284,13 @@ class CovarianceMoments:
         mean, covariance = self.covariance()
         ridge = self._ridge * torch.eye(mean.shape[0], dtype=mean.dtype, device=mean.device)
         whitening = matrix_power(covariance + ridge, -0.5)
-        # Rounding is all that varies in a flat channel, and the style's colors multiply it.
+        # All variation in a flat channel is rounding, which the style's colors would amplify.
         flat = is_flat(mean[None], covariance.diagonal()[None])
         return WhiteningStats(_as_map(mean), whitening.masked_fill(flat, 0.0))
 
 
 class GramMoments:
-    """Sum of the products of every two channels."""
+    """Sum of the products of all pairs of channels."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -312,11 +309,11 @@ class GramMoments:
 
 
 def matrix_power(symmetric: Tensor, exponent: float, *, smallest: float = 1e-5) -> Tensor:
-    """A power of a symmetric positive matrix, (C, C).
+    """Compute a power of a symmetric positive matrix, (C, C).
 
-    Eigenvalues below ``smallest`` are left out, as in the published code of WCT.
+    Eigenvalues below ``smallest`` are dropped, as in the published code of WCT.
     """
-    # On the CPU: not every device has the decomposition, and it is done once a picture.
+    # On the CPU: some devices lack the decomposition, and it is done only once per picture.
     values, vectors = torch.linalg.eigh(symmetric.cpu().double())
     kept = values >= smallest
     powers = torch.where(kept, values.clamp(min=smallest) ** exponent, torch.zeros_like(values))
@@ -324,31 +321,31 @@ def matrix_power(symmetric: Tensor, exponent: float, *, smallest: float = 1e-5) 
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
-    """Values on a device; MPS has no float64, so they are narrowed there."""
+    """Move values to a device; float32 on MPS, which has no float64."""
     if device.type == "mps" and values.dtype == torch.float64:
         values = values.float()
     return values.to(device)
 
 
 def widened(values: Tensor) -> Tensor:
-    """Values in float64; in float32 on MPS, which has no wider type."""
+    """Convert values to float64; to float32 on MPS, which has no float64."""
     return values.to(torch.float32 if values.device.type == "mps" else torch.float64)
 
 
 def _channel_groups(features: Tensor) -> Iterator[Tensor]:
-    """The channels a few at a time, so that wide copies of a whole tile are never needed."""
+    """The channels, a few at a time, to avoid a float64 copy of a whole tile."""
     for part in features.split(CHANNELS_AT_ONCE, dim=1):
         yield _positions(part)
 
 
 def _positions(features: Tensor) -> Tensor:
-    """(1, C, H, W) features as (C, H * W), wide enough to be summed over a whole picture."""
+    """Reshape (1, C, H, W) features to (C, H * W), in a type for sums over a whole picture."""
     if features.ndim != 4 or features.shape[0] != 1:
         raise ShapeError(
             f"features of shape {tuple(features.shape)} cannot be measured; "
-            "pass one image's, (1, C, H, W)"
+            "pass those of one image, (1, C, H, W)"
         )
-    # Float32 sums of one tile are accurate enough where there is no float64.
+    # Without float64, float32 sums of one tile are accurate enough.
     return widened(features[0].flatten(1))
 
 

@@ -1,7 +1,7 @@
-"""Style codes: what a network measures on a style, and needs in order to paint in it.
+"""Style codes: everything about a style that a network needs to paint in it.
 
-They are frozen and small (KB; MB for WCT's matrices). They are passed as arguments and saved, and
-never kept in a model.
+They are frozen and small (KB; MB for WCT's matrices). They are passed as arguments or saved, and
+never stored in a model.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .statistics import ChannelStats, to_device
 class StyleCode:
     """A style as a network encodes it: named tensors, immutable by convention.
 
-    Codes of one network can be blended. Blending codes, not features, makes every mixture a style
-    that the network could have been given.
+    Codes of the same network can be blended. Since codes are blended, not features, every mixture
+    is a valid style for the network.
 
     Attributes:
-        tensors: the code, by names that the network chooses.
-        fingerprint: of the weights that encoded it; empty if unknown. Others refuse it.
+        tensors: tensors of the code, by names that the network chooses.
+        fingerprint: of the weights that encoded it, or empty if unknown; other weights refuse it.
 
     Example:
         >>> import urst_core as urst
@@ -47,21 +47,21 @@ class StyleCode:
         return replace(self, tensors=tensors)
 
     def check_fingerprint(self, fingerprint: str) -> None:
-        """Refuse a code that other weights encoded.
+        """Check that the code was encoded with these weights.
 
         Raises:
-            StatsError: they did.
+            StatsError: it was encoded with other weights.
         """
         if self.fingerprint and fingerprint and self.fingerprint != fingerprint:
             raise StatsError(
                 f"a style that was encoded with weights {self.fingerprint[:12]} does not fit "
                 f"weights {fingerprint[:12]}",
-                "encode it with the weights that stylize",
+                "encode it with the same weights",
             )
 
 
 def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
-    """The weighted mean of style codes; weights are normalized to a sum of 1.
+    """Compute the weighted mean of style codes; weights are normalized to a sum of 1.
 
     Raises:
         SettingsError: no code, a different number of weights, or weights that are negative, not
@@ -70,13 +70,13 @@ def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
     """
     if not codes or len(codes) != len(weights):
         raise SettingsError(
-            f"{len(codes)} styles with {len(weights)} weights; give one weight a style"
+            f"{len(codes)} styles with {len(weights)} weights; give one weight for each style"
         )
     if not all(math.isfinite(w) and w >= 0 for w in weights) or max(weights) == 0:
         raise SettingsError(
-            f"style weights {list(weights)} cannot be blended; use values >= 0, one above 0"
+            f"style weights {list(weights)} cannot be used; use values >= 0, at least one above 0"
         )
-    # Scaled by a power of two, which rounds nothing: a sum of huge ones would not be finite.
+    # Scaled by a power of two, which is exact, since a sum of huge weights would be infinite.
     exponent = math.frexp(max(weights))[1]
     scaled = [math.ldexp(weight, -exponent) for weight in weights]
     shares = [weight / math.fsum(scaled) for weight in scaled]
@@ -93,10 +93,10 @@ def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
 
 
 def check_strength(strength: float) -> None:
-    """Refuse a strength outside 0..1, and NaN.
+    """Check that a strength is in 0..1.
 
     Raises:
-        SettingsError: it is.
+        SettingsError: it is not, or is NaN.
     """
     if not 0.0 <= strength <= 1.0:
         raise SettingsError(f"strength {strength} is out of range; use 0 to 1")

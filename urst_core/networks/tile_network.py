@@ -12,12 +12,12 @@ from .layers.banded import RowLayer, bands_of
 LEAST_BAND_ROWS = 64
 
 BAND_PIXELS = 2**17
-"""Height, and area in float32, of the bands that a CPU computes at a time, in px: small enough for
-its caches, large enough for all its cores."""
+"""Minimum height, and area in float32, of the bands that a CPU computes at a time, in px: small
+enough for its caches, large enough for all its cores."""
 
 
 class TileNetwork(nn.Module):
-    """A baked backbone: maps windows to stylized windows, and keeps nothing between calls."""
+    """A baked backbone: maps windows to stylized windows, without state between calls."""
 
     def __init__(self, folded: RowLayer, *, content_share: float) -> None:
         super().__init__()
@@ -27,15 +27,14 @@ class TileNetwork(nn.Module):
         self.in_bands = False
 
     def prepared(self, device: torch.device, dtype: torch.dtype = torch.float32) -> TileNetwork:
-        """A copy on ``device`` that computes in ``dtype``, laid out for fast convolutions.
+        """Make a copy on ``device`` that computes in ``dtype``, with a fast memory layout.
 
-        The convolution that makes the picture, and all that follows it, is float32 at least. On a
-        CPU the copy works band by band; there layers that a narrow ``dtype`` would show in, or not
-        make faster, are float32, too.
+        The output convolution and everything after it use at least float32. On a CPU the copy works
+        band by band, and layers for which half precision is visible, or not faster, use float32.
 
         Args:
-            device: where windows are stylized.
-            dtype: float32, float64, or one of the backbone's types of half precision.
+            device: device that stylizes windows.
+            dtype: float32, float64, or one of the backbone's half-precision types.
         """
         network = TileNetwork(copy.deepcopy(self.folded), content_share=self.content_share)
         network.compute_dtype = dtype
@@ -48,7 +47,7 @@ class TileNetwork(nn.Module):
 
     @property
     def picture_dtype(self) -> torch.dtype:
-        """The type of the stylized picture: that of the computation, float32 at least."""
+        """Type of the stylized picture: that of the computation, but at least float32."""
         return torch.promote_types(self.compute_dtype, torch.float32)
 
     def forward(self, window: Tensor, *, at_border: bool = True) -> Tensor:
@@ -56,11 +55,11 @@ class TileNetwork(nn.Module):
 
         Args:
             window: (N, 3, H, W), floating, 0..1, H and W multiples of the backbone's stride.
-            at_border: False where no edge of the window lies on the frame's border: all that
-                padding could touch is discarded with the halo then, and the cheapest one is used.
+            at_border: whether an edge of the window is on the frame's border. If not, everything
+                that padding affects is discarded with the halo, and the cheapest padding is used.
 
         Returns:
-            (N, 3, H, W), not clamped: float32, or float64 where the network computes in it.
+            (N, 3, H, W), not clamped: float32, or float64 if the network computes in float64.
         """
         if self.in_bands:
             stylized = self._stylize_in_bands(window, at_border=at_border)

@@ -1,4 +1,4 @@
-"""The pixels of a run, with a checksum of each core: a bit that the disk loses does not count."""
+"""The pixels of a run with a checksum of each core, so that damage on disk is detected."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..geometry import Rectangle
 
 
 class CheckedPixels:
-    """A work file as a :class:`~urst_core.pictures.source.Canvas` that sums up what is written.
+    """A work file as a :class:`~urst_core.pictures.source.Canvas` that also computes checksums.
 
-    CRC-32 finds every single flipped bit, and misses one in four billion other changes; it takes a
-    few milliseconds for a tile that takes hundreds to compute.
+    CRC-32 detects every single flipped bit, and misses one in four billion other changes. It takes
+    a few milliseconds per tile; computing the tile takes hundreds.
     """
 
     def __init__(self, file: WorkFile) -> None:
@@ -32,11 +32,11 @@ class CheckedPixels:
         self._checksums[rectangle] = _checksum(pixels)
 
     def take_checksum(self, core: Rectangle) -> int:
-        """That of a core just written; 0 where it holds nothing but padding."""
+        """Return the checksum of a core just written; 0 if the core is only padding."""
         return self._checksums.pop(core.clipped(self._file.size), 0)
 
     def is_intact(self, core: Rectangle, checksum: int) -> bool:
-        """Whether a core's pixels are those that were written.
+        """Whether a core's pixels have the checksum that was recorded for them.
 
         Raises:
             OutputError: the disk is failing.
@@ -45,7 +45,7 @@ class CheckedPixels:
         return checksum == (_checksum(self._file.read(inside)) if inside.area else 0)
 
     def flush(self) -> None:
-        """Return when everything written so far is on the disk.
+        """Wait until everything written so far is on the disk.
 
         Raises:
             OutputError: the disk is full or failing.

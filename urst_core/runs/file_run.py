@@ -1,7 +1,7 @@
-"""From file to file: a run that survives its process, the power, and a full disk.
+"""From file to file: a run that survives crashes, power cuts and a full disk.
 
-What is finished is kept beside the result until the result is there, so an interrupted run resumes
-where it was, and ends with the same bytes as one that was never interrupted.
+Finished tiles are kept beside the result until it is complete. An interrupted run resumes from
+there and ends with the same bytes as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ from .work_folder import WorkFolder
 
 @dataclass(frozen=True)
 class FileRun:
-    """One picture file to be stylized into another one.
+    """Stylizes one picture file into another.
 
     Attributes:
         content: the picture.
-        styles: picture files; or names of styles inside the weights.
-        output: the file to make; its ending chooses the format.
+        styles: picture files, or names of built-in styles.
+        output: the file to write; its extension determines the format.
         backbone: network and weights.
         settings: how to stylize.
-        style_weights: share of each style, equal when None.
-        options: how to store the result.
-        input_options: how careful to be when pictures are read.
-        overwrite: whether a file of the result's name may be replaced.
-        mask: where to stylize; everywhere when None.
+        style_weights: share of each style; equal if None.
+        options: options of the output format.
+        input_options: how strictly to check pictures that are read.
+        overwrite: whether an existing result may be replaced.
+        mask: where to stylize; everywhere if None.
     """
 
     content: Path
@@ -85,7 +85,7 @@ class FileRun:
         """The styles, opened.
 
         Raises:
-            ImageError: one cannot be used.
+            ImageError: a style cannot be used.
         """
         if self.backbone.network.style_names:
             return list(self.styles)
@@ -97,14 +97,14 @@ class FileRun:
     def run(
         self, listener: Listener = ignore, *, if_interrupted: IfInterrupted = IfInterrupted.REFUSE
     ) -> None:
-        """Make the result; what is finished is kept where the run is interrupted.
+        """Write the result. If the run is interrupted, finished tiles are kept.
 
         Args:
-            listener: told of each tile, and of the encoding; what it raises ends the run.
-            if_interrupted: what to do with an earlier, interrupted run.
+            listener: called after each tile and during encoding; if it raises, the run ends.
+            if_interrupted: what to do about an earlier, interrupted run.
 
         Raises:
-            URSTError: one of its subclasses, for what cannot be used, or not be written.
+            URSTError: an input cannot be used, or the result cannot be written.
         """
         folder = WorkFolder(self.output)
         record = folder.load_record() if if_interrupted is IfInterrupted.RESUME else None
@@ -124,7 +124,7 @@ class FileRun:
             folder.remove()
 
     def run_value(self, listener: Listener = ignore, **chosen: Any) -> Run:
-        """The content with its settings, those in ``chosen`` replaced.
+        """The run of the content, with the settings in ``chosen`` replaced.
 
         Raises:
             URSTError: as in :meth:`Run.of`.
@@ -134,10 +134,10 @@ class FileRun:
         return Run.of(self.source, self.backbone, settings, mask=mask, listener=listener)
 
     def check(self, *, overwrite: bool) -> None:
-        """Refuse, before any work, what cannot be used.
+        """Check everything that can be checked before any work.
 
         Raises:
-            URSTError: a setting, a picture, the output, or the device.
+            URSTError: a setting, a picture, the output, or the device cannot be used.
         """
         self.settings.check(self.backbone.traits)
         inputs = [("style", Path(style)) for style in self.styles]
@@ -151,13 +151,13 @@ class FileRun:
         _ = self.style_sources
 
     def unpack(self, listener: Listener = ignore) -> None:
-        """Unpack the content where it cannot be read in parts; it may take minutes.
+        """Unpack the content if it cannot be read in parts, which may take minutes.
 
         Args:
-            listener: told of the progress; what it raises ends the run.
+            listener: called with the progress; if it raises, the run ends.
 
         Raises:
-            ImageError: it is damaged, or there is no room.
+            ImageError: the content is damaged, or the disk is full.
         """
         height, width = self.source.size
 
@@ -170,7 +170,7 @@ class FileRun:
             unpack(tell)
 
     def plan(self) -> Plan:
-        """What the run will take, without trying any tile."""
+        """Plan the run without trying any tile."""
         mask = [] if self.mask is None else [self.mask.picture]
         return plan_run(
             self.run_value(),
@@ -181,7 +181,7 @@ class FileRun:
         )
 
     def _interrupted(self, folder: WorkFolder, if_interrupted: IfInterrupted) -> RunRecord | None:
-        """The record of the run to resume; None where a new one is to begin."""
+        """The record of the run to resume; None to start a new one."""
         if if_interrupted is IfInterrupted.RESUME and (record := folder.load_record()) is not None:
             record.check_same(self._identity(record))
             return replace(record, overwrite=record.overwrite or self.overwrite)
@@ -197,7 +197,7 @@ class FileRun:
         return None
 
     def _begin(self, folder: WorkFolder) -> RunRecord:
-        """Empty the folder, and record what is to be made there."""
+        """Empty the folder, and save the record of a new run in it."""
         folder.clear()
         run = self.run_value()
         tiles = run.tiles(torch.float32)
@@ -214,7 +214,7 @@ class FileRun:
         return record
 
     def _identity(self, earlier: RunRecord | None = None) -> dict[str, str]:
-        """Everything that pixels follow from; what is left to us is as the earlier run chose."""
+        """Everything that determines the pixels; automatic choices are those of the earlier run."""
         settings, network = self.settings, self.backbone.network
         source, (height, width) = self.source, self.source.size
         styles = self.styles if network.style_names else [file_hash(Path(p)) for p in self.styles]
@@ -246,7 +246,7 @@ class FileRun:
         return identity
 
     def _strokes_identity(self) -> dict[str, str]:
-        """What decides the levels, where there is more than a plain pass."""
+        """The settings of strokes that determine the levels; empty for a single plain pass."""
         settings = self.settings
         if self.run_value().is_plain:
             return {"strokes": "fine"}
@@ -258,13 +258,13 @@ class FileRun:
         }
 
     def _continue(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> None:
-        """Do what is not done yet."""
+        """Do the remaining work."""
         self.unpack(listener)
         if self.run_value().is_plain:
             with finishing(folder, folder.last_level(), self.source) as (pixels, journal):
                 self._make_tiles(folder, record, pixels, journal, listener)
         else:
-            # One tile size for all levels: what fitted when the run began.
+            # One tile size for all levels, the one that fit when the run started.
             run = self.run_value(listener, tile_size=record.statistics_tile_size)
             make_levels(run, folder, self._code_for_levels)
         check_output_name(self.output, self.source, self.options, overwrite=record.overwrite)
@@ -294,7 +294,7 @@ class FileRun:
         run.stylize(network, pixels, ledger=journal)
 
     def _measure(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> FrozenStats:
-        """The statistics, as far as possible those that were kept."""
+        """Measure the statistics that were not kept from an earlier run."""
         earlier = folder.load_stats()
         sites = len(self.backbone.network.site_names)
         if earlier is not None and (self.settings.stats != "exact" or len(earlier.sites) == sites):
@@ -326,5 +326,5 @@ class FileRun:
 
 
 def _libvips_version() -> str:
-    """What decodes pictures, if it is there."""
+    """Version of the library that decodes pictures, if installed."""
     return ".".join(str(vips().version(part)) for part in range(3)) if vips_errors() else "none"

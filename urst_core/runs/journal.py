@@ -1,13 +1,13 @@
-"""What a run has finished, line by line, so that another run can resume there.
+"""Journal of a run's finished cores, line by line, from which another run can resume.
 
 Each line is a word, numbers, and the CRC-32 of both::
 
     core 0 512 512 1024 3735928559 #5d3f1a20     top, left, bottom, right, and the pixels' CRC-32
     edge 256 #0b6c9f11                           tiles are no larger from here on
 
-A line is written only after the pixels it speaks of are on the disk. What a crash leaves of the
-last line, and all that follows a damaged one, is dropped, and so are cores whose pixels are not
-those that were written: those tiles are computed again.
+A line is written only after the pixels of its core are on the disk. An incomplete last line,
+everything after a damaged line, and cores whose pixels do not match their checksum are dropped;
+those tiles are computed again.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ..errors import Change, OutputError
 from ..geometry import Rectangle
 
 SECONDS_AT_RISK = 2.0
-"""How much work a loss of power may cost: waiting for the disk after each tile would cost more."""
+"""Work that a power cut may cost; waiting for the disk after each tile would cost more."""
 
 
 MOST_DIGITS = 10
-"""Of a number in a line: of a checksum, or of a side no picture has."""
+"""Longest number in a line: a checksum. Sides of pictures are shorter."""
 
 
 class StoredPixels(Protocol):
-    """The pixels that a journal speaks of; see
+    """The pixels of a journal's cores; see
     :class:`~urst_core.runs.checked_pixels.CheckedPixels`."""
 
     def take_checksum(self, core: Rectangle) -> int: ...
@@ -45,11 +45,11 @@ class StoredPixels(Protocol):
 
 
 class Journal:
-    """A :class:`~urst_core.tiling.loop.Ledger` in a file; made, or continued where there is one.
+    """A :class:`~urst_core.tiling.loop.Ledger` in a file; created, or continued if it exists.
 
     Args:
         path: the file.
-        pixels: what it speaks of.
+        pixels: pixels of its cores.
 
     Raises:
         OutputError: the file cannot be read or written.
@@ -66,7 +66,7 @@ class Journal:
             path.touch()
             lines = _whole_lines(path.read_bytes())
             self._file = path.open("r+b", buffering=0)
-            # Behind the last whole line; else the next one would be glued to what is torn.
+            # After the last complete line; otherwise the next one would be appended to a fragment.
             self._file.seek(self._file.truncate(sum(len(line) for line in lines)))
         except OSError as error:
             raise OutputError(
@@ -87,7 +87,7 @@ class Journal:
         return self._edges
 
     def add_core(self, core: Rectangle) -> None:
-        """Note a core; saved with those of the last two seconds.
+        """Record a core; it is saved with those of the last two seconds.
 
         Raises:
             OutputError: the disk is full or failing.
@@ -98,12 +98,12 @@ class Journal:
             self.save()
 
     def add_edge(self, edge: int) -> None:
-        """Note the edge that tiles were halved to; saved with the next core."""
+        """Record the edge to which tiles were halved; it is saved with the next core."""
         self._add("edge", edge)
         self._edges.append(edge)
 
     def save(self) -> None:
-        """Return when the pixels of all cores so far, and then the cores, are on the disk.
+        """Write the pixels of all cores so far to the disk, then the cores.
 
         Raises:
             OutputError: the disk is full or failing.
@@ -129,7 +129,7 @@ class Journal:
             ) from error
 
     def close(self) -> None:
-        """Let go of the file; what is not saved is lost."""
+        """Close the file; unsaved cores are lost."""
         self._file.close()
 
     def _add(self, word: str, *numbers: int) -> None:
@@ -139,7 +139,7 @@ class Journal:
 
 
 def finished_cores(path: Path) -> list[Rectangle]:
-    """The cores that a journal lists; none where there is no journal.
+    """The cores that a journal lists; empty if there is no journal.
 
     Raises:
         OutputError: the file cannot be read.
@@ -157,7 +157,7 @@ def finished_cores(path: Path) -> list[Rectangle]:
 
 
 def _whole_lines(content: bytes) -> list[bytes]:
-    """The lines up to the first one that is torn or damaged."""
+    """The lines before the first incomplete or damaged one."""
     return list(takewhile(_is_whole, content.splitlines(keepends=True)))
 
 
@@ -177,7 +177,7 @@ def _is_whole(line: bytes) -> bool:
 
 
 def _finished(lines: Sequence[bytes]) -> tuple[dict[Rectangle, int], list[int]]:
-    """Cores with the checksums of their pixels, and the edges, of whole lines."""
+    """Parse complete lines: cores with the checksums of their pixels, and edges."""
     cores: dict[Rectangle, int] = {}
     edges: list[int] = []
     for line in lines:

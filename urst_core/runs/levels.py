@@ -1,7 +1,7 @@
-"""The levels of a file run, each in work files of its own: resumed at the level and tile it was.
+"""The levels of a file run, each in its own work files, so that any level and tile can be resumed.
 
-Contents are made again by a resumed run, since that takes no longer than to check them; finished
-cores and statistics are kept for every level.
+A resumed run makes contents again, which takes no longer than checking them; finished cores and
+statistics are kept for every level.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .work_folder import LevelFiles, WorkFolder
 
 
 def make_levels(run: Run, folder: WorkFolder, encode: Callable[[Run], StyleCode]) -> None:
-    """Make all levels of a picture that are not made yet, the last one in the folder's pixels.
+    """Make all unfinished levels of a picture, the last one in the folder's pixels.
 
     Args:
-        run: of the picture.
-        folder: with the result's work file in it.
-        encode: the styles' code.
+        run: the run of the picture.
+        folder: work folder, which has the result's work file.
+        encode: encodes the styles.
 
     Raises:
         URSTError: as in :meth:`urst_core.runs.file_run.FileRun.run`.
@@ -71,12 +71,12 @@ def _make_level(
 def finishing(
     folder: WorkFolder, files: LevelFiles, like: Raster | Source
 ) -> Generator[tuple[CheckedPixels, Journal], None, None]:
-    """A level's pixels and journal; what is finished is noted, even where the disk is full.
+    """Open a level's pixels and journal; finished cores are recorded even if the disk is full.
 
     Args:
-        folder: that gives up its reserve for the last notes.
-        files: of the level.
-        like: of the size, channels and dtype that its pixels were made with.
+        folder: its reserve is released for the last records.
+        files: files of the level.
+        like: has the size, channels and dtype of the pixels.
     """
     folder.take_reserve()
     with files.open_pixels(like) as file:

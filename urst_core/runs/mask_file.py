@@ -18,9 +18,9 @@ class MaskFile:
     """A picture file, white where to stylize, black where to keep the content.
 
     Attributes:
-        path: of the picture; it is of the content's size.
+        path: path of the picture, which has the content's size.
         feather: in px, see :class:`~urst_core.pictures.mask.Mask`.
-        options: how careful to be when the file is read.
+        options: how strictly to check the file when it is read.
     """
 
     path: Path
@@ -42,10 +42,10 @@ class MaskFile:
         """The file, opened.
 
         Raises:
-            ImageError: it cannot be used.
+            ImageError: the file cannot be used.
         """
         return open_picture(self.path, options=self.options)
 
     def fingerprint(self) -> dict[str, str]:
-        """Everything about it that determines pixels, by names that users know."""
+        """Everything about the mask that determines pixels, by names that users understand."""
         return {"mask": file_hash(self.path), "mask feather": f"{self.feather} px"}

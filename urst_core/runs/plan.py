@@ -1,4 +1,4 @@
-"""What a file run will take, before it begins: tiles, memory, disk, time."""
+"""Forecast of a file run: tiles, memory, disk, time."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from ..tiling.settings import Settings
 from ..tiling.tile_size import choose_tile_size
 
 BAND_BYTES_PER_PIXEL = 3 * 4 * 3
-"""A band of the picture while a thumbnail is made: stored, as float32, and narrowed."""
+"""A band of the picture while a thumbnail is made: as stored, as float32, and shrunk in width."""
 
 
 LEVEL_MARGIN = 8 * 2 + FLATNESS_RADIUS
-"""How much wider the windows of levels are, in px: halves, in most levels."""
+"""How much larger the windows of levels are, in px."""
 
 LEVEL_BYTES_PER_PIXEL = 2 * 2 * 3 // 4 + 4
-"""A level's window on its way: content and picture of half its size, and noise."""
+"""A level's window in preparation: content and picture of half its size, and noise."""
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """How long the parts of a run take, extrapolated from a few real tiles."""
+    """Durations of the parts of a run, extrapolated from a few real tiles."""
 
     statistics: float
     tiles: float
@@ -55,24 +55,24 @@ class Plan:
     """A forecast of one file run.
 
     Attributes:
-        size, frame: height and width of the picture, and of what is tiled.
-        tile_size, tiles: edge of a core in px, and how many there are.
-        halo_share: pixels that are read beyond those that are written; 0.5 is half as many more.
-        passes: how often all tiles are computed: once, and once more for each exact statistic.
-        levels: how many sizes it is painted in; ``tiles`` are those of all of them.
-        device, precision: where and in what is computed; the precision is None where it is still
+        size, frame: height and width of the picture, and of the padded frame that is tiled.
+        tile_size, tiles: edge of a core in px, and number of tiles.
+        halo_share: extra pixels read for halos, as a share of those written; 0.5 is 50% more.
+        passes: how often all tiles are computed: once, plus once for each exact statistic.
+        levels: number of sizes in which the picture is painted; ``tiles`` counts all of them.
+        device, precision: where and how precisely to compute; the precision is None if it has yet
             to be tried.
-        tile_bytes, small_bytes: peak memory of the device for a tile, and for the thumbnail and
-            the styles.
-        device_free_bytes: what of it can be had now.
+        tile_bytes, small_bytes: peak device memory for a tile, and for the thumbnail and the
+            styles.
+        device_free_bytes: free memory on the device.
         fitting_tile_size: the edge that would be chosen for that memory.
-        host_bytes, host_free_bytes: memory beside the device's.
-        folder: where the result and its work file go.
-        work_bytes, result_bytes: what they take there; the result at most as much.
-        disk_free_bytes: what can be had there now.
+        host_bytes, host_free_bytes: needed and free host memory.
+        folder: folder of the result and its work file.
+        work_bytes, result_bytes: their sizes; that of the result is an upper bound.
+        disk_free_bytes: free disk space in that folder.
         temporary_folder: where pictures are unpacked that cannot be read in parts.
-        temporary_bytes, temporary_free_bytes: what they take there, and what is free.
-        seconds: None where no tile was tried.
+        temporary_bytes, temporary_free_bytes: space needed and free there.
+        seconds: None if no tile was tried.
     """
 
     size: Size
@@ -110,14 +110,14 @@ class Plan:
         )
 
     def check(self, *, present_bytes: int = 0) -> None:
-        """Refuse a run that would end with a full disk or without memory.
+        """Refuse a run that would fill the disk or run out of memory.
 
         Args:
-            present_bytes: what of the work file is on the disk already.
+            present_bytes: part of the work file that is already on the disk.
 
         Raises:
-            OutputError: the disk is too full.
-            ImageError: the disk for temporary files is too full to unpack the pictures.
+            OutputError: there is too little disk space.
+            ImageError: there is too little temporary space to unpack the pictures.
             DeviceError: device or host have too little memory.
         """
         needed = self.work_bytes + self.result_bytes - present_bytes
@@ -144,7 +144,7 @@ class Plan:
                 "free some",
                 self._smaller_tiles(),
             )
-        # The CPU's own memory is the host's: there both have to fit.
+        # On a CPU, device memory is host memory, so the sum has to fit.
         needed = self.host_bytes + (self.device_bytes if self.device == "cpu" else 0)
         if needed > self.host_free_bytes:
             raise DeviceError(
@@ -155,7 +155,7 @@ class Plan:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, in types that JSON supports."""
+        """All values, in types that JSON supports."""
         return {
             **asdict(self),
             "device_bytes": self.device_bytes,
@@ -177,20 +177,20 @@ def plan_run(
     *,
     temporary: TemporarySpace | None = None,
 ) -> Plan:
-    """What a run will take, without trying any tile.
+    """Plan a run without trying any tile.
 
     Args:
         run: the content, the backbone and the settings.
         styles: as in :func:`urst_core.method.pipeline.stylize`.
-        output: the file to make; its folder exists.
-        options: how to store it.
-        temporary: what unpacking the pictures takes; by default content and styles.
+        output: the file to write; its folder exists.
+        options: options of its format.
+        temporary: space for unpacking pictures; by default that of content and styles.
     """
     temporary = temporary or TemporarySpace.of([run.content, *styles])
     content, settings, device = run.content, run.settings, run.device
     traits = run.backbone.traits
     asked = find_precision(settings.precision, traits)
-    # A precision still to be tried may turn out to be the widest.
+    # A precision that has yet to be tried may turn out to be float32.
     dtype = asked or torch.float32
     frame = run.frame
     free = free_bytes(device)
@@ -220,7 +220,8 @@ def plan_run(
         host_bytes=_host_bytes(content, window, is_plain=run.is_plain),
         host_free_bytes=psutil.virtual_memory().available,
         folder=folder,
-        work_bytes=disk.work_file + sum(2 * picture.bytes for picture in level_pictures(run.level_sizes)),
+        work_bytes=disk.work_file
+        + sum(2 * picture.bytes for picture in level_pictures(run.level_sizes)),
         result_bytes=disk.result,
         disk_free_bytes=shutil.disk_usage(folder).free,
         temporary_folder=temporary.folder,
@@ -232,7 +233,7 @@ def plan_run(
 def _small_bytes(
     content: Source, styles: Sequence[Source | str], traits: Traits, settings: Settings
 ) -> int:
-    """Of the largest pass over a picture that is not cut: the thumbnail's, or a style's."""
+    """Peak memory of the largest pass over an uncut picture: the thumbnail or a style."""
     thumbnail = thumbnail_size_of(content.size, settings.thumbnail_size)
     # Exact statistics need the thumbnail only for the content's own style.
     needs_thumbnail = settings.stats == "thumbnail" or settings.strength < 1
@@ -243,7 +244,7 @@ def _small_bytes(
 
 
 def _host_bytes(content: Source, window: Size, *, is_plain: bool) -> int:
-    """Windows on their way, and the band of the picture that a thumbnail is made from."""
+    """Host memory for prefetched windows, and for the band from which a thumbnail is made."""
     pixel_bytes = content.channels * content.dtype.itemsize
     if not is_plain:
         pixel_bytes += LEVEL_BYTES_PER_PIXEL
@@ -257,5 +258,5 @@ def _area(size: Size) -> int:
 
 
 def format_bytes(count: int) -> str:
-    """Bytes, for people."""
+    """Bytes as a readable number of MB or GB."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -1,4 +1,4 @@
-"""What a file run was asked for and what it chose, so that only the same run resumes it."""
+"""Record of a file run's inputs and choices, so that only the same run can resume it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ..identity import Identity, differences
 from ..tiling.device import PRECISIONS
 
 RECORD_FORMAT = 2
-"""Raised when the work folder's files change their meaning."""
+"""Incremented when the format of the work folder's files changes."""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's identity, and what it chose where it was free to.
+    """A run's identity, and its automatic choices.
 
     Attributes:
-        identity: what must be the same to resume.
-        frame: height and width, in px, of what is tiled.
+        identity: values that must be equal to resume.
+        frame: height and width, in px, of the padded frame that is tiled.
         statistics_tile_size: edge of cores, in px, while statistics are measured.
-        threads: of the CPU; sums are rounded differently in another number of parts.
+        threads: number of CPU threads, which affects the rounding of sums.
         tile_size: edge of cores while tiles are stylized; None before that.
-        precision: that tiles are computed in; None before that.
-        overwrite: whether a file of the result's name may be replaced.
-        level_pixels: how many the frames of all levels have; 0 where there is one.
+        precision: precision in which tiles are computed; None before that.
+        overwrite: whether an existing result may be replaced.
+        level_pixels: total pixels of all levels' frames; 0 with a single level.
     """
 
     identity: Identity
@@ -41,7 +41,7 @@ class RunRecord:
     level_pixels: int = 0
 
     def save(self, path: Path) -> None:
-        """Write the record, whole or not at all.
+        """Write the record atomically.
 
         Raises:
             OutputError: the disk is full or failing.
@@ -53,15 +53,15 @@ class RunRecord:
 
     @classmethod
     def load(cls, path: Path) -> RunRecord | None:
-        """Read a record; None where there is none.
+        """Read a record; None if there is none.
 
         Raises:
-            OutputError: the file is damaged, or another version's.
+            OutputError: the file is damaged, or from another version.
         """
         try:
             values: dict[str, Any] = read_json(path)
             if values.pop("format", None) != RECORD_FORMAT:
-                raise ValueError("of another version of urst")
+                raise ValueError("from another version of urst")
             values["frame"] = tuple(values["frame"])
             record = cls(**values)
             record._check()
@@ -75,10 +75,10 @@ class RunRecord:
             ) from error
 
     def _check(self) -> None:
-        """Refuse values that no run writes.
+        """Check that all values are valid.
 
         Raises:
-            ValueError: names them.
+            ValueError: names the invalid ones.
         """
         sizes = [*self.frame, self.statistics_tile_size, self.threads]
         if self.tile_size is not None:
@@ -91,15 +91,15 @@ class RunRecord:
             raise ValueError(f"{self.level_pixels!r} pixels")
 
     def check_same(self, identity: Identity) -> None:
-        """Refuse to resume with something else.
+        """Check that the record belongs to the same run.
 
         Raises:
-            OutputError: names all that differs.
+            OutputError: it does not; names all differences.
         """
         changes = differences(self.identity, identity)
         if changes:
             raise OutputError(
                 f"the interrupted run cannot be resumed, it had: {'; '.join(changes)}",
-                "give it what it had",
+                "use the same inputs and settings",
                 Change("if_interrupted", "restart"),
             )

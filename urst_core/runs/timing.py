@@ -1,4 +1,4 @@
-"""How long a file run takes: a few of its real tiles, spread over the picture, tell."""
+"""Estimates the duration of a file run from a few of its real tiles, spread over the picture."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from .file_run import FileRun
 from .plan import Plan, Seconds
 
 SAMPLE_TILES = 4
-"""How many tiles are timed, after one that warms up."""
+"""Number of tiles that are timed, after one to warm up."""
 
 SAMPLE_EDGE_ON_CPU = 512
-"""Edge of the cores that a CPU is timed with, in px: large ones take it seconds, and no other time
-for each pixel of their windows."""
+"""Edge of the cores for timing a CPU, in px: large ones take seconds, but the same time per window
+pixel."""
 
 SITE_SAMPLE_TILES = 2
-"""The same for each pass of exact statistics."""
+"""Number of tiles that are timed for each pass of exact statistics."""
 
 
 JOINING_COST = 1.1
-"""How much longer a level's pass takes than a plain one: joining, merging, wider windows."""
+"""Time of a level's pass relative to a plain one: joining, merging, larger windows."""
 
 
 def calibrated(run: FileRun, plan: Plan) -> Plan:
-    """The plan with its seconds, and the precision where it was still to be tried.
+    """Complete a plan with durations, and with the precision if it has yet to be tried.
 
     Args:
-        run: whose pictures, network and settings are tried; nothing is written beside its output.
-        plan: of the run, checked: tiles of its size must fit.
+        run: the run to try; nothing is written beside its output.
+        plan: its checked plan: tiles of that size must fit.
 
     Raises:
         URSTError: as in :meth:`FileRun.run`.
@@ -68,7 +68,7 @@ def calibrated(run: FileRun, plan: Plan) -> Plan:
 
 
 def _cost_of_levels(run: Run) -> float:
-    """How many times as long as one plain pass all levels take."""
+    """Time of all levels relative to one plain pass."""
     if run.is_plain:
         return 1.0
     height, width = run.frame
@@ -76,7 +76,7 @@ def _cost_of_levels(run: Run) -> float:
 
 
 def _seconds_of_sites(run: Run, stats: FrozenStats, tiles: TileLoop) -> float:
-    """The time of all passes of exact statistics; a thumbnail replaces earlier sites."""
+    """Time of all passes of exact statistics; earlier sites are taken from a thumbnail."""
     stats = stats.to(run.device)
     seconds = 0.0
     for name in run.backbone.network.site_names:
@@ -86,7 +86,7 @@ def _seconds_of_sites(run: Run, stats: FrozenStats, tiles: TileLoop) -> float:
 
 
 def _seconds_of_all(tiles: TileLoop, work: TileWork[Any, Any], count: int) -> float:
-    """Of the work on all tiles, by the window pixels of a few of them."""
+    """Time for all tiles, extrapolated by window pixels from a few of them."""
     edge = min(tiles.edge, SAMPLE_EDGE_ON_CPU) if tiles.device.type == "cpu" else tiles.edge
     sampled = replace(tiles, edge=edge // tiles.traits.stride * tiles.traits.stride)
     cores = sampled.cores_to_do()
@@ -107,7 +107,7 @@ def _run_only(tiles: TileLoop, work: TileWork[Any, Any], sample: Sequence[Rectan
 
 
 def _seconds_to_encode(run: FileRun, pixels: Tensor) -> float:
-    """Of the whole picture, by one core of it."""
+    """Time to encode the whole picture, extrapolated from one core."""
     sample = TensorSource(pixels)
     with TemporaryDirectory(prefix="urst-") as name:
         path = Path(name) / "pixels.tif"
@@ -125,7 +125,7 @@ def _seconds_to_encode(run: FileRun, pixels: Tensor) -> float:
 
 @dataclass(frozen=True)
 class _Finished:
-    """A :class:`~urst_core.tiling.loop.Ledger` that leaves a sample to do, and notes nothing."""
+    """A :class:`~urst_core.tiling.loop.Ledger` with all cores finished except for a sample."""
 
     cores: Collection[Rectangle]
     edges: Sequence[int] = ()

@@ -1,19 +1,19 @@
-"""The hidden folder beside a result in which a file run keeps what it has done.
+"""The hidden folder beside a result in which a file run keeps its unfinished work.
 
 A run of ``OUT.tif`` works in ``.OUT.tif.urst``::
 
-    urst-work-folder    our mark: nothing is written or removed in a folder without it
-    lock                held while a run works here
-    run.json            what the run was asked for, and what it chose
+    urst-work-folder    our mark: without it, nothing is written to or removed from the folder
+    lock                locked while a run works here
+    run.json            the run's inputs and choices
     stats.safetensors   the statistics, site by site
-    pixels.tif          the cores that are finished
-    journal.txt         which those are
-    reserve             room on the disk, given up for the journal's last lines
-    level-0.pixels.tif  the same of a level below, where strokes take several: and its journal.txt,
+    pixels.tif          the finished cores
+    journal.txt         the list of finished cores
+    reserve             disk space, released for the journal's last lines
+    level-0.pixels.tif  the same for a level below, if strokes take several: with its journal.txt,
                         stats.safetensors, and content.tif, the content of that size
 
-The folder is gone when the result is there. Only these files are ever removed; a link, or anything
-else inside, and the run refuses to touch the folder.
+The folder is removed when the result is complete. Only these files are ever removed; if there is a
+link or anything else inside, the run refuses to touch the folder.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ NAMES = frozenset(
 LEVEL = re.compile(r"level-\d{1,2}\.(content\.tif|pixels\.tif|journal\.txt|stats\.safetensors)")
 
 PARTIAL = re.compile(r"\..+\.\d+\.partial", re.DOTALL)
-"""Names of files on their way, of :func:`~urst_core.durable.partial_path`."""
+"""Names of incomplete files, from :func:`~urst_core.durable.partial_path`."""
 
 REMEDIES = ("move it away", "choose another name")
 
@@ -58,15 +58,15 @@ PARTS = re.compile(
     r"picture\.dzi|picture_files|old|vips-properties\.xml|\d+|\d+_\d+\.(jpe?g|png)"  # DeepZoom
     r"|zarr\.json|c|[^.]+\.[0-9a-f]+\.partial"  # Zarr
 )
-"""What is inside a result that is a folder, on its way."""
+"""Names inside an incomplete result that is a folder."""
 
 RESERVE_BYTES = 1 << 16
-"""More than the lines of two seconds take; see :meth:`WorkFolder.take_reserve`."""
+"""More than the journal's lines of two seconds; see :meth:`WorkFolder.take_reserve`."""
 
 
 @dataclass(frozen=True)
 class Interruption:
-    """How far an interrupted run came: with its tiles, 0 to 1, and its statistics."""
+    """Progress of an interrupted run: share of its tiles, 0 to 1, and measured sites."""
 
     share: float
     sites: int
@@ -79,7 +79,7 @@ class Interruption:
 
 @dataclass(frozen=True)
 class LevelFiles:
-    """Where a level's content, finished cores, journal and statistics are kept."""
+    """Paths of a level's content, finished cores, journal and statistics."""
 
     content: Path | None
     pixels: Path
@@ -87,7 +87,7 @@ class LevelFiles:
     stats: Path
 
     def load_stats(self) -> FrozenStats | None:
-        """The statistics that were kept; None where there are none.
+        """Load the saved statistics; None if there are none.
 
         Raises:
             OutputError: they are damaged.
@@ -100,7 +100,7 @@ class LevelFiles:
             raise OutputError(error.message, Change("if_interrupted", "restart")) from error
 
     def save_stats(self, stats: FrozenStats) -> None:
-        """Keep statistics, whole or of the first sites.
+        """Save statistics, of all sites or of the first ones.
 
         Raises:
             OutputError: the disk is full or failing.
@@ -111,10 +111,10 @@ class LevelFiles:
             raise OutputError(f"writing {self.stats} failed ({error}); free disk space") from error
 
     def open_pixels(self, like: Raster) -> WorkFile:
-        """The file of the pixels, as :meth:`WorkFile.reopen`.
+        """Open the file of the pixels with :meth:`WorkFile.reopen`.
 
         Raises:
-            OutputError: it is absent, cut off or damaged.
+            OutputError: it is missing, truncated or damaged.
         """
         try:
             return WorkFile.reopen(self.pixels, like)
@@ -123,11 +123,11 @@ class LevelFiles:
 
 
 class WorkFolder:
-    """The work folder of one result; nothing is made or read before it is asked for."""
+    """The work folder of one result; creating this object reads and writes nothing."""
 
     def __init__(self, output: Path) -> None:
         self.output = output
-        # Where a link points to: the result can only be moved within one disk.
+        # The target of a link, since the result can only be moved within one disk.
         target = Path(os.path.realpath(output))
         self.path = target.with_name(f".{target.name}.urst")
         self.pixels = self.path / "pixels.tif"
@@ -147,7 +147,7 @@ class WorkFolder:
         return LevelFiles(None, self.pixels, self.journal, self._stats)
 
     def levels(self) -> list[LevelFiles]:
-        """The files of all levels that were begun, the coarsest first."""
+        """The files of all levels that were started, the coarsest first."""
         below: list[LevelFiles] = []
         while (files := self.level(len(below))).journal.is_file():
             below.append(files)
@@ -155,17 +155,17 @@ class WorkFolder:
 
     @contextmanager
     def locked(self) -> Generator[None, None, None]:
-        """Make the folder, and keep other runs out of it during the block.
+        """Create the folder, and lock it against other runs during the block.
 
         Raises:
-            OutputError: another run works there, or the folder cannot be made.
+            OutputError: another run uses the folder, or it cannot be created.
         """
         file_lock = _file_lock()
         try:
             self._make()
             self._lock = file_lock.FileLock(self.path / "lock", timeout=0)
             self._lock.acquire()
-            # A run that ended just now may have removed it meanwhile.
+            # A run that has just ended may have removed it in the meantime.
             self._make()
         except file_lock.Timeout:
             raise OutputError(
@@ -184,21 +184,21 @@ class WorkFolder:
             self._lock.release()
 
     def _make(self) -> None:
-        """Make the folder where there is none.
+        """Create the folder if there is none.
 
         Raises:
-            OSError: it cannot be made.
-            OutputError: what is there is not ours.
+            OSError: it cannot be created.
+            OutputError: there is something else of that name.
         """
         if not self._is_there():
             self.path.mkdir(exist_ok=True)
             write_whole(self.path / MARK, MARK_TEXT)
 
     def _is_there(self) -> bool:
-        """Whether there is a work folder, with our mark.
+        """Whether there is a work folder with our mark.
 
         Raises:
-            OutputError: what is there is a link or a file, somebody else's, or holds such things.
+            OutputError: it is a link, a file, or another user's, or has foreign files.
         """
         try:
             status = os.lstat(self.path)
@@ -208,7 +208,7 @@ class WorkFolder:
             for name in names:
                 self._check_entry(name)
             if all(map(_is_partial, names)):
-                return False  # just made, perhaps by a run that was killed while it did
+                return False  # just created, perhaps by a run that was then killed
             if (self.path / MARK).read_bytes() != MARK_TEXT:
                 raise self._not_ours(f"has a file {MARK} that is not ours")
             if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
@@ -228,24 +228,24 @@ class WorkFolder:
     def _check_entry(self, name: str) -> None:
         is_partial = _is_partial(name)
         if not _is_ours(name):
-            raise self._not_ours(f"holds {name}, which no run put there")
+            raise self._not_ours(f"has {name}, which no run put there")
         status = os.lstat(self.path / name)
         if is_partial and stat.S_ISDIR(status.st_mode):
             self._check_unfinished_folder(name)
             return
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            raise self._not_ours(f"holds {name}, which is not a file of its own but a link")
+            raise self._not_ours(f"has {name}, which is a link")
 
     def _check_unfinished_folder(self, name: str) -> None:
         for folder, folders, files in os.walk(self.path / name):
             for part in folders + files:
                 if not PARTS.fullmatch(part) or Path(folder, part).is_symlink():
-                    raise self._not_ours(f"holds {part} in {name}, which no run put there")
+                    raise self._not_ours(f"has {part} in {name}, which no run put there")
 
     def _check_owner(self, owner: int) -> None:
-        """Refuse another user's folder, who could change what is in it.
+        """Refuse another user's folder, since that user could change its files.
 
-        Who owns a file is asked of a new one: some file systems give all files to one user.
+        Compares with the owner of a new file: on some file systems one user owns all files.
         """
         probe = self.path / f".owner.{os.getpid()}.partial"
         with suppress(FileNotFoundError):
@@ -260,10 +260,10 @@ class WorkFolder:
         return OutputError(f"work folder {self.path} {why}", *REMEDIES)
 
     def interruption(self) -> Interruption | None:
-        """How far an earlier run came; None where there is nothing to resume.
+        """Progress of an earlier run; None if there is nothing to resume.
 
         Raises:
-            OutputError: what is there cannot be read, or is not ours.
+            OutputError: the folder cannot be read, or is not ours.
         """
         record = self.load_record()
         if record is None:
@@ -272,14 +272,14 @@ class WorkFolder:
         levels = self.levels()
         done = sum(core.area for level in levels for core in finished_cores(level.journal))
         stats = [stats for level in levels if (stats := level.load_stats()) is not None]
-        # Those of a thumbnail are made again in no time.
+        # Statistics of a thumbnail are quickly measured again.
         is_exact = record.identity.get("statistics") == "exact"
         sites = sum(len(each.sites) for each in stats) if is_exact else 0
         share = done / (record.level_pixels or height * width)
         return Interruption(share, sites) if done or sites else None
 
     def load_record(self) -> RunRecord | None:
-        """What an earlier run was asked for; None where there was none.
+        """Load the record of an earlier run; None if there was none.
 
         Raises:
             OutputError: it cannot be read, or the folder is not ours.
@@ -302,18 +302,18 @@ class WorkFolder:
         return self.last_level().open_pixels(like)
 
     def stored_bytes(self) -> int:
-        """What the pixels take on the disk so far; 0 where the system does not tell."""
+        """Disk space that the pixels take so far; 0 if the system does not report it."""
         files = [path for level in self.levels() for path in (level.pixels, level.content) if path]
         return sum(512 * getattr(path.stat(), "st_blocks", 0) for path in files if path.is_file())
 
     def take_reserve(self) -> None:
-        """Occupy some room, so that a full disk still takes the note of what was finished.
+        """Reserve disk space, so that finished tiles can be recorded even if the disk is full.
 
         Raises:
-            OutputError: the disk is full already, or failing.
+            OutputError: the disk is already full, or failing.
         """
         try:
-            # Not zeros: some file systems keep no room for those.
+            # Not zeros, for which some file systems allocate no space.
             write_whole(self._reserve, os.urandom(RESERVE_BYTES))
         except OSError as error:
             raise OutputError(
@@ -321,12 +321,12 @@ class WorkFolder:
             ) from error
 
     def give_reserve(self) -> None:
-        """Give the room back, for the last notes of a run."""
+        """Release the reserved space for the last records of a run."""
         with suppress(OSError):
             self._reserve.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove all but the mark and the lock; the record first: the rest means nothing alone.
+        """Remove all but the mark and the lock; the record first, without which the rest is unused.
 
         Raises:
             OutputError: a file cannot be removed, or is not ours.
@@ -340,12 +340,12 @@ class WorkFolder:
             ) from error
 
     def remove(self) -> None:
-        """Remove the folder, as far as the system lets us: the result is more important."""
+        """Remove the folder; failures are ignored, since the result is complete."""
         with suppress(OSError):
             self._empty()
             if os.name == "nt":
-                # Open files cannot be removed there; elsewhere no other run may begin before all
-                # is gone.
+                # Open files cannot be removed on Windows; elsewhere no other run may start before
+                # everything is removed.
                 self._lock.release()
             (self.path / "lock").unlink()
             (self.path / MARK).unlink()
@@ -366,7 +366,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _is_partial(name: str) -> bool:
-    """Whether it is a name of ours for a file on its way, or for a result."""
+    """Whether it is one of our names for an incomplete file or result."""
     return PARTIAL.fullmatch(name) is not None or is_partial_name(name)
 
 
@@ -380,7 +380,7 @@ def _file_lock() -> Any:
         import filelock  # noqa: PLC0415 - only runs from file to file need it
     except ImportError as error:
         raise OutputError(
-            f"files are locked with filelock, which did not load ({error}); pip install filelock"
+            f"locking files needs filelock, which did not load ({error}); pip install filelock"
         ) from error
     return filelock
 
@@ -391,16 +391,16 @@ def add_finished_cores(
     content: Source,
     sizes: Sequence[Size] = (),
 ) -> None:
-    """Add what an interrupted run has finished, before the resumed run adds more.
+    """Add the finished cores of an interrupted run to a preview, before the run resumes.
 
     Args:
-        preview: of the content's size, with nothing of the run in it yet.
-        folder: of the run.
+        preview: still empty, of the content's size.
+        folder: work folder of the run.
         content: the picture that is stylized.
-        sizes: of all levels, the coarsest first; only a layered preview shows those below it.
+        sizes: sizes of all levels, the coarsest first; only a layered preview shows several.
 
     Raises:
-        OutputError: what the run has left cannot be read, or is of another picture.
+        OutputError: the run's files cannot be read, or belong to another picture.
     """
     if isinstance(preview, LayeredPreview):
         for number, like in enumerate(level_pictures(sizes)):

@@ -1,1 +1,1 @@
-"""Training of stylization networks, with the losses and recipes of their papers and of URST."""
+"""Training of stylization networks, with the losses and recipes of URST and the methods' papers."""

@@ -1,4 +1,4 @@
-"""A recipe and its pictures, from what a user names: files and folders."""
+"""Builds a recipe and its batches from the files and folders that a user names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHECKPOINT_ENDING = ".checkpoint.safetensors"
 
 
 def checkpoint_of(output: Path) -> Path:
-    """The path of the checkpoint of a training whose weights go to ``output``."""
+    """Path of the checkpoint of a training run that writes its weights to ``output``."""
     return output.with_name(output.stem + CHECKPOINT_ENDING)
 
 
@@ -34,17 +34,17 @@ def assemble_recipe(
     styles: Sequence[Path],
     start_from: Path | None,
 ) -> Recipe:
-    """A recipe with the network that training begins with.
+    """Build a recipe with its initial network.
 
     Args:
         entry: of :data:`~urst_core.training.recipes.RECIPES`.
-        settings: of which the size of pictures and the seed are used.
+        settings: only the size of pictures and the seed are used.
         vgg: the normalized VGG-19.
-        styles: one picture, where the recipe takes one.
-        start_from: weights to begin with; those of ``seed`` if None.
+        styles: one picture, if the recipe takes one.
+        start_from: initial weights; random ones from ``seed`` if None.
 
     Raises:
-        WeightsError: a file of weights is missing or does not fit.
+        WeightsError: a weights file is missing or does not fit.
         TrainingError, SettingsError: the style picture, or the checkpoint, cannot be used.
     """
     edge = settings.edge
@@ -63,11 +63,11 @@ def assemble_batches(
     keep_in_memory: bool,
     report: Report,
 ) -> Batches:
-    """The pictures to train with.
+    """Open the folders of training pictures.
 
     Raises:
-        SettingsError: folders of styles and of contents are the same, or nested.
-        TrainingError: a folder is missing or holds no picture that can be used.
+        SettingsError: style and content folders are the same, or nested.
+        TrainingError: a folder is missing or has no usable picture.
     """
 
     def opened(folders: Sequence[Path], crop: int) -> PictureFolder:
@@ -89,13 +89,13 @@ def assemble_batches(
 
 
 def begin_with(recipe: Recipe, path: Path) -> None:
-    """Give what learns the values of a weights file, or the averaged ones of a checkpoint.
+    """Load the trained parameters from a weights file, or the averaged ones from a checkpoint.
 
-    What does not learn, AdaIN's encoder, stays what it is: the VGG that losses are measured in.
+    Parameters that are not trained (AdaIN's encoder) stay those of the VGG that losses use.
 
     Raises:
-        WeightsError: the file is missing, or of another network.
-        TrainingError: it is a checkpoint of another network.
+        WeightsError: the file is missing, or belongs to another network.
+        TrainingError: the checkpoint belongs to another network.
     """
     learned = dict(recipe.learned_parameters())
     if path.name.endswith(CHECKPOINT_ENDING) and path.is_file():
@@ -109,19 +109,19 @@ def begin_with(recipe: Recipe, path: Path) -> None:
         return
     network_class = type(recipe.network)
     state = used_weights(network_class, read_weights(path))
-    build_backbone(network_class, state, origin=str(path))  # which says what does not fit
+    build_backbone(network_class, state, origin=str(path))  # raises if the weights do not fit
     restore(learned, state)
 
 
 def fit_start(recipe: Recipe, start_from: Path, batches: Batches) -> None:
-    """Fit a network with blurs to weights without: as they are, its pictures would be soft.
+    """Fit a network with blurs to weights of one without, which would give soft pictures otherwise.
 
-    Does nothing to other networks, nor where the weights are of a network with blurs.
+    Does nothing for other networks, or if the weights already belong to a network with blurs.
 
     Args:
-        recipe: that began with these weights.
-        start_from: the file that they were in.
-        batches: whose first pictures are used.
+        recipe: has these weights loaded.
+        start_from: the weights file.
+        batches: their first pictures are used.
     """
     if not isinstance(recipe, MicroASTRecipe) or not recipe.blurred or _has_blurs(start_from):
         return
@@ -146,6 +146,6 @@ def _check_apart(contents: Sequence[Path], styles: Sequence[Path]) -> None:
                 raise SettingsError(f"folder {style} is both content and style; name two folders")
             if one.is_relative_to(other) or other.is_relative_to(one):
                 raise SettingsError(
-                    f"style folder {style} and content folder {content} are nested, so "
-                    "pictures would be both; name two folders side by side"
+                    f"style folder {style} and content folder {content} are nested, so some "
+                    "pictures would be both; use two separate folders"
                 )

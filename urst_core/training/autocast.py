@@ -1,4 +1,4 @@
-"""Automatic mixed precision, left where it would narrow or widen what should stay."""
+"""Turns automatic mixed precision off where it would change dtypes that must stay."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Operations in the dtype of their operands, also inside autocast."""
-    # Before version 2.5 PyTorch has no autocast on MPS, not even to leave it.
+    """Run operations in the dtype of their operands, even inside autocast."""
+    # Before version 2.5, PyTorch's autocast does not accept MPS, even to be disabled.
     is_available = getattr(torch.amp, "is_autocast_available", ("cpu", "cuda").__contains__)
     kind = device.type
     return torch.autocast(kind, enabled=False) if is_available(kind) else nullcontext()

@@ -1,4 +1,4 @@
-"""What one training step sees: thumbnails, patches in full size, styles."""
+"""Batches of training steps: thumbnails, patches in full size, styles."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Batch:
     """Pictures of one step, float32, 0..1.
 
     Attributes:
-        thumbnails: (N, 3, T, T), of whole pictures.
+        thumbnails: (N, 3, T, T), whole pictures.
         patches: (N, 3, T, T), parts of the same pictures in full size.
-        place: position of the patches in the pictures; the same in all of a batch.
-        scale: edge of the pictures over T.
-        styles: (N, 3, T, T); None where the recipe has a style of its own.
-        brushed: (N, 3, T, T), the thumbnails with noise on some, which the network is given instead
-            of them; None where none has noise. Losses compare with the thumbnails.
+        place: position of the patches in the pictures; the same for the whole batch.
+        scale: edge of the pictures divided by T.
+        styles: (N, 3, T, T); None if the recipe has a style of its own.
+        brushed: (N, 3, T, T), the thumbnails, some with added noise, as the network's input; None
+            without noise. Losses compare with the thumbnails.
     """
 
     thumbnails: Tensor
@@ -39,7 +39,7 @@ class Batch:
 
     @property
     def given(self) -> Tensor:
-        """What the network stylizes, (N, 3, T, T)."""
+        """The network's input, (N, 3, T, T)."""
         return self.thumbnails if self.brushed is None else self.brushed
 
     def to(self, device: torch.device) -> Batch:
@@ -56,7 +56,7 @@ class Batch:
         )
 
     def patch_of(self, stylized_thumbnails: Tensor) -> Tensor:
-        """The patches' part of stylized thumbnails that are enlarged to the pictures' size."""
+        """The part of stylized thumbnails that shows the patches, enlarged to their scale."""
         enlarged = F.interpolate(
             stylized_thumbnails.float(), scale_factor=self.scale, mode="bilinear"
         )
@@ -65,18 +65,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Batches:
-    """The batch of every step: it depends on the seed and the step's number alone.
-
-    So a run that is resumed sees what it would have seen.
+    """Batches by step. A batch depends only on the seed and the step, so resuming changes nothing.
 
     Attributes:
-        contents: to crop pictures from.
-        styles: to crop styles from, or None.
-        size: pictures in a batch.
+        contents: pictures to crop contents from.
+        styles: pictures to crop styles from, or None.
+        size: pictures per batch.
         image_size: edge of the pictures, in px.
-        thumbnail_size: edge of thumbnails, patches and styles, in px; divides the former.
-        seed: of all choices.
-        brushwork: strength, 0 to 1, of the noise that every other thumbnail gets; see
+        thumbnail_size: edge of thumbnails, patches and styles, in px; divides ``image_size``.
+        seed: seed of all random choices.
+        brushwork: strength, 0 to 1, of the noise on every other thumbnail; see
             :mod:`urst_core.method.brushwork`.
     """
 
@@ -89,14 +87,14 @@ class Batches:
     brushwork: float = 0.0
 
     def description(self) -> dict[str, str]:
-        """Which pictures there are to choose from."""
+        """Descriptions of the picture folders."""
         folders = {"content pictures": self.contents}
         if self.styles is not None:
             folders["style pictures"] = self.styles
         return {name: folder.description for name, folder in folders.items()}
 
     def at(self, step: int) -> Batch:
-        """The batch of one step, on the CPU."""
+        """Make the batch of one step, on the CPU."""
         generator = random.Random(f"{self.seed}:{step}")
         edge = self.thumbnail_size
         pictures = self.contents.crops(self.size, self.image_size, generator)
@@ -109,7 +107,7 @@ class Batches:
         return Batch(thumbnails, patches, place, self.image_size // edge, styles, brushed)
 
     def _brushed(self, thumbnails: Tensor, generator: random.Random) -> Tensor:
-        """The thumbnails, every other one with noise of a seed and a strength of its own."""
+        """Add noise of random seed and strength to every other thumbnail."""
         area = Rectangle(0, 0, self.thumbnail_size, self.thumbnail_size)
         brushed = list(thumbnails)
         for number in range(0, len(brushed), 2):
@@ -121,9 +119,9 @@ class Batches:
 
 
 class Prefetched:
-    """Prepares the next batch while the present one is learned from.
+    """Prepares the next batch during the current training step.
 
-    Used as a context manager; batches are asked for in order.
+    A context manager; batches are taken in order.
     """
 
     def __init__(self, batches: Batches, first_step: int) -> None:

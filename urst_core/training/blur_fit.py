@@ -1,9 +1,9 @@
-"""The blurred variant of MicroAST, fitted in closed form to weights that have no blurs.
+"""Fits the blurred variant of MicroAST, in closed form, to weights of the variant without blurs.
 
-Blurs put into a trained network soften its pictures. Here each convolution of the content encoder
-and of the decoder's end is replaced by the one whose results, given the blurred network's features,
-come nearest to the features of the network without blurs: a linear least-squares problem a layer,
-solved from front to back. That takes a minute; training continues from there.
+Adding blurs to a trained network softens its pictures. Here each convolution of the content encoder
+and of the end of the decoder is replaced by the one whose output, on the blurred network's
+features, is closest to the features of the network without blurs: one linear least-squares problem
+per layer, solved from front to back. This takes a minute; training continues from there.
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ from .losses import FINE, GRID_BLOCK, finer_than, repeated_pattern
 from .normalization import batch_stats, measure_batch
 
 PICTURES = 24
-"""How many pictures layers are fitted to, at least."""
+"""Minimum number of pictures that layers are fitted to."""
 
 PIXELS = 3000
-"""Of each picture, how many pixels a layer is fitted to, at most."""
+"""Maximum number of pixels of each picture that a layer is fitted to."""
 
 RIDGE = 1e-3
-"""Weight of staying near the first kernel, relative to the mean square of a layer's inputs."""
+"""Weight of the initial kernel, relative to the mean square of a layer's inputs."""
 
 GRID_WEIGHT = 3.0
-"""Weight of grids in the result, beside its mean squared difference to the other picture."""
+"""Weight of grids in the result, relative to its mean squared difference from the target."""
 
 SHARPENING = 0.15
-"""Share of fine detail added to the pictures that the last layer is fitted to: fits are softer."""
+"""Share of fine detail added to the targets of the last layer, since fits are softer."""
 
 SHARPENING_WINDOW = 7
-"""What is finer than this, in px, is fine detail."""
+"""Detail finer than this, in px, counts as fine detail."""
 
 
 @dataclass(frozen=True)
 class _Features:
-    """At one place of both networks, (1, C, H, W) a picture."""
+    """Features at the same place of both networks, (1, C, H, W) per picture."""
 
     blurred: Sequence[Tensor]
     plain: Sequence[Tensor]
 
 
 def fit_blurred(plain: MicroAST, batches: Batches) -> MicroAST:
-    """The blurred variant whose pictures are nearest to a network's own, without its grid.
+    """Fit the blurred variant whose pictures are closest to those of a network, without its grid.
 
     Args:
-        plain: a network without blurs; it stays as it is.
-        batches: of which the first thumbnails and styles are used; their edge is a multiple of
-            ``GRID_BLOCK``, or the rest of it is not looked at for grids.
+        plain: a network without blurs; it is not changed.
+        batches: their first thumbnails and styles are used. If their edge is not a multiple of
+            ``GRID_BLOCK``, grids are not measured in the remainder.
     """
     blurred = MicroAST(blurred=True)
     blurred.load_state_dict(plain.state_dict(), strict=False)
@@ -94,7 +94,7 @@ def _first_pictures(batches: Batches) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def _decoded(network: MicroAST, content: Tensor, style: Tensor) -> Tensor:
-    """What goes into the decoder's way back to full size."""
+    """Features before the decoder's first upsampling."""
     found: list[Tensor] = []
 
     def keep(_module: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -107,7 +107,7 @@ def _decoded(network: MicroAST, content: Tensor, style: Tensor) -> Tensor:
 
 
 def _fit_layer(ours: nn.Module, theirs: nn.Module, features: _Features) -> _Features:
-    """Fit one layer, or a block of two; returns the features behind it."""
+    """Fit one layer, or a block of two; returns its output features."""
     after = [theirs(picture) for picture in features.plain]
     if isinstance(ours, ResidualBlock) and isinstance(theirs, ResidualBlock):
         _fit(ours.conv1, features.blurred, [theirs.conv1(picture) for picture in features.plain])
@@ -119,7 +119,7 @@ def _fit_layer(ours: nn.Module, theirs: nn.Module, features: _Features) -> _Feat
 
 
 def _fit_picture_layer(ours: nn.Module, theirs: nn.Module, features: _Features) -> None:
-    """Fit the last layer to sharpened pictures, with a weight on grids."""
+    """Fit the last layer to sharpened pictures, penalizing grids."""
     assert isinstance(ours, PaddedConvolution)
     pictures = [theirs(picture) for picture in features.plain]
     sharpened = [y + SHARPENING * finer_than(y, SHARPENING_WINDOW) for y in pictures]
@@ -133,15 +133,15 @@ def _fit(
     *,
     grid_weight: float = 0.0,
 ) -> None:
-    """Give a layer the kernel whose results are nearest to targets.
+    """Give a layer the kernel whose output is closest to the targets.
 
-    With inputs X, (unknowns, pixels), targets Y, and the first kernel W, the new kernel K solves
+    With inputs X, (unknowns, pixels), targets Y, and the initial kernel W, the new kernel K solves
     ``(X X' + ridge + grids) K = X Y' + ridge W`` for each group of channels.
 
     Args:
-        layer: whose kernel is replaced.
-        inputs, targets: (1, C, H, W), one a picture.
-        grid_weight: of grids in the results.
+        layer: its kernel is replaced.
+        inputs, targets: (1, C, H, W) each, one per picture.
+        grid_weight: weight of grids in the output.
     """
     convolution = layer.conv_layer
     weight, bias = kernel_of(convolution)
@@ -170,7 +170,7 @@ def _fit(
 
 
 def _seen_by(layer: PaddedConvolution, features: Tensor) -> Tensor:
-    """Features as the layer's own kernel sees them: behind the enlargement and the blur."""
+    """Input of the layer's own kernel: after upsampling and blur."""
     if isinstance(layer, BlurredUpsampling):
         features = F.interpolate(features, scale_factor=2.0, mode="bilinear")
     if isinstance(layer, BlurredConvolution):
@@ -182,7 +182,7 @@ def _seen_by(layer: PaddedConvolution, features: Tensor) -> Tensor:
 
 
 def _columns(features: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """All pixels under each position of a kernel, (groups, unknowns, positions)."""
+    """The pixels under each position of a kernel, (groups, unknowns, positions)."""
     edge = convolution.kernel_size[0]
     padded = F.pad(features, (edge // 2,) * 4, mode="reflect")
     columns = F.unfold(padded, edge, stride=convolution.stride)
@@ -190,7 +190,7 @@ def _columns(features: Tensor, convolution: nn.Conv2d) -> Tensor:
 
 
 def _grid_squares(features: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """The matrix that gives the energy of grids in the results of a kernel of stride 1."""
+    """Quadratic form of the grid energy in the output of a kernel of stride 1."""
     fine = finer_than(features, FINE)
     columns = _columns(fine, convolution).unflatten(2, features.shape[2:])
     grids = _with_row(repeated_pattern(columns).flatten(2), 0.0)
@@ -198,5 +198,5 @@ def _grid_squares(features: Tensor, convolution: nn.Conv2d) -> Tensor:
 
 
 def _with_row(columns: Tensor, value: float) -> Tensor:
-    """One more unknown, the bias."""
+    """Append a row for one more unknown, the bias."""
     return F.pad(columns, (0, 0, 0, 1), value=value)

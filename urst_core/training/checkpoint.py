@@ -1,8 +1,8 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped.
+"""Checkpoints: everything needed to resume training as if it had never stopped.
 
-One safetensors file holds weights, their moving average and the optimizer's moments; its header
-holds the step, the time spent, what was being trained, and a digest of everything. A full disk or
-a crash leaves the one before.
+One safetensors file with weights, their moving average and the optimizer's moments; its header has
+the step, the time spent, the identity of the run, and a digest of everything. If the disk is full
+or the process crashes, the previous checkpoint is kept.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ..identity import Identity, differences
 CHECKPOINT_FORMAT = "urst-training-2"
 
 KINDS = ("weights", "average", "first_moment", "second_moment")
-"""What is kept of each parameter that learns."""
+"""Tensors that are kept for each trained parameter."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run between two steps.
+    """State of a run between two steps.
 
     Attributes:
-        step: how many were taken.
-        seconds: how long that took.
+        step: number of steps taken.
+        seconds: time they took.
         tensors: by kind (all of :data:`KINDS`) and name.
-        run: what determines the result beside the step.
+        run: everything besides the step that determines the result.
     """
 
     step: int
@@ -44,7 +44,7 @@ class Checkpoint:
         """Write the file.
 
         Raises:
-            TrainingError: it cannot be written; a checkpoint that was there is still there.
+            TrainingError: it cannot be written; an earlier checkpoint is kept.
         """
         flat = {
             f"{kind}:{name}": value
@@ -60,7 +60,7 @@ class Checkpoint:
         try:
             write_tensors(path, flat, facts)
         except OSError as error:
-            kept = "; the one before is kept" if path.exists() else ""
+            kept = "; the previous one is kept" if path.exists() else ""
             remedies = ("free some space", *([Change("resume", True)] if kept else []))
             raise TrainingError(
                 f"checkpoint {path} of step {self.step} cannot be written ({error}){kept}",
@@ -72,7 +72,7 @@ class Checkpoint:
         """Read what :meth:`save` wrote.
 
         Raises:
-            TrainingError: there is no checkpoint, or it is not readable.
+            TrainingError: there is no checkpoint, or it cannot be read.
         """
         if not path.is_file():
             raise TrainingError(
@@ -83,11 +83,11 @@ class Checkpoint:
             facts, flat = read_tensors(path)
         except (OSError, ValueError) as error:
             raise TrainingError(
-                f"checkpoint {path} is damaged ({error})", "begin again without it"
+                f"checkpoint {path} is damaged ({error})", "start over without it"
             ) from error
         if facts.get("format") != CHECKPOINT_FORMAT:
             raise TrainingError(
-                f"{path} is not a checkpoint of this version", "begin again without it"
+                f"{path} is not a checkpoint of this version", "start over without it"
             )
         for key, value in flat.items():
             kind, _, name = key.partition(":")
@@ -95,22 +95,22 @@ class Checkpoint:
         return cls(facts["step"], facts["seconds"], tensors, facts["run"])
 
     def check_run(self, run: Identity) -> None:
-        """Refuse to resume with something else.
+        """Check that the checkpoint belongs to the same run.
 
         Raises:
-            TrainingError: names all that changed.
+            TrainingError: it does not; names all differences.
         """
         changes = differences(self.run, run)
         if changes:
             raise TrainingError(
-                f"the checkpoint is of another training, it had: {'; '.join(changes)}",
+                f"the checkpoint belongs to another training run, it had: {'; '.join(changes)}",
                 "use the same settings",
-                Change("start_from", how="begin another training from its weights with"),
+                Change("start_from", how="start another training run from its weights with"),
             )
 
 
 def restore(into: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    """Copy tensors over others of the same names."""
+    """Copy values into the tensors of the same names."""
     with torch.no_grad():
         for name, tensor in into.items():
             tensor.copy_(values[name])

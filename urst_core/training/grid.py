@@ -1,4 +1,4 @@
-"""A picture of how far training is: contents, styles and results side by side."""
+"""Preview of training progress: contents, styles and results side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_COLUMNS = 8
 
 
 def picture_grid(recipe: Recipe, batch: Batch) -> Tensor:
-    """One column a picture: content, style where the recipe takes one, result.
+    """Arrange pictures in columns: content, style if the recipe takes one, result.
 
     Returns:
         (3, rows * T, columns * T), uint8, on the CPU.
@@ -40,6 +40,6 @@ def save_grid(grid: Tensor, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"folder {path.parent} cannot be created ({error}); move what is in the way"
+            f"folder {path.parent} cannot be created ({error}); choose another"
         ) from error
     write_picture(TensorSource(grid), path)

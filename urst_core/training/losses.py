@@ -1,7 +1,7 @@
-"""The losses of the papers, each a function of features; all give a float32 scalar.
+"""The losses of the papers and of URST, each a function that returns a float32 scalar.
 
 Features come from :class:`~urst_core.training.vgg.VGGFeatures`, in any floating dtype; sums are
-taken in float32.
+computed in float32.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from .autocast import without_autocast
 from .normalization import batch_stats
 
 GRID_PERIOD = 4
-"""Of the grids that two enlargements by 2 leave, in px."""
+"""Period, in px, of the grids that two upsamplings by 2 leave."""
 
 FINE = 5
-"""What is finer than this, in px, is fine detail, of which grids are made."""
+"""Detail finer than this, in px, counts as fine detail; grids are part of it."""
 
 GRID_BLOCK = 32
-"""Edge of the squares, in px, in which a grid is told from texture."""
+"""Edge, in px, of the squares in which grids are separated from texture."""
 
 SSIM_WINDOW = 7
 """Edge of the windows of structural similarity, in px."""
 
 GRAY_SHARES = (0.299, 0.587, 0.114)
-"""Of red, green and blue."""
+"""Weights of red, green and blue."""
 
 COLOR_DIRECTIONS = (
     (1.0, 0.0, 0.0),
@@ -43,7 +43,7 @@ COLOR_DIRECTIONS = (
     (1.0, 0.0, -1.0),
     (1.0, 1.0, -2.0),
 )
-"""In RGB, along which distributions of colors are compared."""
+"""Directions in RGB along which color distributions are compared."""
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -52,13 +52,13 @@ def content_loss(features: Tensor, target: Tensor) -> Tensor:
 
 
 def mean_std_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-    """Style as channel means and deviations, summed over layers (AdaIN, equation 13).
+    """Difference of channel means and standard deviations, summed over layers (AdaIN, equation 13).
 
-    Mean squares are taken over channels, as in the published code, where the paper has norms.
+    Mean squares over channels, as in the published code; the paper has norms.
 
     Args:
-        features: one (N, C, H, W) a layer.
-        targets: the style's, (N, C, h, w) each; heights and widths may differ.
+        features: one (N, C, H, W) per layer.
+        targets: features of the style, (N, C, h, w) each; heights and widths may differ.
     """
     total = torch.zeros((), device=features[0].device)
     for feature, target in zip(features, targets, strict=True):
@@ -67,7 +67,7 @@ def mean_std_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tens
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Products of every two channels over C * H * W, (N, C, C) (Johnson et al., equation 3)."""
+    """Inner products of channels over C * H * W, (N, C, C) (Johnson et al., equation 3)."""
     batch, channels, height, width = features.shape
     flat = features.float().reshape(batch, channels, height * width)
     with without_autocast(features.device):
@@ -75,13 +75,13 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def gram_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-    """Style as Gram matrices, summed over layers (Johnson et al., 2016, equation 4).
+    """Difference of Gram matrices, summed over layers (Johnson et al., 2016, equation 4).
 
     The squared Frobenius norm is averaged over the batch.
 
     Args:
-        features: one (N, C, H, W) a layer.
-        targets: the style's, N or 1 of them.
+        features: one (N, C, H, W) per layer.
+        targets: Gram matrices of the style, N or 1 per layer.
     """
     total = torch.zeros((), device=features[0].device)
     for feature, target in zip(features, targets, strict=True):
@@ -91,31 +91,31 @@ def gram_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
 
 
 def stroke_perceptual_loss(patch_features: Tensor, thumbnail_features: Tensor) -> Tensor:
-    """Strokes of a patch as large as the thumbnail's (URST, arXiv:2103.11784, section 3.4).
+    """Makes strokes of a patch as large as the thumbnail's (URST, arXiv:2103.11784, section 3.4).
 
     Args:
-        patch_features: of the patch that was stylized with the thumbnail's statistics.
-        thumbnail_features: of the same part of the stylized thumbnail, enlarged to the picture's
-            size; a target, which gets no gradient.
+        patch_features: features of the patch, stylized with the thumbnail's statistics.
+        thumbnail_features: features of the same part of the stylized thumbnail, enlarged to the
+            picture's size; the target, without gradient.
     """
     return content_loss(patch_features, thumbnail_features.detach())
 
 
 def style_signal_contrastive_loss(results: StyleCode, styles: StyleCode) -> Tensor:
-    """Results signal their own style, not the batch's others (MicroAST, section 3.3).
+    """Pulls a result's signals to its own style, not the other styles (MicroAST, section 3.3).
 
-    For each picture the distance of its result's signals to its style's, over the sum of those to
-    all other styles; summed over the batch. The distance is the sum over all signals, means and
-    deviations too, of mean squared differences. As in the published code, the styles' signals learn
-    as well as the results'. That code compares one of the negative pairs between results only;
-    here all negatives are the other styles, as in the paper.
+    For each picture: the distance between the signals of its result and of its style, divided by
+    the sum of the distances to all other styles; summed over the batch. The distance is the sum
+    over all signals, including means and deviations, of mean squared differences. As in the
+    published code, gradients flow through the styles' signals, too. That code compares one of the
+    negative pairs between results; here all negatives are the other styles, as in the paper.
 
     Args:
         results: signals of the stylized pictures, (N, C, 1, 1) each.
-        styles: signals of their styles, of the same names and shapes.
+        styles: signals of their styles, with the same names and shapes.
 
     Raises:
-        ShapeError: there is one picture only, and so no negative.
+        ShapeError: the batch has only one picture, and thus no negatives.
     """
     distances = sum(
         (result[:, None] - styles.tensors[name][None]).float().square().flatten(2).mean(2)
@@ -125,7 +125,7 @@ def style_signal_contrastive_loss(results: StyleCode, styles: StyleCode) -> Tens
     batch = distances.shape[0]
     if batch < 2:
         raise ShapeError(
-            "a batch of 1 has no other style to tell its own from; "
+            "a batch of 1 has no other style to contrast with; "
             "use a batch of 2 or more, or give the contrastive loss weight 0"
         )
     positives = distances.diagonal()
@@ -134,19 +134,19 @@ def style_signal_contrastive_loss(results: StyleCode, styles: StyleCode) -> Tens
 
 
 def total_variation_loss(pictures: Tensor) -> Tensor:
-    """Mean squared difference of neighboring pixels, down plus across, of (N, 3, H, W)."""
+    """Mean squared difference of neighboring pixels, vertical plus horizontal, of (N, 3, H, W)."""
     down = pictures.float().diff(dim=-2).square().mean()
     across = pictures.float().diff(dim=-1).square().mean()
     return down + across
 
 
 def grid_loss(pictures: Tensor) -> Tensor:
-    """Energy of patterns that repeat every ``GRID_PERIOD`` px, of (N, 3, H, W); 0 below 32 px.
+    """Energy of patterns that repeat every ``GRID_PERIOD`` px in (N, 3, H, W); 0 below 32 px.
 
-    Networks that enlarge features by repeating them, as all decoders here do, leave such grids
-    (Odena et al., 2016, "Deconvolution and checkerboard artifacts"). What is finer than 5 px is
-    averaged over its repetitions in blocks of ``GRID_BLOCK`` px, where texture cancels and a grid
-    does not; the loss is the mean square of what is left.
+    Networks that upsample features by repeating them, as all decoders here do, leave such grids
+    (Odena et al., 2016, "Deconvolution and checkerboard artifacts"). Fine detail is averaged over
+    its repetitions in blocks of ``GRID_BLOCK`` px, where texture cancels out and a grid does not;
+    the loss is the mean square of these averages.
     """
     if min(pictures.shape[-2:]) < GRID_BLOCK:
         return pictures.float().sum() * 0.0
@@ -154,10 +154,10 @@ def grid_loss(pictures: Tensor) -> Tensor:
 
 
 def repeated_pattern(fine: Tensor) -> Tensor:
-    """Means over what repeats in blocks of fine detail, less the mean of the block.
+    """Average fine detail over its repetitions in each block, minus the mean of the block.
 
     Args:
-        fine: (..., H, W), at least ``GRID_BLOCK`` px on each side; whole blocks are looked at.
+        fine: (..., H, W), at least ``GRID_BLOCK`` px on each side; incomplete blocks are ignored.
 
     Returns:
         (..., rows of blocks, ``GRID_PERIOD``, columns of blocks, ``GRID_PERIOD``).
@@ -172,20 +172,20 @@ def repeated_pattern(fine: Tensor) -> Tensor:
 
 
 def fine_detail(pictures: Tensor) -> Tensor:
-    """What of (N, 3, H, W) pictures in gray is finer than ``FINE`` px, (N, 1, H, W)."""
+    """Gray detail finer than ``FINE`` px of (N, 3, H, W) pictures, (N, 1, H, W)."""
     return finer_than(pictures.float().mean(dim=1, keepdim=True), FINE)
 
 
 def finer_than(features: Tensor, window: int) -> Tensor:
-    """Features, (N, C, H, W), less their means over squares of an odd number of px."""
+    """Features, (N, C, H, W), minus their local means over squares of an odd number of px."""
     padded = F.pad(features, (window // 2,) * 4, mode="reflect")
     return features - F.avg_pool2d(padded, window, stride=1)
 
 
 def ssim_loss(pictures: Tensor, contents: Tensor) -> Tensor:
-    """1 less the structural similarity of gray pictures (Wang et al. 2004, equation 13).
+    """1 minus the structural similarity of gray pictures (Wang et al. 2004, equation 13).
 
-    As scikit-image has it by default: windows of 7 px, sample variances; windows lie inside.
+    With scikit-image's defaults: windows of 7 px inside the picture, sample variances.
 
     Args:
         pictures, contents: (N, 3, H, W), 0..1, at least 7 px on each side.
@@ -206,10 +206,10 @@ def _window_mean(pictures: Tensor) -> Tensor:
 
 
 def color_loss(pictures: Tensor, styles: Tensor) -> Tensor:
-    """Sliced Wasserstein distance of colors: mean squares between sorted projections.
+    """Sliced Wasserstein distance of colors: mean squared difference of sorted projections.
 
     Args:
-        pictures, styles: (N, 3, H, W), of one size.
+        pictures, styles: (N, 3, H, W), of the same size.
     """
     directions = F.normalize(torch.tensor(COLOR_DIRECTIONS, device=pictures.device), dim=1)
     with without_autocast(pictures.device):
@@ -221,12 +221,12 @@ def color_loss(pictures: Tensor, styles: Tensor) -> Tensor:
 
 
 def out_of_range_loss(pictures: Tensor) -> Tensor:
-    """Mean square of the amount by which pixels exceed 0..1, where they would be clipped."""
+    """Mean square of the amount by which pixels exceed 0..1 and would be clipped."""
     values = pictures.float()
     return (values - values.clamp(0.0, 1.0)).square().mean()
 
 
 def _stats_distance(first: ChannelStats, second: ChannelStats) -> Tensor:
-    """Mean squared difference of means plus that of deviations, (N,)."""
+    """Mean squared differences of means plus those of standard deviations, (N,)."""
     means = (first.mean - second.mean).square().flatten(1).mean(1)
     return means + (first.std - second.std).square().flatten(1).mean(1)

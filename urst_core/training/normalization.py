@@ -1,8 +1,7 @@
-"""Thumbnail instance normalization inside a training step: batched, with gradients.
+"""Thumbnail instance normalization in a training step: batched, with gradients.
 
-At run time statistics are measured once, for one picture, in float64, part by part. Here many
-pictures of one part each are measured in float32, each with its own statistics, and gradients flow
-through them.
+At inference, statistics are measured once, for one picture, in float64, part by part. Here each
+picture of a batch is measured as a whole, in float32, and gradients flow through its statistics.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ from ..networks.statistics import EPSILON, ChannelMoments, ChannelStats
 
 
 def batch_stats(features: Tensor, *, unbiased: bool = True) -> ChannelStats:
-    """Statistics of each picture of (N, C, H, W): mean and deviation, (N, C, 1, 1), float32."""
+    """Mean and standard deviation of each picture of (N, C, H, W), (N, C, 1, 1), float32."""
     values = features.float()
     mean = values.mean(dim=(2, 3), keepdim=True)
-    # Not torch.var_mean: of channels_last features it takes several times as long on a CPU.
+    # Not torch.var_mean, which is several times slower for channels_last features on a CPU.
     squares = (values - mean).square().sum(dim=(2, 3), keepdim=True)
     variance = squares / (values.shape[2] * values.shape[3] - int(unbiased))
     return ChannelStats(mean, (variance + EPSILON).sqrt())
 
 
 def measure_batch(site: Site) -> ChannelStats:
-    """The statistics of a site, one set a picture, divided as the network's own are.
+    """Measure a site, separately for each picture, with the network's variance estimator.
 
     Raises:
-        TypeError: the network measures something else than channels there.
+        TypeError: the network does not measure channel statistics there.
     """
     moments = site.moments()
     if not isinstance(moments, ChannelMoments):
@@ -41,8 +40,8 @@ def stylize_thumbnail_and_patch(
     """Stylize thumbnails, and patches of the same pictures with the thumbnails' statistics.
 
     Args:
-        thumbnails: the network's run on (N, 3, h, w) thumbnails.
-        patches: its run on (N, 3, h, w) patches in full size; None where none are needed.
+        thumbnails: the network's stages for (N, 3, h, w) thumbnails.
+        patches: its stages for (N, 3, h, w) patches in full size; None if not needed.
 
     Returns:
         Both results, in the network's range.

@@ -1,4 +1,4 @@
-"""Training pictures from a folder: found once, read when they are needed, broken ones left out."""
+"""Training pictures from folders: found once, read on demand; broken ones are skipped."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from ..geometry import Size
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
 
 LARGEST_SCALE = 2.5
-"""Pictures are shrunk until their short side is at most so many crops long."""
+"""Pictures are shrunk until their short side is at most this many times the crop."""
 
 Report = Callable[[str], None]
-"""Told, in a sentence, of each picture that is left out."""
+"""Called with a message about each skipped picture."""
 
 
 @dataclass
 class PictureFolder:
     """The pictures of folders and their subfolders that are large enough to crop from.
 
-    Which pictures there are is fixed when the folders are opened. One that turns out to be broken
-    later is reported once, and another is drawn wherever it would have been: what is drawn never
-    depends on what was drawn before, or a resumed run would see other pictures.
+    The list of pictures is fixed when the folders are opened. A picture that later turns out to be
+    broken is reported once, and another one is drawn in its place each time. Draws never depend on
+    earlier draws; otherwise a resumed run would see other pictures.
 
     Attributes:
-        sizes: height and width of all pictures, upright, in the order of their names.
-        names: of the same, as seen from their folder.
-        report: told of what is left out.
-        encoded: the files' bytes by path, where they are kept in memory.
-        broken: those that turned out to be.
+        sizes: height and width of all pictures, upright, ordered by name.
+        names: their names, relative to their folder.
+        report: called about skipped pictures.
+        encoded: contents of the files by path, if kept in memory.
+        broken: pictures that turned out to be broken.
     """
 
     sizes: dict[Path, Size]
@@ -58,16 +58,16 @@ class PictureFolder:
         report: Report,
         keep_in_memory: bool = False,
     ) -> PictureFolder:
-        """Look at every picture's header.
+        """Read the header of every picture.
 
         Args:
-            folders: with pictures in them, or in folders below.
-            crop: edge of the crops that will be asked for, in px; smaller pictures are left out.
-            report: told of each picture that is left out.
-            keep_in_memory: keep the files' bytes; they are decoded for each use all the same.
+            folders: with pictures in them or in their subfolders.
+            crop: edge of the crops to come, in px; smaller pictures are skipped.
+            report: called about each skipped picture.
+            keep_in_memory: keep the encoded files in memory; they are decoded for each use.
 
         Raises:
-            TrainingError: a folder is missing or holds no picture, or none can be used.
+            TrainingError: a folder is missing or has no pictures, or none can be used.
         """
         names = {path: name for folder in folders for path, name in _pictures_in(folder)}
         sizes: dict[Path, Size] = {}
@@ -75,11 +75,11 @@ class PictureFolder:
         for path in names:
             size = _size_of_file(path)
             if size is None:
-                report(f"{path} is not a readable picture of 8 or 16 bits a channel, left out")
+                report(f"skipping {path}: not a readable picture of 8 or 16 bits per channel")
                 continue
             largest = max(largest, min(size))
             if min(size) < crop:
-                report(f"{path} ({size[1]} x {size[0]} px) is smaller than {crop} px, left out")
+                report(f"skipping {path}: {size[1]} x {size[0]} px is smaller than {crop} px")
                 continue
             sizes[path] = size
         if not sizes:
@@ -95,7 +95,7 @@ class PictureFolder:
 
     @property
     def description(self) -> str:
-        """How many pictures there are, and a short digest of their names and sizes."""
+        """The number of pictures, and a short digest of their names and sizes."""
         lines = [f"{self.names[path]} {size}" for path, size in self.sizes.items()]
         digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
         return f"{len(lines)} ({digest})"
@@ -121,11 +121,11 @@ class PictureFolder:
     def _crop(
         self, path: Path, edge: int, shrinking: float, place: tuple[float, float]
     ) -> Tensor | None:
-        """One crop, (3, edge, edge); None, and the picture left out, where it is broken."""
+        """One crop, (3, edge, edge); None if the picture is broken, which is then skipped."""
         if path in self.broken:
             return None
         height, width = self.sizes[path]
-        # Between the smallest size that holds the crop and LARGEST_SCALE times it.
+        # Between the smallest size that contains the crop and LARGEST_SCALE times that.
         most = min(LARGEST_SCALE, min(height, width) / edge)
         scale = edge * most**shrinking / min(height, width)
         rows, columns = max(edge, round(height * scale)), max(edge, round(width * scale))
@@ -140,18 +140,18 @@ class PictureFolder:
 
     def _leave_out(self, path: Path, error: Exception) -> None:
         self.broken.add(path)
-        self.report(f"{path} is broken ({last_line(error)}) and is left out")
+        self.report(f"skipping {path}: it is broken ({last_line(error)})")
         if len(self.broken) == len(self.sizes):
             raise TrainingError(
-                f"all {len(self.sizes)} pictures are broken, {path} was the last; get them again"
+                f"all {len(self.sizes)} pictures are broken, {path} last; get them again"
             )
 
 
 def load_style(path: Path, edge: int) -> Tensor:
-    """One style picture shrunk so that its short side is ``edge`` px, (1, 3, H, W), 0..1.
+    """Load a style picture, shrunk to a short side of ``edge`` px: (1, 3, H, W), 0..1.
 
     Raises:
-        TrainingError: it is missing, broken or smaller.
+        TrainingError: it is missing, broken or too small.
     """
     size = _size_of_file(path) if path.is_file() else None
     if size is None:
@@ -169,7 +169,7 @@ def load_style(path: Path, edge: int) -> Tensor:
 
 
 def _pictures_in(folder: Path) -> list[tuple[Path, str]]:
-    """Pictures of a folder, in the order of their names as seen from it."""
+    """Paths of the pictures of a folder, and their names relative to it, ordered by name."""
     if not folder.is_dir():
         raise TrainingError(f"folder {folder} does not exist; name a folder of pictures")
     found = [
@@ -179,13 +179,13 @@ def _pictures_in(folder: Path) -> list[tuple[Path, str]]:
     ]
     if not found:
         raise TrainingError(
-            f"folder {folder} holds no pictures; put some in it ({' '.join(ENDINGS)})"
+            f"folder {folder} has no pictures; put some in it ({' '.join(ENDINGS)})"
         )
     return [(path, name) for name, path in sorted(found)]
 
 
 def _size_of_file(path: Path) -> Size | None:
-    """Height and width of the upright picture; None where it is of no use."""
+    """Height and width of the upright picture; None if it cannot be used."""
     try:
         image = vips().Image.new_from_file(str(path)).autorot()
     except vips().Error:
@@ -194,21 +194,21 @@ def _size_of_file(path: Path) -> Size | None:
 
 
 def _decode(path: Path, rows: int, columns: int, *, encoded: bytes | None = None) -> Any:
-    """An upright sRGB picture of that size, 8 bits, no alpha; decoded no larger than needed.
+    """Decode an upright 8-bit sRGB picture of that size, without alpha, no larger than needed.
 
     Args:
-        path: the file, which is not looked at where ``encoded`` has its bytes.
+        path: the file; not read if ``encoded`` is given.
         rows, columns: the size.
-        encoded: the file's bytes.
+        encoded: contents of the file.
     """
-    # libvips takes what is missing in a TIFF for a warning, and leaves it black. A JPEG's
-    # warnings are mostly harmless.
+    # libvips only warns about missing parts of a TIFF, and leaves them black. Warnings about
+    # JPEGs are mostly harmless.
     fail_on = "warning" if path.suffix.lower() in (".tif", ".tiff") else "truncated"
     options = {"height": rows, "size": "force", "export_profile": "srgb"}
     if encoded is None:
         image = vips().Image.thumbnail(str(path), columns, fail_on=fail_on, **options)
     else:
-        # As an option of the loader: thumbnail_buffer's own fail_on lets truncated files pass.
+        # As a loader option, since thumbnail_buffer's own fail_on accepts truncated files.
         loader = f"[fail_on={fail_on}]"
         image = vips().Image.thumbnail_buffer(encoded, columns, option_string=loader, **options)
     if image.hasalpha():

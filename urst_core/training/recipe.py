@@ -1,4 +1,4 @@
-"""What a training recipe is: a network, which of its parts learn, and the losses of one step."""
+"""A training recipe: a network, its trained parameters, and the losses of one step."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from .normalization import stylize_thumbnail_and_patch
 from .vgg import VGGFeatures, detached, features_without_gradient
 
 PATCH_RANGE = (-10.0, 11.0)
-"""Pixels of stylized patches beyond these values are as wrong as they can be."""
+"""Pixels of stylized patches are clamped to this range."""
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """How much each loss counts; one of weight 0 is not computed.
+    """Weights of the losses; a loss of weight 0 is not computed.
 
     Attributes:
-        content, style: the two of every method.
+        content, style: the two losses of every method.
         stroke: URST's stroke perceptual loss.
-        contrastive: MicroAST's style-signal contrastive loss; other recipes have none.
-        total_variation: of the stylized thumbnail.
-        grid: of the stylized thumbnail, what its enlargements leave.
-        out_of_range: of all stylized pixels.
-        ssim: how far the stylized thumbnail's structure is from the content's.
-        color: how far the stylized thumbnail's colors are from the style's; only where styles
-            are pictures of a batch.
+        contrastive: MicroAST's style-signal contrastive loss; only for MicroAST.
+        total_variation: total variation of the stylized thumbnail.
+        grid: periodic patterns in the stylized thumbnail, which upsampling leaves.
+        out_of_range: stylized pixels outside 0..1.
+        ssim: difference between the structure of the stylized thumbnail and of the content.
+        color: difference between the colors of the stylized thumbnail and of the style; only if
+            batches have styles.
     """
 
     content: float = 1.0
@@ -59,7 +59,7 @@ class LossWeights:
     color: float = 0.0
 
     def check(self) -> None:
-        """Refuse weights that are negative, not finite, or teach nothing.
+        """Check that weights are finite, not negative, and sufficient to train.
 
         Raises:
             SettingsError: see the messages.
@@ -71,20 +71,20 @@ class LossWeights:
         if self.content == 0 or self.style == 0:
             raise SettingsError(
                 f"content weight {self.content} and style weight {self.style}: "
-                "a network learns nothing without both; use values above 0"
+                "training needs both; use values above 0"
             )
 
 
 class Recipe(ABC):
-    """How one network is trained; the losses common to all are computed here.
+    """Base class of recipes; computes the losses that all of them share.
 
     Attributes:
-        network: in float32; only the parameters under ``learned`` are changed.
-        vgg: frozen, what losses are measured in.
-        default_weights: of the losses, as the method's paper or code has them.
-        takes_styles: whether batches must hold styles.
-        has_signals: whether styles have signals that can be told apart.
-        learned: prefixes of the names of the parameters that learn.
+        network: in float32; only its ``learned`` parameters change.
+        vgg: the frozen network whose features the losses compare.
+        default_weights: weights of the losses in the method's paper or code.
+        takes_styles: whether batches must have styles.
+        has_signals: whether styles have signals for the contrastive loss.
+        learned: name prefixes of the trained parameters.
     """
 
     network: StylizationNetwork
@@ -95,17 +95,17 @@ class Recipe(ABC):
     learned: tuple[str, ...] = ("",)
 
     def modules(self) -> tuple[nn.Module, ...]:
-        """All modules that must be on the training device."""
+        """All modules, which must be on the training device."""
         return self.network, self.vgg
 
     def learned_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Names and values of what learns, in a fixed order."""
+        """Names and values of the trained parameters, in a fixed order."""
         for name, parameter in self.network.named_parameters():
             if name.startswith(self.learned):
                 yield name, parameter
 
     def description(self) -> dict[str, str]:
-        """What determines the result beside settings and pictures."""
+        """Everything besides settings and pictures that determines the result."""
         return {
             "backbone": self.network.traits.name,
             "VGG": self.vgg_digest,
@@ -113,15 +113,15 @@ class Recipe(ABC):
 
     @cached_property
     def vgg_digest(self) -> str:
-        """Of the VGG's weights as they were given, before :meth:`prepare` narrows them."""
+        """Digest of the VGG's original weights, before :meth:`prepare` converts them."""
         return fingerprint(self.vgg.state_dict())[:12]
 
     def check(self, weights: LossWeights) -> None:
-        """Refuse losses that this network cannot be trained with.
+        """Check that the network supports the losses.
 
         Raises:
-            SettingsError: the contrastive loss counts, and there is nothing to contrast; or the
-                color loss does, and batches have no styles.
+            SettingsError: the contrastive loss has a weight, but the network has no signals; or
+                the color loss has, but batches have no styles.
         """
         if weights.contrastive and not self.has_signals:
             raise SettingsError(
@@ -130,16 +130,16 @@ class Recipe(ABC):
             )
         if weights.color and not self.takes_styles:
             raise SettingsError(
-                f"{self.network.traits.title} is trained for one style, not for pictures of a "
-                "batch; leave the color loss at weight 0"
+                f"{self.network.traits.title} is trained for one style, and its batches have no "
+                "styles; leave the color loss at weight 0"
             )
 
     def prepare(self, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-        """Move everything to a device, and let only what learns have gradients.
+        """Move everything to a device, and enable gradients only for the trained parameters.
 
         Args:
-            device: to train on.
-            dtype: of the frozen VGG's weights and features.
+            device: device to train on.
+            dtype: dtype of the frozen VGG's weights and features.
         """
         _ = self.vgg_digest
         self.vgg.to(dtype)
@@ -155,10 +155,10 @@ class Recipe(ABC):
         """The style code of each picture of a batch of ``count``."""
 
     def losses(self, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
-        """The weighted losses of one step, float32 scalars with gradients.
+        """Compute the weighted losses of one step, float32 scalars with gradients.
 
-        Style and content are those of the stylized thumbnails; patches are stylized with the
-        thumbnails' statistics, and only where the stroke perceptual loss counts (URST, 3.4).
+        Style and content losses compare the stylized thumbnails. Patches are stylized with the
+        thumbnails' statistics, and only for the stroke perceptual loss (URST, section 3.4).
         """
         code = self.code(batch.styles, len(batch.thumbnails))
         stylized, patches = stylize_thumbnail_and_patch(
@@ -171,8 +171,8 @@ class Recipe(ABC):
             "style": self.style_loss(features, batch),
         }
         if patches is not None:
-            # Where a thumbnail is flat and its patch is not, the patch is divided by almost
-            # nothing; one such picture would outweigh all others.
+            # If a thumbnail is flat and its patch is not, the patch is divided by almost zero;
+            # one such picture would outweigh all others.
             patches = patches.clamp(*PATCH_RANGE)
             target = batch.patch_of(stylized.detach())
             losses["stroke"] = stroke_perceptual_loss(
@@ -195,23 +195,23 @@ class Recipe(ABC):
         return {name: getattr(weights, name) * loss for name, loss in losses.items()}
 
     def content_loss(self, features: Sequence[Tensor], batch: Batch, code: StyleCode) -> Tensor:
-        """Difference to the content's own relu4_1 features."""
+        """Difference from the content's relu4_1 features."""
         del code
         target = features_without_gradient(self.vgg, batch.thumbnails)[-1]
         return content_loss(features[-1], target)
 
     def style_loss(self, features: Sequence[Tensor], batch: Batch) -> Tensor:
-        """Difference to the styles' means and deviations at all four layers."""
+        """Difference from the styles' means and standard deviations at all four layers."""
         assert batch.styles is not None
         return mean_std_loss(features, detached(features_without_gradient(self.vgg, batch.styles)))
 
     def contrastive_loss(self, stylized: Tensor, code: StyleCode) -> Tensor:
-        """Of networks whose styles have signals; :meth:`check` refuses it for others."""
+        """Contrastive loss of networks whose styles have signals; :meth:`check` refuses others."""
         raise NotImplementedError
 
     @torch.no_grad()
     def show(self, contents: Tensor, styles: Tensor | None) -> Tensor:
-        """Stylize (N, 3, H, W) contents, each with statistics of its own, clamped to 0..1."""
+        """Stylize (N, 3, H, W) contents, each with its own statistics, clamped to 0..1."""
         code = self.code(styles, len(contents))
         stylized, _ = stylize_thumbnail_and_patch(self.network.stages(contents, code), None)
         return stylized.float().clamp(0.0, 1.0)

@@ -1,4 +1,4 @@
-"""What a user may choose about a training run, checked once, before any work."""
+"""Settings of a training run, checked once, before any work."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ TRAINING_PRECISIONS: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": to
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train, and the learning rate on the way.
+    """Length of the training and its learning rate.
 
-    It rises linearly over ``warmup`` steps and falls as a half cosine to ``final_share`` of its
-    peak. With a time budget the cosine follows the clock.
+    The rate rises linearly over ``warmup`` steps, then falls as a half cosine to ``final_share`` of
+    its peak. With a time limit the cosine follows the clock.
 
     Attributes:
-        steps: how many to take, or None.
-        minutes: how long to train, or None; the first of both limits that is reached counts.
-        learning_rate: the peak.
-        warmup: steps.
-        final_share: of the peak, at the end; 1 keeps the rate constant.
+        steps: number of steps, or None.
+        minutes: duration, or None; training ends at the first limit that is reached.
+        learning_rate: peak of the learning rate.
+        warmup: number of steps until the peak.
+        final_share: share of the peak at the end; 1 keeps the rate constant.
     """
 
     steps: int | None = None
@@ -36,19 +36,19 @@ class Schedule:
     final_share: float = 0.01
 
     def check(self) -> None:
-        """Refuse a schedule without end, or a rate that cannot be used.
+        """Check that the schedule ends, and that its values are in range.
 
         Raises:
             SettingsError: see the messages.
         """
         if self.steps is None and self.minutes is None:
             raise SettingsError(
-                "no end of training is given",
+                "training has no limit",
                 Change("steps", how="give"),
                 Change("minutes", how="give"),
             )
         if self.steps is not None and self.steps < 1:
-            raise SettingsError(f"{self.steps} steps are none; use 1 or more")
+            raise SettingsError(f"{self.steps} steps are too few; use 1 or more")
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise SettingsError(f"{self.minutes} minutes cannot be used; use more than 0")
         if not 0 < self.learning_rate < 1:
@@ -62,7 +62,7 @@ class Schedule:
             )
 
     def progress(self, step: int, seconds: float) -> float:
-        """How much of the training is done, 0 to 1, after ``step`` steps and that time."""
+        """Share of the training that is done after ``step`` steps and that time, 0 to 1."""
         shares = [0.0]
         if self.steps is not None:
             shares.append(step / self.steps)
@@ -71,7 +71,7 @@ class Schedule:
         return min(1.0, max(shares))
 
     def rate(self, step: int, seconds: float) -> float:
-        """The learning rate of the step that comes after ``step`` steps."""
+        """The learning rate after ``step`` steps."""
         falling = 0.5 * (1.0 + math.cos(math.pi * self.progress(step, seconds)))
         share = self.final_share + (1.0 - self.final_share) * falling
         return self.learning_rate * share * min(1.0, (step + 1) / max(1, self.warmup))
@@ -79,25 +79,25 @@ class Schedule:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to train.
+    """Settings of a training run.
 
     Attributes:
-        schedule: how long, how fast.
-        weights: of the losses.
-        batch_size: pictures a step.
+        schedule: length and learning rate.
+        weights: weights of the losses.
+        batch_size: pictures per step.
         image_size: edge of the pictures, in px.
-        thumbnail_size: edge of thumbnails, patches and styles; divides ``image_size``, and is
-            smaller where the stroke perceptual loss counts; None for half of it. URST has 512 and
-            256. Both the same gives the step of the methods' own papers.
-        brushwork: strength of the noise that every other thumbnail gets, 0 to 1.
-        precision: of networks' forward passes, ``fp32`` or ``bf16``, or ``auto`` for the one that
-            the device is fast in; weights stay float32.
-        clip_norm: gradients longer than this are shortened to it.
-        ema_decay: of the moving average of weights that is saved, below 1; the first steps
+        thumbnail_size: edge of thumbnails, patches and styles; divides ``image_size``, and must be
+            smaller for the stroke perceptual loss; None for half of it. URST uses 512 and 256.
+            With both equal, a step is that of the method's own paper.
+        brushwork: strength of the noise on every other thumbnail, 0 to 1.
+        precision: precision of forward passes, ``fp32`` or ``bf16``, or ``auto`` for the faster
+            one on the device; weights stay float32.
+        clip_norm: maximum norm of gradients; longer ones are scaled down.
+        ema_decay: decay of the moving average of weights that is saved, below 1; the first steps
             average over fewer.
-        seed: of the first weights and of all choices of pictures, 0 to 2**63 - 1.
+        seed: seed of the initial weights and of all choices of pictures, 0 to 2**63 - 1.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        checkpoint_minutes: between two checkpoints; 0 writes one after each step.
+        checkpoint_minutes: time between checkpoints; 0 writes one after each step.
     """
 
     schedule: Schedule
@@ -115,11 +115,11 @@ class TrainingSettings:
 
     @property
     def edge(self) -> int:
-        """Of thumbnails, patches and styles, in px."""
+        """Edge of thumbnails, patches and styles, in px."""
         return self.image_size // 2 if self.thumbnail_size is None else self.thumbnail_size
 
     def check(self) -> None:
-        """Refuse what cannot be trained with.
+        """Check that all settings are valid.
 
         Raises:
             SettingsError: see the messages.
@@ -127,7 +127,7 @@ class TrainingSettings:
         self.schedule.check()
         self.weights.check()
         if self.batch_size < 1:
-            raise SettingsError(f"batch size {self.batch_size} is none; use 1 or more")
+            raise SettingsError(f"batch size {self.batch_size} is too small; use 1 or more")
         if self.weights.contrastive and self.batch_size < 2:
             raise SettingsError(
                 f"batch size {self.batch_size} leaves the contrastive loss nothing to contrast",
@@ -147,7 +147,7 @@ class TrainingSettings:
             )
         if self.weights.stroke and self.image_size == edge:
             raise SettingsError(
-                f"thumbnails as large as the pictures ({edge} px) show no larger strokes",
+                f"thumbnails as large as the pictures ({edge} px) leave the stroke loss no effect",
                 Change("image_size", 2 * edge),
                 Change("stroke_weight", 0),
             )
@@ -172,7 +172,7 @@ class TrainingSettings:
             )
 
     def description(self) -> dict[str, str]:
-        """What determines the result, but for the schedule's length, precision and device."""
+        """The settings that determine the result: all but length, precision and device."""
         schedule = self.schedule
         chosen = {
             "learning rate": schedule.learning_rate,
@@ -191,19 +191,19 @@ class TrainingSettings:
 
 
 def training_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What forward passes are computed in; bfloat16 only where the device has it in hardware."""
+    """Dtype of forward passes; ``auto`` is bfloat16 only if the device supports it in hardware."""
     if precision != "auto":
         return TRAINING_PRECISIONS[precision]
     if device.type == "cuda":
         return torch.bfloat16 if _gpu_has_bfloat16(device) else torch.float32
-    # Older versions of PyTorch do not say what the processor can do.
+    # Older versions of PyTorch do not report the processor's capabilities.
     capabilities = getattr(torch.cpu, "get_capabilities", dict[str, bool])()
     fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return torch.bfloat16 if device.type == "cpu" and fast else torch.float32
 
 
 def _gpu_has_bfloat16(device: torch.device) -> bool:
-    # On NVIDIA's PyTorch counts GPUs in that only emulate it, slowly.
+    # PyTorch also reports support on NVIDIA GPUs that only emulate it, slowly.
     if torch.version.hip is not None:
         return torch.cuda.is_bf16_supported()
     return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -1,4 +1,4 @@
-"""The training loop: step by step, with checkpoints, resumable to the same result."""
+"""The training loop, with checkpoints from which it resumes to the same result."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .settings import TrainingSettings, training_dtype
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """What the loop tells after each step.
+    """Progress after a training step.
 
     Attributes:
-        step: how many were taken, from the very beginning.
-        done: share of the schedule, 0 to 1.
-        seconds: time spent on all steps so far, over all starts.
-        losses: weighted, of this step.
-        learning_rate: of this step.
+        step: number of steps so far, including those before resuming.
+        done: share of the schedule that is done, 0 to 1.
+        seconds: time spent on all steps so far, including those before resuming.
+        losses: weighted losses of this step.
+        learning_rate: learning rate of this step.
     """
 
     step: int
@@ -41,25 +41,25 @@ class TrainingProgress:
 
 
 TrainingListener = Callable[[TrainingProgress], None]
-"""Told of each step; what it raises ends the run, after a checkpoint."""
+"""Called after each step; if it raises, the run ends with a checkpoint."""
 
 
 class Trainer:
     """One training run.
 
     Args:
-        recipe: what is trained; its network is changed in place.
-        batches: what it learns from.
-        settings: how.
-        checkpoint_path: where the run is kept between starts.
+        recipe: its network is trained in place.
+        batches: training pictures.
+        settings: settings of the run.
+        checkpoint_path: file for checkpoints.
 
     Attributes:
-        step: how many were taken, from the very beginning.
-        seconds: time spent on them, over all starts; not on checkpoints and listeners.
-        saved_step: the step of the checkpoint of this run; None where there is none yet.
+        step: number of steps so far, including those before resuming.
+        seconds: time spent on them, without checkpoints and listeners.
+        saved_step: step of this run's last checkpoint; None if there is none yet.
 
     Raises:
-        SettingsError, DeviceError: settings cannot be used.
+        SettingsError, DeviceError: settings are not valid, or the device cannot be used.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class Trainer:
         self._description = self._describe()
 
     def resume(self) -> None:
-        """Go on from the checkpoint.
+        """Resume from the checkpoint.
 
         Raises:
-            TrainingError: there is none, it is damaged, or of another training.
+            TrainingError: it is missing, damaged, or belongs to another training run.
         """
         checkpoint = Checkpoint.load(self._checkpoint_path)
         checkpoint.check_run(self._description)
@@ -102,19 +102,19 @@ class Trainer:
             }
 
     def run(self, listener: TrainingListener, *, stop_after: int | None = None) -> None:
-        """Train to the end of the schedule, or to a step before it.
+        """Train to the end of the schedule, or to an earlier step.
 
-        A checkpoint is written before the first step, too: a folder that cannot be written to
-        shows before the work, and an older run's checkpoint is never taken for this one's.
+        A checkpoint is also written before the first step. So a folder without write permission is
+        noticed at once, and an older run's checkpoint is never mistaken for this one's.
 
         Args:
-            listener: told of each step; what it raises ends the run, after a checkpoint.
-            stop_after: end, with a checkpoint, when that many steps were taken in all.
+            listener: called after each step; if it raises, the run ends with a checkpoint.
+            stop_after: end, with a checkpoint, after this many steps in total.
 
         Raises:
-            TrainingError: the loss is no longer a number, all pictures of a folder are broken, or a
-                checkpoint cannot be written.
-            DeviceError: a step needs more memory than there is.
+            TrainingError: a loss or gradient is not finite, all pictures of a folder are broken, or
+                a checkpoint cannot be written.
+            DeviceError: a step runs out of memory.
         """
         if self.saved_step is None:
             self.save_checkpoint()
@@ -137,14 +137,14 @@ class Trainer:
 
     @property
     def done(self) -> float:
-        """Share of the schedule that is over, 0 to 1."""
+        """Share of the schedule that is done, 0 to 1."""
         return self.settings.schedule.progress(self.step, self.seconds)
 
     def save_checkpoint(self) -> None:
         """Write the checkpoint that :meth:`resume` reads.
 
         Raises:
-            TrainingError: it cannot be written; the one before is kept.
+            TrainingError: it cannot be written; the previous one is kept.
         """
         state = self._optimizer.state
         tensors: dict[str, Mapping[str, Tensor]] = {
@@ -161,17 +161,17 @@ class Trainer:
         self.saved_step = self.step
 
     def picture_grid(self, batch: Batch) -> Tensor:
-        """What the network makes of some pictures by now; see :func:`picture_grid`."""
+        """The current network's results for some pictures; see :func:`picture_grid`."""
         with self._mixed_precision():
             return picture_grid(self.recipe, batch.to(self._device))
 
     def averaged_weights(self) -> dict[str, Tensor]:
-        """The network's weights, those that learned averaged over the last steps; on the CPU."""
+        """The network's weights, the trained ones averaged over the last steps, on the CPU."""
         state = {**self.recipe.network.state_dict(), **self._average}
         return {name: value.detach().cpu().contiguous() for name, value in state.items()}
 
     def save_weights(self, path: Path) -> None:
-        """Write the averaged weights as a file that every command and node loads.
+        """Write the averaged weights as a file that all commands and nodes can load.
 
         Raises:
             OutputError: it cannot be written.
@@ -194,7 +194,7 @@ class Trainer:
 
     @contextmanager
     def _saved_on_error(self) -> Generator[None, None, None]:
-        """Between two steps: whatever is raised there, the steps so far are kept."""
+        """Write a checkpoint if anything is raised between two steps."""
         try:
             yield
         except BaseException as error:
@@ -203,7 +203,7 @@ class Trainer:
             except TrainingError as failure:
                 reason = f"{type(error).__name__} {error}".strip()
                 raise TrainingError(
-                    f"{failure.message}; training had ended by {reason}", *failure.remedies
+                    f"{failure.message}; training was ended by {reason}", *failure.remedies
                 ) from error
             raise
 
@@ -232,7 +232,7 @@ class Trainer:
         return torch.autocast(self._device.type, self._dtype)
 
     def _update_average(self) -> None:
-        # Of n steps no more than n / 10 are averaged, or the first weights would stay in it.
+        # After n steps, average over n / 10 at most, or the initial weights would remain in it.
         decay = min(self.settings.ema_decay, (1.0 + self.step) / (10.0 + self.step))
         with torch.no_grad():
             for name, parameter in self._learned.items():
@@ -241,15 +241,15 @@ class Trainer:
     def _refuse(self, losses: Mapping[str, Tensor]) -> None:
         values = ", ".join(f"{name} {float(loss.detach()):.4g}" for name, loss in losses.items())
         raise TrainingError(
-            f"step {self.step + 1} gave no finite loss or gradient ({values}); the checkpoint of "
-            f"step {self.saved_step} is kept",
-            Change("start_from", how="begin another training from its weights with"),
+            f"the loss or gradient of step {self.step + 1} is not finite ({values}); the "
+            f"checkpoint of step {self.saved_step} is kept",
+            Change("start_from", how="start another training run from its weights with"),
             Change("learning_rate", how="lower"),
             Change("precision", "fp32"),
         )
 
     def _describe(self) -> dict[str, str]:
-        """All that determines the result, but for the length of the schedule."""
+        """Everything that determines the result, except the length of the schedule."""
         return {
             **self.recipe.description(),
             **self.settings.description(),

@@ -1,4 +1,4 @@
-"""The frozen VGG-19 whose features losses are measured in."""
+"""The frozen VGG-19 whose features the losses compare."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..weights.checkpoint import read_weights
 from .autocast import without_autocast
 
 LAYER_ENDS: tuple[int, ...] = (4, 11, 18, 31)
-"""After which modules relu1_1, relu2_1, relu3_1 and relu4_1 are reached."""
+"""Number of modules up to relu1_1, relu2_1, relu3_1 and relu4_1."""
 
 MINIMUM_SIZE = 16
-"""Smallest height and width, in px, whose relu4_1 features can still be padded by reflection."""
+"""Smallest height and width, in px, at which relu4_1 features can be padded by reflection."""
 
 PREFIX = "vgg."
 
@@ -26,14 +26,14 @@ PREFIX = "vgg."
 class VGGFeatures(nn.Module):
     """Features at relu1_1, relu2_1, relu3_1 and relu4_1 of the normalized VGG-19.
 
-    The weights are scaled so that features have a mean of about 1 over natural pictures, as those
-    of the published AdaIN and MicroAST are: only then do the weights of losses mean the same.
+    The weights are scaled so that features average about 1 over natural pictures, as in the
+    published AdaIN and MicroAST: otherwise their loss weights would not apply.
 
-    Features are in the dtype of the weights, whatever autocast says: frozen weights in bfloat16 are
-    narrowed once instead of at each step, and nothing in between is widened.
+    Features have the dtype of the weights, regardless of autocast: frozen weights are converted to
+    bfloat16 once, not at each step, and no intermediate result is converted back.
 
     Args:
-        layers: as :func:`load_vgg` gives them; they are copied.
+        layers: from :func:`load_vgg`; they are copied.
     """
 
     def __init__(self, layers: nn.Sequential) -> None:
@@ -55,14 +55,14 @@ class VGGFeatures(nn.Module):
 
 
 def load_vgg(path: Path) -> nn.Sequential:
-    """The normalized VGG-19 up to relu4_1, frozen, from a safetensors file.
+    """Load the normalized VGG-19 up to relu4_1, frozen, from a safetensors file.
 
     Args:
         path: keys as in naoto0804/pytorch-AdaIN's ``vgg`` (``0.weight``, ``2.weight``, …), with or
             without the prefix ``vgg.``; layers beyond relu4_1 are ignored.
 
     Raises:
-        WeightsError: the file is missing, not safetensors, or of another layout.
+        WeightsError: the file is missing, not safetensors, or has another layout.
     """
     state = {name.removeprefix(PREFIX): value.float() for name, value in read_weights(path).items()}
     layers = vgg_to_relu4_1()
@@ -76,12 +76,10 @@ def load_vgg(path: Path) -> nn.Sequential:
         if state[name].shape != parameter.shape:
             raise WeightsError(
                 f"VGG file {path}: {name} has shape {tuple(state[name].shape)}, not "
-                f"{tuple(parameter.shape)}; use the normalized VGG-19, no VGG-16"
+                f"{tuple(parameter.shape)}; use the normalized VGG-19, not a VGG-16"
             )
         if not bool(state[name].isfinite().all()):
-            raise WeightsError(
-                f"VGG file {path}: {name} holds NaN or infinite values; get it again"
-            )
+            raise WeightsError(f"VGG file {path}: {name} has NaN or infinite values; get it again")
     layers.load_state_dict({name: state[name] for name in expected})
     return layers.eval().requires_grad_(False)
 
@@ -92,6 +90,6 @@ def detached(features: Sequence[Tensor]) -> list[Tensor]:
 
 
 def features_without_gradient(vgg: VGGFeatures, pictures: Tensor) -> list[Tensor]:
-    """Features of pictures that are targets only."""
+    """Features of pictures that are only targets."""
     with torch.no_grad():
         return vgg(pictures)

@@ -412,10 +412,10 @@ def test_adain_from_the_command_line(folder, random_backbones):
             "device 'tpu' is unknown; use auto, cpu, cuda, cuda:N or mps",
         ),
         (["--quality", "0"], "quality 0 is out of range; use 1 to 100"),
-        (["--style-weights", "1", "2"], "1 styles with 2 weights; give one weight a style"),
+        (["--style-weights", "1", "2"], "1 styles with 2 weights; give one weight for each style"),
         (
             ["--style-weights", "0"],
-            "style weights [0.0] cannot be blended; use values >= 0, one above 0",
+            "style weights [0.0] cannot be used; use values >= 0, at least one above 0",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -441,7 +441,7 @@ def test_refused_style(folder, capsys, size):
     save_picture(folder / "style.png", stored_picture(size))
     assert run(folder) == 1
     assert capsys.readouterr().err == (
-        f"urst: style of {size[0]} x {size[1]} px is smaller than MicroAST can take; "
+        f"urst: style of {size[0]} x {size[1]} px is too small for MicroAST; "
         "use a picture of at least 8 x 8 px\n"
     )
     assert made(folder) == []

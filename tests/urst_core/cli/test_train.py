@@ -216,8 +216,8 @@ def test_resume_with_other_settings(train, tmp_path, capsys):
     before = (tmp_path / "out.safetensors").read_bytes()
     assert train("--steps", 2, "--seed", 3, "--resume") == 1
     assert capsys.readouterr().err == (
-        "urst: the checkpoint is of another training, it had: seed 0, not 3; use the same "
-        "settings, or begin another training from its weights with --start-from\n"
+        "urst: the checkpoint belongs to another training run, it had: seed 0, not 3; use the "
+        "same settings, or start another training run from its weights with --start-from\n"
     )
     assert (tmp_path / "out.safetensors").read_bytes() == before
 
@@ -402,12 +402,12 @@ def test_broken_pictures_are_said_once_and_training_goes_on(train, pictures, tmp
     assert train("--steps", 6, style=style) == 0
     said = [part for part in re.split(r"[\r\n]", capsys.readouterr().err) if "urst: " in part]
     assert [sentence.strip() for sentence in said[:2]] == [
-        f"urst: {style / 'small.png'} (8 x 8 px) is smaller than 16 px, left out",
-        f"urst: {style / 'text.jpg'} is not a readable picture of 8 or 16 bits a channel, left out",
+        f"urst: skipping {style / 'small.png'}: 8 x 8 px is smaller than 16 px",
+        f"urst: skipping {style / 'text.jpg'}: not a readable picture of 8 or 16 bits per channel",
     ]
     assert len(said) == 3
     # On a line of its own, above the bar.
-    assert said[2].startswith(f"urst: {broken} is broken (")
+    assert said[2].startswith(f"urst: skipping {broken}: it is broken (")
 
 
 # Refused
@@ -425,7 +425,7 @@ def refused(train, capsys, *options, **chosen) -> str:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "no end of training is given; give --steps, or give --minutes"),
+        ([], "training has no limit; give --steps, or give --minutes"),
         (["--steps", 5, "--stop-after", 0], "--stop-after 0 is not a step; use 1 or more"),
         (
             ["--steps", 5, "--grid-every", -1],

@@ -165,7 +165,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast
     message = str(caught.value)
     assert message.startswith("the unfinished result cannot be resumed, it had: ")
     assert "statistics and styles SHA-256 " in message
-    assert message.endswith("; give it what it had, or pass if_interrupted='restart'")
+    assert message.endswith("; use the same inputs and settings, or pass if_interrupted='restart'")
     done = []
     run(
         content,

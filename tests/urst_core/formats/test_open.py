@@ -371,7 +371,7 @@ def test_tiny_style(tmp_path, microast, size):
     with pytest.raises(ShapeError) as caught:
         stylize_file(microast, content, tmp_path / "result.png", style)
     assert str(caught.value) == (
-        f"style of {size[0]} x {size[1]} px is smaller than MicroAST can take; "
+        f"style of {size[0]} x {size[1]} px is too small for MicroAST; "
         "use a picture of at least 8 x 8 px"
     )
     assert not (tmp_path / "result.png").exists()

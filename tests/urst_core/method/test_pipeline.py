@@ -319,7 +319,7 @@ def test_style_too_small(microast, size):
     with pytest.raises(ShapeError) as caught:
         run(microast, styles=[TensorSource(picture(size))])
     assert str(caught.value) == (
-        f"style of {size[0]} x {size[1]} px is smaller than MicroAST can take; "
+        f"style of {size[0]} x {size[1]} px is too small for MicroAST; "
         "use a picture of at least 8 x 8 px"
     )
 
@@ -370,9 +370,11 @@ def test_settings_that_cannot_be(microast, settings, error, message):
 
 
 def test_weights_of_another_number_of_styles(microast):
-    with pytest.raises(SettingsError, match="1 styles with 2 weights; give one weight a style"):
+    with pytest.raises(
+        SettingsError, match="1 styles with 2 weights; give one weight for each style"
+    ):
         Run.of(CONTENT, microast, Settings()).measure([STYLE], style_weights=[1, 2])
-    with pytest.raises(SettingsError, match=r"style weights \[-1\] cannot be blended"):
+    with pytest.raises(SettingsError, match=r"style weights \[-1\] cannot be used"):
         Run.of(CONTENT, microast, Settings()).measure([STYLE], style_weights=[-1])
 
 

@@ -83,7 +83,7 @@ def test_codes_and_sites_are_weighted_alike_and_the_rest_stays():
 
 
 def test_shares_that_cannot_be():
-    with pytest.raises(SettingsError, match="cannot be blended; use values >= 0"):
+    with pytest.raises(SettingsError, match="cannot be used; use values >= 0"):
         pool([stats_of(1.0)], [0.0])
 
 

@@ -97,9 +97,7 @@ def test_sites_are_measured_and_what_follows_is_not_run():
 def test_a_network_without_the_sites_it_names():
     with pytest.raises(StatsError) as caught:
         measure_sites(two_sites(torch.rand(1, 2, 5, 7)), ["first", "second", "third", "fourth"])
-    assert str(caught.value) == (
-        "the network ends before site 'third', 'fourth'; use its own names"
-    )
+    assert str(caught.value) == ("the network has no site 'third', 'fourth'; use its own names")
 
 
 def test_affine_map_takes_statistics_to_their_target():

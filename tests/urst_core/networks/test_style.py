@@ -109,7 +109,7 @@ def test_garbage(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("facts", "shown"), [({}, "'no format name'"), ({"format": "urst-x-0"}, "'urst-x-0'")]
+    ("facts", "shown"), [({}, "'no name'"), ({"format": "urst-x-0"}, "'urst-x-0'")]
 )
 def test_other_files_of_ours(tmp_path, facts, shown):
     path = tmp_path / "weights.safetensors"
@@ -117,7 +117,8 @@ def test_other_files_of_ours(tmp_path, facts, shown):
     with pytest.raises(StatsError) as caught:
         FrozenStats.load(path)
     assert str(caught.value) == (
-        f"{path} holds {shown}, not 'urst-stats-2'; measure the statistics again with this version"
+        f"{path} has the format {shown}, not 'urst-stats-2'; measure the statistics again "
+        "with this version"
     )
 
 
@@ -185,7 +186,7 @@ def test_statistics_of_another_backbone(random_backbones, stats):
     with pytest.raises(StatsError) as caught:
         random_backbones["adain"].bake(stats)
     assert str(caught.value) == (
-        "statistics of backbone 'microast' do not fit 'adain'; make them with 'adain'"
+        "statistics of backbone 'microast' do not fit 'adain'; measure them with 'adain'"
     )
 
 
@@ -195,7 +196,7 @@ def test_statistics_of_other_weights(microast, stats):
         other.bake(stats)
     assert str(caught.value) == (
         f"statistics of weights {microast.fingerprint[:12]} do not fit weights "
-        f"{other.fingerprint[:12]}; make them with the weights that stylize"
+        f"{other.fingerprint[:12]}; measure them with the same weights"
     )
     assert microast.bake(stats)(picture((8, 8)).unsqueeze(0)).shape == (1, 3, 8, 8)
 
@@ -269,7 +270,7 @@ def test_as_many_weights_as_styles(styles, weights):
     with pytest.raises(SettingsError) as caught:
         blend([code(1.0)] * styles, weights)
     assert str(caught.value) == (
-        f"{styles} styles with {len(weights)} weights; give one weight a style"
+        f"{styles} styles with {len(weights)} weights; give one weight for each style"
     )
 
 
@@ -280,5 +281,5 @@ def test_weights_that_cannot_be_blended(weights):
     with pytest.raises(SettingsError) as caught:
         blend([code(1.0), code(2.0)], weights)
     assert str(caught.value) == (
-        f"style weights {weights} cannot be blended; use values >= 0, one above 0"
+        f"style weights {weights} cannot be used; use values >= 0, at least one above 0"
     )

@@ -348,7 +348,7 @@ def test_another_run_does_not_go_on_with_it(a_run, options, change):
     message = refusal(a_run(**options), if_interrupted=IfInterrupted.RESUME)
     assert message.startswith("the interrupted run cannot be resumed, it had: ")
     assert change in message
-    assert message.endswith("; give it what it had, or pass if_interrupted='restart'")
+    assert message.endswith("; use the same inputs and settings, or pass if_interrupted='restart'")
     a_run().run(if_interrupted=IfInterrupted.RESUME)
 
 
@@ -372,7 +372,7 @@ def test_other_weights_and_versions(a_run, random_backbones, monkeypatch):
         a_run(backbone=other), if_interrupted=IfInterrupted.RESUME
     )
     monkeypatch.setattr(file_run, "__version__", "99.0")
-    expected = f"had: urst {urst_core.__version__}, not 99.0; give it"
+    expected = f"had: urst {urst_core.__version__}, not 99.0; use the same"
     assert expected in refusal(a_run(), if_interrupted=IfInterrupted.RESUME)
 
 

@@ -104,7 +104,7 @@ def test_a_file(a_run, tmp_path):
 
 def test_a_folder_of_somebody(a_run, precious):
     precious.rename(precious.parent / WORK)
-    assert_refused(a_run, "holds thesis, which no run put there")
+    assert_refused(a_run, "has thesis, which no run put there")
 
 
 def test_a_folder_with_names_like_ours(a_run, tmp_path):
@@ -124,7 +124,7 @@ def test_foreign_things_in_a_work_folder(interrupted, tmp_path, name):
         (place / "thesis").write_bytes(b"years of work")
     else:
         place.write_bytes(b"years of work")
-    assert_refused(interrupted, f"holds {name}, which no run put there")
+    assert_refused(interrupted, f"has {name}, which no run put there")
 
 
 NAMES = ["journal.txt", "run.json", "stats.safetensors", "pixels.tif", "lock", MARK]
@@ -140,12 +140,12 @@ def test_links_in_a_work_folder(interrupted, precious, name, link):
     else:
         (precious / name).write_bytes(b"years of work")
     link(precious / name, place)
-    assert_refused(interrupted, f"holds {name}, which is not a file of its own but a link")
+    assert_refused(interrupted, f"has {name}, which is a link")
 
 
 def test_a_link_to_a_folder_in_a_work_folder(interrupted, precious):
     (precious.parent / WORK / ".out.1-0123456789abcdef.partial.dzi").symlink_to(precious)
-    why = "holds .out.1-0123456789abcdef.partial.dzi, which is not a file of its own but a link"
+    why = "has .out.1-0123456789abcdef.partial.dzi, which is a link"
     assert_refused(interrupted, why)
 
 
@@ -159,7 +159,7 @@ def test_foreign_things_in_an_unfinished_folder(interrupted, precious, name):
         shutil.move(precious / name, folder / name)
     else:
         (folder / name).symlink_to(precious / "thesis")
-    assert_refused(interrupted, f"holds {name} in {unfinished}, which no run put there")
+    assert_refused(interrupted, f"has {name} in {unfinished}, which no run put there")
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="gives a folder away")

@@ -107,7 +107,7 @@ def test_another_training_from_the_weights_of_a_refused_checkpoint(pictures, tmp
     first = make_trainer(pictures, path, steps=3)
     first.run(ignore)
     changed = make_trainer(pictures, path, steps=3, learning_rate=0.01)
-    with pytest.raises(TrainingError, match="begin another training from its weights"):
+    with pytest.raises(TrainingError, match="start another training run from its weights"):
         changed.resume()
     recipe = TinyRecipe(seed=9)
     begin_with(recipe, path)
@@ -175,7 +175,7 @@ def test_folders_that_lie_in_one_another(pictures, content, style):
         batches_of("microast", [pictures / content], [pictures / style])
     assert str(caught.value) == (
         f"style folder {pictures / style} and content folder {pictures / content} are "
-        "nested, so pictures would be both; name two folders side by side"
+        "nested, so some pictures would be both; use two separate folders"
     )
 
 

@@ -91,7 +91,7 @@ def test_damaged(tmp_path, size):
     path.write_bytes(path.read_bytes()[:size])
     message = refusal(path)
     assert message.startswith(f"checkpoint {path} is damaged (")
-    assert message.endswith("); begin again without it")
+    assert message.endswith("); start over without it")
 
 
 def test_other_files(tmp_path):
@@ -100,10 +100,10 @@ def test_other_files(tmp_path):
         save_file({"weight": torch.zeros(1)}, path, header)
         assert refusal(path) == (
             f"checkpoint {path} is damaged (without the header that urst writes); "
-            "begin again without it"
+            "start over without it"
         )
     write_tensors(path, {"weight": torch.zeros(1)}, {"format": "urst-training-1"})
-    assert refusal(path) == (f"{path} is not a checkpoint of this version; begin again without it")
+    assert refusal(path) == (f"{path} is not a checkpoint of this version; start over without it")
 
 
 def test_a_flipped_bit_is_noticed(tmp_path):
@@ -130,9 +130,9 @@ def test_another_run_is_refused_with_every_change():
     with pytest.raises(TrainingError) as caught:
         saved.check_run({"seed": "1", "rate": "0.2", "style": "a", "new": "2"})
     assert str(caught.value) == (
-        "the checkpoint is of another training, it had: seed 0, not 1; rate 0.1, not 0.2; old 1, "
-        "not none; new none, not 2; use the same settings, or begin another training "
-        "from its weights with start_from"
+        "the checkpoint belongs to another training run, it had: seed 0, not 1; rate 0.1, not "
+        "0.2; old 1, not none; new none, not 2; use the same settings, or start another training "
+        "run from its weights with start_from"
     )
 
 
@@ -163,7 +163,7 @@ def test_full_disk_keeps_the_checkpoint_before(tmp_path, request):
         checkpoint(4).save(path)
     assert str(caught.value) == (
         f"checkpoint {path} of step 4 cannot be written ([Errno 28] No space left on device); "
-        "the one before is kept; free some space, or pass resume=True"
+        "the previous one is kept; free some space, or pass resume=True"
     )
     assert Checkpoint.load(path).step == 3
     assert os.listdir(tmp_path) == [path.name]

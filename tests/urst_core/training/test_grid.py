@@ -70,5 +70,5 @@ def test_file_in_the_way(tmp_path):
         save_grid(torch.zeros(3, 16, 16, dtype=torch.uint8), path / "step.jpg")
     message = str(caught.value)
     assert message.startswith(f"folder {path} cannot be created (")
-    assert message.endswith("); move what is in the way")
+    assert message.endswith("); choose another")
     assert path.read_bytes() == b"precious"

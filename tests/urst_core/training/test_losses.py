@@ -196,7 +196,7 @@ def test_contrastive_loss_of_one_picture():
     with pytest.raises(ShapeError) as caught:
         style_signal_contrastive_loss(code([1.0]), code([2.0]))
     assert str(caught.value) == (
-        "a batch of 1 has no other style to tell its own from; "
+        "a batch of 1 has no other style to contrast with; "
         "use a batch of 2 or more, or give the contrastive loss weight 0"
     )
 

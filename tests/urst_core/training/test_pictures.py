@@ -73,7 +73,7 @@ def test_missing_folder(tmp_path):
 
 def test_empty_folder(tmp_path):
     endings = ".jpg .jpeg .png .webp .tif .tiff .bmp .avif .heic"
-    message = f"folder {tmp_path} holds no pictures; put some in it ({endings})"
+    message = f"folder {tmp_path} has no pictures; put some in it ({endings})"
     assert endings.split() == list(ENDINGS)
     assert refusal(tmp_path) == message
     (tmp_path / "notes.txt").write_text("no picture")
@@ -90,7 +90,7 @@ def test_small_pictures_are_reported_and_left_out(tmp_path):
     save_picture(tmp_path / "just.png", stored_picture((32, 32)))
     said = []
     folder = PictureFolder.open([tmp_path], 32, report=said.append)
-    assert said == [f"{small} (50 x 31 px) is smaller than 32 px, left out"]
+    assert said == [f"skipping {small}: 50 x 31 px is smaller than 32 px"]
     assert sorted(folder.names.values()) == ["just.png", "picture0.png", "picture1.png"]
 
 
@@ -193,7 +193,7 @@ def test_floating_pixels_are_left_out(tmp_path):
     save_pictures(tmp_path, 1)
     said = []
     folder = PictureFolder.open([tmp_path], 32, report=said.append)
-    assert said == [f"{path} is not a readable picture of 8 or 16 bits a channel, left out"]
+    assert said == [f"skipping {path}: not a readable picture of 8 or 16 bits per channel"]
     assert list(folder.names.values()) == ["picture0.png"]
 
 
@@ -207,7 +207,7 @@ def test_files_that_are_no_pictures(tmp_path):
     said = []
     folder = PictureFolder.open([tmp_path], 32, report=said.append)
     assert said == [
-        f"{tmp_path / name} is not a readable picture of 8 or 16 bits a channel, left out"
+        f"skipping {tmp_path / name}: not a readable picture of 8 or 16 bits per channel"
         for name in ("empty.png", "text.jpg")
     ]
     assert crops_of(folder).shape == (3, 3, 32, 32)
@@ -243,8 +243,8 @@ def test_truncated_pictures_are_reported_once_and_left_out(tmp_path, ending, kee
     assert set(folder.sizes) == {path, tmp_path / "picture0.png"}
     crops = crops_of(folder, count=20)
     assert len(said) == 1
-    assert said[0].startswith(f"{path} is broken (")
-    assert said[0].endswith(") and is left out")
+    assert said[0].startswith(f"skipping {path}: it is broken (")
+    assert said[0].endswith(")")
     assert "\n" not in said[0]
     assert folder.broken == {path}
     alone = tmp_path / "alone"
@@ -280,7 +280,7 @@ def test_a_picture_that_vanishes(tmp_path):
     (tmp_path / "picture1.png").unlink()
     assert crops_of(folder, count=20).shape[0] == 20
     assert len(said) == 1
-    assert said[0].startswith(f"{tmp_path / 'picture1.png'} is broken (")
+    assert said[0].startswith(f"skipping {tmp_path / 'picture1.png'}: it is broken (")
 
 
 def test_all_pictures_broken(tmp_path):
@@ -292,8 +292,8 @@ def test_all_pictures_broken(tmp_path):
     with pytest.raises(TrainingError) as caught:
         crops_of(folder)
     assert len(said) == 3
-    last = said[-1].split(" is broken")[0]
-    assert str(caught.value) == f"all 3 pictures are broken, {last} was the last; get them again"
+    last = said[-1].removeprefix("skipping ").split(": it is broken")[0]
+    assert str(caught.value) == f"all 3 pictures are broken, {last} last; get them again"
     assert last in map(str, paths)
 
 

@@ -288,7 +288,7 @@ def test_color_loss_of_networks_of_one_style(vgg):
     with pytest.raises(SettingsError) as caught:
         recipe_of("johnson", vgg).check(LossWeights(color=1.0))
     assert str(caught.value) == (
-        "Johnson (PyTorch examples) is trained for one style, not for pictures of a batch; "
+        "Johnson (PyTorch examples) is trained for one style, and its batches have no styles; "
         "leave the color loss at weight 0"
     )
     assert recipe_of("adain", vgg).check(LossWeights(color=1.0)) is None

@@ -28,9 +28,9 @@ def refusal(thing) -> str:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({}, "no end of training is given; give steps, or give minutes"),
-        ({"steps": 0}, "0 steps are none; use 1 or more"),
-        ({"steps": -5, "minutes": 3}, "-5 steps are none; use 1 or more"),
+        ({}, "training has no limit; give steps, or give minutes"),
+        ({"steps": 0}, "0 steps are too few; use 1 or more"),
+        ({"steps": -5, "minutes": 3}, "-5 steps are too few; use 1 or more"),
         *(
             ({"minutes": value}, f"{value} minutes cannot be used; use more than 0")
             for value in (0, -1.5, math.inf, NAN)
@@ -122,7 +122,7 @@ def test_refused_weights(name, value):
 def test_content_and_style_are_needed(content, style):
     assert refusal(LossWeights(content=content, style=style)) == (
         f"content weight {content} and style weight {style}: "
-        "a network learns nothing without both; use values above 0"
+        "training needs both; use values above 0"
     )
 
 
@@ -132,7 +132,7 @@ def test_content_and_style_are_needed(content, style):
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"batch_size": 0, "weights": LossWeights()}, "batch size 0 is none; use 1 or more"),
+        ({"batch_size": 0, "weights": LossWeights()}, "batch size 0 is too small; use 1 or more"),
         (
             {"batch_size": 1},
             "batch size 1 leaves the contrastive loss nothing to contrast; "
@@ -152,7 +152,7 @@ def test_content_and_style_are_needed(content, style):
         ),
         (
             {"image_size": 64, "thumbnail_size": 64},
-            "thumbnails as large as the pictures (64 px) show no larger strokes; pass "
+            "thumbnails as large as the pictures (64 px) leave the stroke loss no effect; pass "
             "image_size=128, or pass stroke_weight=0",
         ),
         ({"precision": "fp16"}, "precision 'fp16' is unknown; use auto, fp32 or bf16"),

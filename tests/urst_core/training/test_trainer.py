@@ -328,11 +328,11 @@ def test_every_changed_setting_is_named(pictures, path):
     with pytest.raises(TrainingError) as caught:
         changed.resume()
     assert str(caught.value) == (
-        "the checkpoint is of another training, it had: average decay 0.999, not 0.5; "
+        "the checkpoint belongs to another training run, it had: average decay 0.999, not 0.5; "
         "batch size 2, not 3; contrastive weight 3.0, not 0.0; final share 0.01, not 0.5; gradient "
         "norm 10.0, not 1.0; learning rate 0.0001, not 0.5; precision torch.float32, not "
         "torch.bfloat16; seed 0, not 3; stroke weight 1.0, not 0.25; style weight 3.0, not 1.0; "
-        "warmup 2, not 7; use the same settings, or begin another training from its "
+        "warmup 2, not 7; use the same settings, or start another training run from its "
         "weights with start_from"
     )
     assert changed.step == 0
@@ -457,10 +457,10 @@ def test_a_loss_that_is_no_number(pictures, path, minutes, kept, value):
     with pytest.raises(TrainingError) as caught:
         trainer.run(lambda _: seen.append(learned(trainer)))
     message = str(caught.value)
-    assert message.startswith("step 5 gave no finite loss or gradient (content ")
+    assert message.startswith("the loss or gradient of step 5 is not finite (content ")
     assert f"style {value}" in message
     assert message.endswith(
-        f"; the checkpoint of step {kept} is kept; begin another training from its weights "
+        f"; the checkpoint of step {kept} is kept; start another training run from its weights "
         "with start_from, or lower learning_rate, or pass precision='fp32'"
     )
     checkpoint = Checkpoint.load(path)
@@ -475,7 +475,7 @@ def test_a_gradient_that_is_no_number(pictures, path, monkeypatch):
     monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *_arguments: infinite)
     trainer = make_trainer(pictures, path)
     before = learned(trainer)
-    with pytest.raises(TrainingError, match="step 1 gave no finite loss or gradient"):
+    with pytest.raises(TrainingError, match="loss or gradient of step 1 is not finite"):
         trainer.run(ignore)
     assert farthest(before, learned(trainer)) == 0
 
@@ -544,7 +544,7 @@ def test_full_disk_on_the_way(pictures, path, monkeypatch):
         trainer.run(listen)
     assert str(caught.value) == (
         f"checkpoint {path} of step 3 cannot be written ([Errno 28] No space left on device); "
-        "the one before is kept; free some space, or pass resume=True"
+        "the previous one is kept; free some space, or pass resume=True"
     )
     monkeypatch.undo()
     assert os.listdir(path.parent) == [path.name]
@@ -578,7 +578,7 @@ def test_listener_and_checkpoint_both_fail(pictures, path, monkeypatch):
         trainer.run(listen)
     assert str(caught.value) == (
         f"checkpoint {path} of step 2 cannot be written ([Errno 28] No space left on device); "
-        "the one before is kept; training had ended by OutputError no grid; free some space, or "
+        "the previous one is kept; training was ended by OutputError no grid; free some space, or "
         "pass resume=True"
     )
     assert isinstance(caught.value.__cause__, OutputError)

@@ -80,10 +80,10 @@ def test_other_layouts(vgg, tmp_path):
     save_file({**state, "12.weight": torch.zeros(128, 128, 1, 1)}, path)
     assert refusal(path) == (
         f"VGG file {path}: 12.weight has shape (128, 128, 1, 1), not (128, 128, 3, 3); "
-        "use the normalized VGG-19, no VGG-16"
+        "use the normalized VGG-19, not a VGG-16"
     )
     save_file({**state, "12.weight": torch.full((128, 128, 3, 3), float("nan"))}, path)
-    assert refusal(path) == f"VGG file {path}: 12.weight holds NaN or infinite values; get it again"
+    assert refusal(path) == f"VGG file {path}: 12.weight has NaN or infinite values; get it again"
 
 
 def test_missing_files_and_pickles(vgg, tmp_path):

@@ -1,1 +1,1 @@
-"""The layers of tile networks, and the normalized ones that training sees."""
+"""Layers of tile networks, and their counterparts with normalization."""

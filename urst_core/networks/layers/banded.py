@@ -1,8 +1,8 @@
-"""A window's rows through a network, band after band: each layer computes every row once.
+"""Runs a network on a window band by band; each layer computes every row once.
 
-Whole layers of a large window leave a processor's caches, and their memory goes back to the system
-after each. Bands do neither: a layer takes bands of rows from the layer before it, keeps the last
-few that the next band needs as well, and hands on what it has computed.
+The features of a large window do not fit in a processor's caches, and their memory is returned to
+the system after each layer. Bands avoid both: a layer takes bands of rows from the previous layer,
+keeps the last few rows, which the next band also needs, and passes its results on.
 
       bands of the window ──► layer ──► bands of features ──► layer ──► ... ──► bands of picture
                               └ keeps k - 1 rows              └ keeps k - 1 rows
@@ -25,18 +25,18 @@ from torch.nn import functional as F
 Bands = Iterator[Tensor]
 
 LEAST_RESULTS = 256
-"""Fewest pixels that a layer computes at a time: of fewer, the calls take longer than the work."""
+"""Minimum number of pixels that a layer computes at a time; with fewer, overhead dominates."""
 
 
 class RowLayer(nn.Module, ABC):
     """A layer, or a network of them, that can work band by band."""
 
     def narrow(self, dtype: torch.dtype, *, on_cpu: bool) -> None:
-        """Round the weights to a type of 16 bits where that neither shows nor costs time.
+        """Convert the weights to a 16-bit type, unless that would be visible or slower.
 
         Args:
-            dtype: to compute in; layers that must not round their results stay as they are.
-            on_cpu: whether bands are computed on a CPU, which has reasons of its own.
+            dtype: type to compute in; layers that must not round their results are not converted.
+            on_cpu: whether bands are computed on a CPU, where some layers are slower in 16 bits.
         """
         for child in self.children():
             for layer in child if isinstance(child, nn.ModuleList) else [child]:
@@ -45,9 +45,9 @@ class RowLayer(nn.Module, ABC):
 
     @abstractmethod
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        """What calling the layer with all bands in one would return, band by band.
+        """Compute the layer band by band; equals calling it with all bands at once.
 
-        Bands are not changed: the layer before may need their last rows once more.
+        Bands are not modified, since the previous layer may still need their last rows.
         """
 
 
@@ -71,7 +71,7 @@ class RowSequence(RowLayer):
 
 
 class Edge(Enum):
-    """The kind of padding beyond the first and the last row and column."""
+    """Kind of padding at the border."""
 
     ZEROS = "constant"
     REFLECTED = "reflect"
@@ -79,12 +79,12 @@ class Edge(Enum):
 
 
 def bands_of(features: Tensor, rows: int) -> Bands:
-    """Cut features into bands of so many rows; the last is smaller."""
+    """Cut features into bands of that many rows; the last may be smaller."""
     yield from features.split(rows, dim=2)
 
 
 def in_dtype(bands: Bands, dtype: torch.dtype) -> Bands:
-    """The bands, rounded to a type."""
+    """Convert bands to a type."""
     for band in bands:
         yield band.to(dtype)
 
@@ -97,10 +97,10 @@ def slabs(
     padding: int = 0,
     edge: Edge = Edge.ZEROS,
 ) -> Bands:
-    """The padded rows, cut for a convolution: each slab is what the next rows of results need.
+    """Cut padded rows for a convolution: each slab is the input of the next rows of results.
 
-    Slabs overlap where the kernel is larger than the stride. Rows are padded, and unless with
-    zeros, columns too: convolutions pad columns with zeros themselves, without a copy.
+    Slabs overlap if the kernel is larger than the stride. Rows are always padded; columns only if
+    not with zeros, since convolutions pad columns with zeros themselves, without a copy.
     """
     columns = 0 if edge is Edge.ZEROS else padding
     waiting = deque[Tensor]()
@@ -110,7 +110,7 @@ def slabs(
         height += band.shape[2]
         results = (height - kernel) // stride + 1
         if not is_last:
-            # A stride larger than the kernel skips rows, which must have come.
+            # A stride larger than the kernel skips rows, which must be available.
             results = min(results, height // stride)
         if results < 1:
             continue
@@ -123,7 +123,7 @@ def slabs(
 
 
 def _padded(bands: Bands, padding: int, edge: Edge) -> Iterator[tuple[Tensor, bool]]:
-    """The bands with ``padding`` rows above the first and below the last; and which is the last."""
+    """Add ``padding`` rows above the first and below the last band; also tell if it is the last."""
     above = padding
     for band, is_last in with_last(bands):
         yield _with_rows(band, above, padding if is_last else 0, edge), is_last
@@ -139,9 +139,9 @@ def _widened(band: Tensor, columns: int, edge: Edge) -> Tensor:
 
 
 def _joined_if_low(bands: Bands, padding: int, stride: int) -> Bands:
-    """Low bands are joined: each can be padded, and makes :data:`LEAST_RESULTS` pixels of results.
+    """Join low bands, so that each can be padded and gives :data:`LEAST_RESULTS` pixels of results.
 
-    The last, too; there are fewer rows only if there are fewer in all.
+    The last one, too; a band is lower only if all rows together are fewer.
     """
     ready: Tensor | None = None
     growing: list[Tensor] = []
@@ -169,14 +169,14 @@ def with_last(bands: Bands) -> Iterator[tuple[Tensor, bool]]:
 
 
 class RowReader:
-    """Reads bands of rows in other heights than they come in."""
+    """Reads bands of rows in other heights than those they come in."""
 
     def __init__(self, bands: Bands) -> None:
         self._bands = bands
         self._rest: Tensor | None = None
 
     def take(self, rows: int) -> Tensor:
-        """The next rows; the bands must have as many left."""
+        """Take the next rows; at least as many must be left."""
         parts: list[Tensor] = []
         while rows:
             band = next(self._bands) if self._rest is None else self._rest

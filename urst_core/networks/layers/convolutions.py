@@ -1,8 +1,8 @@
-"""What tile networks are made of: convolutions that pad cheaply and waste no work.
+"""Convolutions of tile networks, with cheap padding and no wasted work.
 
 Each layer is called with features, (N, C, H, W), and ``at_border``: whether an edge of the window
-lies on the frame's border. There the layers pad exactly as the published networks do. Elsewhere
-whatever padding touches is discarded with the halo, and zeros cost nothing.
+is on the frame's border. There, layers pad exactly as the published networks do. Elsewhere,
+everything that padding affects is discarded with the halo, so zeros suffice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..folding import Kernel, fold_blurred_upsampling
 from .banded import Bands, Edge, RowLayer, in_dtype, slabs, with_last
 
 LEAST_VALUES = 20_481
-"""Fewest input values that PyTorch gives to the kernels that it takes for large inputs."""
+"""Minimum number of input values for which PyTorch uses its kernels for large inputs."""
 
 
 def convolve(
@@ -29,14 +29,14 @@ def convolve(
 ) -> Tensor:
     """A convolution whose rounding does not depend on how many rows there are.
 
-    PyTorch computes small inputs with other kernels than large ones, which add up in another
-    order: a picture would depend on its tiles. So small inputs get rows of zeros, whose results
-    are left out.
+    PyTorch uses different kernels for small inputs, which sum in another order, so pictures would
+    depend on their tiles. Small inputs are therefore extended by rows of zeros, whose results are
+    dropped.
 
     Args:
         rows: (N, C, H, W), padded above and below.
-        weight, bias, stride, groups: of the convolution.
-        columns: of zeros, left and right.
+        weight, bias, stride, groups: parameters of the convolution.
+        columns: number of zero columns to pad left and right.
     """
     count, channels, height, width = rows.shape
     lacking = -(-LEAST_VALUES // (count * channels * width)) - height
@@ -47,14 +47,14 @@ def convolve(
 
 
 class TileConvolution(RowLayer):
-    """A convolution after padding, by reflection unless told otherwise.
+    """A convolution with padding, by default by reflection.
 
     Args:
         kernel: weight and bias.
-        stride, groups: as of any convolution.
+        stride, groups: of the convolution.
         relu: whether a ReLU follows.
-        keep_float32: whether rounding to half precision shows: then bands stay float32 here.
-        edge: what the frame's border is padded with.
+        keep_float32: whether to compute bands in float32, since half precision would be visible.
+        edge: padding at the frame's border.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TileConvolution(RowLayer):
     ) -> None:
         super().__init__()
         weight, bias = kernel
-        # Detached and cloned: a tile network may be moved without moving its backbone.
+        # Detached and cloned, so that moving a tile network does not move its backbone.
         self.weight = nn.Parameter(weight.detach().clone())
         self.bias = nn.Parameter(bias.detach().clone())
         self.stride = stride
@@ -80,7 +80,7 @@ class TileConvolution(RowLayer):
         self.padding = weight.shape[-1] // 2
 
     def narrow(self, dtype: torch.dtype, *, on_cpu: bool) -> None:
-        # Libraries compute strided convolutions of single channels faster in float32 on a CPU.
+        # On a CPU, strided depthwise convolutions are faster in float32.
         is_faster = self.groups == 1 or self.stride == 1
         if not on_cpu or (is_faster and not self.keep_float32):
             self.to(dtype)
@@ -119,14 +119,14 @@ class TileConvolution(RowLayer):
 
 
 class OutputConvolution(RowLayer):
-    """A last convolution to 3 channels, computed for 2 x 2 output pixels at a time.
+    """An output convolution to 3 channels, which computes 2 x 2 output pixels at a time.
 
-    It computes in float32 whatever the layers before it do: a picture of 16 bits has 256 steps
-    between two neighboring values of bfloat16.
+    It always computes in float32: a 16-bit picture has 256 steps between two neighboring values of
+    bfloat16.
 
-    Libraries compute output channels in blocks of 8 or 16, so 3 of them waste most of the work.
-    Four neighboring outputs see windows that overlap almost wholly: one kernel, one pixel larger,
-    at stride 2, gives all 12 values. Height and width must be even.
+    Libraries compute output channels in blocks of 8 or 16, so with 3 channels most of the work is
+    wasted. The inputs of four neighboring outputs overlap almost completely, so a kernel one pixel
+    larger, with stride 2, gives all 12 values. Height and width must be even.
 
         k = 3:   a b c .        . a b c        . . . .        . . . .
                  d e f .        . d e f        a b c .        . a b c
@@ -159,11 +159,11 @@ class OutputConvolution(RowLayer):
 
 
 class NearestUpsampledConvolution(RowLayer):
-    """Nearest upsampling to twice the size, then a 3 x 3 convolution, in 4 taps instead of 9.
+    """Nearest upsampling to twice the size and a 3 x 3 convolution, with 4 taps instead of 9.
 
-    Of the 3 x 3 pixels around an upsampled one, several are copies of the same source pixel:
-    each of the four positions in a 2 x 2 block sees 2 x 2 source pixels, so the weights of copies
-    are added up beforehand.
+    Several of the 3 x 3 pixels around an upsampled one are copies of the same source pixel: each of
+    the four positions in a 2 x 2 block depends on 2 x 2 source pixels. So the weights of copies are
+    summed in advance.
 
         above left:  x[i-1] x[i] x[i]  ->  (w0, w1 + w2)
         below right: x[i] x[i] x[i+1]  ->  (w0 + w1, w2)
@@ -179,9 +179,9 @@ class NearestUpsampledConvolution(RowLayer):
         self.relu = relu
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
-        # At the border the reflection of upsampled pixels repeats the source's outermost ones.
-        # Elsewhere they are padded apart too: libraries round 2 x 2 kernels otherwise than with
-        # padding of their own, and tiles would differ in their last bits.
+        # At the border, reflecting upsampled pixels repeats the source's outermost ones. Elsewhere
+        # padding is explicit, too: with a library's own padding, 2 x 2 kernels round differently,
+        # and tiles would differ in their last bits.
         edge = Edge.REPEATED if at_border else Edge.ZEROS
         features = features.to(self.bias.dtype)
         return self._of_padded(F.pad(features, (1, 1, 1, 1), mode=edge.value))
@@ -197,7 +197,7 @@ class NearestUpsampledConvolution(RowLayer):
         self.to(dtype)
 
     def _of_padded(self, features: Tensor) -> Tensor:
-        """The result of features with one more pixel on each side."""
+        """The result for features that are padded by one pixel on each side."""
         count, height, width = features.shape[0], features.shape[2] - 2, features.shape[3] - 2
         result = torch.empty(
             (count, self.bias.shape[0], 2 * height, 2 * width),
@@ -215,11 +215,11 @@ class NearestUpsampledConvolution(RowLayer):
 
 
 class BilinearUpsampledConvolution(RowLayer):
-    """Bilinear upsampling to twice the size, then a 3 x 3 convolution, as one convolution.
+    """Bilinear upsampling to twice the size and a 3 x 3 convolution, as one convolution.
 
     Both are linear, so each of the four positions in a 2 x 2 block is a 3 x 3 convolution of the
-    source. At the border the reflection of upsampled pixels is not a padding of the source: there
-    the outermost row and column are computed in two steps.
+    source. At the border, reflecting upsampled pixels does not correspond to any padding of the
+    source, so the outermost rows and columns are computed in two steps.
     """
 
     def __init__(self, kernel: Kernel, *, groups: int = 1, relu: bool = False) -> None:
@@ -260,7 +260,7 @@ class BilinearUpsampledConvolution(RowLayer):
         for slab, is_last in with_last(slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED)):
             blocks = convolve(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
             result = F.pixel_shuffle(F.relu_(blocks) if self.blocks.relu else blocks, 2)
-            # The source's own rows, without those repeated above and below.
+            # The source's own rows, without the repeated ones above and below.
             source = slab[:, :, int(is_first) : slab.shape[2] - int(is_last), 1:-1]
             above = 0 if is_first else 2
             rows = slice(above, above + result.shape[2])
@@ -280,15 +280,15 @@ class BilinearUpsampledConvolution(RowLayer):
 
 
 class BlurredUpsampledConvolution(RowLayer):
-    """Bilinear upsampling to twice the size, a blur, then a 3 x 3 convolution, as one convolution.
+    """Bilinear upsampling to twice the size, a blur and a 3 x 3 convolution, as one convolution.
 
-    Beyond the border the source's outermost pixels are repeated before everything else, so that no
-    row or column is computed in another way.
+    At the border the source's outermost pixels are repeated before everything else, so all rows and
+    columns are computed in the same way.
 
     Args:
         kernel: weight and bias of the convolution.
-        taps: of the blur along each axis, (3,), symmetric.
-        groups: of the convolution.
+        taps: taps of the blur along each axis, (3,), symmetric.
+        groups: groups of the convolution.
         relu: whether a ReLU follows.
     """
 

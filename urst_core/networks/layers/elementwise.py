@@ -1,7 +1,5 @@
-"""Layers between the convolutions of tile networks.
-
-See :mod:`urst_core.networks.layers.convolutions`.
-"""
+"""Layers between the convolutions of tile networks, called like those of
+:mod:`urst_core.networks.layers.convolutions`."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from .banded import Bands, Edge, RowLayer, RowReader, slabs
 
 
 class MaxPooling(RowLayer):
-    """The largest of each 2 x 2 px."""
+    """Maximum of each 2 x 2 px."""
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         del at_border
@@ -24,13 +22,13 @@ class MaxPooling(RowLayer):
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         del at_border
         for slab in slabs(bands, kernel=2, stride=2):
-            # Libraries look for the place of each maximum as well, which takes ten times as long.
+            # Libraries also compute the position of each maximum, which takes ten times as long.
             higher = torch.maximum(slab[:, :, ::2], slab[:, :, 1::2])
             yield torch.maximum(higher[..., ::2], higher[..., 1::2])
 
 
 class SubtractMean(RowLayer):
-    """Features without their mean; (C,) values of any shape."""
+    """Subtracts a mean of each channel, (C,) values of any shape."""
 
     def __init__(self, mean: Tensor) -> None:
         super().__init__()
@@ -47,7 +45,7 @@ class SubtractMean(RowLayer):
 
 
 class Sigmoid(RowLayer):
-    """Any values to 0..1."""
+    """Logistic function: maps any values to 0..1."""
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         del at_border
@@ -59,7 +57,7 @@ class Sigmoid(RowLayer):
 
 
 class Affine(RowLayer):
-    """``scale * x + shift``, (C,) each; optionally a ReLU after it."""
+    """``scale * x + shift``, (C,) each, optionally followed by a ReLU."""
 
     def __init__(self, scale: Tensor, shift: Tensor, *, relu: bool = False) -> None:
         super().__init__()
@@ -78,7 +76,7 @@ class Affine(RowLayer):
 
 
 class Clamp(RowLayer):
-    """Values kept between a least and a most, (C,) each, of each channel."""
+    """Clamps each channel between a minimum and a maximum, (C,) each."""
 
     def __init__(self, least: Tensor, most: Tensor) -> None:
         super().__init__()
@@ -94,7 +92,7 @@ class Clamp(RowLayer):
 
 
 class NearestUpsampling(RowLayer):
-    """Each pixel as 2 x 2 px."""
+    """Repeats each pixel as 2 x 2 px."""
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         del at_border
@@ -106,7 +104,7 @@ class NearestUpsampling(RowLayer):
 
 
 class BilinearUpsampling(RowLayer):
-    """Twice the size, half-pixel centers; beyond the window its outermost pixels repeat."""
+    """Doubles the size, with half-pixel centers; the window's outermost pixels are repeated."""
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         del at_border
@@ -118,7 +116,7 @@ class BilinearUpsampling(RowLayer):
 
 
 class MeanPooling(RowLayer):
-    """The mean of each 2 x 2 px."""
+    """Mean of each 2 x 2 px."""
 
     def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
         del at_border
@@ -130,15 +128,15 @@ class MeanPooling(RowLayer):
 
 
 class Residual(RowLayer):
-    """``shortcut(x) + branch(x)``; both give the same size.
+    """``shortcut(x) + branch(x)``, both of the same size.
 
-    Sums of bands are float32 at least, whatever the branch computes in: rounding them shows
-    soonest.
+    Sums of bands are at least float32, whatever the branch computes in, since their rounding is the
+    most visible.
 
     Args:
         branch: layers whose result is new memory.
-        scale: of each channel of x, (C,), where there is no shortcut.
-        shortcut: layers beside the branch; none leave x as it is.
+        scale: scale of each channel of x, (C,), if there is no shortcut.
+        shortcut: layers parallel to the branch; the identity if None.
         relu: whether a ReLU follows.
     """
 
@@ -178,5 +176,5 @@ class Residual(RowLayer):
 
 
 def _as_parameter(values: Tensor) -> nn.Parameter:
-    """(C,) values of its own, for features of (N, C, H, W)."""
+    """A copy of (C,) values as a parameter for (N, C, H, W) features."""
     return nn.Parameter(values.detach().reshape(1, -1, 1, 1).clone())

@@ -1,8 +1,8 @@
-"""Convolutions with a normalization each, some beside an identity: the parts of Johnson's family.
+"""Normalized convolutions and residual blocks: the parts of Johnson's family of networks.
 
-A network lists its parts once; running it with plain normalization and folding it for tiles follow
-from the list. Parts hold the weights under their published names, or refer to the modules that do;
-the layers that run on tiles are those of :mod:`urst_core.networks.layers.convolutions`.
+A network lists its parts once; running it with plain normalization and folding it for tiles are
+derived from the list. Parts have the weights under their published names, or refer to modules that
+do; they fold into the layers of :mod:`urst_core.networks.layers.convolutions`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Staged(ABC):
 
     @abstractmethod
     def stages(self, features: Tensor) -> Stages:
-        """The part's forward, yielding each site on the way; returns the new features."""
+        """Run the part, yielding each site; returns the resulting features."""
 
 
 Step = Staged | nn.Module
-"""A part of a network, with or without sites in it."""
+"""A part of a network, with or without sites."""
 
 
 def through(steps: Iterable[Step], features: Tensor) -> Stages:
@@ -49,26 +49,26 @@ def through(steps: Iterable[Step], features: Tensor) -> Stages:
 
 
 class Normalization(Staged):
-    """A site and, after it, a scale (gamma) and shift (beta) of each channel."""
+    """A site followed by a scale (gamma) and shift (beta) of each channel."""
 
     @abstractmethod
     def affine(self, sites: Mapping[str, SiteStats]) -> tuple[Tensor, Tensor]:
-        """The same, with frozen statistics, as one scale and shift, (C,) each, float64."""
+        """The normalization with frozen statistics as a scale and shift, (C,) each, float64."""
 
     @abstractmethod
     def centered(self, kernel: Kernel, sites: Mapping[str, SiteStats]) -> CenteredKernel:
-        """A convolution, and this normalization of its results with frozen statistics; float64."""
+        """A convolution combined with this normalization and frozen statistics, float64."""
 
 
 @dataclass(frozen=True)
 class StyledSite(Normalization):
-    """A normalization whose scale and shift are values, as where a style code holds them.
+    """A normalization whose scale and shift are values, for example from a style code.
 
     Attributes:
-        name: of the site.
-        gamma: deviation after the normalization; as many values as channels, of any shape.
+        name: name of the site.
+        gamma: standard deviation after the normalization; one value per channel, in any shape.
         beta: mean after the normalization, likewise.
-        moments: makes what measures the site.
+        moments: creates the site's accumulator.
     """
 
     name: str
@@ -97,9 +97,9 @@ class AffineSite(nn.Module, Normalization):
     The published code of URST calls it ThumbInstanceNorm; its variance is unbiased.
 
     Args:
-        channels: of the features.
-        axes: of the weights: 4 for (1, C, 1, 1), 1 for (C,).
-        moments: makes what measures the site.
+        channels: number of channels.
+        axes: number of dimensions of the weights: 4 for (1, C, 1, 1), 1 for (C,).
+        moments: creates the site's accumulator.
     """
 
     def __init__(
@@ -131,13 +131,13 @@ class AffineSite(nn.Module, Normalization):
 
 
 def name_sites(network: nn.Module, names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Give each affine site its name; returns the names in order.
+    """Name the affine sites of a network; returns the names in order.
 
-    The order is that in which the network's parts were made, so make them in the order of use.
+    The order is that in which the network's parts were created, which must be that of their use.
 
     Args:
-        network: contains the sites.
-        names: the places of the sites in the network when not given.
+        network: the network with the sites.
+        names: by default, the sites' module names.
     """
     places = {
         place: part for place, part in network.named_modules() if isinstance(part, AffineSite)
@@ -154,7 +154,7 @@ def name_sites(network: nn.Module, names: Sequence[str] | None = None) -> tuple[
 def reflected_convolution(
     inputs: int, outputs: int, kernel: int, stride: int = 1, *, bias: bool = True
 ) -> nn.Conv2d:
-    """A convolution that pads by reflection itself, where published code has a layer for it."""
+    """A convolution that includes the reflection padding, a separate layer in published code."""
     padding = kernel // 2
     return nn.Conv2d(
         inputs, outputs, kernel, stride, padding=padding, bias=bias, padding_mode="reflect"
@@ -169,13 +169,13 @@ def folded_convolution(
     groups: int = 1,
     relu: bool = False,
 ) -> TileConvolution | NearestUpsampledConvolution:
-    """A convolution for tiles, with ``kernel`` in the place of its own.
+    """A convolution for tiles with another kernel.
 
     Args:
-        convolution: whose stride is kept.
+        convolution: its stride is used.
         kernel: weight and bias.
-        upsample: whether the features are doubled in size before, by repetition; without groups.
-        groups: of the kernel.
+        upsample: whether nearest upsampling to twice the size comes before it; without groups.
+        groups: groups of the kernel.
         relu: whether a ReLU follows.
     """
     if upsample:
@@ -184,7 +184,7 @@ def folded_convolution(
 
 
 class ReflectedConvolution(nn.Module):
-    """A convolution after reflection padding, as ``conv2d``; optionally of nearest-upsampled x."""
+    """Reflection padding and a convolution, ``conv2d``, optionally after nearest upsampling."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, upsample: bool = False
@@ -203,11 +203,11 @@ class ReflectedConvolution(nn.Module):
         return kernel_of(self.conv2d)
 
     def folded(self, kernel: Kernel, *, relu: bool = False) -> RowLayer:
-        """The same layer for tiles, with ``kernel`` in the place of its own."""
+        """The layer for tiles, with another kernel."""
         return folded_convolution(self.conv2d, kernel, upsample=self.upsample, relu=relu)
 
     def normalized(self, normalization: Normalization) -> NormalizedConvolution:
-        """This convolution with a normalization and a ReLU behind it."""
+        """This convolution followed by a normalization and a ReLU."""
         return NormalizedConvolution(self.conv2d, normalization, upsample=self.upsample)
 
 
@@ -223,10 +223,10 @@ class Part(Staged):
 
     @abstractmethod
     def tile_layer(self, kernels: Sequence[CenteredKernel], *, groups: int = 1) -> RowLayer:
-        """The part for tiles, made of kernels as :meth:`kernels` returns them."""
+        """The layer for tiles, from kernels that :meth:`kernels` returns."""
 
     def folded(self, sites: Mapping[str, SiteStats]) -> RowLayer:
-        """The part for tiles."""
+        """The layer for tiles."""
         return self.tile_layer(self.kernels(sites))
 
 
@@ -235,10 +235,10 @@ class NormalizedConvolution(Part):
     """A convolution, its normalization, and a ReLU.
 
     Attributes:
-        convolution: pads by reflection.
-        normalization: of its results.
+        convolution: the convolution, which pads by reflection.
+        normalization: the normalization of its results.
         relu: whether a ReLU follows.
-        upsample: whether the features are doubled in size before, by repetition.
+        upsample: whether nearest upsampling to twice the size comes before it.
     """
 
     convolution: nn.Conv2d
@@ -251,7 +251,7 @@ class NormalizedConvolution(Part):
         return F.relu(normalized) if self.relu else normalized
 
     def _convolved(self, features: Tensor) -> Tensor:
-        # Apart, so that the upsampled features are gone while the site is measured.
+        # A method of its own, so that the upsampled features are freed before the site is measured.
         if self.upsample:
             features = F.interpolate(features, scale_factor=2.0, mode="nearest")
         return self.convolution(features)
@@ -270,7 +270,7 @@ class NormalizedConvolution(Part):
 
 @dataclass(frozen=True)
 class NormalizedBlock(Part):
-    """Two normalized convolutions beside an identity; the second has no ReLU, nor has the sum."""
+    """A residual block of two normalized convolutions; no ReLU after the second or the sum."""
 
     first: NormalizedConvolution
     second: NormalizedConvolution
@@ -291,10 +291,10 @@ class NormalizedBlock(Part):
 
 
 class ResidualBlock(nn.Module, Part):
-    """The same, which holds its weights as ``conv1``, ``in1``, ``conv2``, ``in2``.
+    """A :class:`NormalizedBlock` with its own weights: ``conv1``, ``in1``, ``conv2``, ``in2``.
 
     Args:
-        channels: of all its features.
+        channels: number of channels.
         axes, moments: of the normalizations, as for :class:`AffineSite`.
     """
 
@@ -328,9 +328,9 @@ class ResidualBlock(nn.Module, Part):
 
 @dataclass(frozen=True)
 class PixelScale:
-    """Between pictures in 0..1 and the values a network was trained with; both are (3,).
+    """Converts between pictures in 0..1 and a network's values: ``scale * pixel + shift``.
 
-    A network's value is ``scale * pixel + shift``.
+    Scale and shift are (3,) each.
     """
 
     scale: Tensor

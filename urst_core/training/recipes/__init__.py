@@ -1,4 +1,4 @@
-"""All recipes, by their names in ``urst train``."""
+"""All recipes, by their name in ``urst train``."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Builder = Callable[[nn.Sequential, Sequence[Path], int], Recipe]
 
 @dataclass(frozen=True)
 class RecipeEntry:
-    """One recipe.
+    """Entry of a recipe.
 
     Attributes:
-        name: its name on the command line.
-        title: what it trains.
-        default_weights: of its losses.
-        takes_folders: whether its styles are folders of pictures, or one picture.
-        build: from the VGG, the one picture where there is one, and the edge of styles in px.
+        name: name on the command line.
+        title: short description.
+        default_weights: default weights of the losses.
+        takes_folders: whether styles are folders of pictures, or a single picture.
+        build: builds it from the VGG, the style picture if it takes one, and the edge of styles.
     """
 
     name: str
@@ -95,20 +95,20 @@ def find_recipe(name: str) -> RecipeEntry:
 def build_recipe(
     entry: RecipeEntry, vgg: nn.Sequential, styles: Sequence[Path], *, edge: int, seed: int
 ) -> Recipe:
-    """A recipe with a network of random weights, which depend on the seed alone.
+    """Build a recipe whose network has random weights, determined by the seed.
 
     Args:
         entry: of :data:`RECIPES`.
         vgg: the normalized VGG-19 to relu4_1.
-        styles: one picture where the style goes into the weights; else not looked at.
-        edge: of thumbnails and styles, in px.
-        seed: of the weights.
+        styles: one picture if the network learns a single style; otherwise ignored.
+        edge: edge of thumbnails and styles, in px.
+        seed: seed of the weights.
 
     Raises:
-        TrainingError: the one style picture cannot be used.
-        SettingsError: not one picture is given where one is needed.
+        TrainingError: the style picture cannot be used.
+        SettingsError: a single picture is needed, but none or several are given.
     """
     with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed, which would leave the generators of GPUs changed behind.
+        # Not torch.manual_seed, which would also change the generators of GPUs.
         torch.default_generator.manual_seed(seed)
         return entry.build(vgg, styles, edge)

@@ -17,9 +17,9 @@ from ..vgg import VGGFeatures
 
 
 class AdaINRecipe(Recipe):
-    """Content against the normalized features (equation 12), style (13), and URST's stroke loss.
+    """Content loss on the normalized features (equation 12), style (13), and URST's stroke loss.
 
-    Weights 1, 10 and 1 are those of the published codes of AdaIN and URST.
+    Weights 1, 10 and 1, as in the published code of AdaIN and URST.
     """
 
     default_weights = LossWeights(content=1.0, style=10.0, stroke=1.0)
@@ -38,7 +38,7 @@ class AdaINRecipe(Recipe):
             return code_of(batch_stats(self.adain.vgg(styles)))
 
     def content_loss(self, features: Sequence[Tensor], batch: Batch, code: StyleCode) -> Tensor:
-        """Difference to what the decoder was given: the content's features in the style."""
+        """Difference from the decoder's input: the content's features in the style."""
         with torch.no_grad():
             content = self.adain.vgg(batch.thumbnails)
             style = code.channel_stats(SITE)

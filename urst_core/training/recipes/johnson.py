@@ -15,15 +15,15 @@ from ..recipe import LossWeights, Recipe
 from ..vgg import VGGFeatures, features_without_gradient
 
 CONTENT_LAYER = 2
-"""relu3_1: the paper's relu2_2 (VGG-16) is between relu2_1 and this one."""
+"""relu3_1; the paper's relu2_2 (VGG-16) is between relu2_1 and this one."""
 
 
 class JohnsonRecipe(Recipe):
     """Content at relu3_1, Gram matrices at relu1_1 to relu4_1, total variation, stroke loss.
 
-    The paper measures in a VGG-16, at other layers (content relu2_2; style relu1_2, relu2_2,
-    relu3_3, relu4_3). The normalized VGG-19 that the other recipes use has features of another
-    scale, hence other weights, found by trying.
+    The paper uses a VGG-16 and other layers (content relu2_2; style relu1_2, relu2_2, relu3_3,
+    relu4_3). The normalized VGG-19 of the other recipes has features of another scale, so the
+    weights differ; they were found by experiment.
 
     Args:
         vgg: the normalized VGG-19 to relu4_1.

@@ -1,4 +1,4 @@
-"""MicroAST (Wang et al., AAAI 2023, arXiv:2211.15313): everything learns, from nothing."""
+"""MicroAST (Wang et al., AAAI 2023, arXiv:2211.15313): all parameters are trained from scratch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..recipe import LossWeights, Recipe
 from ..vgg import VGGFeatures
 
 BLURRED = "blurred"
-"""How the variant without a grid is called in descriptions."""
+"""Name of the variant without a grid in descriptions."""
 
 
 class MicroASTRecipe(Recipe):
-    """Content, style, contrastive (weights 1, 3, 3, as published), and URST's stroke loss.
+    """Content, style, contrastive loss (weights 1, 3, 3, as published), and URST's stroke loss.
 
     Args:
-        vgg: what losses are measured in.
-        blurred: whether the network is the variant without a grid.
+        vgg: the network whose features the losses compare.
+        blurred: whether to use the variant without a grid.
     """
 
     default_weights = LossWeights(content=1.0, style=3.0, stroke=1.0, contrastive=3.0)
