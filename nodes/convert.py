@@ -213,6 +213,14 @@ def blank_image(
     return image, [ImageCanvas(picture) for picture in image]
 
 
+def empty_image(
+    size: Size, channels: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, ImageCanvas]:
+    """An IMAGE of one picture to be filled, and its canvas."""
+    image = torch.zeros(1, *size, channels, device=device, dtype=dtype)
+    return image, ImageCanvas(image[0])
+
+
 def page_preview(size: Size) -> SampledPreview:
     """An empty preview of a picture of that size, for ComfyUI's page."""
     return SampledPreview(size, PREVIEW_SIZE, samples=PREVIEW_SAMPLES)

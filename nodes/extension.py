@@ -5,9 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .assemble_tiles import AssembleTiles
+from .join_detail import JoinDetail
 from .load_backbone import LoadBackbone
 from .load_large_image import LoadLargeImage
 from .make_thumbnail_stats import MakeThumbnailStats
+from .merge_strokes import MergeStrokes
 from .save_large_image import SaveLargeImage
 from .stylize_file import StylizeFile
 from .stylize_image import StylizeImage
@@ -20,6 +22,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     TileImage,
     StylizePatches,
     AssembleTiles,
+    JoinDetail,
+    MergeStrokes,
     StylizeImage,
     LoadLargeImage,
     SaveLargeImage,

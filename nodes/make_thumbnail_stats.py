@@ -9,14 +9,19 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.errors import ShapeError
-from ..urst_core.method.patches import stylized_thumbnail
+from ..urst_core.method.one_level import OneLevel, measure_level
+from ..urst_core.method.patches import PREVIEW_SIZE, stylized_thumbnail
 from ..urst_core.method.pipeline import TILES_STAGE
 from ..urst_core.method.video import PER_PICTURE, SHARED, Frames, measure_frames
+from ..urst_core.networks.frozen_stats import FrozenStats
+from ..urst_core.networks.model import Backbone
 from ..urst_core.pictures.thumbnail import thumbnail_size_of
+from ..urst_core.tiling.settings import Settings
 from . import host
 from .convert import image_of, mixture_of, sources_of
 from .sockets import (
     CATEGORY,
+    LevelSocket,
     LoadedBackbone,
     StatsSocket,
     backbone_input,
@@ -58,6 +63,12 @@ class MakeThumbnailStats(io.ComfyNode):
                     "per picture: content is one picture. shared: all pictures of a batch are "
                     "measured together; the statistics fit the tiles of each.",
                 ),
+                LevelSocket.Input(
+                    "level",
+                    optional=True,
+                    tooltip="Only for larger strokes by hand: from the Join Detail whose image is "
+                    "the content. On the first level the preview then has the content's size.",
+                ),
             ],
             outputs=[
                 StatsSocket.Output(
@@ -89,12 +100,13 @@ class MakeThumbnailStats(io.ComfyNode):
         style_2_weight: float = 0.5,
         style_names: str = "",
         batch_statistics: str = PER_PICTURE,
+        level: OneLevel | None = None,
     ) -> io.NodeOutput:
         sources = sources_of(content)
-        if batch_statistics == PER_PICTURE and len(sources) > 1:
+        if len(sources) > 1 and (batch_statistics == PER_PICTURE or level is not None):
             raise ShapeError(
                 f"Make Thumbnail Stats takes one picture, not a batch of {len(sources)}; pick one "
-                "with ImageFromBatch, or set batch_statistics to shared"
+                "with ImageFromBatch, or set batch_statistics to shared, without a level"
             )
         styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
         settings = replace(
@@ -115,15 +127,42 @@ class MakeThumbnailStats(io.ComfyNode):
         with host.working_memory(backbone, *areas):
             look = host.fill_preview(sources[0].size, sources[0] if len(sources) == 1 else None)
             frames = Frames(sources, styles, weights, lambda _: progress.listener(look=look))
-            stats = next(
-                measure_frames(
-                    frames, backbone.backbone, settings, batch_statistics=batch_statistics
-                )
-            )
+            stats = _measure(frames, backbone.backbone, settings, batch_statistics, level)
+            if level is not None and level.is_coarsest:
+                # Not only a look: the painting that the next level is built upon.
+                settings, longest_side = replace(settings, thumbnail_size=0), max(sources[0].size)
+            else:
+                longest_side = PREVIEW_SIZE
             previews = [
                 stylized_thumbnail(
-                    source, backbone.backbone, stats, settings, listener=progress.listener()
+                    source,
+                    backbone.backbone,
+                    stats,
+                    settings,
+                    longest_side=longest_side,
+                    listener=progress.listener(),
                 )
                 for source in sources
             ]
         return io.NodeOutput(stats, image_of(torch.stack(previews), *host.image_kind()))
+
+
+def _measure(
+    frames: Frames,
+    backbone: Backbone,
+    settings: Settings,
+    batch_statistics: str,
+    level: OneLevel | None,
+) -> FrozenStats:
+    if level is None:
+        kind = batch_statistics
+        return next(measure_frames(frames, backbone, settings, batch_statistics=kind))
+    return measure_level(
+        level,
+        frames.contents[0],
+        frames.styles,
+        backbone,
+        settings,
+        style_weights=frames.style_weights,
+        listener=frames.listener_of(0),
+    )

@@ -19,11 +19,17 @@ CATEGORY = "URST"
 BackboneSocket = io.Custom("URST_BACKBONE")
 StatsSocket = io.Custom("URST_STATS")
 LayoutSocket = io.Custom("URST_LAYOUT")
+LevelSocket = io.Custom("URST_LEVEL")
 
 LARGEST_SIZE = 1 << 16
 """Upper limit of size widgets, in px."""
 
 LARGEST_STROKES = 1000.0
+
+STROKES_TOOLTIP = (
+    "Size of the strokes. 0: the same share of the picture as in the preview of Make Thumbnail "
+    "Stats. 1: the backbone's own size, a fine grain in a large picture. 2.5: 2.5 times that."
+)
 
 _DEFAULTS = Settings()
 
@@ -151,7 +157,7 @@ def tile_size_input() -> io.Input:
     )
 
 
-def stroke_inputs() -> list[io.Input]:
+def stroke_inputs(strokes_tooltip: str = STROKES_TOOLTIP) -> list[io.Input]:
     """Size of strokes, and brushwork; the last inputs of nodes that stylize."""
     return [
         io.Float.Input(
@@ -161,9 +167,7 @@ def stroke_inputs() -> list[io.Input]:
             min=0.0,
             max=LARGEST_STROKES,
             step=0.1,
-            tooltip="Size of the strokes. 0: the same share of the picture as in the preview of "
-            "Make Thumbnail Stats. 1: the backbone's own size, a fine grain in a large picture. "
-            "2.5: 2.5 times that.",
+            tooltip=strokes_tooltip,
         ),
         io.Float.Input(
             "detail",

@@ -1,7 +1,8 @@
 """Draw the pack's icon, banner and demo, and the pictures of its help pages, with its own engine.
 
-    python tools/draw_pictures.py
+    python tools/draw_pictures.py [NAME …]
 
+Names are those of nodes, as URSTTileImage, or of files, as icon.png; without any all are drawn.
 Everything is made from the demo's landscape and painting and the built-in weights; only the picture
 of Load Backbone is taken from docs/backbones.jpg (benchmarks/contact_sheet.py).
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from small_jpeg import small_jpeg
 
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle, Size, cut
+from urst_core.method.one_level import OneLevel, ResampledSource
 from urst_core.method.patches import Layout, cut_windows, plan_layout
 from urst_core.method.pipeline import stylize
 from urst_core.pictures.source import TensorCanvas, TensorSource
@@ -188,6 +191,33 @@ def some_backbones() -> Image.Image:
     return picture
 
 
+LEVEL_DETAIL = Rectangle(330, 500, 590, 880)
+"""Of the icon's scene, at full size."""
+
+
+@cache
+def level_by_hand() -> list[Image.Image]:
+    """The larger of two levels: the painting below, enlarged; joined with detail; merged."""
+    content, network = scene(ICON_SCENE), load_backbone()
+    settings = Settings(strokes=2.0, thumbnail_size=0, device="cpu")
+    first = OneLevel.coarsest(content, settings)
+    pictures = [
+        TensorCanvas(size, dtype=torch.float32) for size in (first.level.size, *3 * [content.size])
+    ]
+    below, joined, painted_, merged = pictures
+    plain = replace(settings, strokes="fine")
+    first.join(below)
+    stylize(TensorSource(below.pixels.clone()), [painting(512)], below, network, plain)
+    level = first.above(below, settings)
+    level.join(joined)
+    stats = stylize(joined, [painting(512)], painted_, network, plain)
+    level.merge(painted_, merged, stats)
+    enlarged = ResampledSource(below, content.size)
+    return [
+        image_of((each.read(LEVEL_DETAIL)[:3] * 255).round()) for each in (enlarged, joined, merged)
+    ]
+
+
 DETAIL = Rectangle(560, 700, 960, 1100)
 """Of the large scene: the boat and its reflection."""
 
@@ -203,6 +233,8 @@ HELP_PICTURES: dict[str, Callable[[], Image.Image]] = {
     "URSTAssembleTiles": lambda: side_by_side(
         windows_of(painted_scene(SCENE)), image_of(painted_scene(SCENE))
     ),
+    "URSTJoinDetail": lambda: side_by_side(*level_by_hand()[:2]),
+    "URSTMergeStrokes": lambda: side_by_side(level_by_hand()[0], level_by_hand()[2]),
     "URSTStylizeImage": lambda: side_by_side(
         image_of(scene(SCENE)), image_of(painting(512)), image_of(painted_scene(SCENE))
     ),
@@ -239,7 +271,10 @@ def demo() -> Image.Image:
 def main() -> None:
     drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner, DOCS / "demo.jpg": demo}
     drawings |= {PAGES / name / "example.jpg": draw for name, draw in HELP_PICTURES.items()}
+    wanted = set(sys.argv[1:])
     for path, draw in drawings.items():
+        if wanted and not wanted & set(path.parts):
+            continue
         path.write_bytes(_encoded(draw(), path))
         print(path.relative_to(ROOT), path.stat().st_size, flush=True)
 

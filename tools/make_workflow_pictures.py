@@ -82,6 +82,13 @@ def five_nodes() -> np.ndarray:
     return result
 
 
+def strokes_by_hand() -> np.ndarray:
+    """The painting of the whole, and the two smaller ones that it was built upon."""
+    content = landscape(2 * EDGE)
+    result = painted(content, strokes=4.0)
+    return inset(resized(result, EDGE), resized(painted(resized(content, HALF)), HALF // 2))
+
+
 def hundred_megapixels() -> np.ndarray:
     """The whole, and 1/16 of it as it is in the file."""
     result = painted(landscape(4 * EDGE), tile_size=EDGE)
@@ -136,6 +143,7 @@ PICTURES: Mapping[str, Callable[[], np.ndarray]] = {
     for function in (
         quick_start,
         five_nodes,
+        strokes_by_hand,
         hundred_megapixels,
         upscale_then_stylize,
         stylize_then_upscale,

@@ -23,6 +23,7 @@ from recipes_of_steps import (
     five_nodes,
     hundred_megapixels,
     quick_start,
+    strokes_by_hand,
     stylize_then_upscale,
     upscale_then_stylize,
 )
@@ -36,6 +37,7 @@ RECIPES: Mapping[str, Callable[[Graph], None]] = {
     for recipe in (
         quick_start,
         five_nodes,
+        strokes_by_hand,
         hundred_megapixels,
         upscale_then_stylize,
         stylize_then_upscale,

@@ -1,4 +1,4 @@
-"""Workflows that show the way of one picture: in one node, in five, as a file, with an upscaler."""
+"""Workflows that show the way of one picture: in one node, step by step, as a file, upscaled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recipe_parts import (
     save,
     stylize,
 )
-from workflow_graph import Graph, Group
+from workflow_graph import Graph, Group, Link, Node
 
 
 def quick_start(graph: Graph) -> None:
@@ -80,6 +80,75 @@ def five_nodes(graph: Graph) -> None:
         [Group("4. Join", [assemble])],
         [Group("Result", [saved], RESULT)],
     )
+
+
+STROKES_BY_HAND = 4.0
+"""Two more levels, whatever the picture's size."""
+
+
+def strokes_by_hand(graph: Graph) -> None:
+    note = graph.note(
+        "## Large strokes by hand\n\n"
+        "What *Stylize Image* does with `strokes` 4, level by level, so that other nodes may work "
+        "in between. The result is the same.\n\n"
+        "1. "
+        + CHOOSE.format(content="content", style="style")
+        + "\n2. The first **Join Detail** makes a small copy. The preview of its **Make Thumbnail "
+        "Stats** is the first painting: the whole picture's look.\n"
+        "3. The next **Join Detail** enlarges the painting and adds the photograph's detail. That "
+        "is painted in tiles, and **Merge Strokes** takes over its finest strokes.\n"
+        "4. Once more, and the painting is as large as the photograph.\n\n"
+        "- An upscale model instead? Send the painting through *Upscale Image (using Model)* into "
+        "`enlarged` of the next Join Detail, beside `painting`. Any size will do.\n"
+        "- Larger strokes: `strokes` 8 in the first Join Detail, and one more level.\n"
+        "- `detail`: how much of the photograph each level sees. `brushwork` fills skies.\n\n"
+        "Nothing in between? `quick_start` needs less memory.",
+        height=420,
+    )
+    content, style = load_image(graph, "content"), load_image(graph, "style")
+    backbone = graph.add("URSTLoadBackbone")
+    models: dict[str, Link] = {"backbone": (backbone, 0), "style": (style, 0)}
+    join = graph.add(
+        "URSTJoinDetail", values={"strokes": STROKES_BY_HAND}, image=(content, 0), width=340
+    )
+    stats = _level_stats(graph, join, models)
+    preview = graph.add("PreviewImage", title="the first painting", height=260, images=(stats, 1))
+    first = Group("1. A small copy, painted", [join, stats])
+    join_2 = graph.add("URSTJoinDetail", width=340, painting=(stats, 1), below=(join, 1))
+    stats_2 = _level_stats(graph, join_2, models)
+    tiles_2 = _painted_level(graph, join_2, stats_2, backbone)
+    painting = (tiles_2[-1], 0)
+    join_3 = graph.add("URSTJoinDetail", width=340, painting=painting, below=(join_2, 1))
+    stats_3 = _level_stats(graph, join_3, models)
+    tiles_3 = _painted_level(graph, join_3, stats_3, backbone)
+    saved = save(graph, "strokes_by_hand", (tiles_3[-1], 0))
+    graph.lay_out(
+        [note],
+        [Group("Pictures", [content, style], PICTURES), Group("Models", [backbone], MODELS)],
+        [first, Group("The look", [preview], RESULT)],
+        [Group("2. Twice as large: join", [join_2, stats_2])],
+        [Group("2. Paint and merge", tiles_2)],
+        [Group("3. The whole size: join", [join_3, stats_3])],
+        [Group("3. Paint and merge", tiles_3)],
+        [Group("Result", [saved], RESULT)],
+    )
+
+
+def _level_stats(graph: Graph, join: Node, models: dict[str, Link]) -> Node:
+    return graph.add(
+        "URSTMakeThumbnailStats", width=340, content=(join, 0), level=(join, 1), **models
+    )
+
+
+def _painted_level(graph: Graph, join: Node, stats: Node, backbone: Node) -> list[Node]:
+    """The nodes that paint a level in tiles and merge it, the merging one last."""
+    tile = graph.add("URSTTileImage", image=(join, 0), backbone=(backbone, 0))
+    patches = graph.add(
+        "URSTStylizePatches", backbone=(backbone, 0), stats=(stats, 0), tiles=(tile, 0)
+    )
+    assemble = graph.add("URSTAssembleTiles", tiles=(patches, 0), layout=(tile, 1))
+    merge = graph.add("URSTMergeStrokes", strokes=(assemble, 0), level=(join, 1), stats=(stats, 0))
+    return [tile, patches, assemble, merge]
 
 
 def hundred_megapixels(graph: Graph) -> None:

@@ -18,6 +18,8 @@ NODE_IDS = (
     "URSTTileImage",
     "URSTStylizePatches",
     "URSTAssembleTiles",
+    "URSTJoinDetail",
+    "URSTMergeStrokes",
     "URSTStylizeImage",
     "URSTLoadImage",
     "URSTSaveImage",

@@ -123,6 +123,9 @@ def _compared(pictures: Pictures, _: Any) -> Results:
 RESULTS: Mapping[str, Callable[[Pictures, Any], Results]] = {
     "quick_start": _one("quick_start"),
     "five_nodes": _one("five_nodes"),
+    "strokes_by_hand": lambda pictures, _: {
+        "strokes_by_hand": stylized(pictures["content"][None], pictures["style"], strokes=4.0)
+    },
     "hundred_megapixels": _one("stylized"),
     "upscale_then_stylize": _upscaled_first,
     "stylize_then_upscale": _upscaled_last,

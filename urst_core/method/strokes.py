@@ -217,6 +217,8 @@ class Level:
         seed: of the noise.
         content_share: share of the untouched content in the result, see
             :meth:`~urst_core.networks.model.Backbone.content_share`; 0 but on the last level.
+        enlarged: the picture below, enlarged by other means to this level's size: it takes the
+            place of E K p.
         dtype: that pixels are joined and merged in.
     """
 
@@ -227,6 +229,7 @@ class Level:
     brushwork: float = 0.0
     seed: int = 0
     content_share: float = 0.0
+    enlarged: Source | None = None
     dtype: torch.dtype = torch.float32
 
     @cached_property
@@ -270,8 +273,9 @@ class Level:
         joined = content
         if self.step and below is not None:
             coarse = self._unit(below)
-            difference = coarse[3:] - self.detail * coarse[:3]
+            difference = self._enlarged_here(coarse[3:]) - self.detail * coarse[:3]
             joined = self.step.sharpen_and_enlarge(difference, area).add_(content * self.detail)
+            joined = self._with_enlarged(joined, area)
         if noise is not None:
             deviation = brushwork.STRONGEST * self.brushwork
             grains = noise.to(content) * (brushwork.flatness(content) * deviation)
@@ -302,9 +306,9 @@ class Level:
         if self.step and below is not None:
             needed = self.step.painted_area(core)
             fine = painted[(..., *needed.relative_to(area).slices)].to(self.dtype).clamp(0.0, 1.0)
-            picture = self.step.merge(
-                self._unit(below[3:]), self.step.below(area), fine * GAIN, core
-            )
+            kept = self._enlarged_here(self._unit(below[3:]))
+            picture = self.step.merge(kept, self.step.below(area), fine * GAIN, core)
+            picture = self._with_enlarged(picture, core)
         else:
             picture = painted[(..., *core.relative_to(area).slices)]
         if self.content_share:
@@ -314,6 +318,15 @@ class Level:
 
     def _unit(self, stored: Tensor) -> Tensor:
         return to_unit(stored).to(self.dtype)
+
+    def _enlarged_here(self, picture: Tensor) -> Tensor:
+        """What of the picture below E K is to enlarge: all, or nothing."""
+        return picture if self.enlarged is None else torch.zeros_like(picture)
+
+    def _with_enlarged(self, pixels: Tensor, area: Rectangle) -> Tensor:
+        if self.enlarged is None:
+            return pixels
+        return pixels.add_(self._unit(self.enlarged.read(area)).to(pixels))
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Backbone:
         """
         names = self.network.style_names
         if not styles and len(names) == 1:
-            styles = names
+            styles, weights = names, weights or None
         if not styles:
             choice = f"name one of: {', '.join(names)}" if names else "give a picture"
             raise SettingsError(f"{self.traits.title} needs a style; {choice}")

@@ -83,11 +83,16 @@ class Settings:
                 f"statistics {self.stats!r} are unknown; use {' or '.join(STATS_KINDS)}"
             )
         check_strength(self.strength)
-        self._check_strokes()
+        self.check_strokes()
         find_device(self.device)
         find_precision(self.precision, traits)
 
-    def _check_strokes(self) -> None:
+    def check_strokes(self) -> None:
+        """Refuse strokes, detail, brushwork or a seed that are out of range.
+
+        Raises:
+            SettingsError: one of them is.
+        """
         strokes = self.strokes
         is_word = isinstance(strokes, str)
         if strokes not in STROKES_WORDS and (is_word or not math.isfinite(strokes) or strokes < 1):

@@ -1,0 +1,135 @@
+"""Join Detail: what the next larger level of strokes is painted on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..urst_core.errors import SettingsError
+from ..urst_core.method.one_level import OneLevel
+from ..urst_core.tiling.settings import Settings
+from . import host
+from .convert import empty_image, single_source_of
+from .sockets import (
+    CATEGORY,
+    LARGEST_SIZE,
+    LevelSocket,
+    found_by,
+    stroke_inputs,
+    stroke_settings,
+)
+
+TITLE = "Join Detail"
+
+
+class JoinDetail(io.ComfyNode):
+    """Painting of the level below, and the content → what to paint next, LEVEL."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="URSTJoinDetail",
+            display_name=TITLE,
+            category=CATEGORY,
+            description="Larger strokes by hand, level by level: enlarges the painting so far to "
+            "the next size, at most twice as large, and adds the photograph's detail of that size. "
+            "Paint what comes out, then connect Merge Strokes.",
+            **found_by(
+                "large strokes, brush size, pyramid, multi-scale, upscale, enlarge, coarse to "
+                "fine, 笔触, 大笔触, 细节, 放大"
+            ),
+            inputs=[
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="The photograph to paint, at its full size. Only on the first level, "
+                    "which is a small copy of it.",
+                ),
+                io.Image.Input(
+                    "painting",
+                    optional=True,
+                    tooltip="The painting so far: on the second level the preview of Make "
+                    "Thumbnail Stats, then what Merge Strokes gives. Stays unconnected on the "
+                    "first level.",
+                ),
+                LevelSocket.Input(
+                    "below",
+                    optional=True,
+                    tooltip="The level that the painting is of, from its Join Detail. Stays "
+                    "unconnected on the first level.",
+                ),
+                io.Image.Input(
+                    "enlarged",
+                    optional=True,
+                    tooltip="The same painting, enlarged by a node of your choice, an upscale "
+                    "model for example, to any size. Unconnected, it is enlarged here.",
+                ),
+                io.Int.Input(
+                    "thumbnail_size",
+                    optional=True,
+                    default=Settings.thumbnail_size,
+                    min=0,
+                    max=LARGEST_SIZE,
+                    step=8,
+                    tooltip="Longest side, in px, of the first level where strokes is 0. Only on "
+                    "the first level.",
+                ),
+                *stroke_inputs(
+                    "How large the first level's strokes are in the end; only on the first level. "
+                    "0: as large a share of the picture as in a picture of thumbnail_size. 4: four "
+                    "times the backbone's own, which takes two more levels; 2 takes one."
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "joined",
+                    display_name="image",
+                    tooltip="What to paint on this level: for Make Thumbnail Stats and Tile Image.",
+                ),
+                LevelSocket.Output(
+                    "level",
+                    display_name="level",
+                    tooltip="This level, for its Make Thumbnail Stats and Merge Strokes, and for "
+                    "the next Join Detail.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        *,
+        image: Tensor | None = None,
+        painting: Tensor | None = None,
+        below: OneLevel | None = None,
+        enlarged: Tensor | None = None,
+        thumbnail_size: int = Settings.thumbnail_size,
+        strokes: float = 0.0,
+        detail: float = 1.0,
+        brushwork: float = 0.5,
+        brushwork_seed: int = 0,
+    ) -> io.NodeOutput:
+        progress = host.NodeProgress(stages=("contents", "joining"))
+        chosen = stroke_settings(strokes, detail, brushwork, brushwork_seed)
+        settings = replace(Settings(thumbnail_size=thumbnail_size), **chosen)
+        if image is not None and painting is None and below is None:
+            source = single_source_of(image, node=TITLE)
+            level = OneLevel.coarsest(source, settings, progress.listener())
+        elif painting is not None and below is not None:
+            level = below.above(
+                single_source_of(painting, node="The painting of Join Detail"),
+                settings,
+                enlarged=None
+                if enlarged is None
+                else single_source_of(enlarged, node="The enlarged painting of Join Detail"),
+            )
+        else:
+            raise SettingsError(
+                "Join Detail takes image alone on the first level, painting and below on the "
+                "others; below comes from the Join Detail of the level that the painting is of"
+            )
+        joined, canvas = empty_image(level.level.size, 3, *host.image_kind())
+        level.join(canvas, progress.listener())
+        return io.NodeOutput(joined, level)

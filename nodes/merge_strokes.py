@@ -1,0 +1,62 @@
+"""Merge Strokes: the finest strokes of one level, in the painting of those below."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..urst_core.method.one_level import OneLevel
+from ..urst_core.networks.frozen_stats import FrozenStats
+from . import host
+from .convert import empty_image, single_source_of
+from .sockets import CATEGORY, LevelSocket, StatsSocket, found_by
+
+TITLE = "Merge Strokes"
+
+
+class MergeStrokes(io.ComfyNode):
+    """Stylized level, LEVEL → the painting, one level larger."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="URSTMergeStrokes",
+            display_name=TITLE,
+            category=CATEGORY,
+            description="Larger strokes by hand, level by level: takes the finest strokes of what "
+            "was painted on a level, and merges them into the painting so far. Its colors and "
+            "large strokes stay.",
+            **found_by(
+                "large strokes, brush size, pyramid, multi-scale, blend, combine, frequency, "
+                "笔触, 大笔触, 合并"
+            ),
+            inputs=[
+                io.Image.Input(
+                    "strokes",
+                    tooltip="This level, painted: what Assemble Tiles makes of Join Detail's "
+                    "image.",
+                ),
+                LevelSocket.Input("level", tooltip="From the Join Detail of this level."),
+                StatsSocket.Input(
+                    "stats",
+                    tooltip="From the Make Thumbnail Stats of this level. On the last level a "
+                    "strength below 1 lets the photograph show through by as much.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "painting",
+                    display_name="painting",
+                    tooltip="The painting in this level's size: the result on the last level, "
+                    "else for the next Join Detail.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, *, strokes: Tensor, level: OneLevel, stats: FrozenStats) -> io.NodeOutput:
+        painted = single_source_of(strokes, node=TITLE)
+        channels = level.image.channels if level.is_last else 3
+        painting, canvas = empty_image(level.level.size, channels, *host.image_kind())
+        level.merge(painted, canvas, stats, host.progress_listener())
+        return io.NodeOutput(painting)
