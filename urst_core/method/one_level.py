@@ -177,6 +177,7 @@ class OneLevel:
             detail=settings.detail,
             brushwork=settings.brushwork,
             seed=settings.seed,
+            coarsest=self.contents[0].size if enlarged is None else None,
             enlarged=None if enlarged is None else _fitted(enlarged, size),
         )
         return replace(self, level=level)

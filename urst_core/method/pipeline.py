@@ -211,6 +211,7 @@ class Run:
             brushwork=settings.brushwork if below is not None or is_last else 0.0,
             seed=settings.seed,
             content_share=self.backbone.content_share(settings.strength) if is_last else 0.0,
+            coarsest=sizes[0],
         )
         # The code is blended already, and the content mixed in once, at the end.
         return replace(

@@ -6,14 +6,18 @@ painted first, and each larger one repaints it with strokes of half the size::
 
       content      p = the painting below, c = this level's content, c' = the content below
          │
-      ┌──▼───┐     input   = d * c + E K (p - d * c') + brushwork   a painting, with the detail
-      │ join │     fine    = network (input)                         that the larger size adds
-      └──▼───┘     picture = g * fine + E K (p - S (g * fine))       its finest band replaces
-      network                                                        nothing below
+      ┌──▼───┐     input   = d * c + E K (p - d * B c') + brushwork    a painting, with detail
+      │ join │     fine    = network (input)
+      └──▼───┘     picture = g * fine + E K B (p - S (g * fine))       colors and large strokes
+      network                                                         stay those below
       ┌──▼────┐
-      │ merge │    E enlarges, S shrinks (both cubic, of finite reach), K = 2 - S E makes
-      └──▼────┘    S (picture) nearly p: no drift of color from level to level
+      │ merge │    E enlarges, S shrinks (both cubic, of finite reach); K = 2 - S E makes S E K
+      └──▼────┘    nearly the identity: no drift of color from level to level
        picture
+
+A network hardly sees the finest octave of its input and paints little there. So each level also
+repaints the finest octave of the painting below, from the content's detail of that size: B smooths
+it away. Only the coarsest level's painting is kept whole, for it is the preview.
 
 Every level is an ordinary pass over exact tiles, whose windows are a little wider. Levels are
 numbered from the coarsest, 0, which is the stylized thumbnail itself.
@@ -33,7 +37,7 @@ from torch import Tensor
 
 from ..geometry import Rectangle, Size, round_up
 from ..networks.network import Traits
-from ..pictures.resampling import Chain, Resample, Resampling
+from ..pictures.resampling import Chain, Resample, Resampling, Smooth
 from ..pictures.source import Canvas, Source, TensorCanvas, bands, from_unit, to_unit
 from ..pictures.thumbnail import make_thumbnail, thumbnail_size_of
 from ..progress import Listener, Progress, ignore
@@ -41,7 +45,7 @@ from ..tiling.exact_statistics import stage_of_site
 from ..tiling.settings import Settings
 from . import brushwork
 
-GAIN = 1.3
+GAIN = 1.5
 """How much of a level's own band is added: a little sharpness back that the merging takes."""
 
 SLACK = 1.01
@@ -101,10 +105,12 @@ class Step:
 
     Attributes:
         coarse, fine: height and width of both.
+        coarsest: height and width of the coarsest level of all, whose painting stays whole.
     """
 
     coarse: Size
     fine: Size
+    coarsest: Size
 
     @cached_property
     def enlarging(self) -> Resampling:
@@ -119,6 +125,15 @@ class Step:
         """Enlarging, then shrinking again."""
         return Resampling(*(Chain(up, down) for up, down in zip(self._up, self._down)))
 
+    @cached_property
+    def smoothing(self) -> Resampling:
+        """B: takes the finest structure of the level below away, which is painted anew.
+
+        Nothing where that is the coarsest level itself, all of it from three times its size on.
+        """
+        share = min(1.0, (max(self.coarse) / max(self.coarsest) - 1.0) / 2.0)
+        return Resampling(*(Smooth(length, share) for length in self.coarse))
+
     @property
     def _up(self) -> list[Resample]:
         return [Resample(self.coarse[axis], self._scale(axis)) for axis in (0, 1)]
@@ -131,9 +146,10 @@ class Step:
     def reach(self) -> int:
         """How far beyond a pixel, in fine px, a merged picture depends on the painted one.
 
-        Four kernels of 2 coarse px, one behind the other, and the rounding to whole pixels.
+        Four kernels of 2 coarse px and one of 4, one behind the other, and the rounding to whole
+        pixels.
         """
-        return math.ceil(8 / min(self._scale(0), self._scale(1)))
+        return math.ceil(12 / min(self._scale(0), self._scale(1)))
 
     def _scale(self, axis: int) -> Fraction:
         """Coarse px for one fine px.
@@ -151,17 +167,38 @@ class Step:
         """E K: enlarge so that shrinking gives nearly the same pixels back.
 
         Args:
-            pixels: those of :meth:`below`, (C, h, w), floating.
+            pixels: those of :meth:`kept`, (C, h, w), floating.
             target: the fine pixels that are wanted.
         """
-        area, wide = self.enlarging.needs(target), self.below(target)
+        area, wide = self.enlarging.needs(target), self.kept(target)
         inner = pixels[(..., *area.relative_to(wide).slices)]
         sharpened = inner * 2.0 - self.both.apply(pixels, wide, area)
         return self.enlarge(sharpened, area, target)
 
+    def kept(self, target: Rectangle) -> Rectangle:
+        """The coarse pixels that :meth:`sharpen_and_enlarge` makes those of ``target`` of."""
+        return self.both.needs(self.enlarging.needs(target))
+
     def below(self, target: Rectangle) -> Rectangle:
         """The coarse pixels that an input of the fine ones of ``target`` is made of."""
-        return self.both.needs(self.enlarging.needs(target))
+        return self.smoothing.needs(self.kept(target))
+
+    def join(
+        self, content: Tensor, below: Tensor, painting: Tensor, detail: float, target: Rectangle
+    ) -> Tensor:
+        """Give an enlarged painting the content's detail.
+
+        Args:
+            content: the fine one, (3, h, w), floating, of ``target``.
+            below: the coarse content, (3, h, w), floating, of :meth:`below`.
+            painting: there, too.
+            detail: how much of the content's, 0 to 1.
+            target: the fine pixels that are wanted.
+        """
+        wide, kept = self.below(target), self.kept(target)
+        known = self.smoothing.apply(below, wide, kept)
+        difference = painting[(..., *kept.relative_to(wide).slices)] - detail * known
+        return self.sharpen_and_enlarge(difference, target).add_(content * detail)
 
     def merge(self, below: Tensor, at: Rectangle, fine: Tensor, target: Rectangle) -> Tensor:
         """Add the finest band of a painting to the one below.
@@ -176,6 +213,7 @@ class Step:
         wide, painted_area = self.below(target), self.painted_area(target)
         kept = below[(..., *wide.relative_to(at).slices)]
         error = kept - self.shrinking.apply(fine, painted_area, wide)
+        error = self.smoothing.apply(error, wide, self.kept(target))
         inner = fine[(..., *target.relative_to(painted_area).slices)]
         return self.sharpen_and_enlarge(error, target).add_(inner)
 
@@ -217,6 +255,8 @@ class Level:
         seed: of the noise.
         content_share: share of the untouched content in the result, see
             :meth:`~urst_core.networks.model.Backbone.content_share`; 0 but on the last level.
+        coarsest: height and width of the coarsest level. None: the picture below keeps its finest
+            octave, as if it were the coarsest.
         enlarged: the picture below, enlarged by other means to this level's size: it takes the
             place of E K p.
         dtype: that pixels are joined and merged in.
@@ -229,12 +269,16 @@ class Level:
     brushwork: float = 0.0
     seed: int = 0
     content_share: float = 0.0
+    coarsest: Size | None = None
     enlarged: Source | None = None
     dtype: torch.dtype = torch.float32
 
     @cached_property
     def step(self) -> Step | None:
-        return None if self.below is None else Step(self.below.picture.size, self.size)
+        if self.below is None:
+            return None
+        coarse = self.below.picture.size
+        return Step(coarse, self.size, self.coarsest or coarse)
 
     def margin(self, stride: int) -> int:
         """How much wider than the network's halo windows are, in px, a multiple of the stride."""
@@ -273,8 +317,8 @@ class Level:
         joined = content
         if self.step and below is not None:
             coarse = self._unit(below)
-            difference = self._enlarged_here(coarse[3:]) - self.detail * coarse[:3]
-            joined = self.step.sharpen_and_enlarge(difference, area).add_(content * self.detail)
+            painting = self._enlarged_here(coarse[3:])
+            joined = self.step.join(content, coarse[:3], painting, self.detail, area)
             joined = self._with_enlarged(joined, area)
         if noise is not None:
             deviation = brushwork.STRONGEST * self.brushwork
@@ -446,7 +490,7 @@ def make_coarsest(content: Source, thumbnail: Picture, listener: Listener = igno
 
 def shrink_content(content: Source, smaller: Picture, listener: Listener = ignore) -> None:
     """Make the content of the level below a level's, band by band."""
-    shrinking = Step(smaller.size, content.size).shrinking
+    shrinking = Step(smaller.size, content.size, smaller.size).shrinking
     total = Rectangle.of_size(content.size).area
     listener(Progress(CONTENTS_STAGE, 0, 0, 0, total))
     for band in bands(smaller.size):

@@ -54,6 +54,9 @@ def _catmull_rom(distances: Floats) -> Floats:
 
 CUBIC = Kernel(2.0, _catmull_rom)
 
+BINOMIAL = np.array([math.comb(8, k) for k in range(9)]) / 2**8
+"""Weights of the nine px around each that :class:`Smooth` takes."""
+
 
 @dataclass(frozen=True)
 class Taps:
@@ -106,6 +109,27 @@ class Resample:
         weights = self.kernel.weights((places + 0.5 - centers) / width)
         weights[(places < 0) | (places >= self.length)] = 0.0
         return Taps(first, weights / weights.sum(0))
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """An :class:`Axis` that weakens the finest structure: a binomial of nine px.
+
+    Attributes:
+        length: of the input and of the output, in px.
+        share: of the smoothed pixels in what comes out, the others staying as they are; 0 to 1.
+    """
+
+    length: int
+    share: float = 1.0
+
+    def taps(self, start: int, stop: int) -> Taps:
+        first = np.arange(start, stop, dtype=np.int64) - len(BINOMIAL) // 2
+        places = first + np.arange(len(BINOMIAL))[:, None]
+        weights = np.where((places < 0) | (places >= self.length), 0.0, BINOMIAL[:, None])
+        weights = weights / weights.sum(0) * self.share
+        weights[len(BINOMIAL) // 2] += 1.0 - self.share
+        return Taps(first, weights)
 
 
 @dataclass(frozen=True)
