@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..urst_core.errors import SettingsError
 from ..urst_core.method.one_level import OneLevel
+from ..urst_core.method.strokes import CONTENTS_STAGE
 from ..urst_core.tiling.settings import Settings
 from . import host
 from .convert import empty_image, single_source_of
@@ -111,10 +112,11 @@ class JoinDetail(io.ComfyNode):
         brushwork: float = 0.5,
         brushwork_seed: int = 0,
     ) -> io.NodeOutput:
-        progress = host.NodeProgress(stages=("contents", "joining"))
         chosen = stroke_settings(strokes, detail, brushwork, brushwork_seed)
         settings = replace(Settings(thumbnail_size=thumbnail_size), **chosen)
+        progress = host.NodeProgress()
         if image is not None and painting is None and below is None:
+            progress = host.NodeProgress(stages=(CONTENTS_STAGE, "joining"))
             source = single_source_of(image, node=TITLE)
             level = OneLevel.coarsest(source, settings, progress.listener())
         elif painting is not None and below is not None:

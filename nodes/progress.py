@@ -46,7 +46,7 @@ class NodeProgress:
 
     def __init__(self, *, pictures: int = 1, stages: Sequence[str] = ()) -> None:
         self._bar = comfy.utils.ProgressBar(1)
-        self._pictures, self._stages = pictures, list(stages)
+        self._shares, self._stages = [0.0] * pictures, list(stages)
         self._shown_at = -SECONDS_BETWEEN_PREVIEWS
 
     def listener(self, *, picture: int = 0, look: Look | None = None) -> Listener:
@@ -61,7 +61,7 @@ class NodeProgress:
             pixels = None if look is None else look(progress)
             # The page keeps showing the last preview after the node has finished.
             is_last = (
-                picture + 1 == self._pictures
+                picture + 1 == len(self._shares)
                 and progress.stage == TILES_STAGE
                 and progress.pixels_done >= progress.pixels_total
             )
@@ -73,14 +73,16 @@ class NodeProgress:
     def _position(self, picture: int, progress: Progress) -> tuple[int, int]:
         """Pixels done and in total. Halving tiles changes their number, but not that of pixels.
 
-        All stages count the same.
+        All stages count the same. Pictures may take turns, as the frames of a video in levels do.
         """
-        stage, total = progress.stage, progress.pixels_total
+        stage, total = progress.stage, max(1, progress.pixels_total)
         index = self._stages.index(stage) if stage in self._stages else 0
         # Preparation is short, and the bar would go back after it.
         done = 0 if stage in (PREPARATION_STAGE, UNPACKING_STAGE) else progress.pixels_done
         count = max(1, len(self._stages))
-        return (picture * count + index) * total + done, self._pictures * count * total
+        share = (index * total + done) / (count * total)
+        self._shares[picture] = max(self._shares[picture], share)
+        return round(sum(self._shares) * count * total), len(self._shares) * count * total
 
     def _preview_of(self, pixels: Tensor, *, at_once: bool) -> tuple[str, Image.Image, None] | None:
         """A preview as ComfyUI takes it, or None too soon after the last one."""

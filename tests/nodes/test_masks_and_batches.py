@@ -220,3 +220,38 @@ def test_shared_statistics_fit_the_tiles_of_every_frame(call, backbone, style, s
     message = r"batch of 2; pick one with ImageFromBatch, or set batch_statistics to shared"
     with pytest.raises(errors.ShapeError, match=message):
         call("MakeThumbnailStats", content=frames, **inputs)
+
+
+LEVELS = {"strokes": 0.0, "thumbnail_size": 40, "brushwork_seed": 3}
+"""Three levels of a picture of 104 px."""
+
+
+def test_a_batch_in_levels_is_each_picture_alone(stylize):
+    content = torch.cat([image(channels=4), image(seed=2, channels=4)])
+    batch = stylize(content, **LEVELS)
+    for index in range(2):
+        assert torch.equal(batch[index], stylize(content[index : index + 1], **LEVELS)[0])
+    assert torch.equal(batch[..., 3], content[..., 3])
+    assert float((batch - stylize(content)).abs().max()) > 0.1
+
+
+def test_masks_of_a_batch_in_levels(stylize):
+    content = torch.cat([image(channels=4), image(seed=2, channels=4)])
+    mask = torch.cat([half_mask(), 1.0 - half_mask()])
+    masked, everywhere = stylize(content, mask=mask, **LEVELS), stylize(content, **LEVELS)
+    assert torch.equal(masked[0, :, :52], everywhere[0, :, :52])
+    assert torch.equal(masked[0, :, 52:], content[0, :, 52:])
+    assert torch.equal(masked[1, :, 52:], everywhere[1, :, 52:])
+    assert torch.equal(masked[1, :, :52], content[1, :, :52])
+    faded = stylize(content, mask=mask, mask_feather=20, **LEVELS)
+    assert torch.equal(faded[0, :, :33], everywhere[0, :, :33])
+    middle = (content + everywhere)[0, :, 42] / 2
+    torch.testing.assert_close(faded[0, :, 42], middle, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["shared", "smoothed"])
+def test_progress_of_frames_in_levels_ends_at_the_total(stylize, host, kind):
+    stylize(torch.cat([image(), image(seed=2)]), batch_statistics=kind, **LEVELS)
+    shares = [value / total for value, total in host.progress]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from examples import picture, slow_where_large
@@ -148,6 +150,73 @@ def test_each_frame_has_its_mask(microast):
     assert torch.equal(masked[0, :, :, :80], everywhere[0, :, :, :80])
     assert torch.equal(masked[0, :, :, 80:], contents[0].pixels[:, :, 80:])
     assert torch.equal(masked[1], everywhere[1])
+
+
+LARGER = Settings(
+    strokes="preview", thumbnail_size=200, style_size=64, tile_size=64, device="cpu", seed=3
+)
+"""Two levels, of 200 and of 400 px."""
+
+
+def wide_scene(count):
+    """A still gallery with a lamp at its right end, too far away to reach the left on any level."""
+    room = picture((48, 400), seed=1)
+    frames = [room.clone() for _ in range(count)]
+    for index, frame in enumerate(frames):
+        frame[:, 5 * index : 5 * index + 20, 380:] = 1.0
+    return [TensorSource(frame) for frame in frames]
+
+
+def test_frames_in_levels_do_not_flicker(microast):
+    contents, still = wide_scene(3), 150
+    own = stylized(microast, contents, settings=LARGER)
+    shared = stylized(microast, contents, settings=LARGER, batch_statistics="shared")
+    smooth = stylized(
+        microast, contents, settings=LARGER, batch_statistics="smoothed", smoothing_radius=1
+    )
+    flickers = [flicker(video, still) for video in (own, smooth, shared)]
+    assert flickers[2] == 0.0
+    assert 0.0 < flickers[1] < flickers[0]
+    # The lamp itself is still seen to move, in all three.
+    assert min(float((video[1] - video[0]).abs().max()) for video in (own, smooth, shared)) > 0.1
+    # The same strokes as a picture on its own has, with other statistics.
+    canvas = TensorCanvas((48, 400), dtype=torch.float32)
+    stylize(contents[0], [STYLE], canvas, microast, LARGER)
+    assert torch.equal(own[0], canvas.pixels)
+
+
+@pytest.mark.parametrize("kind", ["shared", "smoothed"])
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_equal_frames_in_levels_are_as_one_picture(microast, kind, strength):
+    contents = wide_scene(1) * 2
+    settings = replace(LARGER, strength=strength)
+    [one] = stylized(microast, contents[:1], settings=settings)
+    video = stylized(
+        microast, contents, settings=settings, batch_statistics=kind, smoothing_radius=1
+    )
+    assert torch.equal(video[0], video[1])
+    # Moments of two frames are added in another order, and small errors pass two networks.
+    assert float((video[0] - one).abs().max()) <= 1e-3
+
+
+def test_each_frame_in_levels_has_its_mask(microast):
+    contents = wide_scene(2)
+    left = torch.zeros(48, 400)
+    left[:, :200] = 1.0
+    masks = [Mask(TensorMask(left)), None]
+    options = {"settings": LARGER, "batch_statistics": "shared"}
+    masked = stylized(microast, contents, masks=masks, **options)
+    everywhere = stylized(microast, contents, **options)
+    assert torch.equal(masked[0, :, :, :200], everywhere[0, :, :, :200])
+    assert torch.equal(masked[0, :, :, 200:], contents[0].pixels[:, :, 200:])
+    assert torch.equal(masked[1], everywhere[1])
+
+
+@pytest.mark.parametrize("kind", ["shared", "smoothed"])
+def test_pictures_of_two_sizes_do_not_share_levels(microast, kind):
+    contents = [*wide_scene(1), TensorSource(picture((48, 300)))]
+    with pytest.raises(ShapeError, match="pictures of 2 sizes cannot share statistics"):
+        stylized(microast, contents, settings=LARGER, batch_statistics=kind)
 
 
 def test_a_run_can_be_cancelled_while_it_measures(microast):

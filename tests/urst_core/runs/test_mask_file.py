@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 import torch
 from examples import load_picture, save_picture, stored_picture
@@ -80,6 +81,32 @@ def test_a_masked_run_goes_on_with_its_own_mask_only(folder, mask, capsys, monke
     assert run(folder, *options, "--mask", other, "--resume") == 1
     assert "it had: mask SHA-256 " in capsys.readouterr().err
     assert run(folder, *options, "--resume") == 0
+    assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
+
+
+@pytest.mark.slow
+def test_levels_of_16_bits_with_a_mask_and_alpha(folder, mask, monkeypatch):
+    """Two levels: interrupted in the second one and resumed, the same file; and the same bits."""
+    stored = stored_picture(SIZE, torch.uint16, channels=4)
+    save_picture(folder / "content.png", stored)
+    options = ["--strokes", "preview", "--tile-size", 32, "--seed", 5]
+    assert run(folder, *options, output="everywhere.png") == 0
+    assert run(folder, *options, "--mask", mask, output="whole.png") == 0
+    everywhere, masked = (load_picture(folder / f"{name}.png") for name in ("everywhere", "whole"))
+    assert masked.dtype == everywhere.dtype == torch.uint16
+    assert torch.equal(masked[..., :60], everywhere[..., :60])
+    assert torch.equal(masked[..., 64:], stored[..., 64:])
+    assert torch.equal(everywhere[3], stored[3])
+    share = 128 / 255
+    mixed = stored[:3, :, 60:64].double() * (1 - share) + everywhere[:3, :, 60:64].double() * share
+    # One step of 16 bits, and half a one that each of both was rounded by.
+    assert float((masked[:3, :, 60:64].double() - mixed).abs().max()) <= 1.5
+    # More values than 8 bits have: nothing between the levels was kept in fewer.
+    assert len(np.unique(everywhere[:3].numpy())) > 10_000
+    with monkeypatch.context() as patched:
+        stop_after(patched, 6 + 4)
+        assert run(folder, *options, "--mask", mask) == 130
+    assert run(folder, *options, "--mask", mask, "--resume") == 0
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
