@@ -15,7 +15,7 @@ from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
 from .console import say
-from .options import settings_of
+from .options import input_options_of, settings_of
 
 
 def stylize_on_ray(options: argparse.Namespace) -> None:
@@ -25,7 +25,9 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
         options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
     )
     styles = [
-        style if backbone.network.style_names else open_picture(parse_location(style), flatten=True)
+        style
+        if backbone.network.style_names
+        else open_picture(parse_location(style), flatten=True, options=input_options_of(options))
         for style in options.styles
     ]
     try:
@@ -45,6 +47,7 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
                 workers=options.ray_workers,
                 style_weights=options.style_weights,
                 options=options.stored,
+                input_options=input_options_of(options),
                 overwrite=options.overwrite,
                 if_interrupted=_if_interrupted(options),
                 listener=listen,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from ..errors import Change, OutputError, URSTError
 from ..formats.open import ImageFileCanvas, copy_picture
 from ..formats.output_options import LABELS, OutputOptions
+from ..formats.places import check_folder, check_name
 from ..formats.zarr.canvas import ZarrCanvas, check_zarr_output, notes_at
 from ..formats.zarr.source import ZarrPicture
 from ..formats.zarr.store import Location, is_zarr
 from ..pictures.source import FULL_SCALE, Source
+from ..runs.file_lock import only_run
 from ..tiling.settings import IfInterrupted
+
+
+class OvertakenError(OutputError):
+    """Another run took the store, which is its own from then on."""
 
 
 class Target:
@@ -91,9 +97,10 @@ def open_target(
     if is_zarr(output):
         for name in options.chosen:
             raise OutputError(f"{output}: Zarr takes no {LABELS[name]}; leave it out")
-        target = Target(output, source, overwrite=overwrite, if_interrupted=if_interrupted)
-        with _kept_or_dropped(target):
-            yield target
+        with _only_driver(output):
+            target = Target(output, source, overwrite=overwrite, if_interrupted=if_interrupted)
+            with _kept_or_dropped(target):
+                yield target
         return
     if not isinstance(output, Path):
         raise OutputError(
@@ -106,12 +113,22 @@ def open_target(
             "end it with .zarr"
         )
     store = store_of(output)
-    target = Target(store, source, overwrite=overwrite, if_interrupted=if_interrupted)
-    file_canvas = ImageFileCanvas(output, source, options, overwrite=overwrite)
-    with _kept_or_dropped(target), file_canvas as target.file:
-        yield target
-    if target.canvas is not None:
-        target.canvas.drop()
+    with _only_driver(output):
+        target = Target(store, source, overwrite=overwrite, if_interrupted=if_interrupted)
+        file_canvas = ImageFileCanvas(output, source, options, overwrite=overwrite)
+        with _kept_or_dropped(target), file_canvas as target.file:
+            yield target
+        if target.canvas is not None:
+            target.canvas.drop()
+
+
+def _only_driver(output: Location) -> AbstractContextManager[None]:
+    """Keep other drivers from this output; behind a URL there are no locks, see FinishedTiles."""
+    if isinstance(output, str):
+        return nullcontext()
+    check_name(output)
+    check_folder(output.parent)
+    return only_run(output)
 
 
 @contextmanager
@@ -124,7 +141,7 @@ def _kept_or_dropped(target: Target) -> Generator[None, None, None]:
             raise
         if not canvas.keep_on_error:
             canvas.drop()
-        elif isinstance(error, URSTError):
+        elif isinstance(error, URSTError) and not isinstance(error, OvertakenError):
             raise type(error)(
                 f"{error.message}; the finished tiles are kept in {canvas.working_location}",
                 *error.remedies,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 import time
 import zlib
 from collections.abc import Mapping
@@ -13,10 +14,11 @@ import torch
 
 from ..durable import SHA_256
 from ..errors import Change, OutputError
-from ..formats.zarr.canvas import ZarrCanvas
+from ..formats.zarr.canvas import ZarrCanvas, notes_at
 from ..identity import Identity, differences
 from ..networks.frozen_stats import FrozenStats
 from ..weights.checkpoint import fingerprint
+from .output import OvertakenError
 from .worker import Job
 
 FLUSH_SECONDS = 5.0
@@ -48,6 +50,9 @@ def run_identity(job: Job, stats: FrozenStats, *, edge: int, dtype: torch.dtype)
 class FinishedTiles:
     """The numbers of the tiles that are written, noted in the store every few seconds.
 
+    The notes name the driver that made them. Behind a URL nothing can be locked: a driver that was
+    overtaken by a restart of the same output learns it there, and leaves the store to the other.
+
     Args:
         count: of all tiles.
         edge, dtype: that they are made with, for whoever resumes.
@@ -67,6 +72,7 @@ class FinishedTiles:
             "run": dict(identity),
         }
         self._flushed_at = 0.0
+        self._driver = secrets.token_hex(8)
 
     def restore(self, notes: Mapping[str, Any]) -> None:
         """Take over what an earlier run noted; nothing where it noted nothing.
@@ -99,11 +105,35 @@ class FinishedTiles:
         if time.monotonic() - self._flushed_at > FLUSH_SECONDS:
             self.flush(canvas)
 
+    def begin(self, canvas: ZarrCanvas) -> None:
+        """Take the store for this driver, and note what is finished."""
+        self._note(canvas)
+
     def flush(self, canvas: ZarrCanvas) -> None:
-        """Note all finished tiles in the store, which is kept on errors from the first one on."""
+        """Note all finished tiles in the store, which is kept on errors from the first one on.
+
+        Raises:
+            OvertakenError: another driver took the store.
+        """
+        self.check_driver(canvas)
+        self._note(canvas)
+
+    def check_driver(self, canvas: ZarrCanvas) -> None:
+        """Refuse to continue in a store that another driver took, and leave it alone.
+
+        Raises:
+            OvertakenError: it did.
+        """
+        if notes_at(canvas.location).get("driver") != self._driver:
+            canvas.keep_on_error = True
+            raise OvertakenError(
+                f"another run took {canvas.location} over; wait for it, or choose another name"
+            )
+
+    def _note(self, canvas: ZarrCanvas) -> None:
         flags = np.zeros(self._count, np.uint8)
         flags[list(self.numbers)] = 1
         packed = base64.b64encode(zlib.compress(np.packbits(flags).tobytes())).decode("ascii")
-        canvas.note({**self._facts, "done": packed})
+        canvas.note({**self._facts, "driver": self._driver, "done": packed})
         canvas.keep_on_error = bool(self.numbers)
         self._flushed_at = time.monotonic()

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from ..errors import Change, SettingsError
+from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.zarr.store import Location
@@ -63,6 +64,7 @@ def stylize_distributed(
     workers: int | None = None,
     style_weights: Sequence[float] | None = None,
     options: OutputOptions | None = None,
+    input_options: InputOptions | None = None,
     overwrite: bool = False,
     if_interrupted: IfInterrupted = IfInterrupted.REFUSE,
     listener: Listener = ignore,
@@ -84,6 +86,7 @@ def stylize_distributed(
         workers: how many; by the cluster's size when not given.
         style_weights: share of each style, equal when not given.
         options: how a picture file is stored; Zarr takes none.
+        input_options: how careful to be with the content, here and on the workers.
         overwrite: replace a finished output.
         if_interrupted: what to do with an earlier run of the same output that was interrupted.
         listener: told of each tile, without its pixels; what it raises ends the run.
@@ -95,7 +98,8 @@ def stylize_distributed(
         URSTError: one of its subclasses, for what cannot be used: pictures, settings, cluster.
     """
     settings = settings or Settings()
-    source = open_picture(content)
+    input_options = input_options or InputOptions()
+    source = open_picture(content, options=input_options)
     # What the workers' device cannot do is refused where the cluster is known.
     here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
     here.check(backbone.traits)
@@ -123,6 +127,7 @@ def stylize_distributed(
                 "cuda" if share.gpus else "cpu",
                 share.threads,
                 share.workers,
+                input_options,
             )
             with WorkerPool(ray, job, share) as pool:
                 _stylize_tiles(pool, job, stats, settings, target, listener)
@@ -145,7 +150,7 @@ def _stylize_tiles(
     finished = FinishedTiles(len(tiles), edge=edge, dtype=dtype, identity=identity)
     finished.restore(target.notes)
     canvas = target.open(edge)
-    finished.flush(canvas)
+    finished.begin(canvas)
     plan = TilePlan(canvas.working_location, edge, dtype)
     progress = _StageProgress("tiles", tiles, finished.numbers, listener)
     numbers = {core: number for number, core in enumerate(tiles)}
@@ -160,6 +165,7 @@ def _stylize_tiles(
         progress = _StageProgress(f"pyramid {level}", cores, (), listener)
         for core, _ in pool.each(_shrinking(level, plan), cores):
             progress.step(core)
+    finished.check_driver(canvas)
 
 
 def _plan(

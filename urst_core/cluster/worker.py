@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ..errors import ClusterError, URSTError
+from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
 from ..formats.zarr.level import ZarrLevel
 from ..formats.zarr.store import Location
@@ -48,6 +49,7 @@ class Job:
         device: to compute on, ``cpu`` or ``cuda``.
         threads: on the CPU.
         workers: how many there are, who may share a machine's memory.
+        input_options: how careful to be with the content.
     """
 
     content: Location
@@ -57,6 +59,7 @@ class Job:
     device: str
     threads: int
     workers: int
+    input_options: InputOptions = field(default_factory=InputOptions)
 
     @property
     def frame(self) -> Size:
@@ -96,7 +99,7 @@ class TileWorker:
         torch.set_num_threads(job.threads)
         self._device = find_device(job.device)
         try:
-            self._content = open_picture(job.content)
+            self._content = open_picture(job.content, options=job.input_options)
         except URSTError as error:
             raise ClusterError(
                 f"worker on {platform.node()} cannot use the content: {error} (every machine reads "

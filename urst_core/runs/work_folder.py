@@ -37,6 +37,7 @@ from ..method.strokes import level_pictures
 from ..networks.frozen_stats import FrozenStats
 from ..pictures.preview import LayeredPreview, Preview, SampledPreview
 from ..pictures.source import Raster, Source
+from .file_lock import file_lock_library
 from .journal import finished_cores
 from .record import RunRecord
 
@@ -160,7 +161,7 @@ class WorkFolder:
         Raises:
             OutputError: another run uses the folder, or it cannot be created.
         """
-        file_lock = _file_lock()
+        file_lock = file_lock_library()
         try:
             self._make()
             self._lock = file_lock.FileLock(self.path / "lock", timeout=0)
@@ -368,21 +369,6 @@ def _is_ours(name: str) -> bool:
 def _is_partial(name: str) -> bool:
     """Whether it is one of our names for an incomplete file or result."""
     return PARTIAL.fullmatch(name) is not None or is_partial_name(name)
-
-
-def _file_lock() -> Any:
-    """The library of file locks.
-
-    Raises:
-        OutputError: it is not installed.
-    """
-    try:
-        import filelock  # noqa: PLC0415 - only runs from file to file need it
-    except ImportError as error:
-        raise OutputError(
-            f"locking files needs filelock, which did not load ({error}); pip install filelock"
-        ) from error
-    return filelock
 
 
 def add_finished_cores(

@@ -9,6 +9,7 @@ from examples import save_picture, stored_picture
 
 from urst_core.cli import ray as ray_cli
 from urst_core.cli.main import main
+from urst_core.formats.input_options import InputOptions
 from urst_core.tiling.settings import IfInterrupted, Settings
 
 
@@ -32,7 +33,7 @@ def test_everything_is_handed_on(pictures, handed, capsys):
     content, style = map(str, pictures)
     urls = ["s3://bucket/in.zarr", style, "-o", "s3://bucket/out.ome.zarr"]
     assert main(["stylize", *urls, "--ray", "head:6379", "--ray-workers", "3", "--resume"]) == 0
-    local = [content, style, "-o", "out.tif", "--tile-size", "64"]
+    local = [content, style, "-o", "out.tif", "--tile-size", "64", "--strict", "--any-size"]
     assert main(["stylize", *local, "--ray", "local"]) == 0
     (first, options), (second, more) = handed
     assert (first[0], first[2]) == ("s3://bucket/in.zarr", "s3://bucket/out.ome.zarr")
@@ -43,6 +44,8 @@ def test_everything_is_handed_on(pictures, handed, capsys):
     )
     assert (second[0], second[2]) == (Path(content), Path("out.tif"))
     assert second[4] == Settings(tile_size=64)
+    assert options["input_options"] == InputOptions()
+    assert more["input_options"] == InputOptions(strict=True, any_size=True)
     assert (more["workers"], more["if_interrupted"]) == (None, IfInterrupted.REFUSE)
     assert capsys.readouterr().out.startswith("s3://bucket/out.ome.zarr: done in ")
 

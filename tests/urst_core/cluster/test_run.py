@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,11 +16,13 @@ import torch
 from examples import load_picture, save_picture, stored_picture
 
 from urst_core.cluster import ray as ray_cluster
+from urst_core.cluster.output import OvertakenError
 from urst_core.cluster.ray import joined_cluster
 from urst_core.cluster.resume import FinishedTiles
 from urst_core.cluster.run import add_distributed_arguments, stylize_distributed
 from urst_core.cluster.worker import Job, PictureFacts, TilePlan, TileWorker
 from urst_core.errors import ClusterError, DeviceError, ImageError, OutputError, SettingsError
+from urst_core.formats.input_options import InputOptions
 from urst_core.formats.open import ImageFile
 from urst_core.formats.output_options import OutputOptions
 from urst_core.formats.zarr.canvas import ZarrCanvas
@@ -92,6 +97,120 @@ def is_worker(process: psutil.Process) -> bool:
         return "TileWorker" in " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return False
+
+
+KILLED_DRIVER = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from urst_core.cluster import ray as ray_cluster
+from urst_core.cluster.run import stylize_distributed
+from urst_core.formats.open import open_picture
+from urst_core.tiling.settings import Settings
+from urst_core.weights.loading import load_backbone
+
+def kill_me(progress):
+    if progress.tiles_done == 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+ray_cluster.OBJECT_STORE_BYTES = 80_000_000
+content, style, output = map(Path, sys.argv[1:])
+settings = Settings(strokes="fine", thumbnail_size=64, style_size=64, tile_size=32, device="cpu")
+styles = [open_picture(style, flatten=True)]
+stylize_distributed(content, styles, output, load_backbone(), settings,
+                    address="local", workers=2, listener=kill_me)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="nothing kills at once there")
+def test_a_driver_is_killed_and_another_resumes(content, expected, microast, tmp_path, request):
+    """In a process and a cluster of its own; the lock dies with it."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    style = save_picture(tmp_path / "style.png", stored_picture((64, 72), seed=3))
+    folder = tmp_path / "results"
+    folder.mkdir()
+    output = folder / "a.zarr"
+    driver = [sys.executable, "-c", KILLED_DRIVER, str(content), str(style), str(output)]
+    assert subprocess.run(driver, check=False).returncode == -signal.SIGKILL
+    assert not output.exists()
+    request.getfixturevalue("cluster")
+    with pytest.raises(OutputError, match="was interrupted; pass if_interrupted='resume'"):
+        run(content, output, microast)
+    done = []
+    run(
+        content,
+        output,
+        microast,
+        if_interrupted=IfInterrupted.RESUME,
+        listener=lambda p: done.append(p.tiles_done),
+    )
+    assert torch.equal(whole(output), expected)
+    assert os.listdir(folder) == ["a.zarr"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("name", ["a.zarr", "a.tif"])
+def test_two_drivers_of_one_output(content, expected, microast, tmp_path, name):
+    """The second is refused, however it asks, and the first ends with its picture."""
+    output, refusals = tmp_path / name, []
+
+    def another(progress):
+        if progress.stage != "tiles" or progress.tiles_done != 7:
+            return
+        for if_interrupted in IfInterrupted:
+            with pytest.raises(OutputError) as caught:
+                run(content, output, microast, overwrite=True, if_interrupted=if_interrupted)
+            refusals.append(str(caught.value))
+
+    run(content, output, microast, listener=another)
+    assert set(refusals) == {f"another run is making {output}; wait for it, or choose another name"}
+    assert len(refusals) == len(IfInterrupted)
+    made = load_picture(output) if name == "a.tif" else whole(output)
+    assert torch.equal(made, expected)
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_driver_that_was_overtaken_leaves_the_store_alone(content, tmp_path):
+    """As behind a URL, where nothing can be locked."""
+    facts = {"edge": 32, "dtype": torch.float32, "identity": {"seed": "1"}}
+    slow, quick = FinishedTiles(35, **facts), FinishedTiles(35, **facts)
+    earlier = ZarrCanvas(tmp_path / "a.zarr", ImageFile(content), edge=32)
+    slow.begin(earlier)
+    slow.flush(earlier)
+    later = ZarrCanvas(
+        tmp_path / "a.zarr", ImageFile(content), edge=32, if_interrupted=IfInterrupted.DISCARD
+    )
+    quick.begin(later)
+    with pytest.raises(OvertakenError) as caught, earlier:
+        slow.flush(earlier)
+    assert str(caught.value) == (
+        f"another run took {tmp_path / 'a.zarr'} over; wait for it, or choose another name"
+    )
+    assert later.working_location.is_dir()
+    quick.flush(later)
+    later.finish()
+    with pytest.raises(OvertakenError):
+        slow.check_driver(earlier)
+
+
+def test_a_lock_that_is_not_ours(content, microast, tmp_path):
+    """It would be opened for writing, and removed."""
+    precious = tmp_path / "precious"
+    precious.write_text("years of work")
+    lock = tmp_path / ".a.zarr.lock"
+    lock.symlink_to(precious)
+    said = f"{lock} exists and is not a lock; move it, or choose another name"
+    with pytest.raises(OutputError) as caught:
+        run(content, tmp_path / "a.zarr", microast)
+    assert str(caught.value) == said
+    lock.unlink()
+    lock.write_text("years of work")
+    with pytest.raises(OutputError) as caught:
+        run(content, tmp_path / "a.zarr", microast)
+    assert str(caught.value) == said
+    assert precious.read_text() == lock.read_text() == "years of work"
 
 
 @pytest.mark.slow
@@ -241,6 +360,19 @@ def test_a_worker_that_finds_another_picture(content, microast):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("same_threads")
+def test_a_worker_is_as_careful_as_asked(content, microast, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "urst_core.cluster.worker.open_picture",
+        lambda path, options: opened.append(options) or ImageFile(path, options=options),
+    )
+    asked = InputOptions(strict=True, any_size=True)
+    TileWorker(replace(job(content, microast), input_options=asked)).start()
+    TileWorker(job(content, microast)).start()
+    assert opened == [asked, InputOptions()]
+
+
 @pytest.mark.usefixtures("same_threads")
 def test_a_worker_out_of_memory_halves_its_tile(content, microast, tmp_path, monkeypatch):
     """The core is still written at once: its parts do not cover whole chunks."""
