@@ -72,6 +72,15 @@ class Rectangle:
             max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width)
         )
 
+    def clipped_to(self, other: Rectangle) -> Rectangle:
+        """The part inside another rectangle, which it overlaps."""
+        return Rectangle(
+            max(self.top, other.top),
+            max(self.left, other.left),
+            min(self.bottom, other.bottom),
+            min(self.right, other.right),
+        )
+
     def shifted(self, down: int, right: int) -> Rectangle:
         return Rectangle(self.top + down, self.left + right, self.bottom + down, self.right + right)
 

@@ -9,7 +9,7 @@ machine, gets the same values.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -37,8 +37,11 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 LARGEST_SEED = 2**32 - 1
 
-_BINOMIAL = (1, 4, 6, 4, 1)
-"""Makes grains of about 2 px."""
+FILTER_RADIUS = 2
+"""Of the binomial filter that makes grains of about 2 px."""
+
+ROWS_AT_ONCE = 64
+"""Few, so that the words of a strip stay in the processor's caches."""
 
 # Of the four bytes' sum, filtered along both sides: 70 is the sum of the filter's squares.
 _UNIT = np.float32(1 / (70 * math.sqrt(4 * (256**2 - 1) / 12)))
@@ -55,27 +58,33 @@ def noise(area: Rectangle, *, level: int, seed: int) -> Tensor:
     Returns:
         (1, h, w), float32, on the CPU; mean 0, deviation 1, nearly Gaussian, grains of about 2 px.
     """
-    wide = area.grown(len(_BINOMIAL) // 2)
-    rows, columns = np.arange(wide.top, wide.bottom), np.arange(wide.left, wide.right)
     salts = (np.array([4 * level + 1, 4 * level + 2]) * 0x9E3779B9) & 0xFFFFFFFF
     row_salt, column_salt = _mixed(salts.astype(np.uint32) ^ np.uint32(seed))
-    row_words = _mixed(rows.astype(np.uint32) + row_salt)
-    column_words = _mixed(columns.astype(np.uint32) + column_salt)
-    words = _mixed(row_words[:, None] ^ column_words)
-    white = np.full(words.shape, -510, np.int32)
-    for byte in range(4):
-        white += ((words >> np.uint32(8 * byte)) & np.uint32(255)).astype(np.int32)
-    grains = _filtered(_filtered(white).T).T
-    return torch.from_numpy(grains.astype(np.float32, order="C") * _UNIT).unsqueeze(0)
+    wide = area.grown(FILTER_RADIUS)
+    row_words = _mixed(np.arange(wide.top, wide.bottom).astype(np.uint32) + row_salt)
+    column_words = _mixed(np.arange(wide.left, wide.right).astype(np.uint32) + column_salt)
+    grains = np.empty(area.size, np.float32)
+    for top in range(0, area.height, ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        words = _mixed(row_words[top : top + ROWS_AT_ONCE + 2 * FILTER_RADIUS, None] ^ column_words)
+        filtered = _filtered(_filtered(_white(words)).astype(np.int32).T).T
+        np.multiply(filtered, _UNIT, out=grains[rows], casting="unsafe", dtype=np.float32)
+    return torch.from_numpy(grains).unsqueeze(0)
 
 
-def _filtered(values: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Along the first axis, whose ends are lost."""
-    length = len(values) - len(_BINOMIAL) + 1
-    total = np.zeros_like(values[:length])
-    for at, share in enumerate(_BINOMIAL):
-        total += share * values[at : at + length]
-    return total
+def _white(words: Words) -> npt.NDArray[np.int16]:
+    """The sum of each word's four bytes, with a mean of 0."""
+    low = np.uint32(0x00FF00FF)
+    pairs = (words & low) + ((words >> np.uint32(8)) & low)
+    sums = (pairs + (pairs >> np.uint32(16))) & np.uint32(0xFFFF)
+    return sums.astype(np.int16) - np.int16(510)
+
+
+def _filtered(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Along the first axis, whose ends are lost: [1 4 6 4 1] as four sums of neighbors."""
+    for _ in range(2 * FILTER_RADIUS):
+        values = values[1:] + values[:-1]
+    return values
 
 
 def _mixed(words: Words) -> Words:

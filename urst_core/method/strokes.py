@@ -26,7 +26,7 @@ numbered from the coarsest, 0, which is the stylized thumbnail itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -50,6 +50,9 @@ GAIN = 1.5
 
 SLACK = 1.01
 """A last factor up to twice that much is taken in one step: a level less, for a rounded size."""
+
+BLOCK = (256, 512)
+"""Height and width of the parts that a processor joins and merges at a time, in px."""
 
 LEVEL_DTYPE = torch.uint16
 """How pictures between the levels are kept."""
@@ -313,18 +316,38 @@ class Level:
         Returns:
             (3, h, w), 0..1, in ``dtype``.
         """
-        content = self._unit(content)
-        joined = content
+        joined = torch.empty((3, *area.size), dtype=self.dtype, device=content.device)
+        for block in _blocks(area, content.device):
+            pixels = self._join_block(content, below, noise, area, block)
+            inside = joined[(..., *block.relative_to(area).slices)]
+            torch.clamp(pixels, 0.0, 1.0, out=inside)
+        return joined
+
+    def _join_block(
+        self,
+        content: Tensor,
+        below: Tensor | None,
+        noise: Tensor | None,
+        area: Rectangle,
+        block: Rectangle,
+    ) -> Tensor:
+        """A part of :meth:`join`'s result, not clamped."""
+        wide = block.grown(0 if noise is None else brushwork.FLATNESS_RADIUS).clipped_to(area)
+        inner = block.relative_to(wide).slices
+        colors = self._unit(content[(..., *wide.relative_to(area).slices)])
+        joined = colors[(..., *inner)]
         if self.step and below is not None:
-            coarse = self._unit(below)
+            coarse_area = self.step.below(block)
+            part = coarse_area.relative_to(self.step.below(area)).slices
+            coarse = self._unit(below[(..., *part)])
             painting = self._enlarged_here(coarse[3:])
-            joined = self.step.join(content, coarse[:3], painting, self.detail, area)
-            joined = self._with_enlarged(joined, area)
-        if noise is not None:
-            deviation = brushwork.STRONGEST * self.brushwork
-            grains = noise.to(content) * (brushwork.flatness(content) * deviation)
-            joined = joined + grains
-        return joined.clamp(0.0, 1.0)
+            joined = self.step.join(joined, coarse[:3], painting, self.detail, block)
+            joined = self._with_enlarged(joined, block)
+        if noise is None:
+            return joined
+        strength = brushwork.flatness(colors)[(..., *inner)]
+        grains = noise[(..., *block.relative_to(area).slices)].to(joined) * strength
+        return joined + grains.mul_(brushwork.STRONGEST * self.brushwork)
 
     def merge(
         self,
@@ -347,17 +370,37 @@ class Level:
         Returns:
             (3, *core.size), not clamped.
         """
+        dtype = self.dtype if self.step else painted.dtype
+        picture = torch.empty((3, *core.size), dtype=dtype, device=painted.device)
+        for block in _blocks(core, painted.device):
+            picture[(..., *block.relative_to(core).slices)] = self._merge_block(
+                painted, content, below, area, block
+            )
+        return picture
+
+    def _merge_block(
+        self,
+        painted: Tensor,
+        content: Tensor,
+        below: Tensor | None,
+        area: Rectangle,
+        block: Rectangle,
+    ) -> Tensor:
+        """A part of :meth:`merge`'s result."""
+        inner = block.relative_to(area).slices
         if self.step and below is not None:
-            needed = self.step.painted_area(core)
-            fine = painted[(..., *needed.relative_to(area).slices)].to(self.dtype).clamp(0.0, 1.0)
-            kept = self._enlarged_here(self._unit(below[3:]))
-            picture = self.step.merge(kept, self.step.below(area), fine * GAIN, core)
-            picture = self._with_enlarged(picture, core)
+            needed = self.step.painted_area(block)
+            fine = painted[(..., *needed.relative_to(area).slices)].to(self.dtype)
+            fine = fine.clamp(0.0, 1.0).mul_(GAIN)
+            coarse_area, all_below = self.step.below(block), self.step.below(area)
+            coarse = below[(slice(3, None), *coarse_area.relative_to(all_below).slices)]
+            kept = self._enlarged_here(self._unit(coarse))
+            picture = self._with_enlarged(self.step.merge(kept, coarse_area, fine, block), block)
         else:
-            picture = painted[(..., *core.relative_to(area).slices)]
+            picture = painted[(..., *inner)]
         if self.content_share:
-            kept = content[(..., *core.relative_to(area).slices)]
-            picture = picture.clamp(0.0, 1.0).lerp(self._unit(kept).to(picture), self.content_share)
+            kept = self._unit(content[(..., *inner)]).to(picture)
+            picture = picture.clamp(0.0, 1.0).lerp(kept, self.content_share)
         return picture
 
     def _unit(self, stored: Tensor) -> Tensor:
@@ -371,6 +414,22 @@ class Level:
         if self.enlarged is None:
             return pixels
         return pixels.add_(self._unit(self.enlarged.read(area)).to(pixels))
+
+
+def _blocks(area: Rectangle, device: torch.device) -> Iterator[Rectangle]:
+    """The parts of an area that are joined and merged one after the other.
+
+    A processor's caches hold what a block takes; in whole windows each addition would wait for the
+    memory. Blocks begin at multiples of their size, so that weights are computed once for many.
+    Other devices are busy with large areas only.
+    """
+    if device.type != "cpu":
+        yield area
+        return
+    height, width = BLOCK
+    for top in range(area.top // height * height, area.bottom, height):
+        for left in range(area.left // width * width, area.right, width):
+            yield Rectangle(top, left, top + height, left + width).clipped_to(area)
 
 
 @dataclass(frozen=True)
@@ -495,8 +554,15 @@ def shrink_content(content: Source, smaller: Picture, listener: Listener = ignor
     listener(Progress(CONTENTS_STAGE, 0, 0, 0, total))
     for band in bands(smaller.size):
         needed = shrinking.needs(band)
-        pixels = to_unit(content.read(needed)[:3])
-        smaller.write(band, from_unit(shrinking.apply(pixels, needed, band), smaller.dtype))
+        pixels = content.read(needed)[:3]
+        shrunk = torch.empty((3, *band.size), dtype=smaller.dtype)
+        for block in _blocks(band, pixels.device):
+            area = shrinking.needs(block)
+            values = to_unit(pixels[(..., *area.relative_to(needed).slices)])
+            shrunk[(..., *block.relative_to(band).slices)] = from_unit(
+                shrinking.apply(values, area, block), smaller.dtype
+            )
+        smaller.write(band, shrunk)
         listener(Progress(CONTENTS_STAGE, 0, 0, total * band.bottom // smaller.size[0], total))
 
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -57,10 +57,13 @@ CUBIC = Kernel(2.0, _catmull_rom)
 BINOMIAL = np.array([math.comb(8, k) for k in range(9)]) / 2**8
 """Weights of the nine px around each that :class:`Smooth` takes."""
 
+TAPS_KEPT = 512
+"""How many runs of weights are kept of each axis."""
+
 
 @dataclass(frozen=True)
 class Taps:
-    """The weights of a run of output pixels.
+    """The weights of a run of output pixels, which many windows share.
 
     Attributes:
         first: the first input pixel of each, which may be beyond the border, (n,).
@@ -69,6 +72,41 @@ class Taps:
 
     first: Integers
     weights: Floats
+    _columns: dict[tuple[int, torch.dtype, torch.device], list[list[Tensor]]] = field(
+        default_factory=dict, repr=False
+    )
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """The first input pixel with a weight, and the one behind the last, or beyond borders."""
+        used = np.flatnonzero(self.weights.any(1))
+        return int(self.first.min()) + int(used[0]), int(self.first.max()) + int(used[-1]) + 1
+
+    @cached_property
+    def spacing(self) -> tuple[int, int] | None:
+        """Of first taps, if it is even: every how many outputs by how many inputs."""
+        for phases, step in ((1, 1), (2, 1), (1, 2)):
+            if all(bool((np.diff(self.first[p::phases]) == step).all()) for p in range(phases)):
+                return phases, step
+        return None
+
+    def phase_weights(self, dim: int, like: Tensor) -> list[list[Tensor]]:
+        """The weights of each phase of :attr:`spacing` and tap, shaped to be multiplied with.
+
+        Args:
+            dim: 1 (rows) or 2 (columns).
+            like: of the dtype and device.
+        """
+        key = dim, like.dtype, like.device
+        if key not in self._columns:
+            weights = torch.from_numpy(self.weights).to(like)
+            shape = (1, -1, 1) if dim == 1 else (1, 1, -1)
+            phases = self.spacing[0] if self.spacing else 1
+            self._columns[key] = [
+                [tap.view(shape) for tap in weights[:, phase::phases].contiguous()]
+                for phase in range(phases)
+            ]
+        return self._columns[key]
 
 
 class Axis(Protocol):
@@ -173,11 +211,19 @@ class Resampling:
         """Of a picture of a size, with so many of its pixels for one that comes out."""
         return cls(Resample(before[0], scale[0]), Resample(before[1], scale[1]))
 
+    @cached_property
+    def _row_taps(self) -> Callable[[int, int], Taps]:
+        return lru_cache(TAPS_KEPT)(self.rows.taps)
+
+    @cached_property
+    def _column_taps(self) -> Callable[[int, int], Taps]:
+        return lru_cache(TAPS_KEPT)(self.columns.taps)
+
     def needs(self, target: Rectangle) -> Rectangle:
         """The input pixels, inside the picture, that the output pixels of ``target`` depend on."""
-        top, bottom = _span(self.rows, target.top, target.bottom)
-        left, right = _span(self.columns, target.left, target.right)
-        return Rectangle(top, left, bottom, right)
+        top, bottom = self._row_taps(target.top, target.bottom).span
+        left, right = self._column_taps(target.left, target.right).span
+        return Rectangle(top, left, bottom, right).clipped((self.rows.length, self.columns.length))
 
     def apply(self, pixels: Tensor, at: Rectangle, target: Rectangle) -> Tensor:
         """Resample a window.
@@ -190,20 +236,8 @@ class Resampling:
         Returns:
             (C, *target.size), of the type and on the device of ``pixels``.
         """
-        rows = _weighted_sum(pixels, 1, at.top, _taps(self.rows, target.top, target.bottom))
-        return _weighted_sum(rows, 2, at.left, _taps(self.columns, target.left, target.right))
-
-
-@lru_cache(256)
-def _taps(axis: Axis, start: int, stop: int) -> Taps:
-    return axis.taps(start, stop)
-
-
-def _span(axis: Axis, start: int, stop: int) -> tuple[int, int]:
-    taps = _taps(axis, start, stop)
-    used = np.flatnonzero(taps.weights.any(1))
-    low, high = int(taps.first.min()) + int(used[0]), int(taps.first.max()) + int(used[-1]) + 1
-    return max(0, low), min(axis.length, high)
+        rows = _weighted_sum(pixels, 1, at.top, self._row_taps(target.top, target.bottom))
+        return _weighted_sum(rows, 2, at.left, self._column_taps(target.left, target.right))
 
 
 def _weighted_sum(pixels: Tensor, dim: int, start: int, taps: Taps) -> Tensor:
@@ -215,61 +249,52 @@ def _weighted_sum(pixels: Tensor, dim: int, start: int, taps: Taps) -> Tensor:
         start: number of the first input pixel there is.
         taps: of the output pixels.
     """
-    first = taps.first - start
-    weights = torch.from_numpy(taps.weights).to(pixels)
-    for phases, step in ((1, 1), (2, 1), (1, 2)):
-        if all(bool((np.diff(first[p::phases]) == step).all()) for p in range(phases)):
-            return _sum_of_slices(pixels, dim, first, weights, phases, step)
-    places = torch.from_numpy(first).to(pixels.device)
+    if taps.spacing is not None:
+        return _sum_of_slices(pixels, dim, start, taps, taps.spacing)
+    places = torch.from_numpy(taps.first - start).to(pixels.device)
     last = pixels.shape[dim] - 1
-    return _sum(dim, weights, lambda t: pixels.index_select(dim, (places + t).clamp(0, last)))
+    (weights,) = taps.phase_weights(dim, pixels)
+    return _sum(weights, lambda t: pixels.index_select(dim, (places + t).clamp(0, last)))
 
 
 def _sum_of_slices(
-    pixels: Tensor, dim: int, first: Integers, weights: Tensor, phases: int, step: int
+    pixels: Tensor, dim: int, start: int, taps: Taps, spacing: tuple[int, int]
 ) -> Tensor:
-    """As :func:`_weighted_sum`, where first taps are evenly spaced.
-
-    Args:
-        pixels: (C, h, w).
-        dim: 1 (rows) or 2 (columns).
-        first: the first tap of each output.
-        weights: (taps, outputs).
-        phases: 2 where the picture doubles, else 1.
-        step: 2 where it is halved, else 1.
-    """
+    """As :func:`_weighted_sum`, where first taps are evenly spaced."""
+    phases, step = spacing
+    begin, end = int(taps.first[0]) - start, int(taps.first[-1]) - start + len(taps.weights)
     # Pixels beyond have no weight; but slices must find something there.
-    missing = max(0, -int(first.min())), max(0, int(first.max()) + len(weights) - pixels.shape[dim])
+    low = min(begin, int(taps.first[-1]) - start)
+    high = max(end, begin + len(taps.weights))
+    missing = max(0, -low), max(0, high - pixels.shape[dim])
     padded = _repeat_edges(pixels, dim, *missing)
     # Every second column is slow to read: it is brought together once, not for each tap.
     lines = [_along(padded, dim, slice(s, None, step)).contiguous() for s in range(step)]
+    weights, count = taps.phase_weights(dim, pixels), len(taps.first)
 
     def of_phase(phase: int) -> Tensor:
-        begin, count = int(first[phase]) + missing[0], len(first[phase::phases])
+        first, length = int(taps.first[phase]) - start + missing[0], -(-(count - phase) // phases)
+        return _sum(
+            weights[phase],
+            lambda tap: lines[(first + tap) % step].narrow(dim, (first + tap) // step, length),
+        )
 
-        def values(tap: int) -> Tensor:
-            line, place = lines[(begin + tap) % step], (begin + tap) // step
-            return _along(line, dim, slice(place, place + count))
-
-        return _sum(dim, weights[:, phase::phases].contiguous(), values)
-
-    if phases == 1 or len(first) == 1:
+    if phases == 1 or count == 1:
         return of_phase(0)
     size = list(pixels.shape)
-    size[dim] = len(first)
+    size[dim] = count
     total = pixels.new_empty(size)
     for phase in range(phases):
         _along(total, dim, slice(phase, None, phases)).copy_(of_phase(phase))
     return total
 
 
-def _sum(dim: int, weights: Tensor, values: Callable[[int], Tensor]) -> Tensor:
+def _sum(weights: list[Tensor], values: Callable[[int], Tensor]) -> Tensor:
     """``weights[t] * values(t)``, added up over the taps in their order."""
-    shape = (1, -1, 1) if dim == 1 else (1, 1, -1)
-    total = values(0) * weights[0].view(shape)
+    total = values(0) * weights[0]
     product = torch.empty_like(total)
     for tap in range(1, len(weights)):
-        total.add_(torch.mul(values(tap), weights[tap].view(shape), out=product))
+        total.add_(torch.mul(values(tap), weights[tap], out=product))
     return total
 
 
