@@ -216,7 +216,7 @@ def blank_image(
 def empty_image(
     size: Size, channels: int, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, ImageCanvas]:
-    """An IMAGE of one picture to be filled, and its canvas."""
+    """Allocate an IMAGE of one picture, with its canvas."""
     image = torch.zeros(1, *size, channels, device=device, dtype=dtype)
     return image, ImageCanvas(image[0])
 

@@ -1,4 +1,4 @@
-"""Join Detail: what the next larger level of strokes is painted on."""
+"""Join Detail: prepares the picture to paint on the next level of larger strokes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TITLE = "Join Detail"
 
 
 class JoinDetail(io.ComfyNode):
-    """Painting of the level below, and the content → what to paint next, LEVEL."""
+    """Painting of the level below, and the content → picture to paint next, LEVEL."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -36,7 +36,7 @@ class JoinDetail(io.ComfyNode):
             category=CATEGORY,
             description="Larger strokes by hand, level by level: enlarges the painting so far to "
             "the next size, at most twice as large, and adds the photograph's detail of that size. "
-            "Paint what comes out, then connect Merge Strokes.",
+            "Paint the result, then use Merge Strokes.",
             **found_by(
                 "large strokes, brush size, pyramid, multi-scale, upscale, enlarge, coarse to "
                 "fine, 笔触, 大笔触, 细节, 放大"
@@ -45,27 +45,27 @@ class JoinDetail(io.ComfyNode):
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="The photograph to paint, at its full size. Only on the first level, "
+                    tooltip="The photograph to paint, at full size. Only for the first level, "
                     "which is a small copy of it.",
                 ),
                 io.Image.Input(
                     "painting",
                     optional=True,
-                    tooltip="The painting so far: on the second level the preview of Make "
-                    "Thumbnail Stats, then what Merge Strokes gives. Stays unconnected on the "
-                    "first level.",
+                    tooltip="The painting so far: for the second level the preview of Make "
+                    "Thumbnail Stats, then the output of Merge Strokes. Leave it unconnected for "
+                    "the first level.",
                 ),
                 LevelSocket.Input(
                     "below",
                     optional=True,
-                    tooltip="The level that the painting is of, from its Join Detail. Stays "
-                    "unconnected on the first level.",
+                    tooltip="The level of the painting, from its Join Detail. Leave it unconnected "
+                    "for the first level.",
                 ),
                 io.Image.Input(
                     "enlarged",
                     optional=True,
-                    tooltip="The same painting, enlarged by a node of your choice, an upscale "
-                    "model for example, to any size. Unconnected, it is enlarged here.",
+                    tooltip="The same painting, enlarged to any size by another node, for example "
+                    "an upscale model. If unconnected, this node enlarges the painting.",
                 ),
                 io.Int.Input(
                     "thumbnail_size",
@@ -74,20 +74,21 @@ class JoinDetail(io.ComfyNode):
                     min=0,
                     max=LARGEST_SIZE,
                     step=8,
-                    tooltip="Longest side, in px, of the first level where strokes is 0. Only on "
-                    "the first level.",
+                    tooltip="Longest side, in px, of the first level if strokes is 0. Only for the "
+                    "first level.",
                 ),
                 *stroke_inputs(
-                    "How large the first level's strokes are in the end; only on the first level. "
-                    "0: as large a share of the picture as in a picture of thumbnail_size. 4: four "
-                    "times the backbone's own, which takes two more levels; 2 takes one."
+                    "Final size of the first level's strokes; only for the first level. 0: the "
+                    "same share of the picture as in a picture of thumbnail_size. 4: four times "
+                    "the backbone's own size, which takes two more levels; 2 takes one."
                 ),
             ],
             outputs=[
                 io.Image.Output(
                     "joined",
                     display_name="image",
-                    tooltip="What to paint on this level: for Make Thumbnail Stats and Tile Image.",
+                    tooltip="The picture to paint on this level, for Make Thumbnail Stats and Tile "
+                    "Image.",
                 ),
                 LevelSocket.Output(
                     "level",
@@ -129,8 +130,8 @@ class JoinDetail(io.ComfyNode):
             )
         else:
             raise SettingsError(
-                "Join Detail takes image alone on the first level, painting and below on the "
-                "others; below comes from the Join Detail of the level that the painting is of"
+                "Join Detail takes only image on the first level, painting and below on the "
+                "others; below comes from the Join Detail of the painting's level"
             )
         joined, canvas = empty_image(level.level.size, 3, *host.image_kind())
         level.join(canvas, progress.listener())

@@ -67,7 +67,7 @@ class MakeThumbnailStats(io.ComfyNode):
                     "level",
                     optional=True,
                     tooltip="Only for larger strokes by hand: from the Join Detail whose image is "
-                    "the content. On the first level the preview then has the content's size.",
+                    "the content. On the first level, the preview then has the content's size.",
                 ),
             ],
             outputs=[
@@ -129,7 +129,7 @@ class MakeThumbnailStats(io.ComfyNode):
             frames = Frames(sources, styles, weights, lambda _: progress.listener(look=look))
             stats = _measure(frames, backbone.backbone, settings, batch_statistics, level)
             if level is not None and level.is_coarsest:
-                # Not only a look: the painting that the next level is built upon.
+                # Not just a preview: the next level is based on this painting.
                 settings, longest_side = replace(settings, thumbnail_size=0), max(sources[0].size)
             else:
                 longest_side = PREVIEW_SIZE

@@ -1,4 +1,4 @@
-"""Merge Strokes: the finest strokes of one level, in the painting of those below."""
+"""Merge Strokes: merges the finest strokes of a level into the painting of those below."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class MergeStrokes(io.ComfyNode):
             node_id="URSTMergeStrokes",
             display_name=TITLE,
             category=CATEGORY,
-            description="Larger strokes by hand, level by level: takes the finest strokes of what "
-            "was painted on a level, and merges them into the painting so far. Its colors and "
-            "large strokes stay.",
+            description="Larger strokes by hand, level by level: merges the finest strokes of a "
+            "newly painted level into the painting so far, which keeps its colors and large "
+            "strokes.",
             **found_by(
                 "large strokes, brush size, pyramid, multi-scale, blend, combine, frequency, "
                 "笔触, 大笔触, 合并"
@@ -33,14 +33,14 @@ class MergeStrokes(io.ComfyNode):
             inputs=[
                 io.Image.Input(
                     "strokes",
-                    tooltip="This level, painted: what Assemble Tiles makes of Join Detail's "
-                    "image.",
+                    tooltip="The newly painted level: the image of Join Detail after Assemble "
+                    "Tiles.",
                 ),
                 LevelSocket.Input("level", tooltip="From the Join Detail of this level."),
                 StatsSocket.Input(
                     "stats",
-                    tooltip="From the Make Thumbnail Stats of this level. On the last level a "
-                    "strength below 1 lets the photograph show through by as much.",
+                    tooltip="From the Make Thumbnail Stats of this level. On the last level, a "
+                    "strength below 1 lets the photograph show through accordingly.",
                 ),
             ],
             outputs=[
@@ -48,7 +48,7 @@ class MergeStrokes(io.ComfyNode):
                     "painting",
                     display_name="painting",
                     tooltip="The painting in this level's size: the result on the last level, "
-                    "else for the next Join Detail.",
+                    "otherwise for the next Join Detail.",
                 )
             ],
         )

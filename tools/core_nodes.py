@@ -1,6 +1,6 @@
-"""ComfyUI's own nodes that the workflows use, as 0.3.64 and 0.8.0 know them.
+"""ComfyUI's own nodes that the workflows use, as in 0.3.64 and 0.8.0.
 
-A test in a real ComfyUI compares this table with what the server says.
+A test with a real ComfyUI compares this table with the server's.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ LEVEL_DETAIL = Rectangle(330, 500, 590, 880)
 
 @cache
 def level_by_hand() -> list[Image.Image]:
-    """The larger of two levels: the painting below, enlarged; joined with detail; merged."""
+    """The larger of two levels: the enlarged painting below, with joined detail, merged."""
     content, network = scene(ICON_SCENE), load_backbone()
     settings = Settings(strokes=2.0, thumbnail_size=0, device="cpu")
     first = OneLevel.coarsest(content, settings)

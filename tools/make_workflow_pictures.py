@@ -1,8 +1,8 @@
-"""Write workflows/*.jpg, the pictures of ComfyUI's template browser, with the engine alone.
+"""Draw workflows/*.jpg, the pictures in ComfyUI's template browser, without ComfyUI.
 
-    python tools/make_workflow_pictures.py
+    python tools/make_workflow_pictures.py [NAME ...]
 
-Each is 512 x 512 px and shows what its workflow makes of the demo's landscape and painting.
+Each has 512 x 512 px and shows the result of its workflow for the demo's landscape and painting.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def painting() -> np.ndarray:
 
 
 def other_painting() -> np.ndarray:
-    """The painting in other colors: red becomes green, green blue, and blue red."""
+    """The painting with its channels rotated: red becomes green, green blue, and blue red."""
     return np.roll(painting(), 1, axis=-1)
 
 
@@ -60,7 +60,7 @@ def inset(picture: np.ndarray, small: np.ndarray) -> np.ndarray:
 
 
 def quick_start() -> np.ndarray:
-    """Before on the left, after on the right."""
+    """The photograph on the left, the painting on the right."""
     content = landscape(EDGE)
     result = painted(content)
     result[:, :HALF] = content[:, :HALF]
@@ -69,7 +69,7 @@ def quick_start() -> np.ndarray:
 
 
 def five_nodes() -> np.ndarray:
-    """Tiles, of which the first ten are done."""
+    """A picture whose first ten tiles are finished."""
     content = landscape(EDGE)
     result = painted(content)
     for number in range(16):
@@ -83,26 +83,26 @@ def five_nodes() -> np.ndarray:
 
 
 def strokes_by_hand() -> np.ndarray:
-    """The painting of the whole, and the two smaller ones that it was built upon."""
+    """The finished painting, and the small one on which it is based."""
     content = landscape(2 * EDGE)
     result = painted(content, strokes=4.0)
     return inset(resized(result, EDGE), resized(painted(resized(content, HALF)), HALF // 2))
 
 
 def hundred_megapixels() -> np.ndarray:
-    """The whole, and 1/16 of it as it is in the file."""
+    """The whole picture, and a part of it at full size."""
     result = painted(landscape(4 * EDGE), tile_size=EDGE)
     return inset(resized(result, EDGE), result[900 : 900 + 240, 1000 : 1000 + 240])
 
 
 def upscale_then_stylize() -> np.ndarray:
-    """Fine strokes on a larger picture, and the small photograph."""
+    """Strokes on a larger picture, and the small photograph."""
     result = painted(landscape(2 * EDGE))
     return inset(result[HALF : HALF + EDGE, HALF : HALF + EDGE], landscape(QUARTER))
 
 
 def stylize_then_upscale() -> np.ndarray:
-    """Large strokes, and the small painting that was enlarged."""
+    """Large strokes, and the small painting before enlarging."""
     small = painted(landscape(EDGE))
     whole = resized(small, 2 * EDGE)
     return inset(whole[HALF : HALF + EDGE, HALF : HALF + EDGE], resized(small, QUARTER))
@@ -130,7 +130,7 @@ def compare_backbones() -> np.ndarray:
 
 
 def four(pictures: list[np.ndarray]) -> np.ndarray:
-    """Pictures of 252 x 252 px in two rows, white between them."""
+    """Arrange four pictures of 252 x 252 px in two rows, with white between them."""
     result = np.ones((EDGE, EDGE, 3), np.float32)
     for number, picture in enumerate(pictures):
         top, left = (number // 2) * (HALF + 4), (number % 2) * (HALF + 4)

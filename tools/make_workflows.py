@@ -1,8 +1,8 @@
-"""Write workflows/*.json from what the nodes say of themselves.
+"""Write workflows/*.json from the nodes' schemas.
 
     python tools/make_workflows.py
 
-Run it after a node got another input: the values of a workflow are in the order of its widgets.
+Run it after the inputs of a node change: workflows store values in the order of widgets.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ RECIPES: Mapping[str, Callable[[Graph], None]] = {
 }
 
 FILE_CHOICES = ("image", "content", "weights")
-"""Combos whose choices depend on what a user has in a folder."""
+"""Combos whose choices are files of a user's folder."""
 
 
 def node_type(schema: Any) -> NodeType:
-    """One of our nodes' schemas as a type of nodes."""
+    """Convert the schema of one of our nodes to a node type."""
     outputs = tuple(Socket(o.values["display_name"], o.io_type) for o in schema.outputs)
     return NodeType(tuple(map(_input, schema.inputs)), outputs)
 
@@ -70,20 +70,20 @@ def _input(socket: Any) -> Socket:
 
 
 def all_types(nodes: Iterable[Any]) -> dict[str, NodeType]:
-    """The types of nodes by name: ComfyUI's, and ours."""
+    """All node types by name, ComfyUI's and ours."""
     schemas = [node.define_schema() for node in nodes]
     return {**CORE_NODES, **{schema.node_id: node_type(schema) for schema in schemas}}
 
 
 def make_workflow(name: str, types: Mapping[str, NodeType]) -> str:
-    """The text of a workflow's file."""
+    """The content of a workflow file."""
     graph = Graph(types)
     RECIPES[name](graph)
     return json.dumps(graph.as_json(name), indent=2, ensure_ascii=False) + "\n"
 
 
 def pack_over_a_stub() -> ModuleType:
-    """The pack, over the stub of ComfyUI that its tests have."""
+    """Import the pack with the tests' stub of ComfyUI."""
     stub = _load("stub_of_comfyui", ROOT / "tests" / "nodes" / "conftest.py")
     sys.modules.update(stub.stub_modules())
     return _load(stub.PACK, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])

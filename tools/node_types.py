@@ -1,4 +1,4 @@
-"""What nodes take and give, whether they are ours or ComfyUI's own."""
+"""Types of nodes, ours and ComfyUI's own: inputs and outputs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 WIDGET_KINDS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 SLOT, WIDGET, MARGIN = 20, 24, 14
-"""Heights, in px, of a socket and a widget; and what is left free below them."""
+"""Heights of a socket and a widget, and the margin below them, in px."""
 
 
 @dataclass(frozen=True)
 class Socket:
-    """An input, whether a widget or a socket, or an output, of a type of nodes.
+    """An input (widget or socket) or output of a node type.
 
     Attributes:
-        name: of an input its id, of an output what is shown.
+        name: id of an input, or displayed name of an output.
         kind: ``IMAGE``, ``INT``, ...
-        optional: an input that needs no link.
-        default: a widget's value; None where a workflow must say it.
-        choices: of a COMBO that is the same everywhere.
-        limits: least and greatest value of a number.
-        page_value: what a page saves behind the value, for a control of its own.
+        optional: whether an input may stay unconnected.
+        default: a widget's default; None if a workflow must give the value.
+        choices: choices of a COMBO that are the same everywhere.
+        limits: minimum and maximum of a number.
+        page_value: additional value that the page saves after it, for a control of its own.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Socket:
         return self.kind in WIDGET_KINDS
 
     def refuse(self, value: Any) -> str | None:
-        """Why a widget cannot have a value; None where it can."""
+        """The reason why a widget cannot have a value; None if it can."""
         types = {"INT": int, "FLOAT": (int, float), "BOOLEAN": bool}.get(self.kind, str)
         if not isinstance(value, types) or (isinstance(value, bool) and self.kind != "BOOLEAN"):
-            return f"{self.name} is {value!r}, no {self.kind}"
+            return f"{self.name} is {value!r}, not of type {self.kind}"
         if self.choices and value not in self.choices:
-            return f"{self.name} is {value!r}, none of {self.choices}"
+            return f"{self.name} is {value!r}, not one of {self.choices}"
         if self.limits and not self.limits[0] <= value <= self.limits[1]:
             return f"{self.name} is {value!r}, not in {self.limits}"
         return None
@@ -51,11 +51,11 @@ class Socket:
 
 @dataclass(frozen=True)
 class NodeType:
-    """What nodes of a type take and give.
+    """A type of nodes.
 
     Attributes:
-        inputs: sockets and widgets, in their order.
-        outputs: in their order.
+        inputs: sockets and widgets, in order.
+        outputs: outputs, in order.
     """
 
     inputs: tuple[Socket, ...] = ()
@@ -71,7 +71,7 @@ class NodeType:
 
     @property
     def least_height(self) -> int:
-        """In px, without the title."""
+        """Minimum height in px, without the title."""
         slots = max(len(self.sockets), len(self.outputs))
         rows = sum(2 if widget.page_value else 1 for widget in self.widgets)
         return SLOT * slots + WIDGET * rows + MARGIN

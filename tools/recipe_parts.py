@@ -1,4 +1,4 @@
-"""What several workflows share: pictures, the stylizing node, colors, and sentences of notes."""
+"""Parts that several workflows share: pictures, the stylizing node, colors, sentences of notes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from workflow_graph import Graph, Link, Node
 
 EXAMPLE = "example.png"
-"""In ComfyUI's input folder from the start, and the only picture there."""
+"""The only picture in ComfyUI's input folder after installation."""
 
 UPSCALE_MODEL = "RealESRGAN_x2plus.pth"
 
 PICTURES, MODELS, RESULT, OTHERS = "#88a", "#8aa", "#8a8", "#b58b2a"
-"""Colors of groups, from the page's own palette; what our nodes do has the page's blue."""
+"""Colors of groups, from the page's own palette; groups of our nodes have the page's blue."""
 
 CHOOSE = (
-    "Choose your photograph in **{content}** and a painting in **{style}**. Both show ComfyUI's "
-    "`example.png`, so that the graph runs at once: the style is seen once you choose a painting."
+    "Choose your photograph in **{content}** and a painting in **{style}**. Both are set to "
+    "ComfyUI's `example.png`, so that the graph runs at once; choose a painting to see its style."
 )
 
 

@@ -6,7 +6,7 @@ from recipe_parts import CHOOSE, MODELS, OTHERS, PICTURES, RESULT, load_image, s
 from workflow_graph import Graph, Group, Node
 
 FRAMES, GRAIN = 4, 0.1
-"""A still with other grain in each of so many frames stands for a video."""
+"""A still picture in several frames with different grain, in place of a video."""
 
 
 def regions_with_masks(graph: Graph) -> None:
@@ -14,17 +14,18 @@ def regions_with_masks(graph: Graph) -> None:
         "## A style for each region\n\n"
         "1. "
         + CHOOSE.format(content="content", style="style inside** and **style outside")
-        + "\n2. The mask says what is inside: white is, black is not. Here it is where the "
-        "content's blue is above **Threshold Mask**'s value, mostly sky, so that the graph runs "
-        "at once.\n"
-        "3. Your own mask: right-click **content**, *Open in MaskEditor*, paint, save; then "
-        "connect its MASK instead of Threshold Mask's. A mask is of the content's size.\n\n"
-        "Each **Stylize Image** paints its region and leaves the rest as it was; tiles without "
-        "mask take no time. The statistics stay those of the whole picture, so that a region looks "
-        "as it would in a wholly painted one.\n\n"
-        "`mask_feather` fades a style in over so many px inside its region: with the photograph "
-        "between them, two styles meet softly. 0 gives hard edges. A photograph with one painted "
-        "region is the first Stylize Image alone.",
+        + "\n2. The mask separates inside (white) from outside (black). To run at once, the graph "
+        "makes it from the content's blue channel, above the value of **Threshold Mask**: mostly "
+        "sky.\n"
+        "3. For your own mask, right-click **content**, choose *Open in MaskEditor*, paint, and "
+        "save; then connect its MASK in place of Threshold Mask's. A mask must be as large as the "
+        "content.\n\n"
+        "Each **Stylize Image** paints its region and leaves the rest unchanged; tiles outside the "
+        "mask take no time. Statistics are measured on the whole picture, so a region looks as it "
+        "would if all of the picture were painted.\n\n"
+        "`mask_feather` sets the width in px over which a style fades in inside its region: two "
+        "styles then meet softly, with some of the photograph between them. 0 gives hard edges. To "
+        "paint only one region of a photograph, use just the first Stylize Image.",
         height=300,
     )
     content = load_image(graph, "content")
@@ -71,18 +72,18 @@ def regions_with_masks(graph: Graph) -> None:
 def video_shared_statistics(graph: Graph) -> None:
     note = graph.note(
         "## Video without flicker\n\n"
-        "Measured each on its own, frames of a video flicker: a light that moves changes the "
-        "whole picture. With `batch_statistics` **shared** all frames are measured together, and "
-        "what does not move keeps its colors.\n\n"
-        "1. A still with changing grain stands for a video, so that the graph runs at once. For "
-        "your own, add *Load Video* and *Get Video Components*, and connect their images to "
-        "**Stylize Image** instead.\n"
+        "If each frame is measured separately, a video flickers: a moving light changes the whole "
+        "picture. With `batch_statistics` **shared** all frames are measured together, and parts "
+        "that do not move keep their colors.\n\n"
+        "1. To run at once, the graph uses a still picture with changing grain. For your own "
+        "video, add *Load Video* and *Get Video Components*, and connect their images to "
+        "**Stylize Image**.\n"
         "2. Choose a painting in **style**.\n"
-        "3. Run. For a video file, replace **SaveAnimatedWEBP** by *Create Video* and *Save "
+        "3. Run. To save a video file, replace **SaveAnimatedWEBP** with *Create Video* and *Save "
         "Video*; connect audio and fps, too.\n\n"
-        "- **smoothed** follows a video that changes from scene to scene: each frame is averaged "
-        "with `smoothing_radius` frames on each side.\n"
-        "- All frames are in memory at once: cut long videos into parts.",
+        "- **smoothed** is for videos with several scenes: each frame's statistics are averaged "
+        "with those of `smoothing_radius` frames on each side.\n"
+        "- All frames are in memory at once, so cut long videos into parts.",
         height=260,
     )
     content, style = load_image(graph, "content"), load_image(graph, "style")
@@ -108,12 +109,12 @@ def video_shared_statistics(graph: Graph) -> None:
 
 
 COMPARED = {
-    "A": ("as it comes", {}),
+    "A": ("default settings", {}),
     "B": ("finer strokes", {"style_size": 256}),
     "C": ("half strength", {"strength": 0.5}),
     "D": ("a small thumbnail", {"thumbnail_size": 128}),
 }
-"""By lane, what it shows and the settings that differ."""
+"""Description and changed settings of each lane."""
 
 
 def compare_backbones(graph: Graph) -> None:
@@ -121,19 +122,19 @@ def compare_backbones(graph: Graph) -> None:
         "## Compare backbones and settings\n\n"
         "Four lanes, one picture, one painting. "
         + CHOOSE.format(content="content", style="style")
-        + "\n\nAll lanes begin with the backbone that comes with the pack, at several settings:\n\n"
+        + "\n\nAll lanes use the built-in weights, with different settings:\n\n"
         + "".join(
             f"- **{lane}**: {shown}"
             + "".join(f" (`{name}` {value})" for name, value in settings.items())
             + "\n"
             for lane, (shown, settings) in COMPARED.items()
         )
-        + "\n**Other backbones**: choose one in a lane's **Load Backbone**, and its weights beside "
+        + "\n**Other backbones**: choose one in a lane's **Load Backbone**, and weights that fit "
         "it: a name, which is downloaded once and verified, or a `.safetensors` file in "
-        "`models/urst`. Weights have to belong to the network. `urst weights list` tells which "
-        "there are, and which command makes those without a public home. Some backbones have "
-        "their styles inside: they leave **style** unused, or take its name in `style_names`.\n\n"
-        "`statistics` **exact** is worth a lane for pictures far larger than the thumbnail.",
+        "`models/urst`. `urst weights list` lists all weights, with the command that makes those "
+        "that cannot be downloaded. Backbones with built-in styles do not use **style**; if they "
+        "have several, enter a name in `style_names`.\n\n"
+        "For pictures much larger than the thumbnail, also compare `statistics` **exact**.",
         height=330,
     )
     content, style = load_image(graph, "content"), load_image(graph, "style")

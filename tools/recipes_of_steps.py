@@ -1,4 +1,4 @@
-"""Workflows that show the way of one picture: in one node, step by step, as a file, upscaled."""
+"""Workflows for one picture: in one node, step by step, as a file, upscaled."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def quick_start(graph: Graph) -> None:
         + "1. "
         + CHOOSE.format(content="content", style="style")
         + "\n2. Run. The result is in `output/urst`.\n\n"
-        "**Stylize Image** measures the picture once, on a small copy, then works tile by tile: "
-        "memory follows the tile, not the picture, and there are no seams.\n\n"
+        "**Stylize Image** measures the picture once, on a small copy, and then works tile by "
+        "tile: it needs little memory besides the picture, and there are no seams.\n\n"
         "- `strength`: 0 is the photograph, 1 the full style.\n"
-        "- `style_size`: smaller makes strokes finer.\n"
-        "- `tile_size`: 0 chooses by free memory. The picture is the same with any.\n"
-        "- `statistics` **exact** measures the whole picture instead of the small copy; slower.\n"
+        "- `strokes`: 0 keeps their share of the picture at any size; 1 gives the finest.\n"
+        "- `tile_size`: 0 chooses by free memory. It does not change the picture.\n"
+        "- `statistics` **exact** measures the whole picture, not just the small copy; slower.\n"
         "- **style_2** mixes in a second painting.",
         height=260,
     )
@@ -48,16 +48,16 @@ def quick_start(graph: Graph) -> None:
 def five_nodes(graph: Graph) -> None:
     note = graph.note(
         "## Five nodes\n\n"
-        "What *Stylize Image* does, step by step, so that other nodes may work in between.\n\n"
+        "The steps of *Stylize Image* as separate nodes, with room for other nodes in between.\n\n"
         "1. "
         + CHOOSE.format(content="content", style="style")
-        + "\n2. **Make Thumbnail Stats** measures once, on a small copy. Its **preview** shows the "
-        "look of the whole picture before any tile is done.\n"
+        + "\n2. **Make Thumbnail Stats** measures the picture once, on a small copy. Its "
+        "**preview** shows the look of the whole picture before any tile is computed.\n"
         "3. **Tile Image** cuts equal windows that overlap by the backbone's halo.\n"
         "4. **Stylize Patches with TIN** stylizes each window with the same statistics.\n"
-        "5. **Assemble Tiles** crops the halo off and joins: every pixel is what one pass over the "
-        "whole picture would give.\n\n"
-        "Nothing in between? `quick_start` needs less memory.",
+        "5. **Assemble Tiles** crops the halos and joins the windows. Every pixel is the same as "
+        "in one pass over the whole picture.\n\n"
+        "If you do not need other nodes in between, `quick_start` uses less memory.",
         height=290,
     )
     content, style = load_image(graph, "content"), load_image(graph, "style")
@@ -65,7 +65,7 @@ def five_nodes(graph: Graph) -> None:
     stats = graph.add(
         "URSTMakeThumbnailStats", backbone=(backbone, 0), content=(content, 0), style=(style, 0)
     )
-    preview = graph.add("PreviewImage", title="the look, at once", height=280, images=(stats, 1))
+    preview = graph.add("PreviewImage", title="preview", height=280, images=(stats, 1))
     tile = graph.add("URSTTileImage", image=(content, 0), backbone=(backbone, 0))
     patches = graph.add(
         "URSTStylizePatches", backbone=(backbone, 0), stats=(stats, 0), tiles=(tile, 0)
@@ -83,26 +83,27 @@ def five_nodes(graph: Graph) -> None:
 
 
 STROKES_BY_HAND = 4.0
-"""Two more levels, whatever the picture's size."""
+"""Two more levels for pictures of any size."""
 
 
 def strokes_by_hand(graph: Graph) -> None:
     note = graph.note(
         "## Large strokes by hand\n\n"
-        "What *Stylize Image* does with `strokes` 4, level by level, so that other nodes may work "
-        "in between. The result is the same.\n\n"
+        "The steps of *Stylize Image* with `strokes` = 4, level by level, with room for other "
+        "nodes in between. The result is the same.\n\n"
         "1. "
         + CHOOSE.format(content="content", style="style")
         + "\n2. The first **Join Detail** makes a small copy. The preview of its **Make Thumbnail "
-        "Stats** is the first painting: the whole picture's look.\n"
-        "3. The next **Join Detail** enlarges the painting and adds the photograph's detail. That "
-        "is painted in tiles, and **Merge Strokes** takes over its finest strokes.\n"
-        "4. Once more, and the painting is as large as the photograph.\n\n"
-        "- An upscale model instead? Send the painting through *Upscale Image (using Model)* into "
-        "`enlarged` of the next Join Detail, beside `painting`. Any size will do.\n"
-        "- Larger strokes: `strokes` 8 in the first Join Detail, and one more level.\n"
+        "Stats** is the first painting, with the look of the whole picture.\n"
+        "3. The next **Join Detail** enlarges the painting and adds the photograph's detail. The "
+        "result is painted in tiles, and **Merge Strokes** merges its finest strokes.\n"
+        "4. After another such level, the painting is as large as the photograph.\n\n"
+        "- To enlarge with an upscale model, connect the painting to *Upscale Image (using Model)* "
+        "and its result to `enlarged` of the next Join Detail, besides `painting`. Any size "
+        "works.\n"
+        "- For larger strokes, set `strokes` to 8 in the first Join Detail, and add a level.\n"
         "- `detail`: how much of the photograph each level sees. `brushwork` fills skies.\n\n"
-        "Nothing in between? `quick_start` needs less memory.",
+        "If you do not need other nodes in between, `quick_start` uses less memory.",
         height=420,
     )
     content, style = load_image(graph, "content"), load_image(graph, "style")
@@ -141,7 +142,7 @@ def _level_stats(graph: Graph, join: Node, models: dict[str, Link]) -> Node:
 
 
 def _painted_level(graph: Graph, join: Node, stats: Node, backbone: Node) -> list[Node]:
-    """The nodes that paint a level in tiles and merge it, the merging one last."""
+    """The nodes that paint a level in tiles and merge it; the last one merges."""
     tile = graph.add("URSTTileImage", image=(join, 0), backbone=(backbone, 0))
     patches = graph.add(
         "URSTStylizePatches", backbone=(backbone, 0), stats=(stats, 0), tiles=(tile, 0)
@@ -154,17 +155,17 @@ def _painted_level(graph: Graph, join: Node, stats: Node, backbone: Node) -> lis
 def hundred_megapixels(graph: Graph) -> None:
     note = graph.note(
         "## A hundred megapixels, file to file\n\n"
-        "For pictures that fit in no memory and that no page can show: **Stylize File** reads a "
-        "file, works tile by tile, and writes a file.\n\n"
+        "For pictures that are too large for memory, or for a browser to show: **Stylize File** "
+        "reads a file, works tile by tile, and writes a file.\n\n"
         "1. Copy your picture into ComfyUI's `input` folder, press `R`, and choose it in **Stylize "
-        "File**. It shows `example.png`, so that the graph runs at once.\n"
+        "File**. It is set to `example.png`, so that the graph runs at once.\n"
         "2. Choose a painting in **style**.\n"
-        "3. Run. The result is `output/urst/stylized.tif`; a small copy of it fills while the node "
+        "3. Run. The result is `output/urst/stylized.tif`; a preview fills up while the node "
         "works.\n\n"
-        "- Cancelled, crashed, power lost? Queue it again: with `resume` on, what was finished is "
-        "kept.\n"
-        "- A finished file is replaced only with `overwrite` on; or change `output_name`.\n"
-        "- TIFF holds every picture: 16 bits, alpha, any size. JPEG is smaller.\n"
+        "- After a cancel, a crash or a power cut, queue it again: with `resume` on, finished "
+        "tiles are kept.\n"
+        "- A finished file is only replaced with `overwrite` on; or change `output_name`.\n"
+        "- TIFF fits every picture: 16 bits, alpha, any size. JPEG files are smaller.\n"
         "- Depth, alpha, color profile and metadata are kept.",
         height=280,
     )
@@ -180,11 +181,9 @@ def hundred_megapixels(graph: Graph) -> None:
         style=(style, 0),
     )
     path = graph.add(
-        "PreviewAny", title="where the file is", width=440, height=120, source=(painted, 0)
+        "PreviewAny", title="path of the file", width=440, height=120, source=(painted, 0)
     )
-    preview = graph.add(
-        "PreviewImage", title="a small copy", width=440, height=420, images=(painted, 1)
-    )
+    preview = graph.add("PreviewImage", title="preview", width=440, height=420, images=(painted, 1))
     graph.lay_out(
         [note],
         [Group("Picture", [style], PICTURES), Group("Models", [backbone], MODELS)],
@@ -196,15 +195,16 @@ def hundred_megapixels(graph: Graph) -> None:
 def upscale_then_stylize(graph: Graph) -> None:
     note = graph.note(
         "## Upscale, then stylize\n\n"
-        "A small photograph becomes a large painting with fine strokes: they are painted on the "
+        "A small photograph becomes a large painting with sharp strokes, which are painted on the "
         "enlarged picture.\n\n"
         "1. "
         + CHOOSE.format(content="content", style="style")
         + "\n2. **Load Upscale Model** needs a file in `models/upscale_models`: any that *Upscale "
         f"Image (using Model)* takes, `{UPSCALE_MODEL}` say. Put it there, press `R`, choose it.\n"
-        "3. Run. Statistics are measured on the *upscaled* picture, which is the one that gets "
+        "3. Run. Statistics are measured on the *upscaled* picture, since that is the one that is "
         "stylized.\n\n"
-        "Large strokes instead? See `stylize_then_upscale`.",
+        "`strokes` = 1 gives the finest strokes. For strokes that grow with the picture, see "
+        "`stylize_then_upscale`.",
         height=250,
     )
     content, style = load_image(graph, "content"), load_image(graph, "style")
@@ -229,16 +229,16 @@ def stylize_then_upscale(graph: Graph) -> None:
     note = graph.note(
         "## Stylize, then upscale\n\n"
         "The small picture is painted, then the painting is enlarged: strokes grow with it, and "
-        "the network has less to compute.\n\n"
+        "the network has less work.\n\n"
         "1. "
         + CHOOSE.format(content="content", style="style")
         + "\n2. **Load Upscale Model** needs a file in `models/upscale_models`: any that *Upscale "
         f"Image (using Model)* takes, `{UPSCALE_MODEL}` say. Put it there, press `R`, choose it.\n"
         "3. Run.\n\n"
-        "The upscaler may also stand between **Stylize Patches** and **Assemble Tiles** of "
-        "`five_nodes`, which reads the scale off the windows. Give Assemble Tiles a `feather` "
-        "then, 16 say: an upscaler treats each window differently at its edges.\n\n"
-        "Fine strokes instead? See `upscale_then_stylize`.",
+        "The upscaler can also be placed between **Stylize Patches** and **Assemble Tiles** of "
+        "`five_nodes`; the scale is detected. Set Assemble Tiles' `feather` to 16, for example, "
+        "since an upscaler changes the edges of each window differently.\n\n"
+        "For strokes painted at the final size, see `upscale_then_stylize`.",
         height=290,
     )
     content, style = load_image(graph, "content"), load_image(graph, "style")

@@ -1,4 +1,4 @@
-"""JPEG files as good as their size allows."""
+"""JPEG files of limited size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ QUALITIES = range(88, 40, -4)
 
 
 def small_jpeg(image: Image.Image, largest: int) -> bytes:
-    """The image in the best quality that takes no more than ``largest`` bytes."""
+    """Encode an image in the best quality that takes no more than ``largest`` bytes."""
     encoded = b""
     for quality in QUALITIES:
         buffer = io.BytesIO()

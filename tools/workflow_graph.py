@@ -1,7 +1,7 @@
-"""Graphs as ComfyUI's page saves them: nodes by the order of their sockets and widgets, laid out.
+"""Graphs in the format that ComfyUI's page saves, with a layout in columns.
 
-A column holds notes, nodes and groups one below the other; columns stand side by side. Heights
-follow from what a node shows, so that nothing overlaps where a node gets another widget.
+A column has notes, nodes and groups from top to bottom. Heights are computed from sockets and
+widgets, so that nodes do not overlap when a node gets another widget.
 
     note | Pictures | Stylize | Result
          |  content |  node   |
@@ -18,26 +18,26 @@ from typing import Any
 from node_types import NodeType, Socket
 
 TITLE = 30
-"""Height, in px, of a node's title, which stands above its position."""
+"""Height of a node's title, which is above its position, in px."""
 
 GROUP_TITLE, PADDING, GAP = 40, 20, 50
-"""In px: a group's title, what it leaves free around its nodes, and between columns."""
+"""Height of a group's title, padding around its nodes, and gap between columns, in px."""
 
 SCREEN = (1500, 760)
-"""Width and height, in px, of what a page of a small laptop shows of a graph."""
+"""Width and height of the visible part of a graph on a small laptop, in px."""
 
 SCREEN_CORNER = (90, 110)
-"""Left and top, in px: the page's own bars lie there."""
+"""Left and top of the visible part, next to the page's own bars, in px."""
 
 SMALLEST_SCALE = 0.65
-"""Pages draw no text where a graph is much smaller."""
+"""At much smaller scales, the page does not draw text."""
 
 SHOW_THEIR_WORK = frozenset({"URSTStylizeImage", "URSTStylizePatches", "URSTStylizeFile"})
 LEAST_PREVIEW = 220
-"""In px: pages make these nodes so much higher as soon as they run."""
+"""Minimum height, in px, by which the page extends these nodes when they run."""
 
 UNCONNECTED_SHAPE = 7
-"""How pages draw a socket that may stay unconnected."""
+"""Shape with which the page draws optional sockets."""
 
 
 Node = dict[str, Any]
@@ -47,7 +47,7 @@ Link = tuple[Node, int]
 
 @dataclass
 class Group:
-    """Nodes of a column with a frame around them."""
+    """Nodes of a column in a frame."""
 
     title: str
     nodes: Sequence[Node]
@@ -63,7 +63,7 @@ class Graph:
     """A graph that grows node by node.
 
     Attributes:
-        types: the types of nodes by name, those of ComfyUI and ours.
+        types: node types by name, ComfyUI's and ours.
     """
 
     types: Mapping[str, NodeType]
@@ -93,11 +93,11 @@ class Graph:
 
         Args:
             kind: a name in ``types``.
-            title: where it is not the type's own.
+            title: title, if it differs from the type's.
             width: in px.
-            height: in px, at least; what the node shows may need more.
-            values: of widgets; the others get their defaults.
-            links: by the name of an input, what comes in.
+            height: minimum height in px; sockets and widgets may need more.
+            values: values of widgets; the others get their defaults.
+            links: connected outputs by the name of the input.
 
         Raises:
             ValueError: a value or a link does not fit the type.
@@ -157,7 +157,7 @@ class Graph:
             left += max(widths) + 2 * PADDING + GAP
 
     def _place(self, item: Node | Group, left: int, top: int) -> int:
-        """Place a node or a group; returns where it ends."""
+        """Place a node or a group; returns its lower edge."""
         if not isinstance(item, Group):
             item["pos"] = [left + PADDING, top + TITLE]
             return top + TITLE + item["size"][1]
@@ -178,7 +178,7 @@ class Graph:
         return end
 
     def as_json(self, name: str) -> dict[str, Any]:
-        """What a page saves, and takes."""
+        """The graph in the format that the page saves and loads."""
         return {
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"urst/workflows/{name}")),
             "revision": 0,
@@ -193,7 +193,7 @@ class Graph:
         }
 
     def _view(self) -> dict[str, Any]:
-        """Scale and offset with which a page shows the graph when it opens it, if it can all."""
+        """Scale and offset with which the page shows the whole graph when it opens, if possible."""
         width, height = (
             max(node["pos"][axis] + node["size"][axis] for node in self.nodes) for axis in (0, 1)
         )

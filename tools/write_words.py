@@ -1,11 +1,11 @@
-"""Write what follows from the nodes' schemas: their English words, and the lists in help pages.
+"""Write the nodes' English texts, and the lists in help pages, from the nodes' schemas.
 
     python tools/write_words.py
 
-Run it after a node has changed. It writes locales/en/nodeDefs.json whole, and in every help page
-the sections Inputs and Outputs, from locales/LANGUAGE/nodeDefs.json. Translations are written by
-hand; what they lack is named, and the exit status is 1 until they have it. English words that have
-changed are named once, when they are written.
+Run it after a node has changed. It writes locales/en/nodeDefs.json, and the sections Inputs and
+Outputs of every help page, from locales/LANGUAGE/nodeDefs.json. Translations are written by hand;
+missing ones are listed, and the exit status is 1 until they are complete. Changed English texts are
+listed once, when they are written.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ PAGES = ROOT / "web" / "docs"
 STAND_IN = ROOT / "tests" / "nodes" / "conftest.py"
 
 Words = dict[str, Any]
-"""Of all nodes, in the form of nodeDefs.json: by node id, then as in :func:`node_words`."""
+"""Texts of all nodes in the format of nodeDefs.json: by node id, then as in :func:`node_words`."""
 
 
 @dataclass(frozen=True)
 class Phrases:
-    """What the lists of a help page say in one language.
+    """Phrases for the lists of a help page in one language.
 
     Attributes:
-        headings: of inputs and outputs.
-        entry: of name, English name, notes and explanation.
-        notes: encloses the notes; ``separator`` stands between them.
-        default: of a widget.
-        limits: of a number.
-        states: of a switch, off and on.
-        optional: of a socket that may stay unconnected.
+        headings: headings of inputs and outputs.
+        entry: format of an entry: name, English name, notes and tooltip.
+        notes: format of the notes, which are joined with ``separator``.
+        default: format of a widget's default.
+        limits: format of a number's range.
+        states: values of a switch, off and on.
+        optional: note for an optional socket.
     """
 
     headings: tuple[str, str]
@@ -93,7 +93,7 @@ def main() -> int:
 
 
 def load_schemas() -> dict[str, Any]:
-    """The nodes' schemas by id, over the tests' stand-in for ComfyUI."""
+    """The nodes' schemas by id, with the tests' stub of ComfyUI."""
     stand_in = _load("stand_in", STAND_IN)
     sys.modules.update(stand_in.stub_modules())
     pack = _load("pack", ROOT / "__init__.py", package=True)
@@ -122,7 +122,7 @@ def read_words(language: str) -> Words:
 
 
 def node_words(schema: Any) -> Words:
-    """A node's own words, under the keys that ComfyUI's pages look for."""
+    """A node's texts, under the keys that ComfyUI's page expects."""
     return {
         "display_name": schema.display_name,
         "description": schema.description,
@@ -133,7 +133,7 @@ def node_words(schema: Any) -> Words:
             }
             for socket in schema.inputs
         },
-        # Outputs are looked for by their number.
+        # Outputs are identified by number.
         "outputs": {
             str(number): {"name": socket.values["display_name"], "tooltip": socket.tooltip}
             for number, socket in enumerate(schema.outputs)
@@ -146,7 +146,7 @@ def english_words(schemas: Mapping[str, Any]) -> Words:
 
 
 def translation_problems(schemas: Mapping[str, Any]) -> list[str]:
-    """What translations lack or have too much, a line each."""
+    """Missing and superfluous translations, one per line."""
     english = dict(_leaves(english_words(schemas)))
     problems: list[str] = []
     for language in LANGUAGES:
@@ -155,7 +155,7 @@ def translation_problems(schemas: Mapping[str, Any]) -> list[str]:
         name = words_path(language).relative_to(ROOT).as_posix()
         words = dict(_leaves(read_words(language)))
         problems += [f"{name} lacks {key}: {english[key]}" for key in english.keys() - words.keys()]
-        problems += [f"{name} has {key} too much" for key in words.keys() - english.keys()]
+        problems += [f"{name} has unknown {key}" for key in words.keys() - english.keys()]
         problems += [
             f"{name} leaves {key} in English"
             for key in english.keys() & words.keys()
@@ -165,7 +165,7 @@ def translation_problems(schemas: Mapping[str, Any]) -> list[str]:
 
 
 def changed_english(schemas: Mapping[str, Any]) -> list[str]:
-    """English words that are about to change: their translations may have to, too."""
+    """English texts that are about to change, whose translations may have to change, too."""
     if not words_path("en").is_file():
         return []
     before = dict(_leaves(read_words("en")))
@@ -185,7 +185,7 @@ def _leaves(words: Words, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def planned_files(schemas: Mapping[str, Any]) -> dict[Path, str]:
-    """Every file that follows from the schemas, and what it should hold."""
+    """All generated files with their content."""
     english = english_words(schemas)
     files = {words_path("en"): json.dumps(english, indent=2, ensure_ascii=False) + "\n"}
     for language, phrases in LANGUAGES.items():
@@ -198,7 +198,7 @@ def planned_files(schemas: Mapping[str, Any]) -> dict[Path, str]:
                 text = _with_section(text, heading, entries, path)
             files[path] = text
             if language == "en":
-                # Read where a page's language has no help page of its own.
+                # Shown for languages without a help page.
                 files[PAGES / f"{node_id}.md"] = text
     return files
 
@@ -208,7 +208,7 @@ def _lists(schema: Any, words: Words, phrases: Phrases) -> tuple[list[str], list
         _entry(phrases, socket.id, words["inputs"][socket.id], _input_notes(socket, phrases))
         for socket in schema.inputs
     ]
-    # Pages never show an output's id, only its name.
+    # The page shows only names of outputs, not ids.
     outputs = [
         _entry(phrases, english["name"], words["outputs"][number], [f"`{socket.io_type}`"])
         for socket, (number, english) in zip(schema.outputs, node_words(schema)["outputs"].items())
@@ -238,10 +238,10 @@ def _input_notes(socket: Any, phrases: Phrases) -> list[str]:
 
 
 def _with_section(text: str, heading: str, entries: list[str], path: Path) -> str:
-    """A page with other entries under one of its headings."""
+    """A page with the entries under one of its headings replaced."""
     section = re.compile(rf"^{heading}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     if len(section.findall(text)) != 1:
-        raise ValueError(f"{path} needs the heading {heading!r} once")
+        raise ValueError(f"{path} must have the heading {heading!r} exactly once")
     written = "\n".join([heading, "", *entries, "", ""])
     return section.sub(lambda _: written, text).rstrip("\n") + "\n"
 

@@ -108,9 +108,9 @@ def test_windows_that_do_not_fit_are_refused(backbone, stats, windows):
     with pytest.raises(ShapeError, match=r"98 x 128 px are not multiples of MicroAST's stride 4"):
         stylize_windows(odd, canvases_for(odd), backbone, stats, SETTINGS)
     tiny = [TensorSource(picture(4, 128, seed=3))]
-    with pytest.raises(ShapeError, match=r"smaller than MicroAST can take; cut them to at least 8"):
+    with pytest.raises(ShapeError, match=r"too small for MicroAST; cut them to at least 8"):
         stylize_windows(tiny, canvases_for(tiny), backbone, stats, SETTINGS)
-    with pytest.raises(ShapeError, match="3 windows with 2 canvases; give one canvas a window"):
+    with pytest.raises(ShapeError, match="3 windows with 2 canvases; give one canvas for"):
         stylize_windows(windows, canvases_for(windows)[:2], backbone, stats, SETTINGS)
 
 

@@ -78,8 +78,8 @@ def test_what_a_translation_lacks_or_has_too_much_is_named(tool, schemas, monkey
     tooltip = schemas["URSTTileImage"].inputs[3].tooltip
     name = "locales/zh/nodeDefs.json"
     assert problems == [
-        f"{name} has URSTTileImage.inputs.mask.name too much",
-        f"{name} has URSTTileImage.inputs.mask.tooltip too much",
+        f"{name} has unknown URSTTileImage.inputs.mask.name",
+        f"{name} has unknown URSTTileImage.inputs.mask.tooltip",
         f"{name} lacks URSTTileImage.inputs.halo.name: halo",
         f"{name} lacks URSTTileImage.inputs.halo.tooltip: {tooltip}",
         f"{name} leaves URSTTileImage.inputs.stride.name in English",

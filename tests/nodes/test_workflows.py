@@ -156,9 +156,9 @@ def test_a_recipe_that_does_not_fit_is_refused(tools, types):
         graph.add("URSTStylizeImage", values={"style_sise": 8})
     with pytest.raises(ValueError, match=r"URSTStylizeImage: strength is 2, not in \(0.0, 1.0\)"):
         graph.add("URSTStylizeImage", values={"strength": 2})
-    with pytest.raises(ValueError, match="URSTStylizeImage: statistics is 'some', none of"):
+    with pytest.raises(ValueError, match="URSTStylizeImage: statistics is 'some', not one of"):
         graph.add("URSTStylizeImage", values={"statistics": "some"})
-    with pytest.raises(ValueError, match="LoadImage: image is None, no COMBO"):
+    with pytest.raises(ValueError, match="LoadImage: image is None, not of type COMBO"):
         graph.add("LoadImage")
     load = graph.add("LoadImage", values={"image": "example.png"})
     with pytest.raises(ValueError, match="PreviewImage has no input image"):

@@ -12,8 +12,8 @@ from typing import Any, TextIO
 from ..errors import OutputError
 
 READER_GONE = 141
-"""Exit code if the reader of the output is gone, as in ``urst weights list | head -1``; it is the
-one that shells report for a program that SIGPIPE ended."""
+"""Exit code if the reader of the output is gone, as in ``urst weights list | head -1``; shells
+report the same for a program that SIGPIPE ended."""
 
 
 def prepare_streams() -> None:

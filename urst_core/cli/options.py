@@ -37,15 +37,15 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         type=int,
         default=defaults.thumbnail_size,
         metavar="PX",
-        help="longest side of the picture that statistics are taken from, and that --strokes "
-        "preview takes the strokes' size from (default: %(default)s; 0: the whole picture)",
+        help="longest side of the thumbnail on which statistics are measured, and which determines "
+        "the size of strokes for --strokes preview (default: %(default)s; 0: the whole picture)",
     )
     add(
         "--style-size",
         type=int,
         default=defaults.style_size,
         metavar="PX",
-        help="longest side that styles are shrunk to (default: %(default)s; 0 keeps them)",
+        help="longest side to which styles are shrunk (default: %(default)s; 0 keeps their size)",
     )
     add(
         "--tile-size",
@@ -87,15 +87,16 @@ def _add_stroke_options(command: argparse.ArgumentParser, defaults: Settings) ->
         type=_strokes,
         default=defaults.strokes,
         metavar="preview|fine|NUMBER",
-        help="how large they are: as in a picture of the thumbnail's size; fine: the network's "
-        "own, in a large picture a fine grain; 2.5: so many times that (default: %(default)s)",
+        help="size of the strokes; preview: the same share of the picture as in its thumbnail; "
+        "fine: the network's own size, a fine grain in a large picture; 2.5: 2.5 times that "
+        "(default: %(default)s)",
     )
     add(
         "--detail",
         type=float,
         default=defaults.detail,
         metavar="0..1",
-        help="how much of the photograph's fine structure larger strokes leave "
+        help="how much of the photograph's fine structure larger strokes keep "
         "(default: %(default)s)",
     )
     add(
@@ -103,7 +104,7 @@ def _add_stroke_options(command: argparse.ArgumentParser, defaults: Settings) ->
         type=float,
         default=defaults.brushwork,
         metavar="0..1",
-        help="how much brushwork fills flat places, where strokes are larger than fine "
+        help="how much brushwork fills flat areas such as skies; has no effect with --strokes fine "
         "(default: %(default)s)",
     )
     add(
@@ -111,12 +112,12 @@ def _add_stroke_options(command: argparse.ArgumentParser, defaults: Settings) ->
         type=int,
         default=defaults.seed,
         metavar="N",
-        help="another number makes other brushwork (default: %(default)s)",
+        help="another seed gives different brushwork (default: %(default)s)",
     )
 
 
 def _strokes(text: str) -> str | float:
-    """A word or a number; which ones can be used the settings say."""
+    """Parse a word or a number, which the settings check."""
     try:
         return float(text)
     except ValueError:
@@ -164,8 +165,8 @@ def add_input_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--strict",
         action="store_true",
-        help="refuse a damaged picture; otherwise a warning is printed, and what can be read of it "
-        "is used",
+        help="refuse a damaged picture; by default a warning is printed, and its readable parts "
+        "are used",
     )
     command.add_argument(
         "--any-size",

@@ -60,7 +60,7 @@ def run_plan(options: argparse.Namespace) -> None:
 
 
 def _with_some_style(run: FileRun) -> FileRun:
-    """The run with any style, since all take the same time."""
+    """Choose any style, since all take the same time."""
     names = run.backbone.network.style_names
     return replace(run, styles=names[:1] or [str(run.content)])
 
@@ -68,7 +68,7 @@ def _with_some_style(run: FileRun) -> FileRun:
 def _told(plan: Plan, run: FileRun) -> str:
     """The plan as text."""
     height, width = plan.size
-    precision = plan.precision or "the fastest precision that proves itself"
+    precision = plan.precision or "the fastest precision that is accurate enough"
     passes = f", {plan.passes} passes" if plan.passes > 1 else ""
     levels = f" in {plan.levels} levels" if plan.levels > 1 else ""
     lines = [
@@ -80,13 +80,13 @@ def _told(plan: Plan, run: FileRun) -> str:
         f"device    {plan.device}, {precision}: {format_bytes(plan.device_bytes)} of "
         f"{format_bytes(plan.device_free_bytes)} free",
         f"memory    {format_bytes(plan.host_bytes)} of {format_bytes(plan.host_free_bytes)} free",
-        f"disk      {format_bytes(plan.work_bytes)} of work, "
-        f"{format_bytes(plan.result_bytes)} of result "
-        f"at most, of {format_bytes(plan.disk_free_bytes)} free in {plan.folder}",
+        f"disk      {format_bytes(plan.work_bytes)} for the work file, "
+        f"at most {format_bytes(plan.result_bytes)} for the result, "
+        f"of {format_bytes(plan.disk_free_bytes)} free in {plan.folder}",
     ]
     if plan.temporary_bytes:
         lines.append(
-            f"unpacked  {format_bytes(plan.temporary_bytes)} of pictures, of "
+            f"temporary {format_bytes(plan.temporary_bytes)} for unpacked pictures, of "
             f"{format_bytes(plan.temporary_free_bytes)} free in {plan.temporary_folder}"
         )
     if plan.seconds is not None:

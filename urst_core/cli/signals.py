@@ -12,7 +12,7 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class StopSignals:
-    """A context manager that turns signals into exceptions, so that no half file is left behind.
+    """A context manager that turns signals into exceptions, so that no partial file is left behind.
 
     Python runs a signal handler wherever it happens to be, even in the callback through which
     libvips logs, where an exception is lost. So the exception is kept, and raised again at the next

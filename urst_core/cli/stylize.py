@@ -58,7 +58,7 @@ def add_run_arguments(
         "styles",
         nargs="*",
         metavar="STYLE",
-        help="a painting, or the name of a style inside the weights; several are mixed",
+        help="a painting, or the name of a built-in style; several are mixed",
     )
     add(
         "-o",
@@ -124,7 +124,7 @@ def stylize_file(
     output: Location,
     if_interrupted: IfInterrupted,
 ) -> None:
-    """Stylize a file with a progress bar, and print where the result is, or what is kept of it."""
+    """Stylize a file with a progress bar; print where the result is, or what has been kept."""
     started = time.monotonic()
     run = file_run_of(options, content=content, styles=styles, output=output)
     has_begun = False
@@ -183,7 +183,7 @@ def _local_path(location: Location) -> Path:
 
 
 def _kept(output: Path) -> str:
-    """What an interrupted run has finished, for a message; empty if there is nothing to resume."""
+    """Progress of an interrupted run, for a message; empty if there is nothing to resume."""
     try:
         interruption = WorkFolder(output).interruption()
     except URSTError:

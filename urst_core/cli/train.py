@@ -109,7 +109,7 @@ def add_train_command(
         help="save a grid of pictures into OUT.grids (default: never)",
     )
     add("--board", type=Path, metavar="DIR", help="write losses for TensorBoard")
-    add("--keep-in-memory", action="store_true", help="keep the picture files' bytes in memory")
+    add("--keep-in-memory", action="store_true", help="keep the encoded picture files in memory")
     add("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(run=run_train)
 
@@ -189,7 +189,7 @@ def _check_output(options: argparse.Namespace) -> Path:
     if output.suffix != ".safetensors":
         raise OutputError(f"{output} must end in .safetensors, as all weights do")
     if not output.parent.is_dir():
-        raise OutputError(f"folder {output.parent} does not exist; make it first")
+        raise OutputError(f"folder {output.parent} does not exist; create it first")
     checkpoint_path = checkpoint_of(output)
     for path in (output, checkpoint_path):
         if path.is_dir():
@@ -235,7 +235,7 @@ def _saying_how_to_resume(trainer: Trainer) -> Generator[None, None, None]:
 
     def sentence() -> str:
         return (
-            f"training stopped, its checkpoint holds step {trainer.saved_step}; "
+            f"training stopped; the checkpoint is at step {trainer.saved_step}; "
             "repeat the command with --resume to continue from there"
         )
 

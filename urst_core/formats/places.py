@@ -36,7 +36,7 @@ def check_folder(folder: Path) -> None:
         OutputError: it does not exist or is not writable.
     """
     if not folder.is_dir():
-        raise OutputError(f"folder {folder} does not exist", "make it first")
+        raise OutputError(f"folder {folder} does not exist", "create it first")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"folder {folder} is not writable", "choose another")
 

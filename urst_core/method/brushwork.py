@@ -1,9 +1,9 @@
 """Noise that a network turns into strokes where the content is flat.
 
-A network paints what it sees: a clear sky comes out flat, with the contours of its 8 bits and the
-network's own grid. Faint noise gives it something to paint. The noise is made from each pixel's
-coordinates and a seed, in whole numbers up to one last product: every tile of any size, on any
-machine, gets the same values.
+Without structure to paint, a network leaves a clear sky flat, with the banding of its 8 bits and
+the network's own grid. Faint noise gives it something to paint. The noise is computed from each
+pixel's coordinates and a seed, in integers except for a final product, so that tiles of any size,
+on any machine, get the same values.
 """
 
 from __future__ import annotations
@@ -24,39 +24,40 @@ if TYPE_CHECKING:
     Words: TypeAlias = npt.NDArray[np.uint32]
 
 STRONGEST = 0.04
-"""The noise's deviation in flat places at brushwork 1, of pixels of 0..1."""
+"""Standard deviation of the noise in flat areas at brushwork 1, for pixels in 0..1."""
 
 FLATNESS_RADIUS = 4
-"""How far around a pixel the content is looked at, in px."""
+"""Radius of the area around a pixel in which flatness is measured, in px."""
 
 FLAT_DEVIATION = 0.02
-"""Where the content's luminance deviates by that much, the noise has half its strength."""
+"""Standard deviation of the content's luminance at which the noise has half its strength."""
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
-"""Shares of red, green and blue (ITU-R BT.709)."""
+"""Weights of red, green and blue (ITU-R BT.709)."""
 
 LARGEST_SEED = 2**32 - 1
 
 FILTER_RADIUS = 2
-"""Of the binomial filter that makes grains of about 2 px."""
+"""Radius of the binomial filter that makes grains of about 2 px."""
 
 ROWS_AT_ONCE = 64
-"""Few, so that the words of a strip stay in the processor's caches."""
+"""Rows that are computed at a time; few, so that they stay in the processor's caches."""
 
-# Of the four bytes' sum, filtered along both sides: 70 is the sum of the filter's squares.
+# Of the sum of four bytes, filtered along both axes: 70 is the sum of the filter's squares.
 _UNIT = np.float32(1 / (70 * math.sqrt(4 * (256**2 - 1) / 12)))
 
 
 def noise(area: Rectangle, *, level: int, seed: int) -> Tensor:
-    """Noise of a part of a picture.
+    """Make the noise of a part of a picture.
 
     Args:
-        area: the part, anywhere.
-        level: number of the level, each of which has its own noise.
+        area: the part, at any coordinates.
+        level: number of the level; each level has its own noise.
         seed: 0 to 2³² - 1.
 
     Returns:
-        (1, h, w), float32, on the CPU; mean 0, deviation 1, nearly Gaussian, grains of about 2 px.
+        (1, h, w), float32, on the CPU: mean 0, standard deviation 1, nearly Gaussian, with grains
+        of about 2 px.
     """
     salts = (np.array([4 * level + 1, 4 * level + 2]) * 0x9E3779B9) & 0xFFFFFFFF
     row_salt, column_salt = _mixed(salts.astype(np.uint32) ^ np.uint32(seed))
@@ -88,7 +89,7 @@ def _filtered(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _mixed(words: Words) -> Words:
-    """Each word's bits, mixed by a hash with hardly any bias (the constants are lowbias32's)."""
+    """Hash each word, with little bias (the constants are those of lowbias32)."""
     words = words ^ (words >> np.uint32(16))
     words = words * np.uint32(0x7FEB352D)
     words ^= words >> np.uint32(15)
@@ -98,14 +99,14 @@ def _mixed(words: Words) -> Words:
 
 
 def flatness(content: Tensor) -> Tensor:
-    """How flat the content is around each pixel: 1 where it has one color, near 0 in details.
+    """Measure how flat the content is around each pixel: 1 if uniform, near 0 in details.
 
     Args:
-        content: (3, h, w), floating, 0..1. Beyond its edges the nearest pixel counts, so that
-            values within ``FLATNESS_RADIUS`` px of an edge are not those of a wider window.
+        content: (3, h, w), floating, 0..1. Pixels at its edges are repeated, so values within
+            ``FLATNESS_RADIUS`` px of an edge differ from those of a larger window.
 
     Returns:
-        (1, h, w), of the type and on the device of the content.
+        (1, h, w), with the dtype and device of the content.
     """
     red, green, blue = content
     luminance = (red * LUMINANCE[0]).add_(green * LUMINANCE[1]).add_(blue * LUMINANCE[2])
@@ -116,7 +117,7 @@ def flatness(content: Tensor) -> Tensor:
 
 
 def _means(values: Tensor) -> Tensor:
-    """Means over squares of 9 px, (C, h, w) → (C, h, w); the same additions for each pixel."""
+    """Means over 9 x 9 px, (C, h, w) → (C, h, w), with the same additions for each pixel."""
     padded = F.pad(values.unsqueeze(0), (FLATNESS_RADIUS,) * 4, mode="replicate")[0]
     return _sums_of_nine(_sums_of_nine(padded, 1), 2).mul_(1 / 81)
 

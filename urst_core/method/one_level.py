@@ -1,13 +1,13 @@
-"""One level of larger strokes at a time, so that other tools may work between the steps.
+"""One level of larger strokes at a time, for other tools between the steps.
 
-:func:`~urst_core.method.pipeline.stylize` paints the levels of :mod:`urst_core.method.strokes` in
-one go. Here each step is a call of its own, on whole pictures, and gives the same pixels::
+:func:`~urst_core.method.pipeline.stylize` paints all levels of :mod:`urst_core.method.strokes` in
+one call. Here each step is a call of its own, on whole pictures, and gives the same pixels::
 
     level = OneLevel.coarsest(image, settings)                    the thumbnail
-    painting = (stylize what level.join makes)
+    painting = (stylize the result of level.join)
     while not level.is_last:
         level = level.above(painting, settings)                   twice as large
-        painting = level.merge(stylize what level.join makes)
+        painting = level.merge(stylize the result of level.join)
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from .strokes import (
 )
 
 SHAPE_TOLERANCE = 0.05
-"""How much an enlarged painting's ratio of sides may differ: sizes are rounded on the way."""
+"""Tolerance of an enlarged painting's aspect ratio, since sizes are rounded."""
 
 
 @dataclass(frozen=True)
 class LevelStats(FrozenStats):
-    """Statistics of one level, whose tiles leave the untouched content out.
+    """Statistics of one level, with which tiles do not mix in the unchanged content.
 
     Attributes:
-        content_share: share of it in the result, which the last level mixes in, once.
+        content_share: share of the content in the result, mixed in only once, on the last level.
     """
 
     content_share: float = 0.0
@@ -57,11 +57,11 @@ class LevelStats(FrozenStats):
 
 @dataclass(frozen=True)
 class ResampledSource:
-    """A picture in another size.
+    """A source that resizes a picture.
 
     Attributes:
-        picture: of any size.
-        size: height and width that it is read in.
+        picture: the picture, of any size.
+        size: height and width after resizing.
     """
 
     picture: Source
@@ -80,13 +80,13 @@ class ResampledSource:
 
 @dataclass(frozen=True)
 class OneLevel:
-    """One level of a picture, and what the next one needs; never changed.
+    """One level of a picture, and everything that the next one needs; immutable.
 
     Attributes:
-        contents: of all levels, coarsest first; the last one is the picture itself.
+        contents: contents of all levels, coarsest first; the last one is the picture itself.
         level: joins and merges.
-        is_complete: the painting below is as large as the picture already: it is the result, and
-            nothing is added.
+        is_complete: whether the painting below is already as large as the picture, so that it is
+            the result and nothing is added.
     """
 
     contents: tuple[Source, ...]
@@ -95,12 +95,12 @@ class OneLevel:
 
     @classmethod
     def coarsest(cls, image: Source, settings: Settings, listener: Listener = ignore) -> OneLevel:
-        """The first level, which is to be painted as it is.
+        """The first level, whose content is painted directly.
 
         Args:
             image: the picture, with or without alpha.
-            settings: their strokes and thumbnail size decide which levels there are.
-            listener: told of the contents that are made; what it raises ends the work.
+            settings: strokes and thumbnail size determine the levels.
+            listener: called while contents are made; if it raises, the work ends.
 
         Raises:
             SettingsError: the strokes are out of range.
@@ -124,7 +124,7 @@ class OneLevel:
 
     @property
     def content(self) -> Source:
-        """This level's."""
+        """This level's content."""
         return self.contents[min(self.level.number, len(self.contents) - 1)]
 
     @property
@@ -137,7 +137,7 @@ class OneLevel:
 
     @property
     def is_mixed_here(self) -> bool:
-        """Whether a strength below 1 mixes in the content when this level is merged."""
+        """Whether merging this level mixes in the content if the strength is below 1."""
         return self.level.number == max(1, len(self.contents) - 1)
 
     def above(
@@ -150,9 +150,9 @@ class OneLevel:
         """The next larger level.
 
         Args:
-            painting: of this level, and of its size.
-            settings: their detail, brushwork and seed are this level's.
-            enlarged: the painting, enlarged by other means to any size; else it is done here.
+            painting: the painting of this level, in its size.
+            settings: detail, brushwork and seed of the next level.
+            enlarged: the painting, enlarged to any size by other means; resampled here if None.
 
         Raises:
             SettingsError: detail, brushwork or seed are out of range.
@@ -166,8 +166,8 @@ class OneLevel:
             below = Below(self.image, painting)
             return replace(self, level=Level(number, self.image.size, below), is_complete=True)
         if self.level.number:
-            # Kept in 16 bits, as when one call paints all levels: else the pixels of both would
-            # differ. The coarsest level is kept in floats there, too.
+            # Kept in 16 bits, as in a single call for all levels; otherwise the pixels would
+            # differ. There, too, the coarsest level is kept in floats.
             painting = TensorSource(from_unit(_whole(painting), LEVEL_DTYPE))
         size = self.contents[number].size
         level = Level(
@@ -183,11 +183,11 @@ class OneLevel:
         return replace(self, level=level)
 
     def join(self, canvas: Canvas, listener: Listener = ignore) -> None:
-        """Write what the network is given: the painting below, with this level's detail.
+        """Write the network's input: the painting below, with this level's detail.
 
         Args:
             canvas: of the level's size, 3 channels, floating.
-            listener: told of each band of rows; what it raises ends the work.
+            listener: called after each band of rows; if it raises, the work ends.
         """
         below = self.level.below
         if self.is_complete and below is not None:
@@ -199,30 +199,30 @@ class OneLevel:
     def merge(
         self, painted: Source, canvas: Canvas, stats: FrozenStats, listener: Listener = ignore
     ) -> None:
-        """Write the level's painting: the one below, with the finest strokes of a new one.
+        """Write the level's painting: the one below with the finest strokes of the new one.
 
         Args:
-            painted: what the network made of the joined picture.
-            canvas: of the level's size, floating; with the channels of the picture on the last
-                level, whose alpha is carried over, else 3.
-            stats: that it was painted with.
-            listener: told of each band of rows; what it raises ends the work.
+            painted: the network's result for the joined picture.
+            canvas: of the level's size, floating; with the picture's channels on the last level,
+                to which alpha is copied, otherwise 3.
+            stats: the statistics with which it was painted.
+            listener: called after each band of rows; if it raises, the work ends.
 
         Raises:
-            ShapeError: the painted picture is not of the level's size; or this is the coarsest
-                level, which has nothing below.
-            StatsError: the statistics are of a strength below 1, and not of a level.
+            ShapeError: the painted picture has another size than the level; or this is the
+                coarsest level, which has nothing below.
+            StatsError: the statistics have a strength below 1, and were not measured for a level.
         """
         share = _content_share(stats) if self.is_mixed_here else 0.0
         if self.level.below is None:
             raise ShapeError(
-                "the smallest level has no painting below to merge into; what was painted for it "
-                "is complete as it is"
+                "the smallest level has no painting below to merge into; its painting is already "
+                "complete"
             )
         if painted.size != self.level.size:
             raise ShapeError(
                 f"strokes of {_pixels(painted.size)} do not fit a level of "
-                f"{_pixels(self.level.size)}; paint the picture that was joined for this level"
+                f"{_pixels(self.level.size)}; paint the joined picture of this level"
             )
         level = replace(self.level, content_share=share)
         has_alpha = self.is_last and self.image.channels == 4
@@ -254,21 +254,21 @@ def measure_level(
     style_weights: Sequence[float] | None = None,
     listener: Listener = ignore,
 ) -> LevelStats:
-    """The statistics of one level; the style is blended as for the whole picture.
+    """Measure the statistics of one level, with the style code for the whole picture.
 
     Args:
-        level: for its picture.
-        joined: of :meth:`OneLevel.join`.
+        level: the level.
+        joined: the result of :meth:`OneLevel.join`.
         styles, backbone, settings, style_weights: as for
             :func:`urst_core.method.pipeline.stylize`.
-        listener: told of each step.
+        listener: called with the progress.
 
     Raises:
         URSTError: as in :func:`urst_core.method.pipeline.stylize`.
     """
     whole = Run.of(level.image, backbone, settings, listener=listener)
     code = whole.code_for_levels(styles, style_weights)
-    # As in Run.at_level: the code is blended already, and the content mixed in once, at the end.
+    # As in Run.at_level: the code is already blended, and the content mixed in once, at the end.
     run = replace(whole, content=joined, settings=replace(settings, strength=1.0))
     stats = run.measure(code)
     values = {field.name: getattr(stats, field.name) for field in fields(stats)}
@@ -280,8 +280,8 @@ def _content_share(stats: FrozenStats) -> float:
         return stats.content_share
     if stats.strength < 1.0:
         raise StatsError(
-            f"statistics of strength {stats.strength:g} are those of a whole picture, and would "
-            "mix the content into every level; connect level where they are measured"
+            f"statistics of strength {stats.strength:g} were measured for a whole picture, and "
+            "would mix the content into every level; measure them with the level"
         )
     return 0.0
 
@@ -290,7 +290,7 @@ def _check_painting(painting: Source, size: Size) -> None:
     if painting.size != size:
         raise ShapeError(
             f"painting of {_pixels(painting.size)} does not fit a level of {_pixels(size)}; "
-            "connect what was painted for that level, and an enlargement of it to enlarged"
+            "pass the painting of that level, and an enlarged one as enlarged"
         )
 
 

@@ -83,8 +83,8 @@ def plan_layout(
         tile_size: edge of a core, a multiple of ``stride``.
         halo: context on each side, a multiple of ``stride``.
         stride: alignment of cores and windows, the network's total downsampling.
-        minimum: smallest frame that the network can take.
-        name: owner of the stride, for errors.
+        minimum: smallest frame of the network.
+        name: owner of the stride, for error messages.
 
     Raises:
         SettingsError: tile size or halo do not fit the stride.
@@ -348,7 +348,7 @@ class _Counter:
 def _check_sizes(windows: Sequence[Source], canvases: Sequence[Canvas], traits: Traits) -> None:
     if not windows or len(windows) != len(canvases):
         raise ShapeError(
-            f"{len(windows)} windows with {len(canvases)} canvases; give one canvas a window"
+            f"{len(windows)} windows with {len(canvases)} canvases; give one canvas for each window"
         )
     for window in windows:
         height, width = window.size
@@ -359,6 +359,6 @@ def _check_sizes(windows: Sequence[Source], canvases: Sequence[Canvas], traits: 
             )
         if min(height, width) < traits.minimum:
             raise ShapeError(
-                f"windows of {height} x {width} px are smaller than {traits.title} can take; "
+                f"windows of {height} x {width} px are too small for {traits.title}; "
                 f"cut them to at least {traits.minimum} x {traits.minimum} px"
             )

@@ -53,21 +53,21 @@ def stylize(
 
     Args:
         content: the picture; its alpha, if any, is carried over untouched.
-        styles: one or more style pictures; or names of styles inside the backbone's weights (none
-            if there is only one); or their code.
+        styles: one or more style pictures; or names of built-in styles (empty if there is only
+            one); or their code.
         canvas: of the content's size, channels and dtype; every pixel of it is written once.
         backbone: network and weights; neither is changed.
         settings: see :class:`~urst_core.tiling.settings.Settings`.
-        style_weights: share of each style, equal when not given.
-        mask: where to stylize; tiles outside it are copied. The statistics remain the whole
-            picture's.
-        listener: called after each tile; an exception that it raises ends the run.
+        style_weights: share of each style; equal if None.
+        mask: where to stylize; tiles outside it are copied. Statistics are always those of the
+            whole picture.
+        listener: called after each tile; if it raises, the run ends.
 
     Returns:
         The statistics that were used.
 
     Raises:
-        URSTError: one of its subclasses, for pictures, settings or devices that cannot be used.
+        URSTError: a picture, a setting or the device cannot be used.
     """
     run = Run.of(content, backbone, settings, mask=mask, listener=listener)
     if not run.is_plain:
@@ -85,10 +85,10 @@ def stylize_levels(
     *,
     style_weights: Sequence[float] | None = None,
 ) -> FrozenStats:
-    """Stylize a picture level by level, the coarsest first: see :mod:`urst_core.method.strokes`.
+    """Stylize a picture level by level, the coarsest first; see :mod:`urst_core.method.strokes`.
 
     Args:
-        run: of the picture.
+        run: the run of the picture.
         styles, canvas, style_weights: as in :func:`stylize`.
 
     Returns:
@@ -115,18 +115,18 @@ def stylize_levels(
 class Run:
     """One picture to be stylized, and everything that is decided before its first tile.
 
-    Make one with :meth:`of`, which checks and resolves; for another picture in the same way, use
-    :func:`dataclasses.replace`.
+    Create one with :meth:`of`, which checks and resolves the settings; use
+    :func:`dataclasses.replace` for another picture with the same settings.
 
     Attributes:
         content: the picture.
         backbone: network and weights, on the device that computes.
         settings: checked against the backbone.
-        device: the one that the settings name, or the best one.
-        mask: where to stylize; everywhere when None.
-        listener: told of each step; what it raises ends the run.
-        level: how the content is joined with a smaller painting, and what the network makes of it
-            merged into that; None in a plain pass.
+        device: the device in the settings, or the best available one.
+        mask: where to stylize; everywhere if None.
+        listener: called with the progress; if it raises, the run ends.
+        level: joins the content with a smaller painting, and merges the network's output into that;
+            None in a plain pass.
     """
 
     content: Source
@@ -162,7 +162,7 @@ class Run:
 
     @property
     def frame(self) -> Size:
-        """The size of the content after its one padding."""
+        """The size of the content after padding."""
         return self.backbone.traits.frame_of(self.content.size)
 
     @property
@@ -172,20 +172,20 @@ class Run:
 
     @property
     def is_plain(self) -> bool:
-        """Whether one pass without brushwork makes the picture; a single level has it only where
-        strokes are a number."""
+        """Whether a single pass without brushwork makes the picture; a single level has brushwork
+        only if strokes are a number."""
         has_brushwork = not isinstance(self.settings.strokes, str) and self.settings.brushwork > 0
         return len(self.level_sizes) == 1 and not has_brushwork
 
     @property
     def source(self) -> Source:
-        """What the network sees: the content, or what a level makes of it."""
+        """The network's input: the content, or that of the level."""
         if self.level is None:
             return self.content
         return JoinedSource(self.content, self.level, self.device)
 
     def level_pixels(self) -> LevelPixels:
-        """Tells this run's listener of all levels as one stage."""
+        """Reports all levels to this run's listener as one stage."""
         network, is_exact = self.backbone.network, self.settings.stats == "exact"
         sites = network.site_names if is_exact else ()
         return LevelPixels(self.level_sizes, network.traits, self.listener, sites)
@@ -193,13 +193,13 @@ class Run:
     def at_level(
         self, number: int, content: Source, below: Below | None, listener: Listener
     ) -> Run:
-        """The run of one level of this picture; styles are given to it by :meth:`code_for_levels`.
+        """The run of one level of this picture, for a style from :meth:`code_for_levels`.
 
         Args:
-            number: of the level, from the coarsest, 0.
-            content: of the level; the picture itself on the last one.
+            number: number of the level; 0 is the coarsest.
+            content: content of the level; the picture itself on the last one.
             below: the level below; None for the coarsest.
-            listener: told of the level's tiles.
+            listener: called with the progress of the level.
         """
         settings, sizes = self.settings, self.level_sizes
         is_last = number == len(sizes) - 1
@@ -213,7 +213,7 @@ class Run:
             content_share=self.backbone.content_share(settings.strength) if is_last else 0.0,
             coarsest=sizes[0],
         )
-        # The code is blended already, and the content mixed in once, at the end.
+        # The code is already blended, and the content is mixed in only once, at the end.
         return replace(
             self,
             content=content,
@@ -228,7 +228,7 @@ class Run:
         styles: Sequence[Source | str] | StyleCode,
         style_weights: Sequence[float] | None = None,
     ) -> StyleCode:
-        """Styles → their code, blended with the content's own as the strength says.
+        """Styles → their code, blended with the content's own according to the strength.
 
         Args:
             styles, style_weights: as in :func:`stylize`.
@@ -246,7 +246,7 @@ class Run:
     def encode(
         self, styles: Sequence[Source | str], style_weights: Sequence[float] | None = None
     ) -> StyleCode:
-        """Styles → their code, each style no larger than the settings say.
+        """Styles → their code; each style is shrunk to the style size of the settings.
 
         Args:
             styles, style_weights: as in :func:`stylize`.
@@ -267,9 +267,9 @@ class Run:
 
         Args:
             styles, style_weights: as in :func:`stylize`; or the code of :meth:`encode`.
-            earlier: exact statistics that an interrupted run kept; their sites, and their style,
-                are not measured again.
-            keep: called after each site with the exact statistics that are measured so far.
+            earlier: exact statistics from an interrupted run; their sites and style are not
+                measured again.
+            keep: called after each site with the exact statistics so far.
 
         Raises:
             URSTError: as in :func:`stylize`.
@@ -290,7 +290,7 @@ class Run:
     def _measure_exactly(
         self, stats: FrozenStats, keep: Callable[[FrozenStats], None] | None
     ) -> FrozenStats:
-        """Measure the sites that are missing from statistics, tile by tile."""
+        """Measure the missing sites, tile by tile."""
 
         def keep_sites(sites: Mapping[str, SiteStats]) -> None:
             if keep is not None:
@@ -308,16 +308,16 @@ class Run:
         return replace(stats, sites=sites)
 
     def network(self, stats: FrozenStats, *, pixels: int | None = None) -> TileNetwork:
-        """Statistics → network, in the precision asked for, or one that proves itself here.
+        """Statistics → network, in the precision of the settings, or one that passes a trial.
 
         Args:
-            stats: of this picture, or of a whole that it is a part of.
-            pixels: number of pixels that will be computed in all; the content's when not given.
+            stats: statistics of this picture, or of a picture that contains it.
+            pixels: total number of pixels to compute; that of the content if None.
 
         Raises:
             StatsError: the statistics were measured with another backbone or other weights.
         """
-        # On the CPU: not every device has the float64 that some networks fold in.
+        # On the CPU: folding needs float64, which some devices lack.
         baked = self.backbone.on(torch.device("cpu")).bake(stats)
         traits = self.backbone.traits
         dtype = find_precision(self.settings.precision, traits)
@@ -326,7 +326,7 @@ class Run:
         return baked.prepared(self.device, dtype)
 
     def tiles(self, dtype: torch.dtype) -> TileLoop:
-        """Picture → tiles: the cores of the frame, of the size asked for or one that fits."""
+        """Picture → tiles: the cores of the frame, of the given size or one that fits."""
         traits = self.backbone.traits
         margin = self.level.margin(traits.stride) if self.level else 0
         edge = self.settings.tile_size or choose_tile_size(
@@ -357,10 +357,10 @@ class Run:
         """Tiles → stylize → assemble.
 
         Args:
-            network: of :meth:`network`.
+            network: from :meth:`network`.
             canvas: as in :func:`stylize`.
-            stage: name of the stage that the listener is told.
-            ledger: lists the tiles that an earlier run finished, and records those of this one.
+            stage: name of the stage, for the listener.
+            ledger: lists the finished tiles of an earlier run, and records those of this one.
         """
         tiles = self.tiles(network.compute_dtype)
         tiles.run(stage, self.work(network, canvas), self.listener, ledger=ledger)

@@ -1,7 +1,7 @@
 """Strokes of any size: a pyramid of stylizations in which each level adds only its own band.
 
-A network paints strokes of a fixed number of pixels: a thumbnail comes out a painting, the same
-photograph at 19 megapixels a recolored photograph with fine grain. So the smallest level is
+A network's strokes have a fixed size in pixels: it turns a thumbnail into a painting, but the same
+photograph at 19 megapixels into a recolored photograph with fine grain. So the smallest level is
 painted first, and each larger one repaints it with strokes of half the size::
 
       content      p = the painting below, c = this level's content, c' = the content below
@@ -16,11 +16,11 @@ painted first, and each larger one repaints it with strokes of half the size::
        picture
 
 A network hardly sees the finest octave of its input and paints little there. So each level also
-repaints the finest octave of the painting below, from the content's detail of that size: B smooths
-it away. Only the coarsest level's painting is kept whole, for it is the preview.
+repaints the finest octave of the painting below, which B removes, from the content's detail of that
+size. Only the coarsest level's painting is kept whole, since it is the preview.
 
-Every level is an ordinary pass over exact tiles, whose windows are a little wider. Levels are
-numbered from the coarsest, 0, which is the stylized thumbnail itself.
+Every level is an ordinary pass over exact tiles with slightly larger windows. Levels are numbered
+from the coarsest, 0, which is the stylized thumbnail.
 """
 
 from __future__ import annotations
@@ -46,39 +46,39 @@ from ..tiling.settings import Settings
 from . import brushwork
 
 GAIN = 1.5
-"""How much of a level's own band is added: a little sharpness back that the merging takes."""
+"""Gain of each level's own band, which restores some of the sharpness that merging loses."""
 
 SLACK = 1.01
-"""A last factor up to twice that much is taken in one step: a level less, for a rounded size."""
+"""A remaining factor of up to twice this is one step, so that rounding a size adds no level."""
 
 BLOCK = (256, 512)
 """Height and width of the parts that a processor joins and merges at a time, in px."""
 
 LEVEL_DTYPE = torch.uint16
-"""How pictures between the levels are kept."""
+"""Type of the pictures between levels."""
 
 COARSEST_DTYPE = torch.float32
-"""How those of the coarsest level are kept: it is the stylized thumbnail, bit for bit."""
+"""Type of the pictures of the coarsest level, which equals the stylized thumbnail bit for bit."""
 
 CONTENTS_STAGE = "contents"
-"""What listeners are told while the contents of the levels are made."""
+"""Name of the stage in which the contents of the levels are made."""
 
 TILES_STAGE = "tiles"
-"""What listeners are told after each tile."""
+"""Name of the stage in which tiles are stylized."""
 
 PREPARATION_STAGE = "thumbnail"
-"""What they are told after each band that a large picture's thumbnail is made from."""
+"""Name of the stage in which a large picture's thumbnail is made, band by band."""
 
 
 def level_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
-    """The sizes of the levels, coarsest first; one where strokes are the network's own.
+    """Sizes of the levels, coarsest first; a single one if strokes are the network's own.
 
-    Halves of the picture, as long as they are larger than the coarsest level: what factor is left
-    falls on the smallest step, where it costs least.
+    The picture is halved as long as the result is larger than the coarsest level. The remaining
+    factor is used in the smallest step, where it costs least.
 
     Args:
-        size: of the picture.
-        settings: their strokes, and the thumbnail's size.
+        size: height and width of the picture, in px.
+        settings: with the size of strokes and of the thumbnail.
 
     Example:
         >>> level_sizes((3456, 5208), Settings(strokes="preview", thumbnail_size=1024))
@@ -104,11 +104,11 @@ def _factor(size: Size, coarsest: Size) -> float:
 
 @dataclass(frozen=True)
 class Step:
-    """From one level to the next.
+    """Resampling between two neighboring levels.
 
     Attributes:
-        coarse, fine: height and width of both.
-        coarsest: height and width of the coarsest level of all, whose painting stays whole.
+        coarse, fine: height and width of the levels.
+        coarsest: height and width of the coarsest level, whose painting is kept whole.
     """
 
     coarse: Size
@@ -147,18 +147,17 @@ class Step:
 
     @property
     def reach(self) -> int:
-        """How far beyond a pixel, in fine px, a merged picture depends on the painted one.
+        """How far around a pixel, in fine px, the merged picture depends on the painted one.
 
-        Four kernels of 2 coarse px and one of 4, one behind the other, and the rounding to whole
-        pixels.
+        Four kernels of 2 coarse px and one of 4 in a row, and rounding to whole pixels.
         """
         return math.ceil(12 / min(self._scale(0), self._scale(1)))
 
     def _scale(self, axis: int) -> Fraction:
-        """Coarse px for one fine px.
+        """Coarse px per fine px.
 
-        Exactly one half where the coarse size is half of the fine one, rounded up: its last pixel
-        then reaches half beyond the border.
+        Exactly one half if the coarse size is half of the fine one, rounded up: half of its last
+        pixel is then outside the border.
         """
         coarse, fine = self.coarse[axis], self.fine[axis]
         return Fraction(1, 2) if coarse == -(-fine // 2) else Fraction(coarse, fine)
@@ -170,8 +169,8 @@ class Step:
         """E K: enlarge so that shrinking gives nearly the same pixels back.
 
         Args:
-            pixels: those of :meth:`kept`, (C, h, w), floating.
-            target: the fine pixels that are wanted.
+            pixels: the pixels of :meth:`kept`, (C, h, w), floating.
+            target: the fine pixels to compute.
         """
         area, wide = self.enlarging.needs(target), self.kept(target)
         inner = pixels[(..., *area.relative_to(wide).slices)]
@@ -183,20 +182,20 @@ class Step:
         return self.both.needs(self.enlarging.needs(target))
 
     def below(self, target: Rectangle) -> Rectangle:
-        """The coarse pixels that an input of the fine ones of ``target`` is made of."""
+        """The coarse pixels from which an input for the fine pixels of ``target`` is computed."""
         return self.smoothing.needs(self.kept(target))
 
     def join(
         self, content: Tensor, below: Tensor, painting: Tensor, detail: float, target: Rectangle
     ) -> Tensor:
-        """Give an enlarged painting the content's detail.
+        """Enlarge a painting, and add the content's detail.
 
         Args:
-            content: the fine one, (3, h, w), floating, of ``target``.
-            below: the coarse content, (3, h, w), floating, of :meth:`below`.
-            painting: there, too.
-            detail: how much of the content's, 0 to 1.
-            target: the fine pixels that are wanted.
+            content: the fine content in ``target``, (3, h, w), floating.
+            below: the coarse content in :meth:`below`, (3, h, w), floating.
+            painting: the coarse painting in :meth:`below`, (3, h, w), floating.
+            detail: share of the content's detail, 0 to 1.
+            target: the fine pixels to compute.
         """
         wide, kept = self.below(target), self.kept(target)
         known = self.smoothing.apply(below, wide, kept)
@@ -204,14 +203,13 @@ class Step:
         return self.sharpen_and_enlarge(difference, target).add_(content * detail)
 
     def merge(self, below: Tensor, at: Rectangle, fine: Tensor, target: Rectangle) -> Tensor:
-        """Add the finest band of a painting to the one below.
+        """Add the finest band of a painting to the picture below.
 
         Args:
             below: the picture below, (3, h, w), floating.
             at: its rectangle in the coarse level.
-            fine: what was painted there, (3, h, w), floating, already with its gain; the part that
-                :meth:`painted_area` names.
-            target: the fine pixels that are wanted.
+            fine: the painting with its gain, in :meth:`painted_area`, (3, h, w), floating.
+            target: the fine pixels to compute.
         """
         wide, painted_area = self.below(target), self.painted_area(target)
         kept = below[(..., *wide.relative_to(at).slices)]
@@ -239,30 +237,29 @@ class Below:
     picture: Source
 
     def read(self, area: Rectangle) -> Tensor:
-        """Both at once, stored, (6, h, w): the content's colors first."""
+        """Read the stored pixels of both, (6, h, w), the content's channels first."""
         return torch.cat([self.content.read(area)[:3], self.picture.read(area)[:3]])
 
 
 @dataclass(frozen=True)
 class Level:
-    """How one level joins its input and merges what the network makes of it.
+    """Joins the network's input of one level, and merges its output.
 
     A :class:`~urst_core.tiling.stylize_tile.Refinement` of the tiles of this level's content.
 
     Attributes:
-        number: from the coarsest, 0.
+        number: number of the level; 0 is the coarsest.
         size: height and width, in px.
         below: the level below; None for the coarsest.
-        detail: how much of the content's fine structure the network sees, 0 to 1.
-        brushwork: how much noise is added in flat places, 0 to 1.
-        seed: of the noise.
-        content_share: share of the untouched content in the result, see
-            :meth:`~urst_core.networks.model.Backbone.content_share`; 0 but on the last level.
-        coarsest: height and width of the coarsest level. None: the picture below keeps its finest
-            octave, as if it were the coarsest.
-        enlarged: the picture below, enlarged by other means to this level's size: it takes the
-            place of E K p.
-        dtype: that pixels are joined and merged in.
+        detail: share of the content's fine structure in the input, 0 to 1.
+        brushwork: strength of the noise in flat areas, 0 to 1.
+        seed: seed of the noise.
+        content_share: share of the unchanged content in the result, see
+            :meth:`~urst_core.networks.model.Backbone.content_share`; 0 except on the last level.
+        coarsest: height and width of the coarsest level. If None, the picture below keeps its
+            finest octave, as if it were the coarsest.
+        enlarged: the picture below, enlarged to this level's size by other means; replaces E K p.
+        dtype: dtype in which pixels are joined and merged.
     """
 
     number: int
@@ -284,34 +281,34 @@ class Level:
         return Step(coarse, self.size, self.coarsest or coarse)
 
     def margin(self, stride: int) -> int:
-        """How much wider than the network's halo windows are, in px, a multiple of the stride."""
+        """Additional halo of windows, in px, a multiple of the stride."""
         reach = self.step.reach if self.step else 0
         return round_up(reach + (brushwork.FLATNESS_RADIUS if self.brushwork else 0), stride)
 
     def area_below(self, area: Rectangle) -> Rectangle | None:
-        """What of the level below an input of ``area`` is made of; None on the coarsest level."""
+        """The area of the level below that an input of ``area`` needs; None on the coarsest."""
         return self.step.below(area) if self.step else None
 
     def read_below(self, area: Rectangle) -> Tensor | None:
-        """The stored pixels of :meth:`area_below`, as :meth:`join` takes them."""
+        """Read the stored pixels of :meth:`area_below` for :meth:`join`."""
         below = self.area_below(area)
         return None if self.below is None or below is None else self.below.read(below)
 
     def read_noise(self, area: Rectangle) -> Tensor | None:
-        """The noise of an area, as :meth:`join` takes it."""
+        """Make the noise of an area for :meth:`join`."""
         return brushwork.noise(area, level=self.number, seed=self.seed) if self.brushwork else None
 
     def join(
         self, content: Tensor, below: Tensor | None, noise: Tensor | None, area: Rectangle
     ) -> Tensor:
-        """What the network is given.
+        """Compute the network's input.
 
         Args:
-            content: this level's, stored, (3, h, w); the device of all of them computes.
-            below: of :meth:`read_below`.
-            noise: of :meth:`read_noise`.
-            area: where they lie, inside the picture. With brushwork, the outermost
-                ``FLATNESS_RADIUS`` px are not yet those of a wider area.
+            content: stored pixels of this level's content, (3, h, w), on the computing device.
+            below: from :meth:`read_below`, on the same device.
+            noise: from :meth:`read_noise`, on the same device.
+            area: their rectangle in the picture. With brushwork, the outermost
+                ``FLATNESS_RADIUS`` px differ from those of a larger area.
 
         Returns:
             (3, h, w), 0..1, in ``dtype``.
@@ -357,15 +354,15 @@ class Level:
         area: Rectangle,
         core: Rectangle,
     ) -> Tensor:
-        """The finished picture of a core.
+        """Compute the finished picture of a core.
 
         Args:
-            painted: what the network made of the input, (3, h, w), not clamped.
-            content: this level's, stored, (3, h, w).
-            below: of :meth:`read_below`.
-            area: the rectangle of all three, inside the picture.
-            core: the part that is wanted, at least :meth:`margin` away from the edges of the area
-                that are not the picture's.
+            painted: the network's output, (3, h, w), not clamped.
+            content: stored pixels of this level's content, (3, h, w).
+            below: from :meth:`read_below`.
+            area: rectangle of all three in the picture.
+            core: the part to compute, at least :meth:`margin` from the edges of the area, except
+                where these are the picture's.
 
         Returns:
             (3, *core.size), not clamped.
@@ -434,12 +431,12 @@ def _blocks(area: Rectangle, device: torch.device) -> Iterator[Rectangle]:
 
 @dataclass(frozen=True)
 class JoinedSource:
-    """A level's input as a picture to be measured.
+    """A level's input as a source, for measuring.
 
     Attributes:
-        content: of the level.
-        level: that joins it.
-        device: that computes; the pixels stay there.
+        content: the level's content.
+        level: joins the input.
+        device: device that computes it, and on which its pixels stay.
     """
 
     content: Source
@@ -461,7 +458,7 @@ class JoinedSource:
     def read(self, rectangle: Rectangle) -> Tensor:
         joined = torch.empty(
             3, *rectangle.size, dtype=self.dtype, device=self.device
-        )  # in bands, so that a thumbnail takes no more memory than elsewhere
+        )  # in bands, to save memory when a thumbnail is made
         for band in bands(rectangle.size):
             joined[(..., *band.slices)] = self._band(band.shifted(rectangle.top, rectangle.left))
         return joined
@@ -481,12 +478,12 @@ class JoinedSource:
 
 
 class Picture(Source, Canvas, Protocol):
-    """What can be written, and read again: a level's picture while others are made of it."""
+    """A picture that can be written and read again: that of a level, for the next one."""
 
 
 @dataclass(frozen=True)
 class LevelPicture:
-    """What a picture between the levels is like."""
+    """Size, channels and dtype of a picture between levels."""
 
     size: Size
     channels: int = 3
@@ -494,22 +491,22 @@ class LevelPicture:
 
     @property
     def bytes(self) -> int:
-        """That its pixels take."""
+        """Size of its pixels, in bytes."""
         return Rectangle.of_size(self.size).area * self.channels * self.dtype.itemsize
 
 
 def level_pictures(sizes: Sequence[Size]) -> list[LevelPicture]:
-    """What contents and pictures of the levels below the last one are like.
+    """Size, channels and dtype of the levels below the last one.
 
     Args:
-        sizes: of all levels, coarsest first.
+        sizes: sizes of all levels, coarsest first.
     """
     dtypes = [COARSEST_DTYPE, *[LEVEL_DTYPE] * len(sizes)]
     return [LevelPicture(size, dtype=dtype) for size, dtype in zip(sizes[:-1], dtypes)]
 
 
 def level_canvas(like: LevelPicture) -> TensorCanvas:
-    """A place in memory for a picture between the levels."""
+    """Allocate a picture between levels in memory."""
     return TensorCanvas(like.size, dtype=like.dtype)
 
 
@@ -519,13 +516,13 @@ def level_contents(
     new_picture: Callable[[LevelPicture], Picture],
     listener: Listener = ignore,
 ) -> list[Source]:
-    """The contents of all levels, the coarsest first: the thumbnail, then larger ones.
+    """Make the contents of all levels, the coarsest first: the thumbnail, then larger ones.
 
     Args:
-        content: the picture, which is that of the last level.
-        sizes: of :func:`level_sizes`.
-        new_picture: makes a place for one.
-        listener: told of what is made; what it raises ends the work.
+        content: the picture, which is the content of the last level.
+        sizes: from :func:`level_sizes`.
+        new_picture: allocates a picture.
+        listener: called with the progress; if it raises, the work ends.
     """
     contents = [content]
     for number, like in reversed([*enumerate(level_pictures(sizes))]):
@@ -537,7 +534,7 @@ def level_contents(
 
 
 def make_coarsest(content: Source, thumbnail: Picture, listener: Listener = ignore) -> None:
-    """Make the content of level 0: the thumbnail, as it is measured elsewhere."""
+    """Make the content of level 0, the same thumbnail that statistics are measured on."""
     area = Rectangle.of_size(content.size).area
 
     def tell(share: float) -> None:
@@ -548,7 +545,7 @@ def make_coarsest(content: Source, thumbnail: Picture, listener: Listener = igno
 
 
 def shrink_content(content: Source, smaller: Picture, listener: Listener = ignore) -> None:
-    """Make the content of the level below a level's, band by band."""
+    """Make the content of the next lower level, band by band."""
     shrinking = Step(smaller.size, content.size, smaller.size).shrinking
     total = Rectangle.of_size(content.size).area
     listener(Progress(CONTENTS_STAGE, 0, 0, 0, total))
@@ -570,10 +567,10 @@ class LevelPixels:
     """Counts the pixels of all levels, and of all passes over them, as one stage.
 
     Args:
-        sizes: of the levels, coarsest first.
-        traits: of the backbone, which pads them.
-        listener: told of all of them.
-        sites: names of the sites that exact statistics are measured at, one after the other.
+        sizes: sizes of the levels, coarsest first.
+        traits: traits of the backbone, which determine the padding.
+        listener: called with the progress of all levels.
+        sites: names of the sites of exact statistics, each of which takes a pass.
     """
 
     def __init__(
@@ -592,7 +589,7 @@ class LevelPixels:
         return sum(self._areas)
 
     def listener(self, number: int) -> Listener:
-        """A listener for the steps of one level."""
+        """Return a listener for one level."""
 
         def tell(progress: Progress) -> None:
             self._listener(self._counted(number, progress))
@@ -601,7 +598,7 @@ class LevelPixels:
 
     def _counted(self, number: int, progress: Progress) -> Progress:
         if progress.stage not in self._stages:
-            # Short: the bar neither goes back for it nor begins another.
+            # Too short to be counted, or to start another bar.
             return replace(self._last, core=None, pixels=None)
         areas, count = self._areas, len(self._stages)
         pass_ = self._stages.index(progress.stage)
@@ -614,7 +611,7 @@ class LevelPixels:
             progress,
             stage=TILES_STAGE,
             tiles_done=before[index] + progress.tiles_done,
-            # About how many the other passes have, by their areas.
+            # The approximate pixels of the other passes, by their areas.
             tiles_total=before[index + 1] + -(-progress.tiles_total * left // areas[number]),
             pixels_done=done + progress.pixels_done,
             pixels_total=self._total,

@@ -60,8 +60,8 @@ class Frames:
     Attributes:
         contents: the pictures; of one size if statistics are shared.
         styles: as for :func:`urst_core.method.pipeline.stylize`.
-        style_weights: share of each style, equal when None; a code has its shares already.
-        listener_of: makes the listener for a picture, from its number, each time one is needed.
+        style_weights: share of each style; equal if None. A code already has its shares.
+        listener_of: creates a listener for a picture, by its index.
     """
 
     contents: Sequence[Source]
@@ -103,12 +103,12 @@ def stylize_frames(
         canvases: one for each picture, of its size, channels and dtype.
         backbone: network and weights; neither is changed.
         settings: see :class:`~urst_core.tiling.settings.Settings`.
-        masks: where to stylize each picture; everywhere when not given.
+        masks: where to stylize each picture; everywhere if None.
         batch_statistics: ``per picture``, ``shared`` or ``smoothed``, see above.
-        smoothing_radius: number of frames on each side that count, for ``smoothed``.
+        smoothing_radius: number of frames on each side, for ``smoothed``.
 
     Raises:
-        URSTError: one of its subclasses, as for :func:`urst_core.method.pipeline.stylize`.
+        URSTError: as in :func:`urst_core.method.pipeline.stylize`.
     """
     _check_kind(batch_statistics, smoothing_radius)
     runs = frames.runs(backbone, settings, masks)
@@ -133,7 +133,7 @@ def _stylize_levels_together(
     batch_statistics: str,
     smoothing_radius: int,
 ) -> None:
-    """Level by level, each measured on all pictures: see :func:`pipeline.stylize_levels`."""
+    """Like :func:`pipeline.stylize_levels`, but measure each level on all pictures."""
     sizes = runs[0].level_sizes
     counts = [run.level_pixels() for run in runs]
     runs = [replace(run, listener=count.listener(0)) for run, count in zip(runs, counts)]
@@ -165,11 +165,11 @@ def _stylize_each(
     *,
     shares_statistics: bool,
 ) -> None:
-    """Stylize pictures of which each has its statistics, or all have the same."""
+    """Stylize pictures one by one, each with its own statistics, or all with the same."""
     stats_before: FrozenStats | None = None
     network: TileNetwork | None = None
     for run, canvas, stats in zip(runs, canvases, each):
-        # One network for all frames of shared statistics: its precision is chosen once, too.
+        # With shared statistics, one network (and one precision) for all frames.
         if network is None or stats is not stats_before:
             count = len(runs) if shares_statistics else 1
             area = Rectangle.of_size(run.content.size).area
@@ -186,7 +186,7 @@ def measure_frames(
     batch_statistics: str,
     smoothing_radius: int = DEFAULT_RADIUS,
 ) -> Iterator[FrozenStats]:
-    """The statistics of each frame, in order, measured only when they are needed.
+    """Yield the statistics of each frame, in order, measured on demand.
 
     Raises:
         SettingsError: the kind of batch statistics is unknown, or the radius is negative.
@@ -224,7 +224,7 @@ def _encode(frames: Frames, runs: Sequence[Run]) -> StyleCode:
 def _measured(
     runs: Sequence[Run], codes: Sequence[StyleCode], batch_statistics: str, smoothing_radius: int
 ) -> Iterator[FrozenStats]:
-    """As :func:`measure_frames`, with the styles' code for each picture."""
+    """Like :func:`measure_frames`, with a code of the styles for each picture."""
     if batch_statistics == SHARED:
         stats = _measure_together(runs, codes[0])
         return iter([stats] * len(runs))
@@ -256,10 +256,10 @@ def smoothed(own: Iterator[FrozenStats], radius: int) -> Iterator[FrozenStats]:
 
 
 def _measure_together(runs: Sequence[Run], code: StyleCode) -> FrozenStats:
-    """The statistics of several pictures of one size as if they were one, site by site.
+    """Measure several pictures of the same size as if they were one, site by site.
 
-    Progress goes to the listener of the first run. If the strength is below 1, the contents' own
-    style codes are averaged over the pictures.
+    Progress is reported to the listener of the first run. If the strength is below 1, the contents'
+    own style codes are averaged over the pictures.
     """
     first = runs[0]
     code = _code_for_all(runs, code)
@@ -286,7 +286,7 @@ def _code_for_all(runs: Sequence[Run], code: StyleCode) -> StyleCode:
 def _thumbnail_site(
     runs: Sequence[Run], code: StyleCode, name: str, earlier: Mapping[str, SiteStats]
 ) -> SiteStats:
-    """One site, measured on the thumbnails of all pictures, which are made again for each site."""
+    """Measure a site on the thumbnails of all pictures, which are made again for each site."""
     moments: Moments | None = None
     backbone, settings = runs[0].backbone, runs[0].settings
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
@@ -305,7 +305,7 @@ def _thumbnail_site(
 def _exact_site(
     runs: Sequence[Run], code: StyleCode, name: str, earlier: Mapping[str, SiteStats]
 ) -> SiteStats:
-    """One site, measured on all tiles of all pictures."""
+    """Measure a site on all tiles of all pictures."""
     measured: SiteMeasurement | None = None
     for index, run in enumerate(runs):
         moments = measured.moments if measured else None
@@ -317,13 +317,13 @@ def _exact_site(
 
 
 def _tell_of_thumbnail(content: Source, stage: str, listener: Listener) -> None:
-    """Report a thumbnail: too quick for counting progress, but the listener may cancel the run."""
+    """Report a thumbnail: too quick to count as progress, but the listener can cancel the run."""
     height, width = content.size
     listener(Progress(stage, 0, 0, 0, height * width))
 
 
 def _part_of(listener: Listener, index: int, count: int) -> Listener:
-    """A listener that reports one of several equal parts of a stage as part of the whole stage."""
+    """A listener that reports one of several equal parts of a stage as progress of the stage."""
 
     def tell(progress: Progress) -> None:
         done = index * progress.pixels_total + progress.pixels_done

@@ -1,1 +1,1 @@
-"""The tile loop: device, precision, settings, tile size, reading ahead and writing behind."""
+"""The tile loop: device, precision, settings, tile size, prefetching and delayed writing."""

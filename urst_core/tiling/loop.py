@@ -53,7 +53,7 @@ class TileLoop:
     traits: Traits
     device: torch.device
     margin: int = 0
-    """How much wider than the network's halo windows are, in px, a multiple of the stride."""
+    """Additional halo, in px, a multiple of the stride."""
 
     @property
     def halo(self) -> int:
@@ -71,12 +71,12 @@ class TileLoop:
         """Do the work on each tile, in inference mode.
 
         Args:
-            stage: name of the stage that the listener is told.
+            stage: name of the stage, for the listener.
             work: the steps of a tile; those of neighboring tiles overlap in time, see
                 :mod:`urst_core.tiling.prefetch`.
             listener: called at the start and after each tile, in their order, in the calling
                 thread.
-            ledger: cores that it lists as finished are left out; new ones are recorded.
+            ledger: cores that it lists as finished are skipped; new ones are recorded.
 
         Raises:
             DeviceError: memory is too small even for tiles of one stride.
@@ -123,7 +123,7 @@ class TileLoop:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Only out here the error is gone, and with it the tensors that its frames referred to.
+        # Only here the error is released, with the tensors that its traceback refers to.
         return False
 
     def _half(self, core: Rectangle) -> int:

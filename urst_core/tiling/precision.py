@@ -1,4 +1,4 @@
-"""Half precision by proof: used only where it agrees with float32 on the picture at hand."""
+"""Half precision by trial: used only if it agrees with float32 on the picture."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def fastest_proven(
     *,
     pixels: int | None = None,
 ) -> torch.dtype:
-    """The fastest dtype to compute in that does not change the picture visibly.
+    """The fastest dtype that does not visibly change the picture.
 
-    Pictures of 16 bits or floats are computed in float32: no narrower type keeps 12 significant
-    bits of a smooth ramp (``benchmarks/RESULTS.md``), and their steps would show.
+    Pictures of 16 bits or floats are computed in float32: no half-precision type keeps 12
+    significant bits of a smooth gradient (``benchmarks/RESULTS.md``), so banding would be visible.
 
     Args:
         baked: the tile network of the picture.
         sample: the picture, or a part of it; the result has its dtype.
         traits: of the backbone.
-        device: device that it will compute on.
-        pixels: number of pixels that will be computed in all; the sample's when not given.
+        device: device to compute on.
+        pixels: total number of pixels to compute; that of the sample if None.
 
     Returns:
-        A type of half precision that keeps 45 dB of the sample, and on a CPU gives the same bits
-        whatever the tile size is; else float32.
+        A half-precision type that reaches 45 dB on the sample and, on a CPU, gives the same bits
+        for any tile size; otherwise float32.
     """
     if sample.dtype != torch.uint8:
         return torch.float32
@@ -69,7 +69,7 @@ def fastest_proven(
 
 
 def narrow_types(traits: Traits, device: torch.device, pixels: int) -> Sequence[torch.dtype]:
-    """The dtypes that are faster than float32 for that many pixels, in the order to try them in.
+    """The dtypes that are faster than float32 for that many pixels, in the order of trials.
 
     On a CPU, bfloat16 is faster if the hardware multiplies it.
     """
@@ -83,21 +83,21 @@ def narrow_types(traits: Traits, device: torch.device, pixels: int) -> Sequence[
 def hides_tiles(baked: TileNetwork, window: Tensor, traits: Traits, dtype: torch.dtype) -> bool:
     """Whether tiles of other sizes give the same bits on this machine's CPU.
 
-    Libraries choose kernels by the size of their inputs, and some of these add up in another order.
-    In float32 that is below what 8 bits show; one bit of bfloat16 is not.
+    Libraries choose kernels by the size of their inputs, and some of these sum in another order.
+    In float32 the difference is invisible in 8 bits; one bit of bfloat16 is not.
 
     Args:
         baked: the network of the picture.
-        window: (1, 3, H, W), float32, a frame of its own.
+        window: (1, 3, H, W), float32, treated as a whole frame.
         traits: of the backbone.
-        dtype: to compute in.
+        dtype: dtype to compute in.
     """
     network, frame = baked.prepared(torch.device("cpu"), dtype), size_of(window)
     with torch.inference_mode():
         whole = network(window)
         for edge in TRIED_EDGES:
             cores = list(cut(Rectangle.of_size(frame), round_up(edge, traits.stride)))
-            # At a corner of the frame, and where most tiles are.
+            # At a corner of the frame, and in its middle.
             for core in (cores[0], cores[len(cores) // 2]):
                 tile = tile_around(core, traits.halo, frame)
                 part = window[(..., *tile.window.slices)]

@@ -1,4 +1,4 @@
-"""Tiles read ahead and written behind, each in a thread of its own, while the caller computes.
+"""Reads tiles in advance and writes results in the background while the caller computes.
 
       reading thread        calling thread         writing thread
       ┌───────────────┐     ┌───────────────┐      ┌───────────────┐
@@ -7,8 +7,8 @@
 
 At most :data:`AHEAD` tiles are read and not computed, and :data:`BEHIND` computed and not written,
 so that memory does not grow if one step is slower than the others. An exception in a step is
-raised in the calling thread; leaving the block ends both threads, whatever the reason. A single
-tile has no neighbors: its steps all run in the calling thread.
+raised in the calling thread; leaving the block ends both threads in any case. The steps of a single
+tile all run in the calling thread.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Overlap(Generic[Window, Result]):
         return bool(self._ahead)
 
     def __len__(self) -> int:
-        """Number of tiles that are begun and not finished."""
+        """Number of tiles that are started but not finished."""
         return len(self._ahead) + len(self._behind)
 
     def read(self, tile: Tile) -> None:
@@ -110,7 +110,7 @@ class Overlap(Generic[Window, Result]):
         self._behind.append((tile, writing))
 
     def finished(self, *, wait_for_all: bool = False) -> Iterator[tuple[Tile, Tensor | None]]:
-        """Yield written tiles, in order; wait until at most :data:`BEHIND` are not written yet."""
+        """Yield written tiles, in order; wait until at most :data:`BEHIND` are unwritten."""
         most = 0 if wait_for_all else BEHIND
         while self._behind and (self._behind[0][1].done() or len(self._behind) > most):
             tile, writing = self._behind.popleft()

@@ -26,24 +26,23 @@ LARGEST_SEED = 2**32 - 1
 
 @dataclass(frozen=True)
 class Settings:
-    """How to stylize.
+    """Settings of a run.
 
     Attributes:
-        thumbnail_size: longest side of the thumbnail, in px; 0 keeps the content's.
-        style_size: longest side that styles are shrunk to, in px; 0 keeps each.
+        thumbnail_size: longest side of the thumbnail, in px; 0 keeps the content's size.
+        style_size: longest side to which styles are shrunk, in px; 0 keeps their sizes.
         tile_size: edge of a core, in px, a multiple of the stride; None chooses by free memory.
         stats: ``thumbnail`` (URST), or ``exact``, which measures the whole picture, tile by tile.
         strength: 0 (the content) to 1 (the full style).
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        strokes: their size. ``preview``: as large a share of the picture as in the stylized
-            thumbnail; a number from 1: so many times the network's own; ``fine``: the network's
-            own, plain URST, without brushwork. See :mod:`urst_core.method.strokes`.
-        detail: how much of the content's fine structure is painted where strokes are enlarged,
-            0 to 1.
-        brushwork: how much faint noise gives the network something to paint in flat places, 0 to
-            1; not on the coarsest of several levels, which is the stylized thumbnail.
-        seed: of that noise, 0 to 2**32 - 1.
+        strokes: size of the strokes. ``preview``: the same share of the picture as in the stylized
+            thumbnail; a number from 1: multiple of the network's own size; ``fine``: the network's
+            own size, plain URST, without brushwork. See :mod:`urst_core.method.strokes`.
+        detail: how much of the content's fine structure enlarged strokes keep, 0 to 1.
+        brushwork: strength of faint noise that gives the network something to paint in flat areas,
+            0 to 1; not used on the coarsest of several levels, the stylized thumbnail.
+        seed: seed of that noise, 0 to 2**32 - 1.
 
     Example:
         >>> import urst_core as urst
@@ -68,7 +67,7 @@ class Settings:
 
         Raises:
             SettingsError: a size, the strength or the kind of statistics is out of range.
-            DeviceError: the device or the precision is unknown or absent.
+            DeviceError: the device or the precision is unknown or not available.
         """
         for name, size in (("thumbnail", self.thumbnail_size), ("style", self.style_size)):
             if size != 0 and size < traits.minimum:
@@ -98,7 +97,7 @@ class Settings:
         if strokes not in STROKES_WORDS and (is_word or not math.isfinite(strokes) or strokes < 1):
             raise SettingsError(
                 f"strokes {strokes!r} are unknown; use {', '.join(STROKES_WORDS)}, or a number "
-                "from 1: so many times the network's own"
+                "from 1, a multiple of the network's own size"
             )
         for name, value in (("detail", self.detail), ("brushwork", self.brushwork)):
             if not 0.0 <= value <= 1.0:
@@ -126,6 +125,6 @@ class SettingsOptions(TypedDict, total=False):
 class IfInterrupted(Enum):
     """What to do about an earlier run for the same result that was interrupted."""
 
-    REFUSE = "refuse, and tell how far it got"
+    REFUSE = "refuse, and report how far it got"
     RESUME = "resume it, or start if there is none"
     DISCARD = "discard it and start over"

@@ -77,7 +77,7 @@ class KeptCore:
 
 @dataclass(frozen=True)
 class StylizedCore:
-    """A finished core on its way to the host: pixels to store, whether all are finite, alpha."""
+    """A finished core during its download: pixels to store, whether all are finite, alpha."""
 
     colors: Download
     is_finite: Download
@@ -91,8 +91,8 @@ TileResult = StylizedCore | KeptCore | None
 class TileStylizer:
     """The steps of a tile, for :class:`~urst_core.tiling.loop.TileLoop`.
 
-    A tile whose core is padding only is left out: its steps pass None on. A tile outside the mask
-    is copied and not computed.
+    A tile whose core is only padding is skipped: its steps pass None on. A tile outside the mask is
+    copied, not computed.
     """
 
     def __init__(
@@ -144,8 +144,8 @@ class TileStylizer:
             inner = self._paint(tile, pixels)[(..., *inner_slices)]
         else:
             inner = self._refine(self._refinement, tile, core, window)
-        # Checked only when it has arrived: here the check would wait for the device. A sum is
-        # finite only if all of its parts are, and needs no memory of their size.
+        # Checked after the download, since a check here would wait for the device. A sum is
+        # finite only if all summands are, and takes hardly any memory.
         is_finite = self._transfer.download(inner.sum(dtype=torch.float32).isfinite())
         if window.coverage is None:
             colors = from_unit(inner, self._content.dtype)
@@ -171,7 +171,7 @@ class TileStylizer:
         return refinement.merge(painted[:, :height, :width], content, below, area, core)
 
     def write(self, tile: Tile, result: TileResult) -> Tensor | None:
-        """Write the core, and return its pixels as written; None if it is padding only.
+        """Write the core, and return its pixels as written; None if it is only padding.
 
         Raises:
             DeviceError: half precision overflowed.

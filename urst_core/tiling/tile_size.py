@@ -11,7 +11,7 @@ from ..networks.network import Traits
 from .device import free_bytes
 
 LARGEST_TILE = 2048
-"""Larger tiles would gain nothing: the halo is a few percent already, and the kernels are busy."""
+"""Larger tiles have no advantage: the halo is only a few percent, and the kernels are busy."""
 
 
 MEMORY_SHARE = 0.5
@@ -27,15 +27,15 @@ def choose_tile_size(
     available_bytes: int | None = None,
     margin: int = 0,
 ) -> int:
-    """The edge of cores that fits the memory and reads the fewest pixels twice.
+    """Choose the edge of cores that fits in memory and reads the fewest pixels twice.
 
     Args:
         frame: height and width of the padded image.
         traits: of the backbone.
         dtype: dtype that the tile network computes in.
         device: device that it computes on.
-        available_bytes: memory to plan with; the device's free memory when not given.
-        margin: how much wider than the network's halo windows are, in px.
+        available_bytes: memory to plan with; the device's free memory if None.
+        margin: additional halo of windows, in px.
 
     Returns:
         A multiple of the stride; the smallest possible one if memory is short.

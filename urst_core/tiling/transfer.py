@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Upload:
-    """Pixels on their way to the device; sent by any thread, received in the computing one."""
+    """An upload to the device; started in any thread, received in the computing one."""
 
     pixels: Tensor
     event: torch.cuda.Event | None = None
@@ -32,7 +32,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Download:
-    """Pixels on their way to the host; sent by the computing thread, received in any."""
+    """A download to the host; started in the computing thread, received in any."""
 
     pixels: Tensor
     event: torch.cuda.Event | None = None

@@ -71,4 +71,4 @@ def test_a_plan_counts_the_space_to_unpack(tmp_path, style, capsys, monkeypatch)
     said = capsys.readouterr()
     assert json.loads(said.out)["temporary_bytes"] == 45_000
     assert main(["plan", content, style, *SMALL]) == 0
-    assert "\nunpacked  0.0 MB of pictures, of " in capsys.readouterr().out
+    assert "\ntemporary 0.0 MB for unpacked pictures, of " in capsys.readouterr().out

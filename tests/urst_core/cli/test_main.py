@@ -480,7 +480,7 @@ def test_output_exists(folder, capsys):
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("absent/out.png", "folder {folder}/absent does not exist; make it first"),
+        ("absent/out.png", "folder {folder}/absent does not exist; create it first"),
         (
             "out.gif",
             "{folder}/out.gif: ending '.gif' names no known format; "

@@ -250,7 +250,7 @@ def in_step(monkeypatch):
 
 
 SENTENCE = (
-    "urst: training stopped, its checkpoint holds step {}; "
+    "urst: training stopped; the checkpoint is at step {}; "
     "repeat the command with --resume to continue from there\n"
 )
 
@@ -501,7 +501,7 @@ def test_overwriting_forgets_the_old_checkpoint_before_the_first_step(train, tmp
     [
         ("out.pth", "{path} must end in .safetensors, as all weights do"),
         ("out", "{path} must end in .safetensors, as all weights do"),
-        ("absent/out.safetensors", "folder {path.parent} does not exist; make it first"),
+        ("absent/out.safetensors", "folder {path.parent} does not exist; create it first"),
         ("folder.safetensors", "{path} is a folder; choose another name"),
     ],
 )

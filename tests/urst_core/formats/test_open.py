@@ -511,7 +511,7 @@ def refusal(path: Path, like=SOURCE, **options) -> str:
 
 def test_folder_that_is_not_there(tmp_path):
     path = tmp_path / "absent" / "result.png"
-    assert refusal(path) == f"folder {path.parent} does not exist; make it first"
+    assert refusal(path) == f"folder {path.parent} does not exist; create it first"
 
 
 def test_folder_that_is_not_writable(tmp_path, monkeypatch):

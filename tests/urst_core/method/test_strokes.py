@@ -320,8 +320,8 @@ def test_a_cancel_ends_any_level(microast):
         *(
             (
                 {"strokes": value},
-                f"strokes {value!r} are unknown; use preview, fine, or a number from 1: so many "
-                "times the network's own",
+                f"strokes {value!r} are unknown; use preview, fine, or a number from 1, a "
+                "multiple of the network's own size",
             )
             for value in ("coarse", 0.5, float("nan"), float("inf"), -2)
         ),

@@ -280,7 +280,7 @@ def test_output_that_is_not_named_zarr(tmp_path):
 
 def test_folder_that_does_not_exist(tmp_path):
     assert refusal(tmp_path / "absent" / "a.zarr") == (
-        f"folder {tmp_path / 'absent'} does not exist; make it first"
+        f"folder {tmp_path / 'absent'} does not exist; create it first"
     )
 
 
