@@ -132,9 +132,9 @@ class Step:
     def smoothing(self) -> Resampling:
         """B: takes the finest structure of the level below away, which is painted anew.
 
-        Nothing where that is the coarsest level itself, all of it from three times its size on.
+        Nothing where that is the coarsest level itself, most of it from twice its size on.
         """
-        share = min(1.0, (max(self.coarse) / max(self.coarsest) - 1.0) / 2.0)
+        share = min(1.0, 0.8 * (max(self.coarse) / max(self.coarsest) - 1.0))
         return Resampling(*(Smooth(length, share) for length in self.coarse))
 
     @property
@@ -151,7 +151,7 @@ class Step:
 
         Four kernels of 2 coarse px and one of 4 in a row, and rounding to whole pixels.
         """
-        return math.ceil(12 / min(self._scale(0), self._scale(1)))
+        return math.ceil(10 / min(self._scale(0), self._scale(1)))
 
     def _scale(self, axis: int) -> Fraction:
         """Coarse px per fine px.

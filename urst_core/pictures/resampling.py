@@ -54,8 +54,8 @@ def _catmull_rom(distances: Floats) -> Floats:
 
 CUBIC = Kernel(2.0, _catmull_rom)
 
-BINOMIAL = np.array([math.comb(8, k) for k in range(9)]) / 2**8
-"""Weights of the nine px around each that :class:`Smooth` takes."""
+BINOMIAL = np.array([math.comb(4, k) for k in range(5)]) / 2**4
+"""Weights of the five px around each that :class:`Smooth` takes."""
 
 TAPS_KEPT = 512
 """How many runs of weights are kept of each axis."""
@@ -151,7 +151,7 @@ class Resample:
 
 @dataclass(frozen=True)
 class Smooth:
-    """An :class:`Axis` that weakens the finest structure: a binomial of nine px.
+    """An :class:`Axis` that weakens the finest structure: a binomial of five px.
 
     Attributes:
         length: of the input and of the output, in px.
