@@ -89,6 +89,21 @@ def add_train_command(
         metavar="0..1",
         help="noise on every other picture, to be painted as strokes (default: %(default)s)",
     )
+    add(
+        "--style-crops",
+        type=int,
+        default=settings.style_crops,
+        metavar="N",
+        help="draw from N crops of each painting, whose statistics are kept (default: new crops "
+        "each time)",
+    )
+    add(
+        "--deep-every",
+        type=int,
+        default=settings.deep_every,
+        metavar="STEPS",
+        help="steps from one with losses at relu4_1 to the next (default: %(default)s)",
+    )
     add("--precision", default=settings.precision, metavar="auto|fp32|bf16")
     add("--clip-norm", type=float, default=settings.clip_norm, metavar="NORM")
     add(
@@ -165,6 +180,8 @@ def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettin
         image_size=options.image_size,
         thumbnail_size=options.thumbnail_size,
         brushwork=options.brushwork,
+        style_crops=options.style_crops,
+        deep_every=options.deep_every,
         precision=options.precision,
         clip_norm=options.clip_norm,
         ema_decay=options.ema_decay,

@@ -85,6 +85,7 @@ def assemble_batches(
         thumbnail_size=settings.edge,
         seed=settings.seed,
         brushwork=settings.brushwork,
+        style_crops=settings.style_crops,
     )
 
 

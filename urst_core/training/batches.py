@@ -26,6 +26,7 @@ class Batch:
         place: position of the patches in the pictures; the same for the whole batch.
         scale: edge of the pictures divided by T.
         styles: (N, 3, T, T); None if the recipe has a style of its own.
+        style_names: names of styles that may recur, one each; None if they do not recur.
         brushed: (N, 3, T, T), the thumbnails, some with added noise, as the network's input; None
             without noise. Losses compare with the thumbnails.
     """
@@ -35,6 +36,7 @@ class Batch:
     place: Rectangle
     scale: int
     styles: Tensor | None
+    style_names: tuple[str, ...] | None = None
     brushed: Tensor | None = None
 
     @property
@@ -76,6 +78,7 @@ class Batches:
         seed: seed of all random choices.
         brushwork: strength, 0 to 1, of the noise on every other thumbnail; see
             :mod:`urst_core.method.brushwork`.
+        style_crops: number of fixed crops per style; 0 draws new crops each time.
     """
 
     contents: PictureFolder
@@ -85,6 +88,7 @@ class Batches:
     thumbnail_size: int
     seed: int
     brushwork: float = 0.0
+    style_crops: int = 0
 
     def description(self) -> dict[str, str]:
         """Descriptions of the picture folders."""
@@ -101,10 +105,19 @@ class Batches:
         thumbnails = F.interpolate(pictures, (edge, edge), mode="bilinear", antialias=True)
         top, left = (generator.randrange(self.image_size - edge + 1) for _ in range(2))
         place = Rectangle(top, left, top + edge, left + edge)
-        styles = self.styles.crops(self.size, edge, generator) if self.styles else None
+        styles, names = self._styles_at(generator)
         patches = pictures[(..., *place.slices)]
         brushed = self._brushed(thumbnails, generator) if self.brushwork else None
-        return Batch(thumbnails, patches, place, self.image_size // edge, styles, brushed)
+        scale = self.image_size // edge
+        return Batch(thumbnails, patches, place, scale, styles, names, brushed)
+
+    def _styles_at(self, generator: random.Random) -> tuple[Tensor | None, tuple[str, ...] | None]:
+        if self.styles is None:
+            return None, None
+        wanted = self.size, self.thumbnail_size, generator
+        if self.style_crops:
+            return self.styles.repeated_crops(*wanted, each=self.style_crops)
+        return self.styles.crops(*wanted), None
 
     def _brushed(self, thumbnails: Tensor, generator: random.Random) -> Tensor:
         """Add noise of random seed and strength to every other thumbnail."""

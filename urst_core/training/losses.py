@@ -60,9 +60,19 @@ def mean_std_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tens
         features: one (N, C, H, W) per layer.
         targets: features of the style, (N, C, h, w) each; heights and widths may differ.
     """
-    total = torch.zeros((), device=features[0].device)
+    return stats_loss(features, [batch_stats(target) for target in targets])
+
+
+def stats_loss(features: Sequence[Tensor], targets: Sequence[ChannelStats]) -> Tensor:
+    """The same against statistics that are known; 0 where there are no features.
+
+    Args:
+        features: one (N, C, H, W) a layer.
+        targets: means and deviations, (N, C, 1, 1) each, one a layer.
+    """
+    total = targets[0].mean.new_zeros(()) if targets else torch.zeros(())
     for feature, target in zip(features, targets, strict=True):
-        total = total + _stats_distance(batch_stats(feature), batch_stats(target)).mean()
+        total = total + _stats_distance(batch_stats(feature), target).mean()
     return total
 
 

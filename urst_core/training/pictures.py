@@ -109,14 +109,41 @@ class PictureFolder:
         crops: list[Tensor] = []
         paths = list(self.sizes)
         while len(crops) < count:
-            path = generator.choice(paths)
-            shrinking = generator.random()
-            place = (generator.random(), generator.random())
-            mirrored = generator.random() < 0.5
-            pixels = self._crop(path, edge, shrinking, place)
+            pixels = self._random_crop(generator.choice(paths), edge, generator)
             if pixels is not None:
-                crops.append(pixels.flip(-1) if mirrored else pixels)
+                crops.append(pixels)
         return torch.stack(crops)
+
+    def repeated_crops(
+        self, count: int, edge: int, generator: random.Random, *, each: int
+    ) -> tuple[Tensor, tuple[str, ...]]:
+        """Random choices among ``each`` fixed crops per picture.
+
+        Returns:
+            The crops, (count, 3, edge, edge), and their names; crops with the same name are equal.
+
+        Raises:
+            TrainingError: all pictures turned out to be broken.
+        """
+        crops: list[Tensor] = []
+        names: list[str] = []
+        paths = list(self.sizes)
+        while len(crops) < count:
+            path, number = generator.choice(paths), generator.randrange(each)
+            # Seeded with the name relative to the folder, so that folders can be moved.
+            own = random.Random(f"{self.names[path]}:{number}")
+            pixels = self._random_crop(path, edge, own)
+            if pixels is not None:
+                crops.append(pixels)
+                names.append(f"{path}:{number}")
+        return torch.stack(crops), tuple(names)
+
+    def _random_crop(self, path: Path, edge: int, generator: random.Random) -> Tensor | None:
+        shrinking = generator.random()
+        place = (generator.random(), generator.random())
+        mirrored = generator.random() < 0.5
+        pixels = self._crop(path, edge, shrinking, place)
+        return pixels.flip(-1) if pixels is not None and mirrored else pixels
 
     def _crop(
         self, path: Path, edge: int, shrinking: float, place: tuple[float, float]

@@ -19,14 +19,18 @@ from .losses import (
     color_loss,
     content_loss,
     grid_loss,
-    mean_std_loss,
     out_of_range_loss,
     ssim_loss,
+    stats_loss,
     stroke_perceptual_loss,
     total_variation_loss,
 )
 from .normalization import stylize_thumbnail_and_patch
-from .vgg import VGGFeatures, detached, features_without_gradient
+from .style_targets import StyleTargets
+from .vgg import LAYER_ENDS, VGGFeatures, features_without_gradient
+
+DEEPEST = len(LAYER_ENDS) - 1
+"""Index of the VGG's last layer, relu4_1."""
 
 PATCH_RANGE = (-10.0, 11.0)
 """Pixels of stylized patches are clamped to this range."""
@@ -85,6 +89,7 @@ class Recipe(ABC):
         takes_styles: whether batches must have styles.
         has_signals: whether styles have signals for the contrastive loss.
         learned: name prefixes of the trained parameters.
+        content_layer: index of the VGG layer at which the content loss is measured.
     """
 
     network: StylizationNetwork
@@ -93,6 +98,7 @@ class Recipe(ABC):
     takes_styles: bool = True
     has_signals: bool = False
     learned: tuple[str, ...] = ("",)
+    content_layer: int = DEEPEST
 
     def modules(self) -> tuple[nn.Module, ...]:
         """All modules, which must be on the training device."""
@@ -115,6 +121,11 @@ class Recipe(ABC):
     def vgg_digest(self) -> str:
         """Digest of the VGG's original weights, before :meth:`prepare` converts them."""
         return fingerprint(self.vgg.state_dict())[:12]
+
+    @cached_property
+    def style_targets(self) -> StyleTargets:
+        """Targets of the style loss; :meth:`prepare` must have been called."""
+        return StyleTargets(self.vgg)
 
     def check(self, weights: LossWeights) -> None:
         """Check that the network supports the losses.
@@ -154,28 +165,35 @@ class Recipe(ABC):
     def code(self, styles: Tensor | None, count: int) -> StyleCode:
         """The style code of each picture of a batch of ``count``."""
 
-    def losses(self, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, weights: LossWeights, *, deep: float = 1.0) -> dict[str, Tensor]:
         """Compute the weighted losses of one step, float32 scalars with gradients.
 
         Style and content losses compare the stylized thumbnails. Patches are stylized with the
         thumbnails' statistics, and only for the stroke perceptual loss (URST, section 3.4).
+
+        Args:
+            batch: the pictures.
+            weights: weights of the losses.
+            deep: factor of the losses at relu4_1. At 0 the VGG is evaluated up to relu3_1 only,
+                and losses that need relu4_1 are left out.
         """
         code = self.code(batch.styles, len(batch.thumbnails))
         stylized, patches = stylize_thumbnail_and_patch(
             self.network.stages(batch.given, code),
-            self.network.stages(batch.patches, code) if weights.stroke else None,
+            self.network.stages(batch.patches, code) if weights.stroke and deep else None,
         )
-        features = self.vgg(stylized)
-        losses = {
-            "content": self.content_loss(features, batch, code),
-            "style": self.style_loss(features, batch),
-        }
+        features = self.vgg(stylized, DEEPEST + 1 if deep else DEEPEST)
+        losses: dict[str, Tensor] = {}
+        if len(features) > self.content_layer:
+            share = deep if self.content_layer == DEEPEST else 1.0
+            losses["content"] = share * self.content_loss(features, batch, code)
+        losses["style"] = self.style_loss(features, batch, deep)
         if patches is not None:
             # If a thumbnail is flat and its patch is not, the patch is divided by almost zero;
             # one such picture would outweigh all others.
             patches = patches.clamp(*PATCH_RANGE)
             target = batch.patch_of(stylized.detach())
-            losses["stroke"] = stroke_perceptual_loss(
+            losses["stroke"] = deep * stroke_perceptual_loss(
                 self.vgg(patches)[-1], features_without_gradient(self.vgg, target)[-1]
             )
         if weights.contrastive:
@@ -185,8 +203,11 @@ class Recipe(ABC):
         if weights.grid:
             losses["grid"] = grid_loss(stylized)
         if weights.out_of_range:
-            shown = [stylized] if patches is None else [stylized, patches]
-            losses["out_of_range"] = torch.stack([out_of_range_loss(p) for p in shown]).mean()
+            losses["out_of_range"] = out_of_range_loss(stylized)
+            if weights.stroke:  # patches contribute the other half
+                losses["out_of_range"] = losses["out_of_range"] / 2
+            if patches is not None:
+                losses["out_of_range"] += deep * out_of_range_loss(patches) / 2
         if weights.ssim:
             losses["ssim"] = ssim_loss(stylized, batch.thumbnails)
         if weights.color:
@@ -200,10 +221,20 @@ class Recipe(ABC):
         target = features_without_gradient(self.vgg, batch.thumbnails)[-1]
         return content_loss(features[-1], target)
 
-    def style_loss(self, features: Sequence[Tensor], batch: Batch) -> Tensor:
-        """Difference from the styles' means and standard deviations at all four layers."""
+    def style_loss(self, features: Sequence[Tensor], batch: Batch, deep: float) -> Tensor:
+        """Difference from the styles' means and standard deviations at each layer.
+
+        Args:
+            features: features of the stylized thumbnails, with or without relu4_1.
+            batch: the batch whose styles are compared with.
+            deep: factor of the part at relu4_1.
+        """
         assert batch.styles is not None
-        return mean_std_loss(features, detached(features_without_gradient(self.vgg, batch.styles)))
+        targets = self.style_targets.of(batch.styles, batch.style_names, len(features))
+        shallow = stats_loss(features[:DEEPEST], targets[:DEEPEST])
+        if len(features) == DEEPEST:
+            return shallow
+        return shallow + deep * stats_loss(features[DEEPEST:], targets[DEEPEST:])
 
     def contrastive_loss(self, stylized: Tensor, code: StyleCode) -> Tensor:
         """Contrastive loss of networks whose styles have signals; :meth:`check` refuses others."""

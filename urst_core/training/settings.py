@@ -90,6 +90,11 @@ class TrainingSettings:
             smaller for the stroke perceptual loss; None for half of it. URST uses 512 and 256.
             With both equal, a step is that of the method's own paper.
         brushwork: strength of the noise on every other thumbnail, 0 to 1.
+        style_crops: number of fixed crops per painting; their statistics are kept, so that the VGG
+            sees each crop once. 0 draws new crops each time.
+        deep_every: number of steps from one with losses at relu4_1 to the next. In such a step
+            they are multiplied by this number, so that the mean gradient is unchanged; the other
+            steps are faster.
         precision: precision of forward passes, ``fp32`` or ``bf16``, or ``auto`` for the faster
             one on the device; weights stay float32.
         clip_norm: maximum norm of gradients; longer ones are scaled down.
@@ -106,6 +111,8 @@ class TrainingSettings:
     image_size: int = 512
     thumbnail_size: int | None = None
     brushwork: float = 0.0
+    style_crops: int = 0
+    deep_every: int = 1
     precision: str = "auto"
     clip_norm: float = 10.0
     ema_decay: float = 0.999
@@ -153,6 +160,11 @@ class TrainingSettings:
             )
         if not 0 <= self.brushwork <= 1:
             raise SettingsError(f"brushwork {self.brushwork:g} is out of range; use 0 to 1")
+        if self.style_crops < 0 or self.deep_every < 1:
+            raise SettingsError(
+                f"{self.style_crops} crops of each style, and relu4_1 in one of {self.deep_every} "
+                "steps, cannot be used; use 0 or more crops, and 1 or more steps"
+            )
         if self.precision not in ("auto", *TRAINING_PRECISIONS):
             raise SettingsError(
                 f"precision {self.precision!r} is unknown; "
@@ -182,6 +194,8 @@ class TrainingSettings:
             "image size": self.image_size,
             "thumbnail size": self.edge,
             "brushwork": self.brushwork,
+            "style crops": self.style_crops,
+            "deep every": self.deep_every,
             "gradient norm": self.clip_norm,
             "average decay": self.ema_decay,
             "seed": self.seed,

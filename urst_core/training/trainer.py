@@ -210,10 +210,14 @@ class Trainer:
     def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
+        every = self.settings.deep_every
+        deep = 0.0 if self.step % every else float(every)
         remedy = "a smaller batch size or image size"
         with explained_out_of_memory(self._device, "a training step", remedy):
             with self._mixed_precision():
-                losses = self.recipe.losses(batch.to(self._device), self.settings.weights)
+                losses = self.recipe.losses(
+                    batch.to(self._device), self.settings.weights, deep=deep
+                )
             total = torch.stack(list(losses.values())).sum()
             if not bool(total.isfinite()):
                 self._refuse(losses)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -43,12 +42,17 @@ class VGGFeatures(nn.Module):
         self.levels = nn.ModuleList(layers[start:end] for start, end in zip(starts, LAYER_ENDS))
         self.eval().requires_grad_(False)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        """Features of (N, 3, H, W), 0..1, at least 16 x 16 px, from shallow to deep."""
+    def forward(self, pictures: Tensor, depth: int = len(LAYER_ENDS)) -> list[Tensor]:
+        """Features of (N, 3, H, W), 0..1, at least 16 x 16 px, from shallow to deep.
+
+        Args:
+            pictures: the pictures.
+            depth: number of layers that are computed.
+        """
         features: list[Tensor] = []
         pictures = pictures.to(next(self.parameters()).dtype)
         with without_autocast(pictures.device):
-            for level in self.levels:
+            for level in self.levels[:depth]:
                 pictures = level(pictures)
                 features.append(pictures)
         return features
@@ -84,12 +88,9 @@ def load_vgg(path: Path) -> nn.Sequential:
     return layers.eval().requires_grad_(False)
 
 
-def detached(features: Sequence[Tensor]) -> list[Tensor]:
-    """The same features as fixed targets."""
-    return [feature.detach() for feature in features]
-
-
-def features_without_gradient(vgg: VGGFeatures, pictures: Tensor) -> list[Tensor]:
+def features_without_gradient(
+    vgg: VGGFeatures, pictures: Tensor, depth: int = len(LAYER_ENDS)
+) -> list[Tensor]:
     """Features of pictures that are only targets."""
     with torch.no_grad():
-        return vgg(pictures)
+        return vgg(pictures, depth)

@@ -151,6 +151,8 @@ def test_options_reach_the_training(train, tmp_path):
         "--out-of-range-weight": ("out_of_range weight", "9.0"),
         "--clip-norm": ("gradient norm", "4.0"),
         "--ema-decay": ("average decay", "0.5"),
+        "--style-crops": ("style crops", "3"),
+        "--deep-every": ("deep every", "2"),
         "--seed": ("seed", "11"),
         "--precision": ("precision", "bf16"),
     }
@@ -238,11 +240,11 @@ def in_step(monkeypatch):
     def do(step, action):
         losses, calls = MicroASTRecipe.losses, []
 
-        def counted(self, batch, weights):
+        def counted(self, batch, weights, **options):
             calls.append(batch)
             if len(calls) == step:
                 action()
-            return losses(self, batch, weights)
+            return losses(self, batch, weights, **options)
 
         monkeypatch.setattr(MicroASTRecipe, "losses", counted)
 

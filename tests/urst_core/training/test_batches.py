@@ -104,6 +104,32 @@ def test_brushwork(pictures):
     assert torch.equal(batch.to(torch.device("cpu")).given, batch.given)
 
 
+def test_style_crops_come_again(pictures):
+    """Two pictures of three crops each: six crops, the same in every run and of every seed."""
+    seen: dict[str, torch.Tensor] = {}
+    for seed in (0, 1):
+        batches = dataclasses.replace(open_batches(pictures, seed=seed), style_crops=3)
+        for step in range(15):
+            batch = batches.at(step)
+            assert len(batch.style_names) == len(batch.styles)
+            for name, pixels in zip(batch.style_names, batch.styles):
+                assert torch.equal(seen.setdefault(name, pixels), pixels)
+    count = len(open_batches(pictures).styles.sizes)
+    assert len(seen) == 3 * count
+    crops = list(seen.values())
+    different = {tuple(pixels.flatten().tolist()) for pixels in crops}
+    assert len(different) == len(crops)
+    moved = batch.to(torch.device("cpu"))
+    assert moved.style_names == batch.style_names
+
+
+def test_style_crops_leave_contents_alone(pictures):
+    plain = open_batches(pictures).at(2)
+    assert plain.style_names is None
+    kept = dataclasses.replace(open_batches(pictures), style_crops=3).at(2)
+    assert torch.equal(kept.thumbnails, plain.thumbnails)
+
+
 # What a batch depends on
 
 

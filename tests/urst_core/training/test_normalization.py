@@ -64,6 +64,33 @@ def test_half_precision_is_measured_in_float32():
 
 
 @pytest.mark.parametrize("unbiased", [True, False])
+def test_gradients_of_statistics(unbiased):
+    """Against finite differences, in float64."""
+    features = torch.stack([picture((4, 3), seed=n, channels=2).double() for n in range(2)])
+    weights = torch.arange(1.0, 9.0, dtype=torch.float64).reshape(2, 2, 2, 1, 1)
+
+    def measured(features):
+        stats = batch_stats(features, unbiased=unbiased)
+        assert stats.std.dtype == torch.float64
+        return weights[0] * stats.mean.square() + weights[1] * stats.std.square()
+
+    assert torch.autograd.gradcheck(measured, features.requires_grad_())
+
+
+def test_gradients_of_half_precision_are_near_those_of_float32():
+    """Within a few roundings of bfloat16, each of which is up to 2 ** -9."""
+    narrow = torch.stack([picture((24, 24), seed=n, channels=8) for n in range(2)]).bfloat16()
+    gradients = []
+    for features in (narrow.clone(), narrow.float()):
+        stats = batch_stats(features.requires_grad_())
+        ((stats.mean - 0.3).square().sum() + (stats.std - 0.7).square().sum()).backward()
+        assert features.grad.dtype == features.dtype
+        gradients.append(features.grad.float())
+    difference = (gradients[0] - gradients[1]).norm() / gradients[1].norm()
+    assert 0 < float(difference) < 2**-7
+
+
+@pytest.mark.parametrize("unbiased", [True, False])
 def test_variance_is_divided_as_the_site_asks(unbiased):
     features = picture((2, 2), channels=2)[None]
     stats = measure_batch(Site("here", features, partial(ChannelMoments, unbiased=unbiased)))

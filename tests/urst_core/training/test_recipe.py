@@ -219,6 +219,57 @@ def test_losses_of_weight_zero_are_left_out(vgg, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
+def test_deep_losses_of_one_step_in_three_count_as_much_as_in_all(vgg, name):
+    """Over a cycle, on one batch: the mean gradient is that of steps with all losses."""
+    recipe, batch = recipe_of(name, vgg), made_up_batch(2)
+    has_signals = name.startswith("microast")
+    weights = weights_of(
+        recipe, ssim=1.0, total_variation=1.0, contrastive=3.0 if has_signals else 0.0
+    )
+
+    def gradients(deep):
+        recipe.network.zero_grad(set_to_none=True)
+        losses = recipe.losses(batch, weights, deep=deep)
+        torch.stack(list(losses.values())).sum().backward()
+        return losses, torch.cat([p.grad.flatten() for _, p in recipe.learned_parameters()])
+
+    _, everything = gradients(1.0)
+    deep_losses, deep = gradients(3.0)
+    shallow_losses, shallow = gradients(0.0)
+    left_out = {"stroke"} if name == "johnson" else {"stroke", "content"}
+    assert deep_losses.keys() - shallow_losses.keys() == left_out
+    error = (deep + 2 * shallow) / 3 - everything
+    assert float(error.norm()) < 1e-4 * float(everything.norm())
+    assert float((shallow - everything).norm()) > 1e-2 * float(everything.norm())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shallow_steps_do_not_compute_the_deepest_layer(vgg, name):
+    recipe, batch = recipe_of(name, vgg), made_up_batch(2)
+
+    def refuse(*_):
+        raise AssertionError("relu4_1 was computed")
+
+    recipe.vgg.levels[-1].register_forward_pre_hook(refuse)
+    with torch.no_grad():
+        recipe.losses(batch, recipe.default_weights, deep=0.0)
+        with pytest.raises(AssertionError, match="relu4_1 was computed"):
+            recipe.losses(batch, recipe.default_weights)
+
+
+def test_styles_with_names_are_measured_once(vgg):
+    recipe, batch = recipe_of("microast", vgg), made_up_batch(2)
+    named = dataclasses.replace(batch, style_names=("first", "second"))
+    weights = LossWeights(stroke=0.0)
+    with torch.no_grad():
+        expected = recipe.losses(batch, weights)["style"].item()
+        assert recipe.losses(named, weights)["style"].item() == pytest.approx(expected, rel=1e-5)
+        broken = dataclasses.replace(named, styles=torch.full_like(batch.styles, torch.nan))
+        targets = recipe.style_targets.of(broken.styles, broken.style_names, 4)
+    assert all(bool(layer.mean.isfinite().all()) for layer in targets)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_patches_are_not_stylized_without_the_stroke_loss(vgg, name):
     """It would be half of the work."""
     recipe, batch = recipe_of(name, vgg), made_up_batch(2)

@@ -177,6 +177,14 @@ def test_content_and_style_are_needed(content, style):
             for strength in (-0.1, 1.5, NAN)
         ),
         *(
+            (
+                {"style_crops": crops, "deep_every": every},
+                f"{crops} crops of each style, and relu4_1 in one of {every} steps, cannot be "
+                "used; use 0 or more crops, and 1 or more steps",
+            )
+            for crops, every in ((-1, 1), (0, 0), (3, -2))
+        ),
+        *(
             ({"seed": seed}, f"seed {seed} is out of range; use 0 to 2**63 - 1")
             for seed in (-1, 2**63)
         ),
@@ -205,6 +213,7 @@ def test_refused_settings(chosen, message):
         {"ema_decay": 0},
         {"seed": 2**63 - 1},
         {"checkpoint_minutes": 0},
+        {"style_crops": 1, "deep_every": 1000},
         *({"precision": name} for name in ("auto", "fp32", "bf16")),
         *({"weights": entry.default_weights} for entry in RECIPES),
     ],
@@ -224,6 +233,8 @@ def test_description_names_all_but_length_precision_and_device():
         "image size": "32",
         "thumbnail size": "16",
         "brushwork": "0.0",
+        "style crops": "0",
+        "deep every": "1",
         "gradient norm": "10.0",
         "average decay": "0.999",
         "seed": "7",

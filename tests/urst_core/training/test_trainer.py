@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
 import gc
@@ -237,6 +238,33 @@ def test_resumed_training_gives_the_same_weights(pictures, tmp_path):
 
 
 @pytest.mark.slow
+def test_resumed_training_with_kept_styles_and_shallow_steps(pictures, tmp_path):
+    """Stopped in the middle of a cycle; what was kept of styles is measured again."""
+    chosen = {"steps": 9, "style_crops": 2, "deep_every": 4}
+
+    def make(name):
+        batches = dataclasses.replace(open_batches(pictures), style_crops=2)
+        return Trainer(TinyRecipe(), batches, settings(**chosen), tmp_path / name)
+
+    at_once = make("at_once")
+    at_once.run(ignore)
+    make("parted").run(ignore, stop_after=6)
+    resumed = make("parted")
+    resumed.resume()
+    resumed.run(ignore)
+    assert farthest(learned(at_once), learned(resumed)) <= 1e-6
+
+
+def test_losses_of_deep_and_shallow_steps(pictures, path):
+    trainer = make_trainer(pictures, path, steps=5, deep_every=3)
+    seen = []
+    trainer.run(lambda progress: seen.append(sorted(progress.losses)))
+    deep = ["content", "contrastive", "stroke", "style"]
+    shallow = ["contrastive", "style"]
+    assert seen == [deep, shallow, shallow, deep, shallow]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3, 7])
 def test_stopped_anywhere(pictures, path, steps):
     trainer = make_trainer(pictures, path.with_name("other"), steps=7)
@@ -439,8 +467,8 @@ class Failing(TinyRecipe):
         super().__init__()
         self._at, self._value, self._calls = at, value, 0
 
-    def losses(self, batch, weights):
-        losses = super().losses(batch, weights)
+    def losses(self, batch, weights, **options):
+        losses = super().losses(batch, weights, **options)
         self._calls += 1
         if self._calls == self._at:
             losses["style"] = losses["style"] * self._value
@@ -503,7 +531,7 @@ def test_all_pictures_broken_in_the_middle(tmp_path, path):
 def test_out_of_memory(pictures, path, words):
     trainer = make_trainer(pictures, path)
 
-    def losses(*_arguments):
+    def losses(*_arguments, **_options):
         raise RuntimeError(words)
 
     trainer.recipe.losses = losses

@@ -11,7 +11,7 @@ from ...backbones.johnson import JohnsonExamples
 from ...networks.style import StyleCode
 from ..batches import Batch
 from ..losses import content_loss, gram_loss
-from ..recipe import LossWeights, Recipe
+from ..recipe import DEEPEST, LossWeights, Recipe
 from ..vgg import VGGFeatures, features_without_gradient
 
 CONTENT_LAYER = 2
@@ -34,6 +34,7 @@ class JohnsonRecipe(Recipe):
         content=1.0, style=2000.0, stroke=1.0, total_variation=1.0, out_of_range=10.0
     )
     takes_styles = False
+    content_layer = CONTENT_LAYER
 
     def __init__(self, vgg: nn.Sequential, style: Tensor) -> None:
         self.vgg = VGGFeatures(vgg)
@@ -50,9 +51,14 @@ class JohnsonRecipe(Recipe):
 
     def content_loss(self, features: Sequence[Tensor], batch: Batch, code: StyleCode) -> Tensor:
         del code
-        target = features_without_gradient(self.vgg, batch.thumbnails)
+        depth = CONTENT_LAYER + 1
+        target = features_without_gradient(self.vgg, batch.thumbnails, depth)
         return content_loss(features[CONTENT_LAYER], target[CONTENT_LAYER])
 
-    def style_loss(self, features: Sequence[Tensor], batch: Batch) -> Tensor:
+    def style_loss(self, features: Sequence[Tensor], batch: Batch, deep: float) -> Tensor:
         del batch
-        return gram_loss(features, [target.to(features[0].device) for target in self._style])
+        targets = [target.to(features[0].device) for target in self._style]
+        shallow = gram_loss(features[:DEEPEST], targets[:DEEPEST])
+        if len(features) == DEEPEST:
+            return shallow
+        return shallow + deep * gram_loss(features[DEEPEST:], targets[DEEPEST:])
