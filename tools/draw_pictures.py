@@ -44,6 +44,7 @@ LARGE_SCENE: Size = (1248, 1872)
 ICON_SCENE: Size = (832, 1248)
 DEMO_SCENE: Size = (832, 1248)
 """As `urst demo` makes it."""
+STROKES_SCENE: Size = (2496, 3744)
 GAP = 8
 LARGEST_HELP_PICTURE = 58_000
 ICON_SIDE = 256
@@ -64,11 +65,14 @@ def painting(side: int) -> TensorSource:
     return TensorSource(demo_painting((side, side)))
 
 
-def painted(content: TensorSource, *, style_side: int = 512) -> TensorSource:
-    """The content by the built-in network, from statistics of its own."""
+def painted(content: TensorSource) -> TensorSource:
+    """The content, stylized by the built-in network with its own strokes.
+
+    Enlarged strokes would be too coarse in pictures as small as these.
+    """
     canvas = TensorCanvas(content.size)
-    settings = Settings(tile_size=256, thumbnail_size=512, device="cpu")
-    stylize(content, [painting(style_side)], canvas, load_backbone(), settings)
+    settings = Settings(tile_size=256, thumbnail_size=512, strokes="fine", device="cpu")
+    stylize(content, [painting(512)], canvas, load_backbone(), settings)
     return TensorSource(canvas.pixels)
 
 
@@ -268,8 +272,30 @@ def demo() -> Image.Image:
     return side_by_side(*pictures, height=420, background=(255, 255, 255))
 
 
+def strokes() -> Image.Image:
+    """A large photograph, fine strokes, enlarged strokes: the whole above, full size below."""
+    content = scene(STROKES_SCENE)
+    pictures = [content]
+    for size in ("fine", "preview"):
+        canvas = TensorCanvas(content.size)
+        settings = Settings(tile_size=512, strokes=size, device="cpu")
+        stylize(content, [painting(1024)], canvas, load_backbone(), settings)
+        pictures.append(TensorSource(canvas.pixels))
+    images = [image_of(picture) for picture in pictures]
+    box = 1150, 1080, 1750, 1680  # the boat and the trees behind it
+    rows = [
+        side_by_side(*images, height=400, background=(255, 255, 255)),
+        side_by_side(*(i.crop(box) for i in images), height=600, background=(255, 255, 255)),
+    ]
+    sheet = Image.new("RGB", (rows[0].width, 1000 + GAP), "white")
+    sheet.paste(rows[0], (0, 0))
+    sheet.paste(rows[1], (0, 400 + GAP))
+    return sheet
+
+
 def main() -> None:
     drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner, DOCS / "demo.jpg": demo}
+    drawings[DOCS / "strokes.jpg"] = strokes
     drawings |= {PAGES / name / "example.jpg": draw for name, draw in HELP_PICTURES.items()}
     wanted = set(sys.argv[1:])
     for path, draw in drawings.items():
