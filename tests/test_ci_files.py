@@ -32,7 +32,7 @@ def test_every_job_has_steps_a_limit_and_pinned_actions(parsed):
             assert all(re.fullmatch(r"[\w-]+/[\w-]+@v\d+", action) for action in actions)
 
 
-def test_the_checks_are_those_of_the_project(parsed):
+def test_ci_runs_the_project_checks(parsed):
     jobs = parsed["ci.yml"]["jobs"]
     commands = [step["run"] for step in jobs["lint"]["steps"] if "run" in step]
     assert commands[1:] == ["ruff check .", "ruff format --check .", "pyright"]

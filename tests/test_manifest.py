@@ -42,7 +42,7 @@ def schema():
     return jsonschema.Draft202012Validator(content)
 
 
-def test_the_manifest_is_what_its_schema_says(schema):
+def test_manifest_matches_its_schema(schema):
     assert [error.message for error in schema.iter_errors(CONTENT)] == []
     assert schema.is_valid({"format": 1, "weights": [PUBLISHED]})
 
@@ -72,12 +72,12 @@ def test_the_schema_refuses(schema, change):
 
 
 @pytest.mark.parametrize("name", ["backbone", "title", "license", "paper", "source", "revision"])
-def test_the_schema_misses_what_is_left_out(schema, name):
+def test_schema_requires_all_fields(schema, name):
     entry = {key: value for key, value in PUBLISHED.items() if key != name}
     assert not schema.is_valid({"format": 1, "weights": [entry]})
 
 
-def test_the_engine_reads_what_the_file_says():
+def test_engine_reads_the_manifest():
     assert manifest_path() == MANIFEST
     entries = read_manifest()
     assert [entry.name for entry in entries] == [
@@ -100,7 +100,7 @@ def test_it_is_stored_as_publishing_stores_it():
     assert MANIFEST.read_text(encoding="utf-8") == stored
 
 
-def test_embedded_files_are_those_of_the_manifest():
+def test_embedded_files_match_the_manifest():
     embedded = [entry for entry in ENTRIES if "embedded" in entry]
     listed = {entry["backbone"]: Path(entry["files"][0]["path"]).name for entry in embedded}
     assert listed == dict(EMBEDDED_FILES)
@@ -121,7 +121,7 @@ def test_commands_name_the_originals_and_make_the_file_that_is_looked_for():
             )
 
 
-def test_licenses_are_those_of_the_backbones_or_said_otherwise():
+def test_licenses_match_the_backbones_or_are_stated():
     for entry in ENTRIES:
         assert re.fullmatch(r"MIT|Apache-2\.0|BSD-[23]-Clause", entry["license"])
 

@@ -67,7 +67,7 @@ def project():
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def test_everything_a_user_needs_is_published_and_nothing_else(published):
+def test_published_files_are_exactly_those_that_users_need(published):
     assert {name.split("/")[0] for name in published} == {
         *("__init__.py", "nodes", "urst_core", "web", "locales", "workflows"),
         *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE"),
@@ -81,7 +81,7 @@ def test_everything_a_user_needs_is_published_and_nothing_else(published):
 
 
 @pytest.mark.slow
-def test_what_is_published_loads_from_a_folder_of_its_own(published, tmp_path):
+def test_published_pack_loads_from_its_own_folder(published, tmp_path):
     folder = tmp_path / "custom_nodes" / "Some.Pack-1.0"
     for name in published:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,12 +100,12 @@ def test_what_is_published_loads_from_a_folder_of_its_own(published, tmp_path):
     assert set(result.stdout.split()) == pages
 
 
-def test_the_version_is_that_of_the_engine(project):
+def test_pack_and_engine_have_the_same_version(project):
     assert project["project"]["version"] == urst_core.__version__
     assert re.fullmatch(r"\d+\.\d+\.\d+", urst_core.__version__)
 
 
-def test_what_the_registry_reads(project):
+def test_registry_metadata(project):
     about, comfy = project["project"], project["tool"]["comfy"]
     assert re.fullmatch(r"[a-z][a-z0-9._-]{0,99}", about["name"])
     assert not about["name"].startswith("comfy")
@@ -128,7 +128,7 @@ def test_the_oldest_comfyui_is_the_same_everywhere(project):
     assert f"v{oldest}" in jobs
 
 
-def test_icon_and_banner_are_what_the_registry_shows():
+def test_icon_and_banner_have_the_registry_sizes():
     image = pytest.importorskip("PIL.Image")
     with (
         image.open(ROOT / "docs" / "icon.png") as icon,
@@ -140,7 +140,7 @@ def test_icon_and_banner_are_what_the_registry_shows():
 
 
 @pytest.mark.parametrize("folder", ["nodes", "urst_core"])
-def test_nothing_published_runs_code_that_it_reads(folder):
+def test_published_files_follow_the_rules_of_the_registry(folder):
     """The rules of the registry's own check: no exec, no eval, one statement a line."""
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache"]
     result = subprocess.run(

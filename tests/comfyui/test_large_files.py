@@ -74,7 +74,7 @@ def test_a_file_becomes_a_file(server, tools, file_graph, expected):
     assert hidden_files(server) == []
 
 
-def test_a_cancelled_file_goes_on(server, file_graph, expected):
+def test_a_cancelled_file_run_resumes(server, file_graph, expected):
     graph, node = file_graph(output_name="resumed", tile_size=128)
     prompt = server.queue(graph)
     work = server.base / "output" / ".resumed.tif.urst" / "journal.txt"
@@ -137,7 +137,7 @@ def test_a_replaced_file_is_loaded_again(server, tools):
 
 
 @pytest.mark.parametrize("name", ["../../secret.png", "/etc/hostname", "gone.png"])
-def test_a_file_elsewhere_is_refused_before_anything_runs(server, tools, file_graph, name):
+def test_a_file_outside_is_refused_before_the_graph_runs(server, tools, file_graph, name):
     graph = {"1": {"class_type": "URSTLoadImage", "inputs": {"image": name}}}
     tools["add_node"](graph, "PreviewImage", images=["1", 0])
     reason = "is not in the folder" if name == "gone.png" else "is outside the folder"

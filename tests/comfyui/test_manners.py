@@ -48,7 +48,7 @@ def saving_graph(graph_of, tools):
 
 
 @pytest.mark.parametrize("name", ["five_nodes", "quick_start"])
-def test_only_what_changed_runs_again(server, saving_graph, name):
+def test_only_changed_nodes_run_again(server, saving_graph, name):
     graph, save = saving_graph(name, prefix=f"cached/{name}")
     server.run(graph)
     assert executed(graph, server.run(graph)) == set()
@@ -131,7 +131,7 @@ CANCELS = [
 
 
 @pytest.mark.parametrize(("node_type", "statistics"), CANCELS)
-def test_a_cancel_is_answered_at_once_and_leaves_nothing(
+def test_a_cancel_is_quick_and_leaves_no_memory_behind(
     server, listening, graph_of, tools, node_type, statistics
 ):
     seed = 1 + CANCELS.index((node_type, statistics))
@@ -165,7 +165,7 @@ def test_a_cancel_is_answered_at_once_and_leaves_nothing(
     assert np.array_equal(server.probed(f"{node_type}-{seed}"), result)
 
 
-def test_an_error_in_the_middle_leaves_nothing(server, graph_of, tools):
+def test_errors_leave_no_memory_behind(server, graph_of, tools):
     graph = slow_graph(graph_of, tools, "URSTStylizePatches", "thumbnail", seed=90)
     [node] = tools["ids_of"](graph, "URSTStylizePatches")
     server.run(graph)

@@ -43,7 +43,7 @@ def test_a_mask_on_stylize_image(server, one_node, tools):
     assert not np.array_equal(masked[:, :, 111:150], content[:, :, 111:150])
 
 
-def test_a_mask_that_load_image_made_of_nothing_is_refused(server, one_node):
+def test_the_empty_mask_of_load_image_is_refused(server, one_node):
     graph, inputs, _ = one_node
     inputs["mask"] = [inputs["content"][0], 1]
     status = server.wait(server.queue(graph))["status"]

@@ -70,7 +70,7 @@ def test_the_pack_loads(server):
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_a_workflow_gives_what_the_engine_gives(result_of, engine_results, name):
+def test_workflows_equal_the_engine(result_of, engine_results, name):
     probed, saved = result_of(name)
     expected = engine_results(name)
     assert saved.keys() == expected.keys()
@@ -94,7 +94,7 @@ def test_five_nodes_equal_the_one(result_of):
     assert difference <= 1e-5
 
 
-def test_types_of_core_nodes_are_what_the_server_says(server, core_nodes):
+def test_types_of_core_nodes_match_the_server(server, core_nodes):
     for name, type_ in core_nodes.items():
         if name == "MarkdownNote":
             # The page alone knows it.

@@ -45,7 +45,7 @@ def test_translations_reach_the_pages(server):
         assert set(words) == set(ours(server))
 
 
-def test_english_words_are_those_that_the_server_tells(server):
+def test_english_words_match_the_server(server):
     words = server.ask("/api/i18n")["en"]["nodeDefs"]
     for name, info in ours(server).items():
         node = words[name]

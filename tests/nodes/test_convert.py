@@ -41,7 +41,7 @@ def test_any_floating_type_is_read_as_float32(convert, dtype):
     assert torch.equal(source.pixels, image[0].permute(2, 0, 1).float())
 
 
-def test_what_is_no_image_is_refused(convert, errors):
+def test_invalid_images_are_refused(convert, errors):
     with pytest.raises(errors.ShapeError, match=r"\(1, 4, 4, 2\).*1, 3 or 4 channels"):
         convert.sources_of(torch.rand(1, 4, 4, 2))
     with pytest.raises(errors.ShapeError, match="not empty"):

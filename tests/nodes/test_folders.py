@@ -45,19 +45,19 @@ def test_choices_are_the_pictures_in_the_input_folder(folders, base):
     assert folders.picture_choices() == ["a.tif", "b.png", "c.jpg", "d.webp"]
 
 
-def test_no_input_folder_is_no_choice_and_no_error(folders, base):
+def test_no_choices_without_an_input_folder(folders, base):
     (base / "input").rmdir()
     assert folders.picture_choices() == []
 
 
-def test_schemas_stand_without_an_input_folder(nodes, base):
+def test_schemas_do_not_need_an_input_folder(nodes, base):
     (base / "input").rmdir()
     for node in nodes.values():
         assert node.define_schema().node_id
 
 
 @pytest.mark.parametrize("kind", ["input", "output", "temp"])
-def test_names_may_say_their_folder(folders, base, kind):
+def test_names_may_include_their_folder(folders, base, kind):
     path = base / kind / "sub" / "a.png"
     path.parent.mkdir()
     path.write_bytes(b"1")
@@ -82,7 +82,7 @@ def test_absolute_paths_are_refused_even_into_the_folder(folders, errors, traps,
 
 
 @pytest.mark.usefixtures("base")
-def test_a_missing_picture_is_told_of_with_its_folder(folders, errors):
+def test_a_missing_picture_is_reported_with_its_folder(folders, errors):
     with pytest.raises(errors.ImageError, match=r"'gone\.png' is not in the folder .*input; put"):
         folders.picture_path("gone.png")
     assert "'gone.png' is not in the folder" in folders.complaint_about("gone.png")
@@ -109,7 +109,7 @@ def test_output_names_get_their_ending_and_their_folder(folders, base):
 
 
 @pytest.mark.parametrize("name", [*OUTSIDE, "/absolute/a.png"])
-def test_outputs_outside_are_refused_and_nothing_is_made_there(folders, errors, traps, name):
+def test_outputs_outside_are_refused_and_not_created(folders, errors, traps, name):
     before = sorted(traps.iterdir())
     with pytest.raises(errors.OutputError, match=r"is outside the folder .*; give a name inside"):
         folders.output_path(name, (".png",))
@@ -118,7 +118,7 @@ def test_outputs_outside_are_refused_and_nothing_is_made_there(folders, errors, 
     assert sorted(traps.iterdir()) == before
 
 
-def test_what_a_prefix_becomes_is_looked_at_too(folders, errors, traps, base):
+def test_replaced_parts_of_a_prefix_are_checked_too(folders, errors, traps, base):
     (base / "output" / "2024").symlink_to(traps, target_is_directory=True)
     with pytest.raises(errors.OutputError, match=r"'%year%/a' is outside the folder"):
         folders.numbered_output("%year%/a", (4, 4))
@@ -133,7 +133,7 @@ def test_an_output_needs_a_name(folders, errors, name):
         folders.output_path(name, (".png",))
 
 
-def test_a_folder_that_cannot_be_made_is_told_of(folders, errors, base):
+def test_a_folder_that_cannot_be_created_is_reported(folders, errors, base):
     (base / "output" / "file").write_bytes(b"1")
     with pytest.raises(
         errors.OutputError, match=r"folder .*file.* cannot be created .*choose another"
@@ -141,7 +141,7 @@ def test_a_folder_that_cannot_be_made_is_told_of(folders, errors, base):
         folders.output_path("file/a", (".png",))
 
 
-def test_a_changed_file_is_told(folders, base):
+def test_fingerprint_changes_with_the_file(folders, base):
     path = Path(base / "input" / "a.png")
     path.write_bytes(b"1")
     first = folders.fingerprint(path)

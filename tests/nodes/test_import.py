@@ -56,7 +56,7 @@ def start(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_nothing_heavy_is_loaded(start):
+def test_heavy_modules_are_not_loaded(start):
     heavy = {
         *("pyvips", "ray", "zarr", "huggingface_hub", "fsspec", "filelock", "tifffile", "tqdm"),
         *("matplotlib", "scipy", "skimage", "cv2", "pandas", "torchvision", "torchfile", "imageio"),
@@ -71,7 +71,7 @@ def test_nothing_heavy_is_loaded(start):
 
 
 @pytest.mark.slow
-def test_schemas_hash_nothing_and_ask_no_network(start):
+def test_schemas_neither_hash_files_nor_access_the_network(start):
     kinds = {kind for kind, _ in start["asked"]}
     assert kinds <= {"open"}
     assert {Path(name).name for _, name in start["asked"]} <= {"weights_manifest.json"}

@@ -88,9 +88,7 @@ def test_the_page_sees_no_more_than_2048_pixels(load, save, base):
     assert torch.equal(shown(save(output[0])), shown(output))
 
 
-def test_a_picture_that_memory_cannot_hold_is_refused_in_time(
-    load, base, part, errors, monkeypatch
-):
+def test_a_picture_too_large_for_memory_is_refused_early(load, base, part, errors, monkeypatch):
     save_picture(base / "input" / "a.tif", stored_picture((40, 60)))
     save_picture(base / "input" / "alpha.tif", stored_picture((40, 60), channels=4))
     device = part("urst_core.tiling.device")
@@ -104,7 +102,7 @@ def test_a_picture_that_memory_cannot_hold_is_refused_in_time(
         load("alpha.tif")
 
 
-def test_a_replaced_file_is_told_and_a_missing_one(nodes, base):
+def test_replaced_and_missing_files_are_noticed(nodes, base):
     node = nodes["URSTLoadImage"]
     path = save_picture(base / "input" / "a.tif", stored_picture((40, 60)))
     assert node.validate_inputs(image="a.tif") is True
@@ -174,7 +172,7 @@ def test_deep_zoom_is_a_folder_of_tiles(save, base):
     assert path.endswith("a_00002_.dzi")
 
 
-def test_files_of_a_batch_are_numbered_after_those_there(save, host):
+def test_files_of_a_batch_are_numbered_after_existing_ones(save, host):
     images = torch.rand(2, 40, 60, 3)
     paths = []
     for _ in range(2):
@@ -212,7 +210,7 @@ def test_the_workflow_goes_into_the_file(nodes, save):
         assert 700 not in image.tag_v2
 
 
-def test_what_the_format_or_the_node_cannot_hold_is_refused(save, base, errors):
+def test_unsupported_pictures_are_refused(save, base, errors):
     alpha = torch.rand(1, 40, 60, 4)
     with pytest.raises(errors.OutputError, match=r"JPEG holds no alpha.*use \.png, \.tif"):
         save(alpha, file_format="JPEG")

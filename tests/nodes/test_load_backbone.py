@@ -129,7 +129,7 @@ def test_weights_of_another_network(load, part):
 
 
 @pytest.mark.usefixtures("manifest")
-def test_a_download_reruns_nothing_and_a_changed_file_does(load, folder, content, part):
+def test_a_changed_file_reruns_the_node_and_a_download_does_not(load, folder, content, part):
     path = folder / "microast-hub.safetensors"
     before = load.fingerprint_inputs(weights="microast-hub")
     assert before == f"microast-hub:{hashlib.sha256(content).hexdigest()}"
@@ -149,7 +149,7 @@ def test_a_download_reruns_nothing_and_a_changed_file_does(load, folder, content
 
 
 @pytest.mark.usefixtures("manifest")
-def test_nothing_is_asked_before_the_graph_runs(hub, load):
+def test_no_network_access_before_the_graph_runs(hub, load):
     load.define_schema()
     load.fingerprint_inputs(weights="microast-hub", backbone="microast", **CHOICES)
     assert hub.requests == []

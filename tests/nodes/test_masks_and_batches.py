@@ -78,7 +78,7 @@ def test_a_style_for_each_region(stylize):
     assert not torch.equal(second[:, :, 70:], content[:, :, 70:])
 
 
-def test_an_empty_mask_is_no_work_and_gives_the_content_back(stylize, part, monkeypatch):
+def test_an_empty_mask_returns_the_content_without_work(stylize, part, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError
 
@@ -162,7 +162,7 @@ def test_upscaled_tiles_take_a_mask_and_an_original_of_the_results_size(call, er
         call("AssembleTiles", **inputs, original=large, mask=half_mask())
 
 
-def test_what_assemble_tiles_lacks_for_a_mask_is_named(call, errors):
+def test_a_mask_without_a_valid_original_is_refused(call, errors):
     content = image()
     tiles, layout = call("TileImage", image=content, tile_size=32, halo=16, stride=8)
     inputs = {"tiles": tiles, "layout": layout, "feather": 0}

@@ -48,7 +48,7 @@ def stylize(nodes, backbone):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["privateuseone", "xpu", "hpu"])
-def test_devices_that_only_comfyui_knows_are_left_alone(stylize, host, caplog, kind):
+def test_devices_without_support_fall_back_to_the_cpu(stylize, host, caplog, kind):
     expected = stylize()
     host.device = torch.device(kind, 0)
     assert torch.equal(stylize(), expected)
@@ -133,7 +133,7 @@ class Interrupt(BaseException):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [RuntimeError, Interrupt])
-def test_nothing_of_the_work_is_left_when_the_cache_is_emptied(
+def test_working_memory_is_released_before_the_cache_is_emptied(
     stylize, part, host, monkeypatch, kind
 ):
     work, alive = [], []
@@ -159,7 +159,7 @@ def test_nothing_of_the_work_is_left_when_the_cache_is_emptied(
     assert float(stylize().std()) > 0
 
 
-def test_errors_that_led_to_an_error_are_let_go_of_too(part, backbone, host):
+def test_causes_of_an_error_are_released_too(part, backbone, host):
     held, alive = [], []
 
     def fail(error, cause=None):

@@ -160,7 +160,7 @@ def test_refusals_name_the_remedy(call, backbone, errors):
         call("StylizePatches", backbone=backbone, stats=stats, tiles=torch.cat([style, broken]))
 
 
-def test_weights_are_found_by_name_and_a_changed_file_is_told(nodes, host, tmp_path, errors):
+def test_weights_are_found_by_name_and_changes_are_noticed(nodes, host, tmp_path, errors):
     load = nodes["URSTLoadBackbone"]
     host.folder = tmp_path
     (tmp_path / "mine.safetensors").write_bytes(b"1")

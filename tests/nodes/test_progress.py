@@ -72,7 +72,7 @@ def test_stylize_image_shows_the_picture_fill(call, backbone, host):
 
 
 @pytest.mark.usefixtures("always")
-def test_passes_of_exact_statistics_show_what_they_have_read(call, backbone, host):
+def test_passes_of_exact_statistics_show_the_content(call, backbone, host):
     content = image()
     inputs = {"backbone": backbone, "content": content, "style": image(seed=2), **LOOK}
     call("MakeThumbnailStats", statistics="exact", **inputs)

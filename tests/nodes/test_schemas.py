@@ -27,7 +27,7 @@ NODE_IDS = (
 )
 
 
-def test_the_pack_imports_without_comfyui_and_is_no_v1_pack(pack):
+def test_the_pack_imports_without_comfyui_and_is_not_a_v1_pack(pack):
     assert not hasattr(pack, "NODE_CLASS_MAPPINGS")
 
 
@@ -52,7 +52,7 @@ def test_every_socket_is_explained_and_has_an_id_of_its_own(nodes, node_id):
 
 
 @pytest.mark.parametrize("node_id", NODE_IDS)
-def test_execute_takes_what_the_schema_offers(nodes, node_id):
+def test_execute_accepts_all_inputs_of_the_schema(nodes, node_id):
     parameters = inspect.signature(nodes[node_id].execute).parameters
     inputs = nodes[node_id].define_schema().inputs
     assert list(parameters) == [socket.id for socket in inputs]
@@ -64,7 +64,7 @@ def test_execute_takes_what_the_schema_offers(nodes, node_id):
 
 
 @pytest.mark.parametrize("node_id", NODE_IDS)
-def test_defaults_lie_in_range(nodes, node_id):
+def test_defaults_are_in_range(nodes, node_id):
     for socket in nodes[node_id].define_schema().inputs:
         values = socket.values
         if socket.io_type == "COMBO" and socket.id in FILE_CHOICES:

@@ -123,7 +123,7 @@ class Interrupt(BaseException):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [RuntimeError, Interrupt])
-def test_a_cancelled_run_goes_on_and_ends_with_the_same_file(stylize, host, base, kind):
+def test_a_cancelled_run_resumes_to_the_same_file(stylize, host, base, kind):
     whole = Path(stylize(output_name="whole")[0]).read_bytes()
     host.cancelled = kind
     cancel_after(host, 5)
@@ -140,7 +140,7 @@ def test_a_cancelled_run_goes_on_and_ends_with_the_same_file(stylize, host, base
     assert files_in(base) == ["output/sub/painted.tif", "output/whole.tif"]
 
 
-def test_the_content_is_let_go_of_however_a_run_ends(stylize, host, part, monkeypatch):
+def test_the_content_is_closed_however_a_run_ends(stylize, host, part, monkeypatch):
     image_file, closed = part("urst_core.formats.image_file").ImageFile, []
     monkeypatch.setattr(image_file, "close", lambda source: closed.append(source.path.name))
     cancel_after(host, 5)
@@ -163,7 +163,7 @@ def test_without_resume_a_cancelled_run_begins_again(stylize, host, base):
     assert files_in(base) == ["output/sub/painted.tif"]
 
 
-def test_a_run_with_other_settings_does_not_go_on(stylize, host, errors):
+def test_a_run_with_other_settings_does_not_resume(stylize, host, errors):
     cancel_after(host, 5)
     with pytest.raises(host.cancelled):
         stylize()
@@ -222,7 +222,7 @@ def test_paths_outside_are_refused(stylize, nodes, errors):
     assert node.validate_inputs() is True
 
 
-def test_a_replaced_content_is_told(stylize, nodes, base):
+def test_a_replaced_content_changes_the_fingerprint(stylize, nodes, base):
     assert stylize
     node = nodes["URSTStylizeFile"]
     first = node.fingerprint_inputs(**FILE)

@@ -86,7 +86,7 @@ def test_a_window_too_large_for_the_memory_is_halved(backbone, stats, windows, m
         torch.testing.assert_close(canvas.pixels, expected, rtol=0, atol=1e-5)
 
 
-def test_no_memory_at_all_is_an_error_with_a_remedy(backbone, stats, windows, monkeypatch):
+def test_too_little_memory_is_an_error_with_a_remedy(backbone, stats, windows, monkeypatch):
     limit_memory(monkeypatch, largest=0)
     with pytest.raises(DeviceError, match=r"cpu has too little free memory.*use another device"):
         stylize_windows(windows, canvases_for(windows), backbone, stats, SETTINGS)

@@ -84,7 +84,7 @@ def test_the_layout_of_another_picture(call, errors):
         call("AssembleTiles", tiles=tiles, layout=other_size, feather=0)
 
 
-def test_tiles_that_are_mixed_up_are_told_of_in_the_log(call, caplog):
+def test_mixed_up_tiles_are_logged(call, caplog):
     tiles, layout = cut(call, CONTENT)
     assert torch.equal(call("AssembleTiles", tiles=tiles, layout=layout, feather=0)[0], CONTENT)
     assert caplog.text == ""
@@ -213,7 +213,7 @@ def test_views_of_other_pictures_are_taken_as_they_are(every_node):
         (torch.zeros(0, 72, 104, 3), "ShapeError", "not empty"),
     ],
 )
-def test_every_node_refuses_what_is_no_image(
+def test_every_node_refuses_invalid_images(
     call, backbone, measured, base, errors, wrong, error, message
 ):
     save_picture(base / "input" / "a.tif", stored_picture((40, 56), seed=1))

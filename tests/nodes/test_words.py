@@ -46,7 +46,7 @@ def test_translations_have_every_word_and_no_more(tool, schemas):
     assert tool.translation_problems(schemas) == []
 
 
-def test_english_words_and_the_lists_in_help_pages_are_those_of_the_schemas(tool, schemas):
+def test_english_words_and_help_pages_match_the_schemas(tool, schemas):
     """Where this fails, a node has changed: python tools/write_words.py."""
     stale = [
         path.relative_to(ROOT).as_posix()
@@ -56,7 +56,7 @@ def test_english_words_and_the_lists_in_help_pages_are_those_of_the_schemas(tool
     assert stale == [], "run python tools/write_words.py"
 
 
-def test_english_is_what_the_schemas_say(tool, schemas):
+def test_english_texts_come_from_the_schemas(tool, schemas):
     words = tool.read_words("en")
     assert list(words) == list(schemas)
     node = words["URSTTileImage"]
@@ -68,7 +68,7 @@ def test_english_is_what_the_schemas_say(tool, schemas):
     assert node["outputs"]["1"] == {"name": "layout", "tooltip": schema.outputs[1].tooltip}
 
 
-def test_what_a_translation_lacks_or_has_too_much_is_named(tool, schemas, monkeypatch):
+def test_missing_and_unknown_translations_are_listed(tool, schemas, monkeypatch):
     words = tool.read_words("zh")
     inputs = words["URSTTileImage"]["inputs"]
     inputs["mask"] = inputs.pop("halo")
@@ -116,7 +116,7 @@ def test_every_node_has_a_help_page_in_every_language(nodes):
 
 
 @pytest.mark.parametrize("language", ["en", *TRANSLATIONS])
-def test_help_pages_show_a_picture_that_is_there(language):
+def test_pictures_of_help_pages_exist(language):
     for path in pages_in(language):
         # Pages look for pictures beside the folder of the node, not inside it.
         [(alternative, picture)] = re.findall(r"!\[(.*?)\]\((.*?)\)", path.read_text("utf-8"))
@@ -189,7 +189,7 @@ def test_messages_that_help_pages_quote_are_messages_of_the_engine():
         assert any(wanted.search(message) for message in messages), (node_id, quote)
 
 
-def test_the_help_pages_lie_where_comfyui_is_told(pack):
+def test_help_pages_are_in_the_web_directory(pack):
     assert (ROOT / pack.WEB_DIRECTORY / "docs").resolve() == PAGES
 
 

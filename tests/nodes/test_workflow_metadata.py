@@ -20,7 +20,7 @@ def metadata(part):
     return part("nodes.workflow_metadata").workflow_metadata
 
 
-def test_png_holds_texts(metadata):
+def test_png_stores_texts(metadata):
     texts = metadata(HIDDEN, "PNG").texts
     assert {name: json.loads(text) for name, text in texts.items()} == {
         "prompt": PROMPT,
@@ -30,7 +30,7 @@ def test_png_holds_texts(metadata):
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "WebP"])
-def test_jpeg_and_webp_hold_exif_where_comfyui_looks_for_it(metadata, format_name):
+def test_jpeg_and_webp_store_exif_for_comfyui(metadata, format_name):
     exif = Image.Exif()
     exif.load(metadata(HIDDEN, format_name).exif)
     assert json.loads(exif[0x0110].removeprefix("prompt:")) == PROMPT
@@ -38,7 +38,7 @@ def test_jpeg_and_webp_hold_exif_where_comfyui_looks_for_it(metadata, format_nam
     assert json.loads(exif[0x010E].removeprefix("other:")) == [1]
 
 
-def test_tiff_holds_xmp(metadata):
+def test_tiff_stores_xmp(metadata):
     root = ElementTree.fromstring(metadata(HIDDEN, "TIFF").xmp)
     entries = [element.text for element in root.iter() if element.tag.endswith("}li")]
     found = dict(entry.split(":", 1) for entry in entries)
@@ -46,7 +46,7 @@ def test_tiff_holds_xmp(metadata):
     assert json.loads(found["workflow"]) == WORKFLOW
 
 
-def test_a_workflow_too_long_for_exif_is_told_of(metadata, caplog):
+def test_a_workflow_too_long_for_exif_is_logged(metadata, caplog):
     long = SimpleNamespace(prompt=None, extra_pnginfo={"workflow": "x" * 70_000})
     assert metadata(long, "JPEG").exif is None
     assert "JPEG and WebP have room for 65000" in caplog.text
@@ -54,7 +54,7 @@ def test_a_workflow_too_long_for_exif_is_told_of(metadata, caplog):
     assert len(metadata(long, "PNG").texts["workflow"]) == 70_002
 
 
-def test_nothing_where_nothing_is_wanted_known_or_held(metadata, host, part):
+def test_no_metadata_if_disabled_unavailable_or_unsupported(metadata, host, part):
     nothing = part("urst_core.pictures.metadata").PictureMetadata()
     assert metadata(None, "PNG") == nothing
     assert metadata(SimpleNamespace(prompt=None, extra_pnginfo=None), "TIFF") == nothing

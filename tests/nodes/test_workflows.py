@@ -43,7 +43,7 @@ def test_there_is_a_file_for_every_recipe_and_no_other(tools):
 
 
 @by_file
-def test_files_are_what_the_nodes_say(tools, types, path):
+def test_workflow_files_match_the_schemas(tools, types, path):
     expected = tools.make_workflows.make_workflow(path.stem, types)
     message = f"{path.name} is out of date; run: python tools/make_workflows.py"
     assert path.read_text(encoding="utf-8") == expected, message
@@ -102,7 +102,7 @@ def overlap(one, other):
 
 
 @by_file
-def test_nothing_overlaps(path):
+def test_nodes_do_not_overlap(path):
     graph = graph_in(path)
     nodes = {f"{node['id']} {node['type']}": box_of(node) for node in graph["nodes"]}
     frames = {}
@@ -141,7 +141,7 @@ def test_a_note_explains_it_first(path):
 
 
 @by_file
-def test_a_small_square_picture_lies_beside_it(path):
+def test_each_workflow_has_a_small_square_picture(path):
     picture = path.with_suffix(".jpg")
     assert picture.stat().st_size < 80_000
     with Image.open(picture) as image:

@@ -92,7 +92,7 @@ def test_importing_the_package_loads_nothing_heavy():
     assert set(urst.__all__) <= set(names)
 
 
-def test_every_exported_name_is_there_and_no_other():
+def test_exported_names():
     assert set(urst.__all__) == {
         *("stylize", "stylize_file", "load_backbone", "list_backbones", "open_picture"),
         *("Settings", "Mask", "Progress", "StyleCode", "FrozenStats", "URSTError"),
@@ -458,7 +458,7 @@ def test_settings_are_passed_on(model, style, photo, painted):
         model(photo, style, tile_size=17)
 
 
-def test_progress_is_told_and_cancels(model, style, photo, capsys):
+def test_progress_is_reported_and_can_cancel(model, style, photo, capsys):
     told: list[urst.Progress] = []
     model(photo, style, tile_size=32, progress=told.append)
     assert told[-1].tiles_done == told[-1].tiles_total == 4
@@ -481,7 +481,7 @@ def test_parts_are_read_and_written(model, style, photo, painted):
     assert np.array_equal(canvas.pixels.permute(1, 2, 0).numpy(), painted)
 
 
-def test_a_model_says_what_it_is(model):
+def test_repr_of_a_model(model):
     assert model.name == "microast"
     assert model.styles == ()
     assert repr(model) == f"Model(settings={model.settings!r})"
@@ -580,7 +580,7 @@ def test_contents_that_are_refused(model, style, content, message):
         model(content, style)
 
 
-def test_what_is_no_picture_is_a_type_error(model, style, photo):
+def test_invalid_pictures_are_type_errors(model, style, photo):
     for wrong in ([photo, photo], None, 3, {"photo": photo}):
         with pytest.raises(TypeError, match=f"{type(wrong).__name__} is not a kind of picture"):
             model(wrong, style)

@@ -35,7 +35,7 @@ def test_every_error_is_a_built_in_one_too():
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_nothing_is_lost_on_the_way_between_processes(kind):
+def test_errors_survive_pickling(kind):
     """OSError, for one, makes an error number of a first of several arguments."""
     error = kind("core 164 is too large", "use 160", Change("tile_size", 160))
     for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error)):

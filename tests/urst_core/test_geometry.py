@@ -66,7 +66,7 @@ def test_cores_cover_every_pixel_once_for_odd_and_panoramic_sizes(size):
     strides_per_edge=st.integers(1, 20),
     strides_per_halo=st.integers(0, 9),
 )
-def test_windows_are_aligned_inside_the_frame_and_hold_core_and_halo(
+def test_windows_are_aligned_and_contain_core_and_halo(
     size, stride, strides_per_edge, strides_per_halo
 ):
     frame = frame_size(size, stride=stride)

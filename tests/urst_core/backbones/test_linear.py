@@ -220,7 +220,7 @@ def test_mean_of_one_position():
         moments.stats()
 
 
-def test_mean_stats_are_known_by_their_name():
+def test_mean_stats_are_identified_by_name():
     assert isinstance(site_stats_from({"mean": torch.zeros(1, 3, 1, 1)}), MeanStats)
 
 

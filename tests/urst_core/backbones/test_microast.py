@@ -53,7 +53,7 @@ def state_of(network) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def test_a_file_tells_the_variant(backbone):
+def test_variant_is_detected_from_the_file(backbone):
     state = state_of(backbone.network)
     assert sorted(name for name in state if name.endswith(".blur")) == BLURS
     for name in BLURS:

@@ -160,7 +160,7 @@ def test_strength_leads_from_the_content_to_the_style(shallow):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_tile_pass_factorizes_nothing(name, golden_backbones, monkeypatch):
+def test_tile_passes_do_not_factorize(name, golden_backbones, monkeypatch):
     backbone = golden_backbones[name]
     stats = stats_of(backbone)
     baked = backbone.bake(stats)
@@ -185,7 +185,7 @@ def test_a_tile_pass_factorizes_nothing(name, golden_backbones, monkeypatch):
         backbone.collect(content, stats.code)
 
 
-def test_a_tile_network_holds_convolutions_in_float32_only(shallow):
+def test_tile_networks_have_only_float32_convolutions(shallow):
     folded = shallow.bake(stats_of(shallow)).folded
     # Fewer by the color transforms; the features' transforms have no layer of their own either.
     convolutions = [m for m in shallow.network.modules() if isinstance(m, nn.Conv2d)]
@@ -234,7 +234,7 @@ class OneChannel(Cascade):
         (LEVELS, 246, 256),
     ],
 )
-def test_halo_covers_what_one_pixel_reaches_and_no_stride_less(levels, radius, halo):
+def test_halo_is_the_smallest_that_covers_the_reach(levels, radius, halo):
     """Through 62 random convolutions one pixel's trace falls below rounding long before its end.
 
     So the network here adds up positive numbers of a picture of zeros: any trace stays above 0.

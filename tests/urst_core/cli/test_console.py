@@ -83,7 +83,7 @@ def test_a_full_output(folder):
 @pytest.mark.parametrize(
     "streams", [">&- 2>&-", "2>&-", "> /dev/full 2> /dev/full", "<&- >&- 2>&-"]
 )
-def test_work_is_done_though_nobody_can_be_told(folder, streams):
+def test_work_completes_without_an_output_stream(folder, streams):
     codes, said = shell(folder, f"{URST} {STYLIZE} {streams}")
     assert codes == [0]
     assert "Traceback" not in said
@@ -180,7 +180,7 @@ def test_output_that_was_asked_for_is_missed(monkeypatch, error):
     console.say("done")
 
 
-def test_nobody_reads(monkeypatch):
+def test_output_without_a_reader(monkeypatch):
     monkeypatch.setattr(sys, "stdout", Broken(ERRORS[1]))
     with pytest.raises(SystemExit) as caught:
         console.put("what there is")

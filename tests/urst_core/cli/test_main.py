@@ -110,7 +110,7 @@ def captured(monkeypatch):
 # Stylize
 
 
-def test_stylize_writes_the_file_and_says_where(folder, capsys):
+def test_stylize_writes_the_file_and_prints_its_path(folder, capsys):
     assert run(folder, "--tile-size", 64) == 0
     stylized = load_picture(folder / "out.png")
     assert stylized.shape == (3, *SIZE)
@@ -760,7 +760,7 @@ def test_going_on_with_an_interrupted_run(folder, capsys, monkeypatch):
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
-def test_nothing_to_go_on_with(folder, capsys):
+def test_resume_without_an_earlier_run(folder, capsys):
     assert run(folder, "--resume") == 0
     assert capsys.readouterr().out.startswith("nothing to resume, starting\n")
     assert run(folder, "--resume") == 1
@@ -773,9 +773,7 @@ def test_nothing_to_go_on_with(folder, capsys):
 
 
 @pytest.mark.parametrize(("tiles", "kept"), [(0, []), (3, [".out.png.urst"])])
-def test_a_defect_is_not_hidden_and_leaves_nothing_but_finished_tiles(
-    folder, monkeypatch, tiles, kept
-):
+def test_a_bug_is_raised_and_leaves_only_finished_tiles(folder, monkeypatch, tiles, kept):
     stop_after(monkeypatch, tiles, ZeroDivisionError("a defect"))
     with pytest.raises(ZeroDivisionError, match="a defect"):
         run(folder, "--tile-size", 32)

@@ -68,7 +68,7 @@ def test_workers_need_ray(pictures, capsys):
     )
 
 
-def test_an_interrupted_run_says_what_is_kept(pictures, monkeypatch, capsys, tmp_path):
+def test_an_interrupted_run_reports_what_is_kept(pictures, monkeypatch, capsys, tmp_path):
     content, style = map(str, pictures)
 
     def interrupted(*_args, **_options):

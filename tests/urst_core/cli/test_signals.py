@@ -58,7 +58,7 @@ def test_handlers_are_put_back():
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_what_was_ignored_stays_ignored(number):
+def test_ignored_signals_stay_ignored(number):
     """As under nohup, or in the background of a shell."""
     signal.signal(number, signal.SIG_IGN)
     with StopSignals() as signals, signals.after_step() as stop:
@@ -67,7 +67,7 @@ def test_what_was_ignored_stays_ignored(number):
         assert signal.getsignal(number) == signal.SIG_IGN
 
 
-def test_where_there_is_no_signal_of_a_lost_terminal(monkeypatch):
+def test_systems_without_sighup(monkeypatch):
     """As on Windows."""
     monkeypatch.delattr(signal, "SIGHUP", raising=False)
     with StopSignals() as signals, signals.after_step() as stop:

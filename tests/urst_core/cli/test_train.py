@@ -202,7 +202,7 @@ def test_stop_after_and_resume(train, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("thin")
-def test_resume_with_what_was_begun_with(train, tmp_path, capsys):
+def test_resume_with_the_same_start(train, tmp_path, capsys):
     """The same command and --resume: --overwrite and --start-from are in it still."""
     assert train("--steps", 2, output="first.safetensors") == 0
     command = ("--steps", 4, "--overwrite", "--start-from", tmp_path / "first.safetensors")
@@ -394,7 +394,7 @@ def test_ctrl_c_to_a_real_process(pictures, vgg_file, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("thin")
-def test_broken_pictures_are_said_once_and_training_goes_on(train, pictures, tmp_path, capsys):
+def test_broken_pictures_are_reported_once_and_skipped(train, pictures, tmp_path, capsys):
     style = tmp_path / "style"
     shutil.copytree(pictures / "style", style)
     (style / "text.jpg").write_text("no picture")

@@ -64,7 +64,7 @@ def test_bar_shows_share_step_and_losses(trainer, pictures, tmp_path, capsys):
     assert re.search(r"^ 12\.\d%\|.*\| 00:00<\S+ , step 1, content 1\.500 style 22\.250\n$", last)
 
 
-def test_time_left_of_a_resumed_training_counts_from_where_it_goes_on(trainer):
+def test_time_left_of_a_resumed_training(trainer):
     """Three quarters that another start took are no reason to expect the rest at once."""
     trainer.step = 3
     bar = listening_module._bar(trainer.done)
@@ -100,7 +100,7 @@ def test_grids_every_so_many_steps(trainer, pictures, tmp_path):
 
 
 @pytest.mark.slow
-def test_grids_change_nothing_of_the_training(trainer, pictures, tmp_path):
+def test_grids_do_not_affect_the_training(trainer, pictures, tmp_path):
     other = make_trainer(pictures, tmp_path / "other", steps=4)
     other.run(lambda _: None)
     with listeners(trainer, pictures, tmp_path, grid_every=1) as listen:

@@ -153,7 +153,7 @@ def test_workers_that_die_while_they_start():
         run(MadeUpRay(die=lambda _, item: item is None), range(3))
 
 
-def test_what_a_worker_raises_is_raised_here_and_ends_all():
+def test_an_exception_of_a_worker_is_raised_and_ends_the_run():
     def work(item):
         if item == 3:
             raise OutputError("the disk is full; free some")
@@ -242,7 +242,7 @@ def test_one_worker_a_gpu():
         (DeviceError, "mps", 1, "device 'mps' cannot be asked of Ray; use auto, cpu or cuda"),
     ],
 )
-def test_what_a_cluster_does_not_have(error, device, workers, message):
+def test_resources_that_a_cluster_lacks(error, device, workers, message):
     with pytest.raises(error) as caught:
         share_cluster(cluster_of({"CPU": 4.0}), device=device, workers=workers)
     assert str(caught.value) == message

@@ -215,9 +215,7 @@ def test_a_lock_that_is_not_ours(content, microast, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
-def test_a_worker_dies_and_the_picture_is_that_of_one_machine(
-    content, expected, microast, tmp_path
-):
+def test_the_picture_is_correct_if_a_worker_dies(content, expected, microast, tmp_path):
     killed, heard = [], []
 
     def kill_one(progress):
@@ -249,7 +247,7 @@ def test_a_worker_dies_and_the_picture_is_that_of_one_machine(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
-def test_a_run_that_was_stopped_goes_on_where_it_was(content, expected, microast, tmp_path):
+def test_a_stopped_run_resumes(content, expected, microast, tmp_path):
     output = tmp_path / "a.tif"
 
     def stop(progress):

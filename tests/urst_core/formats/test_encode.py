@@ -93,7 +93,7 @@ def test_tiff_as_asked(tmp_path, compression, name, dtype):
     assert torch.equal(load_picture(path), source.pixels)
 
 
-def test_tiff_as_nobody_asked(work_file, results):
+def test_default_tiff(work_file, results):
     encode(work_file, results / "result.tif", SOURCE)
     with tifffile.TiffFile(results / "result.tif") as stored:
         assert stored.is_bigtiff
@@ -144,7 +144,7 @@ def test_numpy_file(tmp_path, dtype, channels):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [".png", ".tif", ".npy", ".dzi"])
-def test_progress_from_nothing_to_all(tmp_path, ending):
+def test_progress_from_start_to_end(tmp_path, ending):
     like = TensorSource(torch.zeros(3, 3000, 3000, dtype=torch.uint8))
     WorkFile.create(tmp_path / "tiles.raw", like).close()
     shares = []
@@ -157,7 +157,7 @@ def test_progress_from_nothing_to_all(tmp_path, ending):
 @pytest.mark.parametrize("ending", [".png", ".tif", ".webp", ".npy", ".dzi"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 @pytest.mark.parametrize("first", [0.0, 1e-9, 1.0])
-def test_what_the_listener_raises_ends_it(work_file, results, ending, error, first):
+def test_an_exception_in_the_listener_ends_encoding(work_file, results, ending, error, first):
     path = results / f"result{ending}"
 
     def stop(share):

@@ -51,7 +51,7 @@ def test_every_kind(tmp_path, channels, dtype):
         assert window.shape == (1, 3, 24, 40)
 
 
-def test_only_what_is_read_takes_memory(tmp_path):
+def test_only_the_read_part_takes_memory(tmp_path):
     """A file of 60 GB, without its blocks on the disk."""
     path = tmp_path / "large.npy"
     with path.open("wb") as file:
@@ -143,7 +143,7 @@ def test_nan_is_refused_by_who_reads_it(tmp_path):
         read_window(NumpyPicture(tmp_path / "picture.npy"), PART, torch.device("cpu"))
 
 
-def test_files_that_are_damaged_or_something_else(tmp_path):
+def test_damaged_or_foreign_files(tmp_path):
     path = tmp_path / "picture.npy"
     np.save(path, values("<u1", 3))
     stored = path.read_bytes()
@@ -206,7 +206,7 @@ def test_a_style_is_laid_on_white(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("name", ["absent.npy", "absent.png", "n" * 300, "folder", "empty.npy"])
-def test_where_there_is_no_picture(tmp_path, name):
+def test_files_without_a_picture(tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.npy").touch()
     with pytest.raises(ImageError) as caught:
@@ -223,7 +223,7 @@ def test_where_there_is_no_picture(tmp_path, name):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
-def test_a_name_that_is_no_unicode(tmp_path):
+def test_a_name_that_is_not_unicode(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.png")
     with pytest.raises(ImageError) as caught:
         open_picture(path)

@@ -78,7 +78,7 @@ def test_empty_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["text.jpg", "text.png", "text.tif", "text"])
-def test_file_that_is_no_picture(tmp_path, name):
+def test_file_that_is_not_a_picture(tmp_path, name):
     path = tmp_path / name
     path.write_text("a letter, not a picture\n" * 40)
     with pytest.raises(ImageError) as caught:
@@ -161,7 +161,7 @@ def test_damage_that_shows_in_the_middle_of_a_run(tmp_path, microast):
     assert os.listdir(tmp_path) == ["content.tif"]
 
 
-def test_a_file_that_was_replaced_is_read_anew(tmp_path):
+def test_a_replaced_file_is_read_again(tmp_path):
     path = save_picture(tmp_path / "content.png", stored_picture((20, 30)))
     assert torch.equal(whole(ImageFile(path)), stored_picture((20, 30)))
     save_picture(path, stored_picture((14, 22), seed=1))
@@ -664,7 +664,7 @@ def test_encoder_that_fails(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, MemoryError])
-def test_an_error_in_the_middle_leaves_nothing_behind(tmp_path, error):
+def test_an_error_during_a_run_leaves_no_files(tmp_path, error):
     during = []
 
     def fail():
@@ -680,7 +680,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(tmp_path, error):
     assert os.listdir(tmp_path) == []
 
 
-def test_an_interrupted_run_leaves_nothing_behind(tmp_path, microast):
+def test_an_interrupted_run_leaves_no_files(tmp_path, microast):
     content = save_picture(tmp_path / "content.png", stored_picture(SIZE))
 
     def interrupt(progress):
@@ -711,7 +711,7 @@ def test_overwriting_keeps_the_old_file_until_the_new_one_is_complete(tmp_path):
     assert os.listdir(tmp_path) == ["result.png"]
 
 
-def test_content_may_be_overwritten_where_only_its_name_is_alike(tmp_path):
+def test_another_file_of_a_similar_name_may_be_overwritten(tmp_path):
     """A copy of the content under the output's name is another file."""
     content = save_picture(tmp_path / "content.png", SOURCE.pixels)
     output = tmp_path / "copy.png"
@@ -723,7 +723,7 @@ def test_content_may_be_overwritten_where_only_its_name_is_alike(tmp_path):
     assert torch.equal(load_picture(content), SOURCE.pixels)
 
 
-def test_a_folder_is_no_picture(tmp_path):
+def test_a_folder_is_not_a_picture(tmp_path):
     with pytest.raises(ImageError) as caught:
         ImageFile(tmp_path)
     assert str(caught.value) == f"picture {tmp_path} is a folder; name a file in it"
@@ -743,7 +743,7 @@ def test_pages_that_are_left_out(tmp_path, caplog):
     ]
 
 
-def test_a_pyramid_leaves_nothing_out(tmp_path, caplog):
+def test_a_pyramid_does_not_affect_reading(tmp_path, caplog):
     source = TensorSource(stored_picture((400, 500)))
     options = OutputOptions(pyramid=True, stored_tile_size=64)
     with ImageFileCanvas(tmp_path / "content.tif", source, options) as canvas:

@@ -63,7 +63,7 @@ def test_arguments():
         ),
     ],
 )
-def test_what_no_format_takes(options, message):
+def test_options_that_no_format_takes(options, message):
     with pytest.raises(OutputError) as caught:
         OutputOptions(**options).check()
     assert str(caught.value) == message
@@ -179,7 +179,7 @@ def test_deep_zoom_is_replaced_as_a_whole(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["page of a browser", "no dzi", "file", "link"])
-def test_a_folder_of_somebody_else_stays(tmp_path, kind):
+def test_foreign_folders_are_kept(tmp_path, kind):
     path, folder = tmp_path / "a.dzi", tmp_path / "a_files"
     if kind == "file":
         folder.write_text("precious")
@@ -199,7 +199,7 @@ def test_a_folder_of_somebody_else_stays(tmp_path, kind):
     assert folder.exists()
 
 
-def test_a_folder_beside_what_a_link_points_to_counts(tmp_path):
+def test_folder_of_a_link_target_is_checked(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "b_files").mkdir(parents=True)
     (elsewhere / "b_files" / "logo.png").touch()

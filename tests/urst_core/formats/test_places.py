@@ -169,7 +169,7 @@ def test_an_earlier_store_is_replaced(store):
 
 
 @pytest.mark.parametrize("kind", ["empty", "thesis", "file"])
-def test_what_is_no_store(tmp_path, kind):
+def test_invalid_stores_are_refused(tmp_path, kind):
     pytest.importorskip("zarr", reason="zarr is not installed")
     path = tmp_path / "x.zarr"
     if kind == "file":

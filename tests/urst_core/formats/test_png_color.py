@@ -47,7 +47,7 @@ def with_chunks(path, *chunks):
         ([(b"gAMA", b"\0")], None),
     ],
 )
-def test_what_is_not_read(tmp_path, chunks, said, caplog):
+def test_unread_color_chunks(tmp_path, chunks, said, caplog):
     path = with_chunks(save_picture(tmp_path / "a.png", stored_picture((8, 9))), *chunks)
     assert unread_color(path) == said
     if any(len(data) == 1 and name == b"gAMA" for name, data in chunks):
@@ -70,7 +70,7 @@ def test_a_profile_takes_precedence(tmp_path):
 
 
 @pytest.mark.parametrize("length", [0, 5, 20, 40, 60])
-def test_what_is_no_whole_png(tmp_path, length):
+def test_incomplete_png_files(tmp_path, length):
     path = with_chunks(save_picture(tmp_path / "a.png", stored_picture((8, 9))), LINEAR)
     path.write_bytes(path.read_bytes()[:length])
     assert unread_color(path) in (None, "gAMA 1.00000")

@@ -44,7 +44,7 @@ def test_other_formats_leave_texts_out(tmp_path):
     assert b"xxxxxxxxxx" not in path.read_bytes()
 
 
-def test_keywords_that_png_does_not_know_are_fitted(tmp_path):
+def test_invalid_png_keywords_are_adapted(tmp_path):
     path = tmp_path / "a.png"
     Image.new("RGB", (4, 4)).save(path)
     append_texts(path, {"k" * 90: "1", "→": "2"})

@@ -66,7 +66,7 @@ def photo(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_damaged_jpeg_is_told_of_once(photo, caplog, seed):
+def test_a_damaged_jpeg_is_reported_once(photo, caplog, seed):
     path = damaged(photo, seed=seed)
     source = ImageFile(path)
     pixels = whole(source)
@@ -128,7 +128,7 @@ def test_a_beginning_that_is_warned_of(photo, caplog, monkeypatch):
 # The room for temporary files
 
 
-def test_only_what_is_unpacked_takes_room(tmp_path, monkeypatch):
+def test_only_unpacked_pictures_take_disk_space(tmp_path, monkeypatch):
     monkeypatch.setattr(vips_loader, "LARGEST_IN_MEMORY", 1000)
     image = pyvips.Image.black(100, 80, bands=3).copy(interpretation="srgb")
     for name, options, needed in (
@@ -152,7 +152,7 @@ def test_only_what_is_unpacked_takes_room(tmp_path, monkeypatch):
     assert ImageFile(tmp_path / "a.jpg").temporary_bytes == 0
 
 
-def test_too_little_room_is_known_before_unpacking(tmp_path, monkeypatch):
+def test_too_little_space_is_reported_before_unpacking(tmp_path, monkeypatch):
     path = save_picture(tmp_path / "a.png", stored_picture((400, 500)))
     monkeypatch.setattr(vips_loader, "LARGEST_IN_MEMORY", 1000)
     source = ImageFile(path)
@@ -251,7 +251,7 @@ def unpacked(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
-def test_unpacking_tells_how_far_it_is(unpacked):
+def test_unpacking_reports_progress(unpacked):
     for _ in range(3):  # handlers outlive their pictures
         source = ImageFile(unpacked)
         shares: list[float] = []
@@ -279,7 +279,7 @@ def test_unpacking_that_is_stopped(unpacked, caplog):
     assert whole(ImageFile(unpacked)).shape == (3, 1500, 1200)
 
 
-def test_what_need_not_be_unpacked_tells_nothing(tmp_path):
+def test_no_progress_without_unpacking(tmp_path):
     source = ImageFile(save_picture(tmp_path / "a.png", stored_picture((30, 40))))
     source.unpack(lambda _share: pytest.fail("was unpacked"))
 

@@ -53,7 +53,7 @@ def test_rectangles_in_any_order(tmp_path, dtype, channels):
         assert torch.equal(work.read(Rectangle.of_size(like.size)), like.pixels)
 
 
-def test_what_was_never_written_is_black(tmp_path):
+def test_unwritten_parts_are_black(tmp_path):
     like = TensorSource(stored_picture((8, 8)))
     with WorkFile.create(tmp_path / "work.raw", like) as work:
         assert not work.read(Rectangle(0, 0, 8, 8)).any()
@@ -69,7 +69,7 @@ def test_creating_empties_the_file_there(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_was_written_survives_a_kill(tmp_path):
+def test_written_pixels_survive_a_kill(tmp_path):
     """SIGKILL leaves no time for anything; written rectangles are there all the same."""
     path = tmp_path / "work.raw"
     like = TensorSource(stored_picture((64, 48)))

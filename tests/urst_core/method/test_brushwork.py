@@ -73,7 +73,7 @@ def test_noise_is_the_same_on_every_machine():
     assert noise(Rectangle(0, 0, 1, 4), level=3, seed=42).flatten().tolist() == VALUES
 
 
-def test_flatness_tells_sky_from_leaves():
+def test_flatness_differs_between_sky_and_leaves():
     content = picture((60, 80), seed=1) * 0.3
     content[:, :, 40:] = 0.6
     flat = flatness(content)

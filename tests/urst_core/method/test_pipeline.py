@@ -126,7 +126,7 @@ def test_strength_zero_is_the_content_and_every_value_between_is_sane(microast):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
-def test_integer_pixels_are_those_of_the_floating_picture_rounded(microast, dtype):
+def test_integer_pixels_equal_the_rounded_floating_picture(microast, dtype):
     full_scale = torch.iinfo(dtype).max
     stored = (SMALL.pixels * full_scale).round().to(torch.int32)
     integers = run(microast, TensorSource(stored.to(dtype)))
@@ -148,7 +148,7 @@ def test_an_image_smaller_than_the_halo(microast):
     assert bool(stylized.isfinite().all())
 
 
-def test_mixture_of_styles_lies_between_them(microast):
+def test_mixture_of_styles_is_between_them(microast):
     styles = [STYLE, TensorSource(picture((80, 80), seed=9))]
     pure = [run(microast, SMALL, styles=[style], tile_size=512) for style in styles]
     canvas = TensorCanvas(SMALL.size, dtype=torch.float32)
@@ -193,7 +193,7 @@ def limit_memory(monkeypatch, limit_pixels, error):
     ],
     ids=["cuda", "cpu", "mps", "python"],
 )
-def test_out_of_memory_halves_the_tile_and_redoes_nothing(microast, monkeypatch, error):
+def test_out_of_memory_halves_tiles_without_repeating_work(microast, monkeypatch, error):
     expected = run(microast, tile_size=128)
     written = []
     write = TensorCanvas.write
@@ -221,7 +221,7 @@ def test_out_of_memory_halves_the_tile_and_redoes_nothing(microast, monkeypatch,
 
 
 @pytest.mark.slow
-def test_out_of_memory_in_the_middle_goes_on_from_the_tile_that_failed(microast, monkeypatch):
+def test_out_of_memory_continues_with_the_failed_tile(microast, monkeypatch):
     expected = run(microast, tile_size=64)
     forward, calls = TileNetwork.forward, []
 
@@ -272,7 +272,7 @@ def test_too_little_memory_for_the_thumbnail(microast, monkeypatch):
 
 
 @pytest.mark.slow
-def test_listener_is_told_of_every_tile_and_can_cancel(microast):
+def test_listener_is_called_for_every_tile_and_can_cancel(microast):
     class Cancelled(BaseException):
         """As ComfyUI's may be: not an Exception."""
 
@@ -363,7 +363,7 @@ def test_style_too_small(microast, size):
         ),
     ],
 )
-def test_settings_that_cannot_be(microast, settings, error, message):
+def test_invalid_strokes_are_refused(microast, settings, error, message):
     with pytest.raises(error) as caught:
         run(microast, **settings)
     assert str(caught.value) == message

@@ -46,7 +46,7 @@ def test_the_seam_that_differs_is_named():
     assert worst.difference == pytest.approx(0.125)
 
 
-def test_without_an_overlap_nothing_can_be_told():
+def test_seams_are_unknown_without_overlap():
     windows, layout = cut(halo=0)
     assert worst_seam(windows, layout) is None
     windows, layout = cut(tile_size=256)

@@ -122,7 +122,7 @@ def test_tiles_of_any_size_equal_the_whole_in_float64(microast, size, coarse, br
         assert float((narrow - whole).abs().max()) > 1e-11
 
 
-def test_every_step_reaches_no_farther_than_it_says():
+def test_steps_stay_within_their_declared_reach():
     for coarse, fine in [((50, 70), (100, 140)), ((50, 70), (99, 139)), ((61, 80), (99, 101))]:
         step = Step(coarse, fine, coarse)
         for top in range(0, 80, 4):
@@ -223,7 +223,7 @@ def test_a_large_picture_looks_as_its_preview(microast, demo):
 
 
 @pytest.mark.slow
-def test_tile_size_changes_nothing(microast):
+def test_tile_size_does_not_change_pixels(microast):
     """In float32 a network's sums may differ in the last digit between tiles of two sizes."""
     pixels = [run(microast, tile_size=size) for size in (48, 4096)]
     assert float((pixels[0] - pixels[1]).abs().max()) <= 1e-3
@@ -268,7 +268,7 @@ def test_flat_pictures_stay_finite(random_backbones, value):
 
 
 @pytest.mark.slow
-def test_exact_statistics_are_those_of_each_level(microast):
+def test_exact_statistics_are_measured_on_each_level(microast):
     steps = []
     exact = run(microast, stats="exact", listener=steps.append)
     assert {step.stage for step in steps} == {"tiles"}
@@ -332,7 +332,7 @@ def test_a_cancel_ends_any_level(microast):
         ({"seed": 2**32}, "seed 4294967296 is out of range; use 0 to 4294967295"),
     ],
 )
-def test_settings_that_cannot_be(microast, settings, message):
+def test_invalid_strokes_are_refused(microast, settings, message):
     with pytest.raises(SettingsError) as caught:
         run(microast, **settings)
     assert str(caught.value) == message

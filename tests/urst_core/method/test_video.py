@@ -54,7 +54,7 @@ def flicker(video, columns):
 
 
 @pytest.mark.slow
-def test_what_does_not_move_does_not_flicker(microast):
+def test_still_parts_do_not_flicker(microast):
     contents = scene(5)
     own = stylized(microast, contents)
     shared = stylized(microast, contents, batch_statistics="shared")
@@ -89,7 +89,7 @@ def test_every_kind_of_statistics_is_shared_and_smoothed(name, random_backbones,
 @pytest.mark.slow
 @pytest.mark.parametrize("stats", ["thumbnail", "exact"])
 @pytest.mark.parametrize("strength", [1.0, 0.5])
-def test_shared_statistics_are_those_of_one_large_picture(microast, stats, strength):
+def test_shared_statistics_equal_one_large_picture(microast, stats, strength):
     """Frames that are a picture's halves, between which no pixel reaches across: mirror images."""
     half = picture((64, 96), seed=4)
     whole = TensorSource(torch.cat([half, half.flip(1)], dim=1))
@@ -262,7 +262,7 @@ def test_frames_are_measured_no_sooner_than_needed():
         assert measured == list(range(center + 3))
 
 
-def test_what_cannot_be(microast):
+def test_invalid_settings_are_refused(microast):
     contents = scene(2)
     message = r"'median' are unknown; use per picture, shared or smoothed"
     with pytest.raises(SettingsError, match=message):

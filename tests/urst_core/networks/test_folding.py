@@ -66,7 +66,7 @@ def test_even_channels_have_weights_within_a_factor_of_two_of_each_other() -> No
     assert not bias.any()
 
 
-def test_a_channel_of_zeros_is_left_as_it_is() -> None:
+def test_channels_of_zeros_are_unchanged() -> None:
     first, second = kernel(4, 1), kernel(4, 2)
     first[0][1], first[1][1], second[0][:, 2] = 0, 0, 0
     (weight, bias), (next_weight, next_bias) = equalize_channels(first, second)

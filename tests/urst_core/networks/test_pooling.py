@@ -47,7 +47,7 @@ def measured(make, *parts):
 
 
 @pytest.mark.parametrize(("make", "tolerance"), KINDS)
-def test_two_halves_are_pooled_to_what_is_measured_on_both(make, tolerance):
+def test_pooling_two_halves_equals_measuring_both(make, tolerance):
     first, second = features(1, shift=3.0), features(2, shift=-1.0)
     together = measured(make, first, second)
     pooled = pool_site([measured(make, first), measured(make, second)], [0.5, 0.5])
@@ -75,7 +75,7 @@ def stats_of(value):
     return FrozenStats("name", "fingerprint", code, {"site": site}, 0.5)
 
 
-def test_codes_and_sites_are_weighted_alike_and_the_rest_stays():
+def test_codes_and_sites_have_the_same_weights():
     pooled = pool([stats_of(1.0), stats_of(5.0)], [3.0, 1.0])
     assert pooled.sites["site"].tensors()["mean"].item() == 2.0
     assert pooled.code.tensors["signal"].item() == 4.0

@@ -20,7 +20,7 @@ from urst_core.networks.reach import (
 
 
 @given(st.lists(st.sampled_from(["conv3", "conv9", "down", "pool"]), max_size=6))
-def test_influence_of_layers_equals_that_of_real_ones(names):
+def test_influence_equals_that_of_real_layers(names):
     """Perturb each input of a real one-dimensional chain and see which aligned block changes."""
     kinds = {
         "conv3": (Convolution(3), 1),

@@ -53,7 +53,7 @@ def test_half_precision_features_far_from_zero_keep_their_deviation():
     assert measure_features(features).std.item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_replaying_what_was_collected_gives_the_collected_picture():
+def test_replaying_collected_statistics_gives_the_same_picture():
     image = torch.rand(1, 2, 6, 6)
     sites, collected = collect(two_sites(image))
     assert list(sites) == ["first", "second"]
@@ -77,7 +77,7 @@ def test_replay_until_stops_before_normalizing():
     assert isinstance(site.moments(), ChannelMoments)
 
 
-def test_sites_are_measured_and_what_follows_is_not_run():
+def test_measuring_stops_at_the_last_site():
     def stages(image):
         yield from two_sites(image)
         raise AssertionError("was run")

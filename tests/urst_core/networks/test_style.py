@@ -174,7 +174,7 @@ def test_damaged_file(tmp_path, stats, change, reason):
     assert message.endswith("); measure the statistics again")
 
 
-def test_rewriting_nothing_damages_nothing(tmp_path, stats):
+def test_an_unchanged_rewritten_file_loads(tmp_path, stats):
     path = rewritten(stats, tmp_path / "stats.safetensors")
     assert FrozenStats.load(path).strength == 0.7
 
@@ -249,7 +249,7 @@ def test_blend_by_hand():
     scale=st.floats(0.01, 100),
     data=st.data(),
 )
-def test_blend_lies_between_and_ignores_the_scale_of_the_weights(values, scale, data):
+def test_blend_is_a_weighted_mean_for_any_scale_of_weights(values, scale, data):
     weights = data.draw(st.lists(st.floats(0.01, 5), min_size=len(values), max_size=len(values)))
     codes = [code(value) for value in values]
     mean = float(blend(codes, weights).tensors["mean"])

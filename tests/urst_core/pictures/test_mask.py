@@ -79,7 +79,7 @@ def test_a_corner_fades_by_its_distance():
 
 @given(seed=st.integers(0, 99), feather=st.integers(2, 12), is_soft=st.booleans())
 @settings(max_examples=12)
-def test_a_feather_is_what_its_definition_says(seed, feather, is_soft):
+def test_feather_matches_its_definition(seed, feather, is_soft):
     values = torch.rand(13, 17, generator=torch.Generator().manual_seed(seed))
     values = values if is_soft else (values > 0.05).float()
     expected = by_definition(values, feather)
@@ -97,7 +97,7 @@ def test_tiles_are_feathered_as_the_whole_is_bit_for_bit(feather, is_soft):
         assert torch.equal(coverage(values, feather, core), whole[core.slices])
 
 
-def test_nothing_fades_at_the_border_of_the_picture_nor_leaks_outside():
+def test_feather_neither_fades_at_the_border_nor_leaks_outside():
     assert torch.equal(coverage(torch.ones(20, 30), 8), torch.ones(20, 30))
     values = disk((60, 60), radius=20)
     faded = coverage(values, 12)
@@ -133,7 +133,7 @@ def test_a_picture_as_a_mask():
         (torch.ones(3, 4, dtype=torch.uint8), ImageError, "uint8 values .* pass floating ones"),
     ],
 )
-def test_what_is_no_mask(values, error, message):
+def test_invalid_masks_are_refused(values, error, message):
     with pytest.raises(error, match=message):
         TensorMask(values)
 

@@ -104,7 +104,7 @@ def xmp_in(path: Path) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("result", ENDINGS)
 @pytest.mark.parametrize("content", ENDINGS)
-def test_what_both_formats_hold_comes_through(tmp_path, content, result):
+def test_metadata_of_both_formats_is_kept(tmp_path, content, result):
     source = ImageFile(photo(tmp_path / f"content{content}"))
     path = copied(source, tmp_path / f"result{result}")
     with Image.open(tmp_path / f"content{content}") as stored, Image.open(path) as written:

@@ -34,7 +34,7 @@ def test_parts_do_not_show(size):
         torch.testing.assert_close(in_parts, whole, rtol=0, atol=1e-5)
 
 
-def test_a_pixel_is_the_mean_of_those_it_covers():
+def test_a_preview_pixel_is_the_mean_of_its_area():
     pixels = picture((60, 90), seed=4)
     expected = torch.nn.functional.avg_pool2d(pixels, 3)
     torch.testing.assert_close(preview_in_parts(pixels, 30, 16).pixels, expected)
@@ -46,14 +46,14 @@ def test_small_pictures_stay_and_alpha_is_left_out():
     torch.testing.assert_close(preview, to_unit(pixels[:3]), rtol=0, atol=1e-6)
 
 
-def test_what_is_not_finished_is_black():
+def test_unfinished_parts_are_black():
     preview = Preview((64, 64), 16)
     preview.add(Rectangle(0, 0, 32, 80), torch.ones(3, 32, 64))
     assert preview.pixels[:, 8:].count_nonzero() == 0
     assert preview.pixels[:, :8].min() > 0.99
 
 
-def test_what_an_earlier_run_finished_is_shown(tmp_path):
+def test_finished_cores_of_an_earlier_run_are_shown(tmp_path):
     content = TensorSource(stored_picture((70, 90), seed=5))
     folder = WorkFolder(tmp_path / "out.tif")
     folder.path.mkdir()

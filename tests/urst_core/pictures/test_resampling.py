@@ -47,7 +47,7 @@ def test_equal_to_the_bicubic_of_pillow(size):
     [Fraction(1, 2), Fraction(2), Fraction(31, 40), Fraction(157, 100), Fraction(1)],
     ids=str,
 )
-def test_a_window_holds_the_very_bits_of_the_whole(scale, dtype):
+def test_a_window_equals_the_whole_bit_for_bit(scale, dtype):
     before = (61, 47)
     pixels = random_pixels(before, dtype)
     after = tuple(int(length / scale) for length in before)
@@ -61,7 +61,7 @@ def test_a_window_holds_the_very_bits_of_the_whole(scale, dtype):
         assert torch.equal(part, whole[(..., *target.slices)])
 
 
-def test_no_pixel_beyond_what_is_needed_counts():
+def test_pixels_beyond_the_needed_area_have_no_effect():
     resampling = Resampling.between((40, 40), (Fraction(1, 2), Fraction(1, 2)))
     target = Rectangle(20, 24, 30, 36)
     needed = resampling.needs(target)
@@ -100,7 +100,7 @@ def test_a_chain_is_its_two_steps(lengths):
     assert float((at_once - back).abs().max()) <= 1e-12
 
 
-def test_weights_are_those_of_the_cubic_at_a_quarter():
+def test_weights_of_the_cubic_at_a_quarter():
     taps = Resample(100, Fraction(1, 2)).taps(40, 41)
     assert taps.first.tolist() == [18]
     # -1/2 x^3 + 5/2 x^2 - 4 x + 2 at 1.75 and 1.25, 3/2 x^3 - 5/2 x^2 + 1 at 0.75 and 0.25

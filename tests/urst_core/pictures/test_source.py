@@ -38,7 +38,7 @@ def test_floating_pixels_are_taken_as_they_are():
         assert torch.equal(from_unit(values, dtype), values.to(dtype))
 
 
-def test_what_leaves_the_range_is_clamped_and_the_rest_rounded_to_nearest():
+def test_values_are_clamped_and_rounded_to_nearest():
     values = torch.tensor([-0.5, float("-inf"), 0.4 / 255, 0.6 / 255, 1.5, float("inf")])
     assert from_unit(values, torch.uint8).tolist() == [0, 0, 0, 1, 255, 255]
     assert from_unit(values, torch.float32)[[0, 1, 4, 5]].tolist() == [0.0, 0.0, 1.0, 1.0]
@@ -80,7 +80,7 @@ def test_tensor_of_another_type(dtype):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (1, 900), (900, 1), (100, 64)])
-def test_bands_are_whole_rows_and_hold_every_pixel_once(monkeypatch, size):
+def test_bands_are_whole_rows_and_cover_every_pixel_once(monkeypatch, size):
     monkeypatch.setattr(source_module, "BAND_PIXELS", 640)
     covered = torch.zeros(size, dtype=torch.int32)
     for band in bands(size):
@@ -90,7 +90,7 @@ def test_bands_are_whole_rows_and_hold_every_pixel_once(monkeypatch, size):
     assert bool((covered == 1).all())
 
 
-def test_a_picture_is_read_whole_and_the_listener_told_after_each_band(monkeypatch):
+def test_listener_is_called_after_each_band(monkeypatch):
     monkeypatch.setattr(source_module, "BAND_PIXELS", 640)
     source = TensorSource(stored_picture((50, 64), seed=3))
     canvas, told = TensorCanvas(source.size), []

@@ -188,7 +188,7 @@ def test_interrupted_while_encoding_and_resumed(folder, a_run, monkeypatch):
 
 
 @pytest.mark.slow
-def test_automatic_choices_are_those_of_the_first_run(folder, a_run, monkeypatch):
+def test_automatic_choices_are_kept_from_the_first_run(folder, a_run, monkeypatch):
     """Memory is another one when the run goes on; the tiles are not."""
     run = a_run(tile_size=None, stats="exact")
     with monkeypatch.context() as context:
@@ -247,19 +247,19 @@ def test_a_torn_last_line_costs_its_tile_only(folder, a_run):
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
 
-def test_nothing_finished_leaves_nothing(folder, a_run):
+def test_a_run_without_finished_tiles_leaves_no_files(folder, a_run):
     with pytest.raises(Stop):
         a_run().run(stop_at(0))
     assert names(folder) == set()
 
 
-def test_resume_begins_where_there_is_nothing_to_go_on_with(folder, a_run):
+def test_resume_starts_a_run_without_an_earlier_one(folder, a_run):
     a_run().run(if_interrupted=IfInterrupted.RESUME)
     assert names(folder) == {"out.png"}
 
 
 @pytest.mark.slow
-def test_restart_throws_away_what_was_done(folder, a_run):
+def test_restart_discards_finished_work(folder, a_run):
     a_run("whole.png", strength=0.5).run()
     run = a_run()
     with pytest.raises(Stop):
@@ -272,7 +272,7 @@ def test_restart_throws_away_what_was_done(folder, a_run):
     assert run.output.read_bytes() == (folder / "whole.png").read_bytes()
 
 
-def test_what_a_killed_run_leaves_before_its_first_tile_is_in_nobodys_way(folder, a_run):
+def test_a_run_killed_before_its_first_tile_blocks_no_other(folder, a_run):
     run = a_run()
     work = WorkFolder(run.output)
     with work.locked():
@@ -282,7 +282,7 @@ def test_what_a_killed_run_leaves_before_its_first_tile_is_in_nobodys_way(folder
     assert names(folder) == {"out.png"}
 
 
-def test_overwriting_is_still_allowed_when_a_run_goes_on(folder, a_run):
+def test_a_resumed_run_may_still_overwrite(folder, a_run):
     (folder / "out.png").write_bytes(b"old")
     with pytest.raises(Stop):
         a_run(overwrite=True).run(stop_at(5))
@@ -301,7 +301,7 @@ def refusal(run: FileRun, **options) -> str:
 
 
 @pytest.mark.slow
-def test_a_new_run_does_not_throw_away_what_was_done(folder, a_run):
+def test_a_new_run_does_not_discard_finished_work(folder, a_run):
     run = a_run(overwrite=True)
     with pytest.raises(Stop):
         run.run(stop_at(5))
@@ -342,7 +342,7 @@ def test_a_new_run_does_not_throw_away_what_was_done(folder, a_run):
     ],
     ids=str,
 )
-def test_another_run_does_not_go_on_with_it(a_run, options, change):
+def test_a_different_run_does_not_resume(a_run, options, change):
     with pytest.raises(Stop):
         a_run().run(stop_at(5))
     message = refusal(a_run(**options), if_interrupted=IfInterrupted.RESUME)
@@ -377,7 +377,7 @@ def test_other_weights_and_versions(a_run, random_backbones, monkeypatch):
 
 
 @pytest.mark.slow
-def test_what_it_chose_may_be_said(folder, a_run):
+def test_automatic_choices_may_be_given_explicitly(folder, a_run):
     a_run("whole.png").run()
     with pytest.raises(Stop):
         a_run().run(stop_at(5))
@@ -568,7 +568,7 @@ LEVELS = {"strokes": "preview", "precision": "fp32"}
 
 
 @pytest.mark.slow
-def test_levels_in_files_are_those_in_memory(a_run, folder):
+def test_levels_in_files_equal_levels_in_memory(a_run, folder):
     in_files = a_run(**LEVELS)
     steps = []
     in_files.run(steps.append)

@@ -103,7 +103,7 @@ ODD_LINES = [
     "damage",
     [b"\0" * 9, b"\xff", b"core 0 0 9 9 0 #00000000\n", b"\n", *map(line, ODD_LINES)],
 )
-def test_nothing_behind_a_damaged_line_counts(tmp_path, damage):
+def test_lines_after_a_damaged_one_are_ignored(tmp_path, damage):
     path = tmp_path / "journal.txt"
     lines = written(path).splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:2], damage, *lines[2:]]))
@@ -118,7 +118,7 @@ def test_cores_whose_pixels_changed_do_not_count(tmp_path):
     journal.close()
 
 
-def test_no_journal_lists_nothing(tmp_path):
+def test_no_cores_without_a_journal(tmp_path):
     assert finished_cores(tmp_path / "absent") == []
 
 

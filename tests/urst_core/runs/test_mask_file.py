@@ -51,7 +51,7 @@ def mask(folder):
 
 
 @pytest.mark.slow
-def test_a_mask_keeps_what_is_black(folder, mask):
+def test_black_parts_of_a_mask_are_kept(folder, mask):
     assert run(folder, output="everywhere.png") == 0
     assert run(folder, "--mask", mask) == 0
     assert run(folder, "--mask", mask, "--mask-feather", 20, output="faded.png") == 0
@@ -67,7 +67,7 @@ def test_a_mask_keeps_what_is_black(folder, mask):
 
 
 @pytest.mark.slow
-def test_a_masked_run_goes_on_with_its_own_mask_only(folder, mask, capsys, monkeypatch):
+def test_a_masked_run_resumes_only_with_the_same_mask(folder, mask, capsys, monkeypatch):
     options = ["--mask", mask, "--mask-feather", 9, "--tile-size", 32]
     assert run(folder, *options, output="whole.png") == 0
     with monkeypatch.context() as patched:

@@ -120,12 +120,12 @@ def test_refused_in_time(plan_of, tmp_path, changes, error, message):
     assert str(caught.value) == message.format(folder=tmp_path)
 
 
-def test_what_lies_on_the_disk_already_is_not_needed_again(plan_of):
+def test_present_bytes_are_not_needed_again(plan_of):
     plan = replace(plan_of(), work_bytes=2 * GB, result_bytes=GB, disk_free_bytes=2 * GB)
     plan.check(present_bytes=GB)
 
 
-def test_calibration_tells_the_time_and_writes_nothing(folder, microast):
+def test_calibration_estimates_the_time_without_writing(folder, microast):
     settings = Settings(
         strokes="fine", device="cpu", tile_size=32, thumbnail_size=64, stats="exact"
     )
@@ -148,7 +148,7 @@ def planned(folder, *options):
     return cli.main([*arguments, "--device", "cpu", "--tile-size", "64", *options])
 
 
-def test_plan_says_everything(folder, capsys, microast):
+def test_plan_prints_all_values(folder, capsys, microast):
     assert planned(folder, "-o", str(folder / "out.jpg"), "--stats", "exact") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "picture   136 x 100 px, 0.0 MP, 3 channels of 8 bits"
@@ -171,7 +171,7 @@ def test_plan_as_json_without_style_and_output(folder, capsys, monkeypatch):
     assert sorted(path.name for path in folder.iterdir()) == ["content.png", "style.png"]
 
 
-def test_plan_and_stylize_refuse_a_full_disk_alike(folder, capsys, monkeypatch):
+def test_plan_and_stylize_both_refuse_a_full_disk(folder, capsys, monkeypatch):
     usage = shutil.disk_usage(folder)._replace(free=1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     output = ["-o", str(folder / "out.png")]

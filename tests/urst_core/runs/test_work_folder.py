@@ -102,7 +102,7 @@ def test_a_file(a_run, tmp_path):
     assert_refused(a_run, "is not a folder, or a link to one")
 
 
-def test_a_folder_of_somebody(a_run, precious):
+def test_a_foreign_folder_is_refused(a_run, precious):
     precious.rename(precious.parent / WORK)
     assert_refused(a_run, "has thesis, which no run put there")
 
@@ -176,7 +176,7 @@ def test_a_file_system_that_gives_everything_to_one_user(interrupted, monkeypatc
     assert interrupted.output.exists()
 
 
-def test_what_appears_during_a_run_stays(a_run, tmp_path):
+def test_files_that_appear_during_a_run_are_kept(a_run, tmp_path):
     def somebody_writes(progress):
         if progress.tiles_done == 3:
             (tmp_path / WORK / "thesis").write_bytes(b"years of work")
@@ -191,7 +191,7 @@ def test_what_appears_during_a_run_stays(a_run, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("left", [[], [f".{MARK}.7.partial"], [MARK], [MARK, "lock"]])
-def test_what_a_run_leaves_that_is_killed_at_its_very_beginning(a_run, tmp_path, left):
+def test_files_of_a_run_killed_at_the_start(a_run, tmp_path, left):
     (tmp_path / WORK).mkdir()
     for name in left:
         (tmp_path / WORK / name).write_bytes(MARK_TEXT if name == MARK else b"")
@@ -200,7 +200,7 @@ def test_what_a_run_leaves_that_is_killed_at_its_very_beginning(a_run, tmp_path,
     assert not (tmp_path / WORK).exists()
 
 
-def test_what_a_run_leaves_that_is_killed_while_it_encodes(interrupted, tmp_path):
+def test_files_of_a_run_killed_while_encoding(interrupted, tmp_path):
     (tmp_path / WORK / ".out.7-0123456789abcdef.partial.png").write_bytes(b"half a picture")
     (tmp_path / WORK / ".run.json.7.partial").write_bytes(b"half a record")
     tiles = tmp_path / WORK / ".out.8-0123456789abcdef.partial.dzi" / "picture_files"

@@ -108,7 +108,7 @@ def test_unknown_precision(name):
 
 
 @pytest.mark.parametrize("name", ["fp16", "bf16"])
-def test_precision_that_a_backbone_does_not_hold_in(name):
+def test_precision_that_the_backbone_does_not_support(name):
     traits = dataclasses.replace(AdaIN.traits, half_precision=())
     assert find_precision("fp32", traits) == torch.float32
     with pytest.raises(DeviceError) as caught:
@@ -150,7 +150,7 @@ def test_free_memory_of_gpus(monkeypatch):
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_counts_as_out_of_memory(error, expected):
+def test_errors_that_mean_out_of_memory(error, expected):
     assert is_out_of_memory(error) is expected
 
 
@@ -281,7 +281,7 @@ def test_tile_size_asks_the_device(monkeypatch):
     assert asked == [CPU]
 
 
-def test_what_does_not_fit_into_memory_is_refused_in_time():
+def test_work_that_does_not_fit_in_memory_is_refused_early():
     check_host_memory(1000, "a picture", remedy="make it smaller")
     with pytest.raises(
         DeviceError,

@@ -36,7 +36,7 @@ def fast_bfloat16(monkeypatch):
 
 
 @pytest.mark.usefixtures("fast_bfloat16")
-def test_what_is_tried():
+def test_precisions_that_are_tried():
     traits = MicroAST.traits
     assert narrow_types(traits, CUDA, 1) == (torch.float16, torch.bfloat16)
     assert narrow_types(traits, MPS, LARGE) == ()
@@ -65,7 +65,7 @@ def test_which_cpus_multiply_bfloat16(monkeypatch, capabilities, expected):
     assert has_fast_bfloat16() is expected
 
 
-def test_a_torch_that_cannot_tell(monkeypatch):
+def test_an_old_torch_without_the_check(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert not has_fast_bfloat16()
 
@@ -104,7 +104,7 @@ def test_bfloat16_that_shows_tiles_is_not_taken(monkeypatch, microast, stats):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(203, 333), (97, 410)])
-def test_the_tile_size_changes_no_bit_in_what_auto_chooses(microast, size):
+def test_auto_precision_gives_the_same_bits_for_any_tile_size(microast, size):
     """Odd pictures, as if they were large enough for bfloat16; also where tiles are tiny."""
     content = TensorSource(stored_picture(size, seed=5))
     run = Run.of(content, microast, Settings(thumbnail_size=128, style_size=64, device="cpu"))

@@ -148,7 +148,7 @@ def test_a_picture_of_one_tile_starts_no_thread(microast, monkeypatch):
 
 @pytest.mark.parametrize("step", ["read", "compute", "write"])
 @pytest.mark.parametrize("error", [ValueError("a defect"), KeyboardInterrupt(), MemoryError()])
-def test_an_error_of_any_step_comes_out_and_ends_the_threads(step, error):
+def test_an_error_in_any_step_is_raised_and_ends_the_threads(step, error):
     work = Steps(failing=(step, 4), error=error)
     with pytest.raises(type(error)) as caught:
         run(work)

@@ -14,7 +14,7 @@ from urst_core.tiling.settings import STATS_KINDS, Settings
 
 
 @pytest.mark.parametrize("network", [MicroAST, AdaIN])
-def test_defaults_hold_everywhere(network):
+def test_defaults_are_valid_for_every_backbone(network):
     assert Settings().check(network.traits) is None
 
 
@@ -96,13 +96,13 @@ def test_limits_are_included(network, settings):
     ],
     ids=str,
 )
-def test_what_cannot_be(settings, error, message):
+def test_invalid_settings_are_refused(settings, error, message):
     with pytest.raises(error) as caught:
         Settings(**settings).check(AdaIN.traits)
     assert str(caught.value) == message
 
 
-def test_a_precision_that_the_backbone_does_not_hold_in():
+def test_unsupported_precision_is_refused():
     traits = dataclasses.replace(AdaIN.traits, half_precision=(torch.bfloat16,))
     assert Settings(precision="bf16").check(traits) is None
     with pytest.raises(DeviceError) as caught:

@@ -53,7 +53,7 @@ def batches_of(name, contents, styles, report=refuse_to_report):
     )
 
 
-def test_checkpoint_lies_beside_the_result(tmp_path):
+def test_checkpoint_is_beside_the_result(tmp_path):
     path = tmp_path / "my.weights.safetensors"
     assert checkpoint_of(path) == tmp_path / "my.weights.checkpoint.safetensors"
 
@@ -170,7 +170,7 @@ def test_the_same_folder_twice(pictures, tmp_path):
 
 
 @pytest.mark.parametrize(("content", "style"), [("", "style"), ("content", "")])
-def test_folders_that_lie_in_one_another(pictures, content, style):
+def test_nested_folders_are_refused(pictures, content, style):
     with pytest.raises(SettingsError) as caught:
         batches_of("microast", [pictures / content], [pictures / style])
     assert str(caught.value) == (

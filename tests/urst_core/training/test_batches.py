@@ -41,7 +41,7 @@ def test_patch_of_a_thumbnail_by_hand():
     assert torch.allclose(batch.patch_of(columns.mT), expected[:, None].expand(1, 3, 8, 8))
 
 
-def test_patch_of_the_thumbnail_lies_where_the_patch_was_cut(tmp_path):
+def test_patch_of_the_thumbnail_matches_the_cut_patch(tmp_path):
     """In a picture whose red is its column and whose green is its row, at many places."""
     ramp = torch.arange(64, dtype=torch.uint8) * 4
     pixels = torch.stack(
@@ -164,7 +164,7 @@ def test_not_on_whether_files_are_kept_in_memory(pictures):
         assert same(on_disk.at(step), in_memory.at(step))
 
 
-def test_not_on_where_the_folder_lies_nor_on_the_order_of_its_files(pictures, tmp_path):
+def test_batches_do_not_depend_on_path_or_order_of_files(pictures, tmp_path):
     """Files written in reverse order lie in another order on most disks."""
     for name in ("content", "style"):
         (tmp_path / name).mkdir()
@@ -193,7 +193,7 @@ def test_without_styles(pictures):
     assert list(without.description()) == ["content pictures"]
 
 
-def test_description_tells_other_pictures_apart(pictures, tmp_path):
+def test_description_differs_for_other_pictures(pictures, tmp_path):
     before = open_batches(pictures).description()
     assert list(before) == ["content pictures", "style pictures"]
     assert before["content pictures"].startswith("4 (")
@@ -209,7 +209,7 @@ def test_description_tells_other_pictures_apart(pictures, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first_step", [0, 5])
-def test_prefetching_changes_nothing(pictures, first_step):
+def test_prefetching_does_not_change_batches(pictures, first_step):
     batches = open_batches(pictures)
     with Prefetched(batches, first_step) as prefetched:
         for step in range(first_step, first_step + 4):

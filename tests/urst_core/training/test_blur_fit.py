@@ -101,7 +101,7 @@ def learned(recipe: MicroASTRecipe) -> dict[str, torch.Tensor]:
     ("blurred", "from_blurred", "fits"),
     [(True, False, True), (True, True, False), (False, False, False)],
 )
-def test_what_a_training_starts_with(batches, tmp_path, blurred, from_blurred, fits):
+def test_start_of_a_training(batches, tmp_path, blurred, from_blurred, fits):
     """Only a network with blurs is fitted, and only to weights without."""
     vgg = random_vgg(thinness=16)
     source = MicroASTRecipe(vgg, blurred=from_blurred).network.state_dict()

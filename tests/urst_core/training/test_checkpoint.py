@@ -26,7 +26,7 @@ def checkpoint(step: int = 3, **run: str) -> Checkpoint:
     return Checkpoint(step, 12.3456789012345, tensors, {"seed": "0", **run})
 
 
-def test_loads_what_was_saved(tmp_path):
+def test_saving_and_loading(tmp_path):
     path, saved = tmp_path / "checkpoint.safetensors", checkpoint()
     saved.save(path)
     loaded = Checkpoint.load(path)
@@ -48,7 +48,7 @@ def test_any_layout_of_memory(tmp_path):
     assert torch.equal(loaded.tensors["average"]["w"], values)
 
 
-def test_loaded_tensors_do_not_hold_the_file(tmp_path):
+def test_loaded_tensors_do_not_keep_the_file_open(tmp_path):
     """A mapped file cannot be replaced on Windows, and changes under what was loaded."""
     path = tmp_path / "checkpoint.safetensors"
     checkpoint(3).save(path)

@@ -277,7 +277,7 @@ def test_grid_loss_sees_grids_and_not_texture():
     assert grid_loss(ramp).item() < 1e-6
 
 
-def test_grid_loss_leaves_out_what_fills_no_block():
+def test_grid_loss_ignores_incomplete_blocks():
     stripes = torch.tensor([0.5, -0.5]).repeat(20).expand(1, 3, 40, 40)
     assert grid_loss(stripes).item() == pytest.approx(grid_loss(stripes[..., :34, :34]).item())
     small = torch.rand((1, 3, 31, 64), requires_grad=True)

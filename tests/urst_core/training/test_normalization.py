@@ -98,7 +98,7 @@ def test_variance_is_divided_as_the_site_asks(unbiased):
     assert torch.allclose(stats.std, (variance + 1e-5).sqrt(), atol=1e-7)
 
 
-def test_what_the_networks_ask_for():
+def test_statistics_that_networks_request():
     """Published: n - 1 in MicroAST's and URST's code, n in PyTorch's examples."""
     batch = made_up_batch(1)
     divisors = {}
@@ -125,7 +125,7 @@ def test_patch_that_is_the_thumbnail(network_class):
 
 
 @pytest.mark.parametrize("network_class", NETWORKS)
-def test_each_picture_of_a_batch_is_what_the_engine_makes_of_it(network_class):
+def test_batches_equal_the_engine_picture_by_picture(network_class):
     """Thumbnail by collect, patch by replay, one picture at a time."""
     batch = made_up_batch(3)
     network, code = network_and_code(network_class, batch.styles)

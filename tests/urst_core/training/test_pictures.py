@@ -213,7 +213,7 @@ def test_files_that_are_no_pictures(tmp_path):
     assert crops_of(folder).shape == (3, 3, 32, 32)
 
 
-def test_nothing_but_files_that_are_no_pictures(tmp_path):
+def test_a_folder_without_readable_pictures(tmp_path):
     (tmp_path / "text.jpg").write_text("this is no JPEG")
     assert refusal(tmp_path) == (
         f"none of the 1 pictures in {tmp_path} can be cropped to 32 px "
@@ -256,7 +256,7 @@ def test_truncated_pictures_are_reported_once_and_left_out(tmp_path, ending, kee
 
 
 @pytest.mark.slow
-def test_what_is_drawn_does_not_depend_on_what_was_found_broken_before(tmp_path):
+def test_draws_do_not_depend_on_earlier_broken_pictures(tmp_path):
     """Or a resumed run would see other pictures than one that was never stopped."""
     save_pictures(tmp_path, 5)
     path = save_picture(tmp_path / "broken.jpg", stored_picture((200, 300)))

@@ -82,7 +82,7 @@ ALL = LossWeights(1.0, 1.0, 1.0, 0.0, 1.0, 1.0)
 @pytest.mark.slow
 @pytest.mark.parametrize("stroke", [0.0, 1.0])
 @pytest.mark.parametrize("name", NAMES)
-def test_gradients_reach_all_that_learns_and_nothing_else(vgg, name, stroke):
+def test_gradients_reach_exactly_the_trained_parameters(vgg, name, stroke):
     recipe = recipe_of(name, vgg)
     batch = made_up_batch(2)
     losses = recipe.losses(batch, weights_of(recipe, stroke=stroke))
@@ -375,7 +375,7 @@ def test_adains_encoder_is_the_vgg_of_the_losses(vgg):
     assert torch.equal(recipe.network.vgg(pictures), recipe.vgg(pictures)[-1])
 
 
-def test_description_tells_what_is_trained(vgg):
+def test_description_identifies_the_training(vgg):
     described = {name: recipe_of(name, vgg).description() for name in NAMES}
     backbones = [description["backbone"] for description in described.values()]
     assert backbones == ["microast", "microast", "adain", "johnson_examples"]
@@ -391,7 +391,7 @@ def test_description_tells_what_is_trained(vgg):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_shown_pictures_are_those_that_the_network_makes(vgg, name):
+def test_shown_pictures_are_the_network_results(vgg, name):
     recipe, batch = recipe_of(name, vgg), made_up_batch(3)
     shown = recipe.show(batch.thumbnails, batch.styles)
     assert not shown.requires_grad

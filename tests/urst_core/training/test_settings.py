@@ -277,7 +277,7 @@ def test_automatic_precision_of_a_processor(monkeypatch, capabilities, dtype):
     assert training_dtype("auto", torch.device("cpu")) == dtype
 
 
-def test_automatic_precision_where_pytorch_cannot_say(monkeypatch):
+def test_automatic_precision_with_an_old_pytorch(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert training_dtype("auto", torch.device("cpu")) == torch.float32
 

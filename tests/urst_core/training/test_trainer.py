@@ -100,7 +100,7 @@ def test_progress(pictures, path):
 
 
 @pytest.mark.slow
-def test_only_what_learns_changes(vgg, pictures, path):
+def test_only_trained_parameters_change(vgg, pictures, path):
     recipe = AdaINRecipe(vgg)
     trainer = make_trainer(pictures, path, recipe=recipe, steps=2, weights=LossWeights())
     before = {name: value.clone() for name, value in recipe.network.state_dict().items()}
@@ -297,7 +297,7 @@ def test_resumed_after_the_end(pictures, path):
     assert farthest(learned(trainer), learned(resumed)) == 0
 
 
-def test_a_longer_schedule_goes_on(pictures, path):
+def test_a_longer_schedule_resumes(pictures, path):
     make_trainer(pictures, path, steps=2).run(ignore)
     resumed = make_trainer(pictures, path, steps=3)
     resumed.resume()
@@ -478,7 +478,7 @@ class Failing(TinyRecipe):
 @pytest.mark.slow
 @pytest.mark.parametrize(("minutes", "kept"), [(0.0, 4), (5.0, 0)])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number(pictures, path, minutes, kept, value):
+def test_nan_loss_is_refused(pictures, path, minutes, kept, value):
     recipe = Failing(5, value)
     trainer = make_trainer(pictures, path, recipe=recipe, steps=9, checkpoint_minutes=minutes)
     seen = []
@@ -497,7 +497,7 @@ def test_a_loss_that_is_no_number(pictures, path, minutes, kept, value):
         assert farthest(dict(checkpoint.tensors["weights"]), seen[3]) == 0
 
 
-def test_a_gradient_that_is_no_number(pictures, path, monkeypatch):
+def test_nan_gradient_is_refused(pictures, path, monkeypatch):
     """The loss alone may still be one."""
     infinite = torch.tensor(float("inf"))
     monkeypatch.setattr(nn.utils, "clip_grad_norm_", lambda *_arguments: infinite)

@@ -12,7 +12,7 @@ from urst_core.errors import WeightsError
 from urst_core.training.vgg import VGGFeatures, features_without_gradient, load_vgg
 
 
-def test_features_are_those_after_each_relu(vgg):
+def test_features_are_taken_after_each_relu(vgg):
     pictures = torch.stack([picture((32, 40), seed=n) for n in range(2)])
     features = VGGFeatures(vgg)(pictures)
     assert [tuple(f.shape) for f in features] == [

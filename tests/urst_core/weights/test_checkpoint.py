@@ -158,7 +158,7 @@ def test_old_pickles_do_not_run_either(tmp_path, protocol):
 
 
 @pytest.mark.slow
-def test_nothing_in_the_engine_can_unpickle():
+def test_engine_never_unpickles():
     """No import of a pickling module, no numpy.load, no torch.hub; torch.load once, for tensors."""
     modules = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
     calls = {"torch.load", "torch.jit.load", "torch.package", "torch.hub", "np.load", "numpy.load"}
@@ -230,7 +230,7 @@ def test_renamed_key(state):
     assert f"1 missing ({name}) and 1 extra (other) of {len(state)} keys" in message
 
 
-def test_layers_beyond_those_that_published_files_have(adain_state):
+def test_superfluous_published_layers_are_ignored(adain_state):
     """Only vgg.31 to vgg.52 are ignored, not whatever begins alike."""
     message = refusal({**adain_state, "vgg.53.weight": torch.zeros(1)}, AdaIN)
     assert "1 extra (vgg.53.weight)" in message
@@ -322,7 +322,7 @@ def test_fingerprint_by_hand():
     ],
     ids=["value", "shape", "name", "swapped", "fewer"],
 )
-def test_fingerprint_tells_weights_apart(change):
+def test_fingerprint_differs_for_other_weights(change):
     state = {"a": torch.tensor([0.1, 0.2, 0.3]), "b": torch.tensor([0.3, 0.2, 0.1])}
     assert fingerprint(change(state)) != fingerprint(state)
 

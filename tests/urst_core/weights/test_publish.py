@@ -107,7 +107,7 @@ def test_the_manifest_stays_one_that_its_schema_allows(manifest, folder):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("manifest", "logged_in")
-def test_publishing_the_same_again_changes_nothing(hub, folder):
+def test_publishing_again_does_not_change_the_repository(hub, folder):
     first = publish(folder, REPO)
     second = publish(folder, REPO)
     assert second == first
@@ -130,7 +130,7 @@ def test_publishing_again_pins_the_new_commit(hub, manifest, folder):
 
 
 @pytest.mark.usefixtures("manifest", "logged_in")
-def test_the_model_card_says_what_is_in_it(hub, folder):
+def test_model_card_lists_its_files(hub, folder):
     revision = publish(folder, REPO).revision
     card = hub.repos[REPO][revision]["README.md"].decode()
     assert card.startswith("---\n")
@@ -207,7 +207,7 @@ def test_too_many_requests(hub, refused):
 
 
 @pytest.mark.usefixtures("logged_in")
-def test_nobody_answers(hub, refused):
+def test_server_without_answer(hub, refused):
     hub.stop()
     message = refused(DownloadError)
     assert message.startswith(f"{UNWRITTEN}the connection to {hub.url} failed (")
@@ -215,7 +215,7 @@ def test_nobody_answers(hub, refused):
 
 
 @pytest.mark.usefixtures("logged_in")
-def test_a_hub_that_holds_something_else(hub, refused, folder):
+def test_a_hub_with_other_content(hub, refused, folder):
     digest = sha256((folder / "microast-two.safetensors").read_bytes())
     hub.served[digest] = b"something else"
     message = refused(DownloadError)
@@ -313,7 +313,7 @@ def test_command(hub, manifest, folder, capsys, tmp_path):
 
 
 @pytest.mark.usefixtures("logged_in")
-def test_the_token_is_no_part_of_what_is_written(manifest, folder):
+def test_token_is_never_written(manifest, folder):
     publish(folder, REPO)
     assert TOKEN not in manifest.read_text(encoding="utf-8")
     assert os.environ["HF_TOKEN"] == TOKEN

@@ -168,14 +168,14 @@ def test_weights_without_a_public_home(published, tmp_path):
     assert WeightsStore([tmp_path]).get(entry) == tmp_path / entry.file_name
 
 
-def test_embedded_weights_need_nothing(hub):
+def test_embedded_weights_need_no_download(hub):
     embedded = read_manifest(ROOT / "weights_manifest.json")[0]
     assert WeightsStore().get(embedded).read_bytes() == CONTENT
     assert WeightsStore().state(embedded)[0] == "embedded"
     assert hub.requests == []
 
 
-def test_the_folder_of_a_comfyui_that_the_package_lies_in(tmp_path, monkeypatch):
+def test_folder_of_the_surrounding_comfyui(tmp_path, monkeypatch):
     assert default_folders() == ()
     package = tmp_path / "custom_nodes" / "urst" / "urst_core"
     monkeypatch.setattr("urst_core.weights.store.PACKAGE", package)
@@ -290,7 +290,7 @@ def test_published_files_are_converted_once(hub, to_convert, tmp_path, into_fold
     assert [other.name for other in path.parent.iterdir()] == [path.name]
 
 
-def test_a_conversion_that_gives_something_else(to_convert, tmp_path):
+def test_a_conversion_with_another_result(to_convert, tmp_path):
     conversion = {"command": "urst weights convert …", "fingerprint": "0" * 64}
     entry = to_convert(conversion=conversion)
     message = refusal(entry, WeightsStore([tmp_path / "models"]))
@@ -395,7 +395,7 @@ def test_a_wrong_file_is_refused_and_removed(hub, entry):
     assert WeightsStore().get(entry).read_bytes() == CONTENT
 
 
-def test_a_file_of_another_length_than_the_hub_says(hub, entry):
+def test_a_file_whose_size_differs_from_the_hub(hub, entry):
     hub.served[DIGEST] = CONTENT[:1000]
     message = refusal(entry)
     assert message.startswith("weights microast-hub could not be downloaded: it came incomplete (")
@@ -403,7 +403,7 @@ def test_a_file_of_another_length_than_the_hub_says(hub, entry):
     assert leftovers() == []
 
 
-def test_a_file_of_another_length_than_the_manifest_says(published):
+def test_a_file_whose_size_differs_from_the_manifest(published):
     files = [{"path": PATH, "bytes": 7, "sha256": DIGEST}]
     message = refusal(published.write(files=files))
     assert f"is not what the manifest says ({len(CONTENT)} bytes instead of 7)" in message
@@ -429,7 +429,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_is_not_there(published, name):
+def test_missing_files(published, name):
     changes, said = REFUSALS[name]
     said = said.replace("{revision}", published.revision[:12])
     message = refusal(published.write(**changes))
@@ -448,7 +448,7 @@ STATUSES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["HEAD .*resolve", "GET /cdn/"])
 @pytest.mark.parametrize("status", STATUSES)
-def test_what_the_hub_refuses(hub, entry, status, where):
+def test_refusals_of_the_hub(hub, entry, status, where):
     said = {"X_Error_Message": "Invalid credentials in Authorization header"}
     hub.fail(where, status, **(said if status == 401 else {}))
     message = refusal(entry)
@@ -458,7 +458,7 @@ def test_what_the_hub_refuses(hub, entry, status, where):
 
 @retries
 @pytest.mark.parametrize("status", [429, 500])
-def test_what_passes_is_waited_for(hub, entry, status):
+def test_temporary_failures_are_retried(hub, entry, status):
     hub.fail("HEAD .*resolve", status, times=2, Retry_After="1")
     assert WeightsStore().get(entry).read_bytes() == CONTENT
     assert hub.asked("HEAD .*resolve") == 3
@@ -474,7 +474,7 @@ def test_a_gated_repository(hub, entry, monkeypatch):
     assert WeightsStore().get(entry).read_bytes() == CONTENT
 
 
-def test_nobody_answers(entry, hub):
+def test_server_without_answer(entry, hub):
     hub.stop()
     message = refusal(entry)
     assert message.startswith(
@@ -520,7 +520,7 @@ def test_offline(hub, entry, monkeypatch):
     assert hub.requests == []
 
 
-def test_too_little_space_is_told_before_the_download(hub, entry, monkeypatch):
+def test_too_little_space_is_reported_before_the_download(hub, entry, monkeypatch):
     free = shutil.disk_usage("/")._replace(free=1_000_000)
     monkeypatch.setattr("urst_core.weights.hub.shutil.disk_usage", lambda _: free)
     assert refusal(entry) == (
@@ -530,7 +530,7 @@ def test_too_little_space_is_told_before_the_download(hub, entry, monkeypatch):
     assert hub.requests == []
 
 
-def test_a_disk_that_becomes_full(entry, monkeypatch):
+def test_disk_fills_up_during_a_download(entry, monkeypatch):
     from huggingface_hub import file_download  # noqa: PLC0415
 
     def full(*_args, **_options):
@@ -649,7 +649,7 @@ def test_a_name_that_is_in_no_manifest():
         )
 
 
-def test_a_backbone_without_embedded_weights_names_those_on_the_hub(published):
+def test_a_backbone_without_embedded_weights_names_hub_weights(published):
     published.write(backbone="adain")
     with pytest.raises(WeightsError, match="no embedded weights; choose weights adain-hub, which "):
         load_backbone("adain")
@@ -665,7 +665,7 @@ def test_a_file_without_an_ending_goes_before_a_name(published, tmp_path, monkey
 # The command line
 
 
-def test_list_asks_nobody(hub, published, capsys):
+def test_list_does_not_access_the_network(hub, published, capsys):
     entry = published.write()
     assert cli.main(["weights", "list"]) == 0
     printed = capsys.readouterr().out
@@ -746,7 +746,7 @@ def test_verify_measures_again(published, capsys):
     )
 
 
-def test_verify_goes_on_after_a_file_that_cannot_be_read(to_convert, published, tmp_path, capsys):
+def test_verify_continues_after_an_unreadable_file(to_convert, published, tmp_path, capsys):
     raw = to_convert()
     content = json.loads(published.manifest.read_text(encoding="utf-8"))
     content["weights"].append(content["weights"][0] | {"variant": "second"})

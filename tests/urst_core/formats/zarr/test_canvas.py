@@ -210,7 +210,7 @@ def test_readers_refuse_a_store_until_it_is_complete(place):
 
 
 @pytest.mark.parametrize("error", [OutputError("no"), KeyboardInterrupt(), SystemExit(143)])
-def test_nothing_stays_behind_after_an_error(place, error, tmp_path):
+def test_errors_leave_no_files_behind(place, error, tmp_path):
     canvas = ZarrCanvas(place, TensorSource(stored_picture((40, 40))))
     with pytest.raises(type(error)), canvas:
         raise error
@@ -218,7 +218,7 @@ def test_nothing_stays_behind_after_an_error(place, error, tmp_path):
     assert check_zarr_output(place, TensorSource(stored_picture((40, 40)))) is False
 
 
-def test_what_was_there_stays_until_the_end(tmp_path):
+def test_existing_store_is_kept_until_the_end(tmp_path):
     place = tmp_path / "a.zarr"
     first, second = stored_picture((40, 40)), stored_picture((30, 50), seed=1)
     write(place, first)

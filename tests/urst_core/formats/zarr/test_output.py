@@ -45,7 +45,7 @@ def test_a_work_file_becomes_a_store_with_a_pyramid(tmp_path, source):
     assert shares[-1] == 1.0
 
 
-def test_what_the_listener_raises_leaves_nothing(tmp_path, source):
+def test_an_exception_in_the_listener_leaves_no_files(tmp_path, source):
     with WorkFile.create(tmp_path / "work.tif", source) as work:
         work.write(Rectangle.of_size(source.size), source.pixels)
 
@@ -79,7 +79,7 @@ def folder(tmp_path, source):
 
 
 @pytest.mark.slow
-def test_a_run_from_store_to_store_goes_on_to_the_same_pixels(folder):
+def test_a_resumed_run_between_stores_gives_the_same_pixels(folder):
     file_run(folder, "whole.zarr").run()
 
     def stop(progress: Progress) -> None:

@@ -74,7 +74,7 @@ def store_image(
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
-def test_channels_first_and_last_are_told_apart(tmp_path, zarr_format):
+def test_channels_first_and_last_are_distinguished(tmp_path, zarr_format):
     store_array(tmp_path / "first.zarr", RAMP, zarr_format=zarr_format, chunks=(1, 2, 3))
     store_array(tmp_path / "last.zarr", RAMP.transpose(1, 2, 0), zarr_format=zarr_format)
     for name in ("first", "last"):
@@ -195,7 +195,7 @@ def test_with_zarr_2(monkeypatch):
     )
 
 
-def test_group_that_is_no_image(tmp_path):
+def test_group_that_is_not_an_image(tmp_path):
     root = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
     path = tmp_path / "a.zarr"
     assert refusal(path) == (

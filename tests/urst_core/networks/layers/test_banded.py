@@ -120,7 +120,7 @@ def test_a_layer_by_bands_equals_the_layer(name, at_border, rows):
 
 
 @pytest.mark.usefixtures("low_bands")
-def test_slabs_overlap_by_what_a_kernel_needs():
+def test_slabs_overlap_as_the_kernel_needs():
     rows = torch.arange(10.0).reshape(1, 1, 10, 1)
     cut = [slab.flatten().tolist() for slab in slabs(bands_of(rows, 4), kernel=3)]
     assert cut == [[0, 1, 2, 3], [2, 3, 4, 5, 6, 7], [6, 7, 8, 9]]

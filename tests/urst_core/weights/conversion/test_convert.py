@@ -242,7 +242,7 @@ def test_conditional_bank_in_safetensors_and_pth(tmp_path, shared):
 
 
 @pytest.mark.parametrize("new_format", [True, False])
-def test_microast_files_are_told_apart_by_name(tmp_path, microast, new_format):
+def test_microast_files_are_identified_by_name(tmp_path, microast, new_format):
     files = [
         stored(
             tmp_path / f"{name}_iter_160000.pth.tar",
@@ -258,7 +258,7 @@ def test_microast_files_are_told_apart_by_name(tmp_path, microast, new_format):
     assert conversion.dropped == ()
 
 
-def test_a_training_checkpoint_holds_all_parts_at_once(tmp_path, microast):
+def test_a_training_checkpoint_contains_all_parts(tmp_path, microast):
     content = {"net": microast, "optimizer": {"state": {}}, "epoch": 7}
     conversion = convert_weights([stored(tmp_path / "checkpoints.pth.tar", content)], "microast")
     assert same(conversion.state, microast)
@@ -279,7 +279,7 @@ def test_every_layout_is_of_a_backbone():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_half_precision_stays_and_double_becomes_single(tmp_path, adain, dtype):
+def test_half_precision_is_kept_and_double_becomes_single(tmp_path, adain, dtype):
     files = [
         stored(tmp_path / f"{prefix}pth", {k: v.to(dtype) for k, v in part(adain, prefix).items()})
         for prefix in ("vgg.", "decoder.")
@@ -303,7 +303,7 @@ def files(tmp_path, adain):
 
 
 @pytest.mark.slow
-def test_written_file_loads_and_says_where_it_comes_from(tmp_path, adain, files):
+def test_written_file_loads_and_names_its_source(tmp_path, adain, files):
     path = tmp_path / "adain.safetensors"
     save_conversion(convert_weights(files, "adain"), path)
     assert same(load_backbone("adain", path).network.state_dict(), adain)
@@ -402,7 +402,7 @@ def test_file_of_another_backbone(tmp_path, microast, files):
     )
 
 
-def test_encoders_whose_names_say_nothing(tmp_path, microast):
+def test_encoders_with_ambiguous_names(tmp_path, microast):
     path = stored(tmp_path / "encoder.pth", part(microast, "style_encoder."))
     assert refusal([path], "microast") == (
         f"{path} may be MicroAST's content encoder or style encoder, which have equal keys; "
@@ -425,7 +425,7 @@ def test_file_that_almost_fits(tmp_path, adain):
     )
 
 
-def test_file_of_something_else(tmp_path):
+def test_file_with_foreign_content(tmp_path):
     path = stored(tmp_path / "lamp.pth", {f"lamp.{n}": torch.zeros(2) for n in range(4)})
     assert refusal([path]) == (
         f"{path} holds nothing of AdaIN, but lamp.0, lamp.1, lamp.2, …; "
@@ -504,7 +504,7 @@ def test_damaged_pytorch_file(files):
     assert message.endswith("); get it again")
 
 
-def test_file_of_no_known_format(tmp_path):
+def test_file_of_unknown_format(tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(b"GIF89a" * 50)
     assert f"{path} is not a readable safetensors file" in refusal([path])
@@ -718,7 +718,7 @@ def test_command_refuses_before_it_reads(tmp_path, capsys):
     assert "is not a name for safetensors" in capsys.readouterr().err
 
 
-def test_command_tells_of_what_it_filled_in(tmp_path, shared, capsys):
+def test_command_reports_filled_in_tensors(tmp_path, shared, capsys):
     weights = golden_state("msgnet", shared)["model"]
     plain = {name: value for name, value in weights.items() if flat({name: value})[name] is value}
     path = stored(tmp_path / "21styles.model", plain)
