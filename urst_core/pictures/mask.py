@@ -87,7 +87,8 @@ class TensorMask:
 class PictureMask:
     """A picture as a mask: black keeps the content, white is stylized, gray mixes the two.
 
-    The value of a color is the mean of its three channels; alpha is ignored.
+    The value of a color is the mean of its three channels. Alpha is composited over black: where
+    the mask is transparent, the content stays.
     """
 
     picture: Source
@@ -97,7 +98,9 @@ class PictureMask:
         return self.picture.size
 
     def read(self, rectangle: Rectangle) -> Tensor:
-        return to_unit(self.picture.read(rectangle)[:3].cpu()).mean(dim=0).clamp(0.0, 1.0)
+        pixels = to_unit(self.picture.read(rectangle).cpu())
+        values = pixels[:3].mean(dim=0).clamp(0.0, 1.0)
+        return values * pixels[3].clamp(0.0, 1.0) if len(pixels) == 4 else values
 
 
 @dataclass(frozen=True)

@@ -117,12 +117,21 @@ def test_masks_of_any_floating_type(dtype):
 
 
 def test_a_picture_as_a_mask():
-    pixels = torch.tensor([[[0, 255, 51]], [[0, 255, 0]], [[0, 255, 102]], [[9, 9, 9]]])
+    pixels = torch.tensor([[[0, 255, 51]], [[0, 255, 0]], [[0, 255, 102]]])
     mask = PictureMask(TensorSource(pixels.to(torch.uint8)))
     assert mask.size == (1, 3)
     values = mask.read(Rectangle(0, 0, 1, 3))
     torch.testing.assert_close(values, torch.tensor([[0, 1, 0.2]]))
     assert values[0, 1] == 1.0
+
+
+def test_what_is_transparent_in_a_mask_stays_as_it_is():
+    """As if the mask were flattened onto black; white and opaque is 1 exactly."""
+    white = [[255, 255, 255, 51]]
+    pixels = torch.tensor([white, white, white, [[255, 0, 51, 255]]], dtype=torch.uint8)
+    values = PictureMask(TensorSource(pixels)).read(Rectangle(0, 0, 1, 4))
+    torch.testing.assert_close(values, torch.tensor([[1, 0, 0.2, 0.2]]))
+    assert values[0, :2].tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(
