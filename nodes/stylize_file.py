@@ -14,7 +14,6 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.formats.image_file import ImageFile
 from ..urst_core.formats.open import ImageFileCanvas
 from ..urst_core.formats.output_options import OutputOptions
 from ..urst_core.method.pipeline import TILES_STAGE
@@ -198,12 +197,7 @@ def _run(
             preview.add(progress.core, progress.pixels, progress.frame)
         return preview.pixels if progress.tiles_done else None
 
-    try:
-        run.run(node_progress.listener(look=look), if_interrupted=if_interrupted)
-    finally:
-        # Otherwise an unpacked JPEG stays on disk until ComfyUI ends.
-        if isinstance(run.source, ImageFile):
-            run.source.close()
+    run.run(node_progress.listener(look=look), if_interrupted=if_interrupted)
     return preview
 
 

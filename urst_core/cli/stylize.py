@@ -127,6 +127,7 @@ def stylize_file(
     """Stylize a file with a progress bar; print where the result is, or what has been kept."""
     started = time.monotonic()
     run = file_run_of(options, content=content, styles=styles, output=output)
+    height, width = run.source.size
     has_begun = False
     try:
         with ProgressBar(quiet=options.quiet) as bar:
@@ -143,7 +144,6 @@ def stylize_file(
             options.kept = _kept(run.output)
         raise
     if not options.quiet:
-        height, width = run.source.size
         seconds = time.monotonic() - started
         megapixels = height * width / 1e6
         say(f"{output}: {width} x {height} px, {megapixels:.1f} MP in {seconds:.1f} s")

@@ -41,6 +41,12 @@ class OnWhite:
         """What unpacking the picture takes in the folder for temporary files."""
         return getattr(self.picture, "temporary_bytes", 0)
 
+    def close(self) -> None:
+        """Close the picture, if it can be."""
+        close = getattr(self.picture, "close", None)
+        if close is not None:
+            close()
+
     def read(self, rectangle: Rectangle) -> Tensor:
         """Pixels of a rectangle, (3, h, w)."""
         colors, alpha = to_unit(self.picture.read(rectangle)).split((3, 1))

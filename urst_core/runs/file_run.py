@@ -97,7 +97,7 @@ class FileRun:
     def run(
         self, listener: Listener = ignore, *, if_interrupted: IfInterrupted = IfInterrupted.REFUSE
     ) -> None:
-        """Write the result. If the run is interrupted, finished tiles are kept.
+        """Write the result, and close all pictures. If interrupted, finished tiles are kept.
 
         Args:
             listener: called after each tile and during encoding; if it raises, the run ends.
@@ -106,6 +106,12 @@ class FileRun:
         Raises:
             URSTError: an input cannot be used, or the result cannot be written.
         """
+        try:
+            self._run(listener, if_interrupted)
+        finally:
+            self.close()
+
+    def _run(self, listener: Listener, if_interrupted: IfInterrupted) -> None:
         folder = WorkFolder(self.output)
         record = folder.load_record() if if_interrupted is IfInterrupted.RESUME else None
         self.check(overwrite=self.overwrite or (record is not None and record.overwrite))
@@ -122,6 +128,17 @@ class FileRun:
                         folder.remove()
                 raise
             folder.remove()
+
+    def close(self) -> None:
+        """Close content, styles and mask, which are opened again when they are needed again.
+
+        Otherwise an unpacked JPEG would stay on the disk of temporary files.
+        """
+        opened = [self.__dict__.pop("source", None), *self.__dict__.pop("style_sources", ())]
+        for picture in (*opened, self.mask):
+            close = getattr(picture, "close", None)
+            if close is not None:
+                close()
 
     def run_value(self, listener: Listener = ignore, **chosen: Any) -> Run:
         """The run of the content, with the settings in ``chosen`` replaced.

@@ -46,6 +46,13 @@ class MaskFile:
         """
         return open_picture(self.path, options=self.options)
 
+    def close(self) -> None:
+        """Close the file, which is opened again when it is needed again."""
+        self.__dict__.pop("mask", None)
+        close = getattr(self.__dict__.pop("picture", None), "close", None)
+        if close is not None:
+            close()
+
     def fingerprint(self) -> dict[str, str]:
         """Everything about the mask that determines pixels, by names that users understand."""
         return {"mask": file_hash(self.path), "mask feather": f"{self.feather} px"}

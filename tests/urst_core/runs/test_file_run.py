@@ -18,7 +18,7 @@ from examples import load_picture, save_picture, stored_picture
 
 import urst_core
 from urst_core.errors import OutputError, URSTError
-from urst_core.formats.open import open_picture
+from urst_core.formats.open import ImageFile, open_picture
 from urst_core.formats.work_file import WorkFile
 from urst_core.geometry import Rectangle
 from urst_core.method.pipeline import stylize
@@ -27,6 +27,7 @@ from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas
 from urst_core.runs import file_run
 from urst_core.runs.file_run import FileRun
+from urst_core.runs.mask_file import MaskFile
 from urst_core.runs.work_folder import Interruption, WorkFolder
 from urst_core.tiling.settings import IfInterrupted, Settings
 
@@ -442,6 +443,23 @@ def test_a_work_folder_that_cannot_be_made(folder, a_run, monkeypatch):
 def test_without_the_library_of_locks(a_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "filelock", None)
     assert refusal(a_run()).endswith("); pip install filelock")
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_pictures_are_closed_after_a_run(folder, a_run, monkeypatch, is_stopped):
+    closed = []
+    monkeypatch.setattr(ImageFile, "close", lambda picture: closed.append(picture.path.name))
+    save_picture(folder / "clear.png", stored_picture((72, 80), channels=4))
+    save_picture(folder / "mask.png", stored_picture(SIZE, channels=1))
+    run = a_run(styles=("style.png", "clear.png"), mask=MaskFile(folder / "mask.png"))
+    if is_stopped:
+        with pytest.raises(Stop):
+            run.run(stop_at(2))
+    else:
+        run.run()
+    assert closed == ["content.png", "style.png", "clear.png", "mask.png"]
+    run.run(if_interrupted=IfInterrupted.RESUME) if is_stopped else None
+    assert run.source.read(Rectangle(0, 0, 1, 1)).shape == (3, 1, 1)
 
 
 def test_the_lock_is_free_after_a_run(folder, a_run):
