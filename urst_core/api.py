@@ -63,6 +63,8 @@ def stylize(
     mask_feather: int = 0,
     batch_statistics: BatchStatistics = "per picture",
     backbone: str | Model = DEFAULT_BACKBONE,
+    strict: bool = False,
+    any_size: bool = False,
     progress: ProgressOption = None,
     **options: Unpack[SettingsOptions],
 ) -> PictureT: ...
@@ -78,6 +80,8 @@ def stylize(
     mask_feather: int = 0,
     batch_statistics: BatchStatistics = "per picture",
     backbone: str | Model = DEFAULT_BACKBONE,
+    strict: bool = False,
+    any_size: bool = False,
     progress: ProgressOption = None,
     **options: Unpack[SettingsOptions],
 ) -> Image: ...
@@ -92,6 +96,8 @@ def stylize(
     mask_feather: int = 0,
     batch_statistics: BatchStatistics = "per picture",
     backbone: str | Model = DEFAULT_BACKBONE,
+    strict: bool = False,
+    any_size: bool = False,
     progress: ProgressOption = None,
     **options: Unpack[SettingsOptions],
 ) -> Any:
@@ -116,13 +122,16 @@ def stylize(
             :meth:`Model.measure` returned. None where the weights hold one style only.
         weights: share of each style, on any scale; equal when not given.
         mask: where to stylize, of the content's size: white, 1.0 or True is stylized, black stays
-            as it is, bit for bit, gray mixes. A picture of any kind, bool arrays too.
+            as it is, bit for bit, gray mixes; what is transparent stays, too. A picture of any
+            kind, bool arrays too.
         mask_feather: how far inside the mask style fades in, in px.
         batch_statistics: for a batch: measure each picture by itself, or all of them together
             (``shared``), so that frames of a video do not flicker where nothing moves; or average
             each frame's statistics with those of its neighbors (``smoothed``).
         backbone: a name of :func:`list_backbones`, or of weights in the manifest; or a model from
             :func:`load_backbone`, which saves loading it in every call.
+        strict: whether to refuse damaged files, of which otherwise a warning is logged.
+        any_size: whether to accept files that unpack to more than a thousand times their size.
         progress: a function that is called with a :class:`Progress` after each tile; what it
             raises ends the work. True shows a bar.
         **options: fields of :class:`Settings`: ``strength`` (0..1), ``tile_size``,
@@ -150,6 +159,8 @@ def stylize(
         mask=mask,
         mask_feather=mask_feather,
         batch_statistics=batch_statistics,
+        strict=strict,
+        any_size=any_size,
         progress=progress,
         **options,
     )

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from .errors import ImageError, ShapeError
 from .formats.image_file import check_picture_path
+from .formats.input_options import InputOptions
 from .formats.open import open_picture
 from .formats.vips import vips_errors
 from .pictures.arrays import array_of_pixels, pixels_of_array, pixels_of_tensor
@@ -55,7 +56,7 @@ class Content:
     hand_back: Callable[[Sequence[Tensor]], Any]
 
 
-def read_content(content: Picture | PicturePath) -> Content:
+def read_content(content: Picture | PicturePath, options: InputOptions | None = None) -> Content:
     """A picture of any kind as sources.
 
     Raises:
@@ -70,10 +71,12 @@ def read_content(content: Picture | PicturePath) -> Content:
         read = pixels_of_image(content)
         source = TensorSource(read.pixels)
         return Content([source], lambda done: image_of_pixels(done[0], read.info))
-    return _file_content(_path_of(content))
+    return _file_content(_path_of(content), options)
 
 
-def read_style(style: Picture | PicturePath | Source) -> Source:
+def read_style(
+    style: Picture | PicturePath | Source, options: InputOptions | None = None
+) -> Source:
     """A style of any kind: its alpha is laid on white, a color profile is applied.
 
     Raises:
@@ -92,11 +95,15 @@ def read_style(style: Picture | PicturePath | Source) -> Source:
         path = _path_of(style)
         if not _can_open(path):
             return read_style(_load_image(path))
-        source = open_picture(path, flatten=True)
+        source = open_picture(path, flatten=True, options=options)
     return on_white(source)
 
 
-def read_mask(mask: Mask | Picture | PicturePath | None, feather: int) -> Mask | None:
+def read_mask(
+    mask: Mask | Picture | PicturePath | None,
+    feather: int,
+    options: InputOptions | None = None,
+) -> Mask | None:
     """A mask of any kind: white, 1.0 or True is stylized.
 
     Raises:
@@ -111,7 +118,7 @@ def read_mask(mask: Mask | Picture | PicturePath | None, feather: int) -> Mask |
         mask = mask * torch.tensor(255, dtype=torch.uint8) if mask.dtype == torch.bool else mask
         mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
         return Mask(PictureMask(TensorSource(pixels_of_tensor(mask).cpu())), feather)
-    [source] = read_content(mask).sources
+    [source] = read_content(mask, options).sources
     return Mask(PictureMask(source), feather)
 
 
@@ -142,10 +149,10 @@ def _array_content(content: npt.NDArray[Any]) -> Content:
     return Content(sources, lambda done: np.stack([array_of_pixels(pixels) for pixels in done]))
 
 
-def _file_content(path: Path) -> Content:
+def _file_content(path: Path, options: InputOptions | None) -> Content:
     if not _can_open(path):
         return read_content(_load_image(path))
-    source = open_picture(path)
+    source = open_picture(path, options=options)
     metadata = metadata_of(source)
     info: dict[str, Any] = {"icc_profile": metadata.profile, "xmp": metadata.xmp}
     if metadata.exif is not None:

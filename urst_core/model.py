@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 
 from .cli.bars import ProgressBar
 from .errors import Change, SettingsError, ShapeError
+from .formats.input_options import InputOptions
 from .kinds import read_content, read_mask, read_style
 from .method import pipeline
 from .method.video import BatchStatistics, Frames, stylize_frames
@@ -70,6 +72,8 @@ class Model:
         mask: Mask | Picture | PicturePath | None = None,
         mask_feather: int = 0,
         batch_statistics: BatchStatistics = "per picture",
+        strict: bool = False,
+        any_size: bool = False,
         progress: ProgressOption = None,
         **options: Unpack[SettingsOptions],
     ) -> PictureT: ...
@@ -84,6 +88,8 @@ class Model:
         mask: Mask | Picture | PicturePath | None = None,
         mask_feather: int = 0,
         batch_statistics: BatchStatistics = "per picture",
+        strict: bool = False,
+        any_size: bool = False,
         progress: ProgressOption = None,
         **options: Unpack[SettingsOptions],
     ) -> Image: ...
@@ -97,6 +103,8 @@ class Model:
         mask: Any = None,
         mask_feather: int = 0,
         batch_statistics: BatchStatistics = "per picture",
+        strict: bool = False,
+        any_size: bool = False,
         progress: ProgressOption = None,
         **options: Unpack[SettingsOptions],
     ) -> Any:
@@ -109,8 +117,10 @@ class Model:
             >>> model(torch.rand(3, 64, 96), "painting.jpg").shape
             torch.Size([3, 64, 96])
         """
-        given = read_content(content)
-        area = read_mask(mask, mask_feather)
+        input_options = InputOptions(strict=strict, any_size=any_size)
+        given = read_content(content, input_options)
+        area = read_mask(mask, mask_feather, input_options)
+        styles = self._opened(styles, input_options)
         settings = self._settings_for(styles, options)
         canvases = [
             TensorCanvas(source.size, channels=source.channels, dtype=source.dtype)
@@ -240,6 +250,15 @@ class Model:
         settings = self.settings_with(options)
         is_default = "strokes" not in options and settings.strokes == Settings().strokes
         return replace(settings, strokes="fine") if is_default else settings
+
+    def _opened(self, styles: Any, options: InputOptions) -> Any:
+        """The styles, those in files opened."""
+        if isinstance(styles, (list, tuple)):
+            return [self._opened(style, options) for style in cast("Sequence[Any]", styles)]
+        is_path = isinstance(styles, (str, os.PathLike)) and not (
+            isinstance(styles, str) and self.styles
+        )
+        return read_style(cast("str", styles), options) if is_path else styles
 
     def _code_or_stats(
         self,

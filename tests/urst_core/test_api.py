@@ -17,6 +17,7 @@ import torch
 from PIL import Image, ImageCms
 
 import urst_core as urst
+from urst_core.formats import vips_loader
 from urst_core.geometry import Rectangle
 from urst_core.kinds import read_style
 from urst_core.model import Model
@@ -595,3 +596,32 @@ def test_options_that_do_not_exist(style, photo):
         urst.load_backbone(quality=3)
     with pytest.raises(urst.URSTError, match="if_interrupted 'never' is unknown; use resume, rest"):
         urst.stylize_file("a", "b", "c", if_interrupted="never")
+
+
+def test_files_are_confirmed_for_content_style_and_mask(photo, tmp_path, model, monkeypatch):
+    """A path may be a small file that unpacks to a giant; the error's remedy is an argument."""
+    monkeypatch.setattr(vips_loader, "SUSPICIOUS_BYTES", 1)
+    monkeypatch.setattr(vips_loader, "SUSPICIOUS_RATIO", 0)
+    path = tmp_path / "small.png"
+    Image.fromarray(photo).save(path)
+    for arguments in ((path, photo), (photo, path), (photo, [photo, path])):
+        with pytest.raises(urst.URSTError, match="pass any_size=True"):
+            urst.stylize(*arguments, backbone=model)
+        assert urst.stylize(*arguments, backbone=model, any_size=True) is not None
+    with pytest.raises(urst.URSTError, match="pass any_size=True"):
+        urst.stylize(photo, photo, mask=path, backbone=model)
+    masked = urst.stylize(photo, photo, mask=path, backbone=model, any_size=True)
+    assert masked.shape == photo.shape
+
+
+def test_strict_refuses_a_damaged_file(photo, tmp_path, model):
+    path = tmp_path / "damaged.jpg"
+    large = Image.fromarray(photo).resize((640, 480))
+    large.save(path, quality=95, progressive=True)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 60] = bytes(60)
+    path.write_bytes(content)
+    for arguments in ((path, photo), (photo, path)):
+        with pytest.raises(urst.URSTError, match="damaged"):
+            urst.stylize(*arguments, backbone=model, strict=True)
+        assert urst.stylize(*arguments, backbone=model) is not None
