@@ -104,6 +104,7 @@ class AdaIN(StylizationNetwork):
         layers=LAYERS,
         minimum=16,
         bytes_per_pixel=900,
+        tile_bytes_per_pixel=800,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
         paper="arXiv:1703.06868",

@@ -265,6 +265,7 @@ class MicroAST(StylizationNetwork):
         layers=LAYERS,
         minimum=8,
         bytes_per_pixel=560,
+        tile_bytes_per_pixel=190,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
         paper="arXiv:2211.15313",

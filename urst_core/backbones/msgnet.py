@@ -143,6 +143,7 @@ class MSGNet(StylizationNetwork):
         layers=LAYERS,
         minimum=8,
         bytes_per_pixel=2500,
+        tile_bytes_per_pixel=780,
         # The published weights were not available, so half precision is untested.
         half_precision=(),
         license="MIT",

@@ -79,7 +79,9 @@ def _told(plan: Plan, run: FileRun) -> str:
         f"{run.backbone.traits.halo} px costs {plan.halo_share:.0%} more pixels",
         f"device    {plan.device}, {precision}: {format_bytes(plan.device_bytes)} of "
         f"{format_bytes(plan.device_free_bytes)} free",
-        f"memory    {format_bytes(plan.host_bytes)} of {format_bytes(plan.host_free_bytes)} free",
+        f"memory    {format_bytes(plan.program_bytes + plan.needed_bytes)}, the program's own "
+        f"{format_bytes(plan.program_bytes)} included; "
+        f"{format_bytes(plan.host_free_bytes)} free",
         f"disk      {format_bytes(plan.work_bytes)} for the work file, "
         f"at most {format_bytes(plan.result_bytes)} for the result, "
         f"of {format_bytes(plan.disk_free_bytes)} free in {plan.folder}",

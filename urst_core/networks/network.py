@@ -39,6 +39,8 @@ class Traits:
         minimum: smallest height and width of an input, in px.
         bytes_per_pixel: peak memory of a float32 pass per window pixel, the larger of a tile and a
             statistics pass, as measured by ``benchmarks/memory.py``.
+        tile_bytes_per_pixel: the same for a tile on a CPU, which works in bands of rows, measured
+            at an edge of 2048 px, or 1024 where that takes minutes; ``bytes_per_pixel`` if None.
         half_precision: half-precision formats that are accurate enough on real pictures (also tried
             for each picture).
         license: license of the published code and weights.
@@ -54,6 +56,7 @@ class Traits:
     half_precision: tuple[torch.dtype, ...]
     license: str
     paper: str
+    tile_bytes_per_pixel: int | None = None
 
     @property
     def halo(self) -> int:

@@ -36,6 +36,13 @@ LEVEL_MARGIN = 8 * 2 + FLATNESS_RADIUS
 LEVEL_BYTES_PER_PIXEL = 2 * 2 * 3 // 4 + 4
 """A level's window in preparation: content and picture of half its size, and noise."""
 
+LEVEL_TILE_BYTES_PER_PIXEL = 90
+"""Joining and merging a level's window, in float32; see ``benchmarks/plan_against_run.py``."""
+
+RETAINED_BYTES = 500_000_000
+"""What the allocator keeps of a CPU's freed bands once several tiles went through its threads;
+measured with tiles of 512 to 2048 px by ``benchmarks/plan_against_run.py``."""
+
 
 @dataclass(frozen=True)
 class Seconds:
@@ -66,7 +73,11 @@ class Plan:
             styles.
         device_free_bytes: free memory on the device.
         fitting_tile_size: the edge that would be chosen for that memory.
-        host_bytes, host_free_bytes: needed and free host memory.
+        host_bytes: host memory for windows on their way to and from the device.
+        band_bytes: host memory for the bands from which a thumbnail is made, before the tiles.
+        retained_bytes: freed host memory that the allocator keeps from tile to tile.
+        program_bytes: memory that the program itself uses already.
+        host_free_bytes: free host memory.
         folder: folder of the result and its work file.
         work_bytes, result_bytes: their sizes; that of the result is an upper bound.
         disk_free_bytes: free disk space in that folder.
@@ -89,6 +100,9 @@ class Plan:
     device_free_bytes: int
     fitting_tile_size: int
     host_bytes: int
+    band_bytes: int
+    retained_bytes: int
+    program_bytes: int
     host_free_bytes: int
     folder: Path
     work_bytes: int
@@ -102,6 +116,18 @@ class Plan:
     @property
     def device_bytes(self) -> int:
         return max(self.tile_bytes, self.small_bytes)
+
+    @property
+    def needed_bytes(self) -> int:
+        """Host memory that the run takes at its peak, beyond what the program uses already.
+
+        On a CPU, device memory is host memory. Stages follow one another: bands of the picture
+        become a thumbnail, the thumbnail is measured, tiles are stylized.
+        """
+        if self.device != "cpu":
+            return max(self.host_bytes, self.band_bytes)
+        tiles = self.host_bytes + self.tile_bytes + self.retained_bytes
+        return max(tiles, self.band_bytes, self.small_bytes)
 
     @property
     def temporary_space(self) -> TemporarySpace:
@@ -144,8 +170,7 @@ class Plan:
                 "free some",
                 self._smaller_tiles(),
             )
-        # On a CPU, device memory is host memory, so the sum has to fit.
-        needed = self.host_bytes + (self.device_bytes if self.device == "cpu" else 0)
+        needed = self.needed_bytes
         if needed > self.host_free_bytes:
             raise DeviceError(
                 f"the run needs about {format_bytes(needed)} of memory, "
@@ -159,6 +184,7 @@ class Plan:
         return {
             **asdict(self),
             "device_bytes": self.device_bytes,
+            "needed_bytes": self.needed_bytes,
             "folder": str(self.folder),
             "temporary_folder": str(self.temporary_folder),
         }
@@ -203,6 +229,13 @@ def plan_run(
     disk, folder = disk_needs(output, content, options), output.resolve().parent
     exact = settings.stats == "exact"
     tile_dtype = torch.float32 if exact else dtype
+    tile_bytes_per_pixel = traits.bytes_per_pixel
+    # Exact statistics are measured by the network itself, which does not work in bands.
+    if device.type == "cpu" and not exact and traits.tile_bytes_per_pixel is not None:
+        tile_bytes_per_pixel = traits.tile_bytes_per_pixel
+    if not run.is_plain:
+        tile_bytes_per_pixel += LEVEL_TILE_BYTES_PER_PIXEL
+    in_one_tile = max(frame) <= edge
     return Plan(
         size=content.size,
         frame=frame,
@@ -213,11 +246,14 @@ def plan_run(
         passes=1 + (len(run.backbone.network.site_names) if exact else 0),
         device=str(device),
         precision=settings.precision if asked else None,
-        tile_bytes=_area(window) * traits.bytes_per_pixel * tile_dtype.itemsize // 4,
+        tile_bytes=_area(window) * tile_bytes_per_pixel * tile_dtype.itemsize // 4,
         small_bytes=_small_bytes(content, styles, traits, settings),
         device_free_bytes=free,
         fitting_tile_size=fitting,
-        host_bytes=_host_bytes(content, window, is_plain=run.is_plain),
+        host_bytes=_window_bytes(content, window, run, in_one_tile=in_one_tile),
+        band_bytes=min(_area(content.size), 2 * BAND_PIXELS) * BAND_BYTES_PER_PIXEL,
+        retained_bytes=RETAINED_BYTES if device.type == "cpu" and not in_one_tile else 0,
+        program_bytes=psutil.Process().memory_info().rss,
         host_free_bytes=psutil.virtual_memory().available,
         folder=folder,
         work_bytes=disk.work_file
@@ -243,14 +279,13 @@ def _small_bytes(
     return max(areas) * traits.bytes_per_pixel
 
 
-def _host_bytes(content: Source, window: Size, *, is_plain: bool) -> int:
-    """Host memory for prefetched windows, and for the band from which a thumbnail is made."""
+def _window_bytes(content: Source, window: Size, run: Run, *, in_one_tile: bool) -> int:
+    """Host memory for prefetched windows; a single tile needs no others."""
     pixel_bytes = content.channels * content.dtype.itemsize
-    if not is_plain:
+    if not run.is_plain:
         pixel_bytes += LEVEL_BYTES_PER_PIXEL
-    windows = (AHEAD + 1 + BEHIND) * _area(window) * pixel_bytes
-    band = min(_area(content.size), 2 * BAND_PIXELS) * BAND_BYTES_PER_PIXEL
-    return windows + band
+    count = 1 if in_one_tile else AHEAD + 1 + BEHIND
+    return count * _area(window) * pixel_bytes
 
 
 def _area(size: Size) -> int:

@@ -53,8 +53,9 @@ def calibrated(run: FileRun, plan: Plan) -> Plan:
     sample = replace(run.run_value(stats="thumbnail", tile_size=plan.tile_size), mask=None)
     started = time.monotonic()
     stats = sample.measure(run.style_sources, style_weights=run.style_weights)
-    statistics = time.monotonic() - started
+    # Precisions are tried here, too.
     network = sample.network(stats)
+    statistics = time.monotonic() - started
     dtype = network.compute_dtype
     tiles = sample.tiles(dtype)
     canvas = _LastCore()

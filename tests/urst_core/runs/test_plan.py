@@ -54,14 +54,28 @@ def test_tiles_and_what_their_halo_costs(plan_of, microast):
     assert plan_of(stats="exact").passes == 3
 
 
+def test_stages_follow_one_another(plan_of):
+    """So the largest of them is what the run takes; a GPU's memory is not the host's."""
+    parts = {"host_bytes": 1, "tile_bytes": 7, "band_bytes": 8, "small_bytes": 9}
+    parts["retained_bytes"] = 3
+    assert replace(plan_of(), **parts).needed_bytes == 11
+    assert replace(plan_of(), **{**parts, "band_bytes": 12}).needed_bytes == 12
+    assert replace(plan_of(), **{**parts, "small_bytes": 13}).needed_bytes == 13
+    assert replace(plan_of(), **parts, device="cuda:0").needed_bytes == 8
+    assert plan_of().program_bytes > 50_000_000
+
+
 def test_bytes_follow_tile_and_thumbnail_not_the_picture(plan_of, microast):
     small, large = plan_of((4096, 4096)), plan_of((16384, 16384))
     traits = microast.traits
-    window_bytes = (32 + 2 * traits.halo) ** 2 * traits.bytes_per_pixel
+    window_bytes = (32 + 2 * traits.halo) ** 2 * traits.tile_bytes_per_pixel
     assert small.tile_bytes == large.tile_bytes == window_bytes
     assert small.small_bytes == large.small_bytes == 1024**2 * microast.traits.bytes_per_pixel
     assert small.host_bytes == large.host_bytes
     assert plan_of((4096, 4096), tile_size=64).tile_bytes > small.tile_bytes
+    # Exact statistics are measured by the network itself, which takes more than its bands.
+    exact = plan_of((4096, 4096), stats="exact").tile_bytes
+    assert exact == (32 + 2 * traits.halo) ** 2 * traits.bytes_per_pixel
     assert large.work_bytes - small.work_bytes == 3 * (16384**2 - 4096**2)
     assert plan_of((4096, 4096), precision="bf16").tile_bytes == small.tile_bytes // 2
     wide = plan_of((4096, 4096), channels=4, dtype=torch.uint16)
@@ -114,7 +128,7 @@ def test_enough_of_everything_is_not_refused(plan_of):
     ],
 )
 def test_refused_in_time(plan_of, tmp_path, changes, error, message):
-    plan = replace(plan_of(), small_bytes=0)
+    plan = replace(plan_of(), small_bytes=0, retained_bytes=0)
     with pytest.raises(error) as caught:
         replace(plan, **changes).check()
     assert str(caught.value) == message.format(folder=tmp_path)
