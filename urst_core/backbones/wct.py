@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.folding import Kernel, fold_pointwise, kernel_of
-from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.banded import CompleteSequence, RowLayer, RowSequence
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
     OutputConvolution,
@@ -182,12 +182,13 @@ class Cascade(StylizationNetwork):
         return image
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
-        layers: list[RowLayer] = []
+        levels: list[RowLayer] = []
         for site, encoder, decoder in self._parts():
             content = stats_at(sites, site, WhiteningStats)
             mean, coloring = code.tensors[f"{site}.mean"], code.tensors[f"{site}.coloring"]
-            layers += level_layers(encoder, content, decoder, mean=mean, coloring=coloring)
-        return RowSequence(layers)
+            layers = level_layers(encoder, content, decoder, mean=mean, coloring=coloring)
+            levels.append(CompleteSequence(layers))
+        return RowSequence(levels)
 
     def _parts(self) -> Iterator[tuple[str, nn.Sequential, nn.Sequential]]:
         for site, level in zip(self.site_names, self.levels):

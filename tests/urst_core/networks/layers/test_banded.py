@@ -12,7 +12,14 @@ from torch.nn import functional as F
 from urst_core.backbones import REGISTRY, all_backbones
 from urst_core.networks import tile_network as tile_network_module
 from urst_core.networks.layers import banded as row_streams
-from urst_core.networks.layers.banded import Edge, RowReader, RowSequence, bands_of, slabs
+from urst_core.networks.layers.banded import (
+    CompleteSequence,
+    Edge,
+    RowReader,
+    RowSequence,
+    bands_of,
+    slabs,
+)
 from urst_core.networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     BlurredUpsampledConvolution,
@@ -87,6 +94,12 @@ LAYERS = {
     "beside a convolution, upsampled": lambda: Residual(
         NearestUpsampledConvolution(random_kernel(6, 4, 3)),
         shortcut=RowSequence([TileConvolution(random_kernel(6, 4, 1)), NearestUpsampling()]),
+    ),
+    "complete sequences": lambda: RowSequence(
+        CompleteSequence(
+            [TileConvolution(random_kernel(4, 4, 3)), TileConvolution(random_kernel(4, 4, 3))]
+        )
+        for _ in range(2)
     ),
     "sequence": lambda: RowSequence(
         [
