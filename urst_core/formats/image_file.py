@@ -196,17 +196,22 @@ class ImageFile:
             return pixels
 
     def _warn(self, error: Exception) -> None:
-        logger.warning(
-            "picture %s is damaged (%s), and some of its pixels may be wrong; get it again",
-            self.path,
-            cause(error),
-        )
+        warn_of_damage(self.path, error)
 
     def __enter__(self) -> ImageFile:
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def warn_of_damage(path: Path, error: Exception) -> None:
+    """Log the warning of a decoder whose picture is used nevertheless."""
+    logger.warning(
+        "picture %s is damaged (%s), and some of its pixels may be wrong; get it again",
+        path,
+        cause(error),
+    )
 
 
 def check_picture_path(path: Path) -> None:

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from ..errors import Change, TrainingError, abbreviated, last_line
+from ..formats.image_file import warn_of_damage
 from ..formats.pixel_types import VIPS_TYPES
 from ..formats.vips import vips
+from ..formats.vips_loader import cause
 from ..geometry import Size
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
@@ -41,6 +43,7 @@ class PictureFolder:
         report: called about skipped pictures.
         encoded: contents of the files by path, if kept in memory.
         broken: pictures that turned out to be broken.
+        damaged: pictures that are used although their decoder warned of damage.
     """
 
     sizes: dict[Path, Size]
@@ -48,6 +51,7 @@ class PictureFolder:
     report: Report
     encoded: dict[Path, bytes] = field(default_factory=dict[Path, bytes])
     broken: set[Path] = field(default_factory=set[Path])
+    damaged: set[Path] = field(default_factory=set[Path])
 
     @classmethod
     def open(
@@ -158,12 +162,26 @@ class PictureFolder:
         rows, columns = max(edge, round(height * scale)), max(edge, round(width * scale))
         top, left = (round(p * (side - edge)) for p, side in zip(place, (rows, columns)))
         try:
-            picture = _decode(path, rows, columns, encoded=self.encoded.get(path))
+            picture = _decode_leniently(
+                path,
+                rows,
+                columns,
+                lambda error: self._report_damage(path, error),
+                encoded=self.encoded.get(path),
+            )
             pixels = picture.crop(left, top, edge, edge).numpy()
         except (vips().Error, OSError) as error:
             self._leave_out(path, error)
             return None
         return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255.0
+
+    def _report_damage(self, path: Path, error: Exception) -> None:
+        if path not in self.damaged:
+            self.damaged.add(path)
+            self.report(
+                f"{path} is damaged ({cause(error)}), and some of its pixels may be wrong; "
+                "get it again"
+            )
 
     def _leave_out(self, path: Path, error: Exception) -> None:
         self.broken.add(path)
@@ -189,7 +207,8 @@ def load_style(path: Path, edge: int) -> Tensor:
         )
     scale = edge / min(size)
     try:
-        pixels = _decode(path, round(size[0] * scale), round(size[1] * scale)).numpy()
+        rows, columns = round(size[0] * scale), round(size[1] * scale)
+        pixels = _decode_leniently(path, rows, columns, lambda e: warn_of_damage(path, e)).numpy()
     except vips().Error as error:
         raise TrainingError(f"style {path} is broken ({last_line(error)}); get it again") from error
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255.0
@@ -220,17 +239,50 @@ def _size_of_file(path: Path) -> Size | None:
     return (image.height, image.width) if image.format in VIPS_TYPES else None
 
 
-def _decode(path: Path, rows: int, columns: int, *, encoded: bytes | None = None) -> Any:
+def _decode_leniently(
+    path: Path,
+    rows: int,
+    columns: int,
+    warn: Callable[[Exception], None],
+    *,
+    encoded: bytes | None = None,
+) -> Any:
+    """As :func:`_decode`, but also a picture whose decoder warns: as far as it can be decoded.
+
+    Args:
+        path, rows, columns, encoded: as for :func:`_decode`.
+        warn: called with the warning, if there is one.
+
+    Raises:
+        pyvips.Error: it is truncated, or cannot be decoded.
+    """
+    try:
+        return _decode(path, rows, columns, encoded=encoded)
+    except vips().Error as error:
+        # libvips only warns about missing parts of a TIFF, and leaves them black.
+        if path.suffix.lower() in (".tif", ".tiff"):
+            raise
+        picture = _decode(path, rows, columns, encoded=encoded, fail_on="truncated")
+        warn(error)
+        return picture
+
+
+def _decode(
+    path: Path,
+    rows: int,
+    columns: int,
+    *,
+    encoded: bytes | None = None,
+    fail_on: str = "warning",
+) -> Any:
     """Decode an upright 8-bit sRGB picture of that size, without alpha, no larger than needed.
 
     Args:
         path: the file; not read if ``encoded`` is given.
         rows, columns: the size.
         encoded: contents of the file.
+        fail_on: how bad damage has to be to be an error, as libvips names it.
     """
-    # libvips only warns about missing parts of a TIFF, and leaves them black. Warnings about
-    # JPEGs are mostly harmless.
-    fail_on = "warning" if path.suffix.lower() in (".tif", ".tiff") else "truncated"
     options = {"height": rows, "size": "force", "export_profile": "srgb"}
     if encoded is None:
         image = vips().Image.thumbnail(str(path), columns, fail_on=fail_on, **options)

@@ -255,6 +255,37 @@ def test_truncated_pictures_are_reported_once_and_left_out(tmp_path, ending, kee
     assert float(crops.mean()) == pytest.approx(expected, abs=0.02)
 
 
+def save_damaged_jpeg(path):
+    """A progressive JPEG with 60 changed bytes, of which libjpeg warns."""
+    pixels = stored_picture((200, 300)).permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(path, quality=95, progressive=True)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 60] = bytes(60)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("keep_in_memory", [False, True])
+def test_damaged_pictures_are_reported_once_and_used(tmp_path, keep_in_memory):
+    path = save_damaged_jpeg(tmp_path / "damaged.jpg")
+    said = []
+    folder = PictureFolder.open([tmp_path], 32, report=said.append, keep_in_memory=keep_in_memory)
+    assert crops_of(folder, count=6).shape[0] == 6
+    assert len(said) == 1
+    assert said[0].startswith(f"{path} is damaged (")
+    assert said[0].endswith("), and some of its pixels may be wrong; get it again")
+    assert folder.damaged == {path}
+    assert not folder.broken
+
+
+def test_a_damaged_style_is_warned_of(tmp_path, caplog):
+    path = save_damaged_jpeg(tmp_path / "damaged.jpg")
+    assert load_style(path, 16).shape == (1, 3, 16, 24)
+    [record] = [r for r in caplog.records if r.name == "urst_core.formats.image_file"]
+    assert record.getMessage().startswith(f"picture {path} is damaged (")
+
+
 @pytest.mark.slow
 def test_draws_do_not_depend_on_earlier_broken_pictures(tmp_path):
     """Or a resumed run would see other pictures than one that was never stopped."""
