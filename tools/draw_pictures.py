@@ -44,7 +44,7 @@ LARGE_SCENE: Size = (1248, 1872)
 ICON_SCENE: Size = (832, 1248)
 DEMO_SCENE: Size = (832, 1248)
 """As `urst demo` makes it."""
-STROKES_SCENE: Size = (2496, 3744)
+STROKES_SCENE: Size = (3600, 5400)
 GAP = 8
 LARGEST_HELP_PICTURE = 58_000
 ICON_SIDE = 256
@@ -282,7 +282,7 @@ def strokes() -> Image.Image:
         stylize(content, [painting(1024)], canvas, load_backbone(), settings)
         pictures.append(TensorSource(canvas.pixels))
     images = [image_of(picture) for picture in pictures]
-    box = 1150, 1080, 1750, 1680  # the boat and the trees behind it
+    box = 1900, 1720, 2500, 2320  # the boat and the trees behind it
     rows = [
         side_by_side(*images, height=400, background=(255, 255, 255)),
         side_by_side(*(i.crop(box) for i in images), height=600, background=(255, 255, 255)),
