@@ -1,9 +1,9 @@
-"""One picture in the style of every weights file given, side by side.
+"""One picture in the style of each given weights file, side by side, in the networks' own strokes.
 
     python benchmarks/contact_sheet.py -o SHEET.jpg BACKBONE=FILE[:STYLE] ...
 
 The content is the demo landscape at ``--size``, cut into ``--tile-size`` px tiles; the style is the
-demo painting, or STYLE where the weights hold styles of their own. FILE may be ``built-in``.
+demo painting, or STYLE for weights with built-in styles. FILE may be ``built-in``.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def stylized(
         styles,
         canvas,
         backbone,
-        Settings(tile_size=round_up(edge, backbone.traits.stride)),
+        Settings(tile_size=round_up(edge, backbone.traits.stride), strokes="fine"),
     )
     print(f"{name} {style}: {time.perf_counter() - started:.1f} s", flush=True)
     return canvas.pixels
