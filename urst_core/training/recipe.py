@@ -178,9 +178,9 @@ class Recipe(ABC):
                 and losses that need relu4_1 are left out.
         """
         code = self.code(batch.styles, len(batch.thumbnails))
-        stylized, patches = stylize_thumbnail_and_patch(
-            self.network.stages(batch.given, code),
-            self.network.stages(batch.patches, code) if weights.stroke and deep else None,
+        needs_patches = bool(weights.stroke and deep)
+        stylized, patches = self.stylize(
+            batch.given, code, batch.patches if needs_patches else None
         )
         features = self.vgg(stylized, DEEPEST + 1 if deep else DEEPEST)
         losses: dict[str, Tensor] = {}
@@ -215,6 +215,21 @@ class Recipe(ABC):
             losses["color"] = color_loss(stylized, batch.styles)
         return {name: getattr(weights, name) * loss for name, loss in losses.items()}
 
+    def stylize(
+        self, thumbnails: Tensor, code: StyleCode, patches: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Stylize (N, 3, T, T) thumbnails, and patches with the thumbnails' statistics.
+
+        Args:
+            thumbnails: the thumbnails, 0..1.
+            code: their style codes, of :meth:`code`.
+            patches: (N, 3, T, T), parts of the same pictures in full size; None for none.
+        """
+        return stylize_thumbnail_and_patch(
+            self.network.stages(thumbnails, code),
+            None if patches is None else self.network.stages(patches, code),
+        )
+
     def content_loss(self, features: Sequence[Tensor], batch: Batch, code: StyleCode) -> Tensor:
         """Difference from the content's relu4_1 features."""
         del code
@@ -243,6 +258,5 @@ class Recipe(ABC):
     @torch.no_grad()
     def show(self, contents: Tensor, styles: Tensor | None) -> Tensor:
         """Stylize (N, 3, H, W) contents, each with its own statistics, clamped to 0..1."""
-        code = self.code(styles, len(contents))
-        stylized, _ = stylize_thumbnail_and_patch(self.network.stages(contents, code), None)
+        stylized, _ = self.stylize(contents, self.code(styles, len(contents)), None)
         return stylized.float().clamp(0.0, 1.0)

@@ -84,6 +84,7 @@ def same(first, second) -> bool:
         ("microast", "microast"),
         ("microast_blurred", "microast"),
         ("adain", "adain"),
+        pytest.param("linear_r31", "linear_r31", marks=pytest.mark.slow),
         ("johnson", "johnson_examples"),
     ],
 )

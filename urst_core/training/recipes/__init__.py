@@ -9,11 +9,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ...backbones.linear import LinearR31, LinearR41
 from ...errors import SettingsError
 from ..pictures import load_style
 from ..recipe import LossWeights, Recipe
 from .adain import AdaINRecipe
 from .johnson import JohnsonRecipe
+from .linear import LinearRecipe
 from .microast import MicroASTRecipe
 
 Builder = Callable[[nn.Sequential, Sequence[Path], int], Recipe]
@@ -67,6 +69,20 @@ RECIPES: tuple[RecipeEntry, ...] = (
         AdaINRecipe.default_weights,
         takes_folders=True,
         build=lambda vgg, _styles, _edge: AdaINRecipe(vgg),
+    ),
+    RecipeEntry(
+        "linear_r31",
+        "LinearWCT at relu3_1, any style",
+        LinearRecipe.default_weights,
+        takes_folders=True,
+        build=lambda vgg, _styles, _edge: LinearRecipe(vgg, LinearR31()),
+    ),
+    RecipeEntry(
+        "linear_r41",
+        "LinearWCT at relu4_1, any style",
+        LinearRecipe.default_weights,
+        takes_folders=True,
+        build=lambda vgg, _styles, _edge: LinearRecipe(vgg, LinearR41()),
     ),
     RecipeEntry(
         "johnson",
