@@ -120,7 +120,7 @@ class JoinDetail(io.ComfyNode):
             progress = host.NodeProgress(stages=(CONTENTS_STAGE, "joining"))
             source = single_source_of(image, node=TITLE)
             level = OneLevel.coarsest(source, settings, progress.listener())
-        elif painting is not None and below is not None:
+        elif image is None and painting is not None and below is not None:
             level = below.above(
                 single_source_of(painting, node="The painting of Join Detail"),
                 settings,

@@ -94,6 +94,67 @@ def test_five_nodes_equal_the_one(result_of):
     assert difference <= 1e-5
 
 
+def stylized_at_once(graph, tools, **settings):
+    """Adds a Stylize Image of the workflow's pictures; returns the link to its result."""
+    [stats, *_] = tools["ids_of"](graph, "URSTMakeThumbnailStats")
+    [first, *_] = tools["ids_of"](graph, "URSTJoinDetail")
+    look = {
+        name: graph[stats]["inputs"][name]
+        for name in ("backbone", "style", "thumbnail_size", "style_size", "strength", "statistics")
+    }
+    strokes = {
+        name: graph[first]["inputs"][name]
+        for name in ("strokes", "detail", "brushwork", "brushwork_seed")
+    }
+    inputs = {"content": graph[first]["inputs"]["image"], "tile_size": 0, **look, **strokes}
+    return tools["add_node"](graph, "URSTStylizeImage", **inputs, **settings)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"strokes": 0.0, "thumbnail_size": 128, "brushwork": 0.0},
+        {"strength": 0.7, "detail": 0.5},
+        {"statistics": "exact", "brushwork_seed": 9},
+    ],
+    ids=str,
+)
+def test_strokes_by_hand_equal_the_one_node(server, graph_of, tools, changes):
+    graph = graph_of("strokes_by_hand", **PICTURES)
+    for node in graph.values():
+        node["inputs"].update({n: v for n, v in changes.items() if n in node["inputs"]})
+    [save] = tools["ids_of"](graph, "SaveImage")
+    by_hand = graph[save]["inputs"]["images"]
+    tools["add_node"](graph, "URSTTestProbe", image=by_hand, name="by_hand")
+    at_once = stylized_at_once(graph, tools)
+    tools["add_node"](graph, "URSTTestProbe", image=at_once, name="at_once")
+    server.run(graph)
+    five, one = server.probed("by_hand"), server.probed("at_once")
+    assert five.shape == one.shape == (1, 320, 480, 3)
+    assert np.abs(five - one).max() == 0.0
+
+
+def test_an_upscaler_fits_between_the_levels(server, graph_of, tools):
+    graph = graph_of("strokes_by_hand", **PICTURES)
+    [save] = tools["ids_of"](graph, "SaveImage")
+    tools["add_node"](graph, "URSTTestProbe", image=graph[save]["inputs"]["images"], name="between")
+    server.run(graph)
+    plain = server.probed("between")
+    model = tools["add_node"](graph, "UpscaleModelLoader", model_name="tiny2x.safetensors")
+    for join in tools["ids_of"](graph, "URSTJoinDetail")[1:]:
+        inputs = graph[join]["inputs"]
+        inputs["enlarged"] = tools["add_node"](
+            graph, "ImageUpscaleWithModel", upscale_model=model, image=inputs["painting"]
+        )
+    server.run(graph)
+    picture = server.probed("between")
+    assert picture.shape == plain.shape == (1, 320, 480, 3)
+    # Other strokes, in the same colors.
+    assert np.abs(picture - plain).max() > 0.02
+    assert np.abs(picture.mean((0, 1, 2)) - plain.mean((0, 1, 2))).max() < 0.05
+
+
 def test_types_of_core_nodes_match_the_server(server, core_nodes):
     for name, type_ in core_nodes.items():
         if name == "MarkdownNote":

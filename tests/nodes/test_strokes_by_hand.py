@@ -167,3 +167,103 @@ def test_the_preview_is_the_coarsest_level(call, by_hand, backbone, style):
     _, preview = call("MakeThumbnailStats", content=content, **inputs)
     paintings = by_hand(backbone, content, style)
     assert torch.equal(preview, paintings[0])
+
+
+@pytest.fixture
+def second_level(call, backbone, style):
+    """The first of two levels, its painting, and a way to join the second one."""
+    content = image((80, 120))
+    joined, below = call("JoinDetail", image=content, thumbnail_size=64, **STROKES)
+    inputs = {"backbone": backbone, "style": style, **LOOK}
+    _, painting = call("MakeThumbnailStats", content=joined, level=below, **inputs)
+
+    def join(**more):
+        return call("JoinDetail", **{"painting": painting, "below": below, **STROKES, **more})
+
+    return painting, join
+
+
+def test_any_upscaler_may_enlarge(second_level, part):
+    """One that enlarges as the engine does changes nothing; sizes follow by themselves."""
+    painting, join = second_level
+    joined, level = join()
+    strokes, rectangle = part("urst_core.method.strokes"), part("urst_core.geometry").Rectangle
+    step = strokes.Step((43, 64), (80, 120), (43, 64))
+    pixels = painting[0].permute(2, 0, 1)
+    enlarged = step.sharpen_and_enlarge(pixels, rectangle(0, 0, 80, 120))
+    enlarged = enlarged.permute(1, 2, 0).unsqueeze(0)
+    same, same_level = join(enlarged=enlarged)
+    assert same_level.level.size == level.level.size == (80, 120)
+    # The order of additions differs; what is beyond 0 and 1 is clamped in both.
+    assert float((same - joined).abs().max()) <= 1e-5
+    # Four times as large, as many models make it: it is shrunk to the level.
+    larger = painting.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
+    crisp, _ = join(enlarged=larger)
+    assert crisp.shape == joined.shape
+    assert 1e-3 < float((crisp - joined).square().mean().sqrt()) < 0.1
+
+
+def test_a_painting_between_levels_may_be_changed(second_level):
+    painting, join = second_level
+    joined, _ = join()
+    darker, _ = join(painting=painting * 0.5)
+    assert float(darker.mean()) < 0.7 * float(joined.mean())
+
+
+def test_what_join_detail_refuses(call, second_level, errors):
+    painting, join = second_level
+    content = image((80, 120))
+    message = "takes image alone on the first level, painting and below on the others"
+    for inputs in ({}, {"painting": painting}, {"below": join()[1]}):
+        with pytest.raises(errors.SettingsError, match=message):
+            call("JoinDetail", **inputs)
+    with pytest.raises(errors.SettingsError, match=message):
+        join(image=content)
+    with pytest.raises(
+        errors.ShapeError,
+        match=r"painting of 120 x 80 px \(width x height\) does not fit a level of 64 x 43 px "
+        r"\(width x height\); connect what was painted for that level, and an enlargement of it to",
+    ):
+        join(painting=content)
+    with pytest.raises(
+        errors.ShapeError,
+        match=r"enlarged painting of 120 x 120 px .* has another shape than its level of 120 x 80",
+    ):
+        join(enlarged=image((120, 120)))
+    for name in ("painting", "enlarged"):
+        with pytest.raises(errors.ShapeError, match=f"The {name}.* of Join Detail takes one"):
+            join(**{name: painting.repeat(2, 1, 1, 1)})
+    broken = painting.clone()
+    broken[0, 3, 4] = float("nan")
+    with pytest.raises(errors.ImageError, match="pixel at row 3, column 4 is NaN"):
+        join(painting=broken)
+    for wrong in ({"detail": 1.5}, {"brushwork": -1.0}, {"brushwork_seed": -1}):
+        with pytest.raises(errors.SettingsError, match="out of range"):
+            join(**wrong)
+    with pytest.raises(errors.SettingsError, match=r"strokes 0\.5 are unknown"):
+        call("JoinDetail", image=content, strokes=0.5)
+
+
+def test_what_merge_strokes_refuses(call, backbone, style, second_level, errors):
+    _, join = second_level
+    joined, level = join()
+    inputs = {"backbone": backbone, "style": style, **LOOK}
+    stats, _ = call("MakeThumbnailStats", content=joined, **inputs)
+    # At full strength statistics of any picture leave the content out.
+    call("MergeStrokes", strokes=joined, level=level, stats=stats)
+    weak, _ = call("MakeThumbnailStats", content=joined, **(inputs | {"strength": 0.7}))
+    with pytest.raises(
+        errors.StatsError,
+        match=r"statistics of strength 0\.7 are those of a whole picture, .* connect level where",
+    ):
+        call("MergeStrokes", strokes=joined, level=level, stats=weak)
+    with pytest.raises(
+        errors.ShapeError, match=r"strokes of 130 x 90 px .* do not fit a level of 120 x 80 px"
+    ):
+        call("MergeStrokes", strokes=image((90, 130)), level=level, stats=stats)
+    small, first = call("JoinDetail", image=image((80, 120)), thumbnail_size=64)
+    with pytest.raises(errors.ShapeError, match="the smallest level has no painting below to"):
+        call("MergeStrokes", strokes=small, level=first, stats=stats)
+    inputs |= {"content": joined.repeat(2, 1, 1, 1), "batch_statistics": "shared"}
+    with pytest.raises(errors.ShapeError, match=r"not a batch of 2; .* without a level"):
+        call("MakeThumbnailStats", **inputs, level=level)

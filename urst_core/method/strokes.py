@@ -258,7 +258,8 @@ class Level:
             :meth:`~urst_core.networks.model.Backbone.content_share`; 0 except on the last level.
         coarsest: height and width of the coarsest level. If None, the picture below keeps its
             finest octave, as if it were the coarsest.
-        enlarged: the picture below, enlarged to this level's size by other means; replaces E K p.
+        enlarged: the picture below, enlarged to this level's size by other means; replaces E K p
+            in the input only. The result keeps the colors and the large strokes of p.
         dtype: dtype in which pixels are joined and merged.
     """
 
@@ -337,9 +338,10 @@ class Level:
             coarse_area = self.step.below(block)
             part = coarse_area.relative_to(self.step.below(area)).slices
             coarse = self._unit(below[(..., *part)])
-            painting = self._enlarged_here(coarse[3:])
+            painting = coarse[3:] if self.enlarged is None else torch.zeros_like(coarse[3:])
             joined = self.step.join(joined, coarse[:3], painting, self.detail, block)
-            joined = self._with_enlarged(joined, block)
+            if self.enlarged is not None:
+                joined = joined.add_(self._unit(self.enlarged.read(block)).to(joined))
         if noise is None:
             return joined
         strength = brushwork.flatness(colors)[(..., *inner)]
@@ -391,8 +393,7 @@ class Level:
             fine = fine.clamp(0.0, 1.0).mul_(GAIN)
             coarse_area, all_below = self.step.below(block), self.step.below(area)
             coarse = below[(slice(3, None), *coarse_area.relative_to(all_below).slices)]
-            kept = self._enlarged_here(self._unit(coarse))
-            picture = self._with_enlarged(self.step.merge(kept, coarse_area, fine, block), block)
+            picture = self.step.merge(self._unit(coarse), coarse_area, fine, block)
         else:
             picture = painted[(..., *inner)]
         if self.content_share:
@@ -402,15 +403,6 @@ class Level:
 
     def _unit(self, stored: Tensor) -> Tensor:
         return to_unit(stored).to(self.dtype)
-
-    def _enlarged_here(self, picture: Tensor) -> Tensor:
-        """What of the picture below E K is to enlarge: all, or nothing."""
-        return picture if self.enlarged is None else torch.zeros_like(picture)
-
-    def _with_enlarged(self, pixels: Tensor, area: Rectangle) -> Tensor:
-        if self.enlarged is None:
-            return pixels
-        return pixels.add_(self._unit(self.enlarged.read(area)).to(pixels))
 
 
 def _blocks(area: Rectangle, device: torch.device) -> Iterator[Rectangle]:
