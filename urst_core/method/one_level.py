@@ -161,23 +161,23 @@ class OneLevel:
         """
         settings.check_strokes()
         _check_painting(painting, self.content.size)
-        number = self.level.number + 1
+        pixels, number = _whole(painting), self.level.number + 1
         if self.is_last:
-            below = Below(self.image, painting)
+            below = Below(self.image, TensorSource(pixels))
             return replace(self, level=Level(number, self.image.size, below), is_complete=True)
         if self.level.number:
             # Kept in 16 bits, as in a single call for all levels; otherwise the pixels would
             # differ. There, too, the coarsest level is kept in floats.
-            painting = TensorSource(from_unit(_whole(painting), LEVEL_DTYPE))
+            pixels = from_unit(pixels, LEVEL_DTYPE)
         size = self.contents[number].size
         level = Level(
             number,
             size,
-            Below(self.content, painting),
+            Below(self.content, TensorSource(pixels)),
             detail=settings.detail,
             brushwork=settings.brushwork,
             seed=settings.seed,
-            coarsest=self.contents[0].size if enlarged is None else None,
+            coarsest=self.contents[0].size,
             enlarged=None if enlarged is None else _fitted(enlarged, size),
         )
         return replace(self, level=level)
