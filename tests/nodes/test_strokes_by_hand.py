@@ -213,7 +213,7 @@ def test_a_painting_between_levels_may_be_changed(second_level):
 def test_what_join_detail_refuses(call, second_level, errors):
     painting, join = second_level
     content = image((80, 120))
-    message = "takes image alone on the first level, painting and below on the others"
+    message = "takes only image on the first level, painting and below on the others"
     for inputs in ({}, {"painting": painting}, {"below": join()[1]}):
         with pytest.raises(errors.SettingsError, match=message):
             call("JoinDetail", **inputs)
@@ -222,7 +222,7 @@ def test_what_join_detail_refuses(call, second_level, errors):
     with pytest.raises(
         errors.ShapeError,
         match=r"painting of 120 x 80 px \(width x height\) does not fit a level of 64 x 43 px "
-        r"\(width x height\); connect what was painted for that level, and an enlargement of it to",
+        r"\(width x height\); pass the painting of that level, and an enlarged one as enlarged",
     ):
         join(painting=content)
     with pytest.raises(
@@ -254,7 +254,7 @@ def test_what_merge_strokes_refuses(call, backbone, style, second_level, errors)
     weak, _ = call("MakeThumbnailStats", content=joined, **(inputs | {"strength": 0.7}))
     with pytest.raises(
         errors.StatsError,
-        match=r"statistics of strength 0\.7 are those of a whole picture, .* connect level where",
+        match=r"statistics of strength 0\.7 were measured for a whole picture, .* with the level",
     ):
         call("MergeStrokes", strokes=joined, level=level, stats=weak)
     with pytest.raises(
