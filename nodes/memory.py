@@ -17,6 +17,7 @@ import torch
 from comfy import model_management
 
 from ..urst_core.geometry import Size
+from ..urst_core.method.strokes import largest_margin
 from ..urst_core.networks.network import Traits
 from ..urst_core.pictures.source import Source
 from ..urst_core.pictures.thumbnail import thumbnail_size_of
@@ -103,9 +104,9 @@ def _let_go(error: BaseException) -> None:
             pending += [current.__cause__, current.__context__]
 
 
-def window_size(traits: Traits, edge: int, frame: Size) -> Size:
-    """Size of the largest window whose core has that edge."""
-    longest = edge + 2 * traits.halo
+def window_size(traits: Traits, edge: int, frame: Size, *, margin: int = 0) -> Size:
+    """Size of the largest window whose core has that edge; levels of strokes need a margin."""
+    longest = edge + 2 * (traits.halo + margin)
     return min(longest, frame[0]), min(longest, frame[1])
 
 
@@ -118,9 +119,9 @@ def run_areas(
     loaded: LoadedBackbone, size: Size, styles: Sequence[Source | str], settings: Settings
 ) -> list[Size]:
     """Heights and widths that go through the network when a whole picture is stylized."""
-    edge = settings.tile_size or LARGEST_TILE
+    edge, traits = settings.tile_size or LARGEST_TILE, loaded.backbone.traits
     return [
-        window_size(loaded.backbone.traits, edge, size),
+        window_size(traits, edge, size, margin=largest_margin(size, settings, traits.stride)),
         thumbnail_size_of(size, settings.thumbnail_size),
         *style_areas(styles, settings.style_size),
     ]

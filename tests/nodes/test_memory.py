@@ -127,6 +127,18 @@ def test_all_that_will_be_needed_is_asked_for(stylize, backbone, host):
     assert host.freed_bytes[0] - host.freed_bytes[1] == result
 
 
+def test_windows_of_levels_are_larger(part, backbone):
+    """Or a GPU would have too little memory made free for large strokes."""
+    memory, settings = part("nodes.memory"), part("urst_core.tiling.settings").Settings
+    traits = backbone.backbone.traits
+    chosen = {"thumbnail_size": 256, "tile_size": 64}
+    fine, *_ = memory.run_areas(backbone, (1000, 1000), [], settings(strokes="fine", **chosen))
+    large, *_ = memory.run_areas(backbone, (1000, 1000), [], settings(**chosen))
+    assert fine == (64 + 2 * traits.halo,) * 2
+    assert large[0] >= fine[0] + 2 * traits.stride
+    assert large[0] % traits.stride == 0
+
+
 class Interrupt(BaseException):
     """ComfyUI's may become one."""
 

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -96,6 +97,21 @@ def level_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
     while _factor(sizes[-1], coarsest) > 2 * SLACK:
         sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
     return (coarsest, *reversed(sizes))
+
+
+def largest_margin(size: Size, settings: Settings, stride: int) -> int:
+    """The largest :meth:`Level.margin` of all levels of a picture.
+
+    Args:
+        size: height and width of the picture, in px.
+        settings: with the size of strokes, the brushwork and the thumbnail size.
+        stride: of the network.
+    """
+    sizes = level_sizes(size, settings)
+    reaches = [Step(coarse, fine, sizes[0]).reach for coarse, fine in pairwise(sizes)]
+    has_noise = settings.brushwork > 0 and (len(sizes) > 1 or not isinstance(settings.strokes, str))
+    noise = brushwork.FLATNESS_RADIUS if has_noise else 0
+    return round_up(max(reaches, default=0) + noise, stride)
 
 
 def _factor(size: Size, coarsest: Size) -> float:

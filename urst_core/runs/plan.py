@@ -14,10 +14,9 @@ import torch
 from ..errors import Change, DeviceError, OutputError
 from ..formats.disk_needs import TemporarySpace, disk_needs
 from ..formats.output_options import OutputOptions
-from ..geometry import Size, round_up, windows_area
-from ..method.brushwork import FLATNESS_RADIUS
+from ..geometry import Size, windows_area
 from ..method.pipeline import Run
-from ..method.strokes import level_pictures
+from ..method.strokes import largest_margin, level_pictures
 from ..networks.network import Traits
 from ..pictures.source import Source
 from ..pictures.thumbnail import BAND_PIXELS, thumbnail_size_of
@@ -29,9 +28,6 @@ from ..tiling.tile_size import choose_tile_size
 BAND_BYTES_PER_PIXEL = 3 * 4 * 3
 """A band of the picture while a thumbnail is made: as stored, as float32, and shrunk in width."""
 
-
-LEVEL_MARGIN = 8 * 2 + FLATNESS_RADIUS
-"""How much larger the windows of levels are, in px."""
 
 LEVEL_BYTES_PER_PIXEL = 2 * 2 * 3 // 4 + 4
 """A level's window in preparation: content and picture of half its size, and noise."""
@@ -220,7 +216,7 @@ def plan_run(
     dtype = asked or torch.float32
     frame = run.frame
     free = free_bytes(device)
-    margin = 0 if run.is_plain else round_up(LEVEL_MARGIN, traits.stride)
+    margin = largest_margin(content.size, settings, traits.stride)
     fitting = choose_tile_size(frame, traits, dtype, device, available_bytes=free, margin=margin)
     edge, halo = settings.tile_size or fitting, traits.halo + margin
     window = min(frame[0], edge + 2 * halo), min(frame[1], edge + 2 * halo)

@@ -16,10 +16,18 @@ from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.errors import SettingsError
 from urst_core.geometry import Rectangle
 from urst_core.method.pipeline import Run, stylize, stylize_levels
-from urst_core.method.strokes import Below, JoinedSource, Level, Step, level_sizes
+from urst_core.method.strokes import (
+    Below,
+    JoinedSource,
+    Level,
+    Step,
+    largest_margin,
+    level_sizes,
+)
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
 from urst_core.pictures.thumbnail import make_thumbnail
+from urst_core.progress import ignore
 from urst_core.tiling.loop import TileLoop
 from urst_core.tiling.settings import Settings
 from urst_core.tiling.stylize_tile import TileStylizer
@@ -336,3 +344,19 @@ def test_invalid_strokes_are_refused(microast, settings, message):
     with pytest.raises(SettingsError) as caught:
         run(microast, **settings)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("brushwork", [0.0, 0.5])
+@pytest.mark.parametrize("strokes", ["fine", "preview", 1.0, 3.7])
+def test_the_largest_margin_is_that_of_the_levels(microast, brushwork, strokes):
+    content = TensorSource(torch.zeros(3, 300, 410, dtype=torch.uint8))
+    settings = Settings(thumbnail_size=64, brushwork=brushwork, strokes=strokes, device="cpu")
+    run, stride = Run.of(content, microast, settings), microast.traits.stride
+    sources = [TensorSource(torch.zeros(3, *size, dtype=torch.uint8)) for size in run.level_sizes]
+    belows = [None, *(Below(source, source) for source in sources[:-1])]
+    margins = [
+        run.at_level(number, source, below, ignore).level.margin(stride)
+        for number, (source, below) in enumerate(zip(sources, belows))
+    ]
+    expected = 0 if run.is_plain else max(margins)
+    assert largest_margin(content.size, settings, stride) == expected
