@@ -1,4 +1,4 @@
-"""Whether a ComfyUI server grows while it stylizes picture after picture.
+"""Memory of a ComfyUI server that stylizes picture after picture.
 
     python benchmarks/comfyui_memory.py --comfyui path/to/ComfyUI --python path/to/its/python
 

@@ -1,4 +1,4 @@
-"""Damages files that are read again, and counts what comes of it.
+"""Damages files that are read again, and counts the outcomes.
 
     python benchmarks/fuzz.py [--trials N] [--seconds S] [--seed N] [--kind KIND …]
 

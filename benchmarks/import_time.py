@@ -1,4 +1,4 @@
-"""How long ComfyUI waits for the pack when it starts, beyond what it has imported itself.
+"""Time that the pack's import adds to ComfyUI's start.
 
     python benchmarks/import_time.py [--runs 7] [--slowest 15]
 

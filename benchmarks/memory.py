@@ -1,4 +1,4 @@
-"""How much memory one tile pass takes: the source of ``Traits.bytes_per_pixel``.
+"""Memory of a tile pass: the source of ``Traits.bytes_per_pixel``.
 
     python benchmarks/memory.py [--edge PX] [--device cpu|cuda]
 

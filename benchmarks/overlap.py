@@ -1,4 +1,4 @@
-"""What reading ahead and writing behind gain or cost, from file to work file, in one run.
+"""Gain or cost of prefetching and delayed writing, from file to work file, in one run.
 
     python benchmarks/overlap.py [--size HxW ...] [--tile-size PX] [--rounds N]
 

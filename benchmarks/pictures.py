@@ -1,4 +1,4 @@
-"""Pictures that benchmarks take: any file, or ``demo`` for the demo's landscape and painting."""
+"""Pictures for benchmarks: any file, or ``demo`` for the demo's landscape and painting."""
 
 from __future__ import annotations
 

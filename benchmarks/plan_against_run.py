@@ -1,4 +1,4 @@
-"""What `urst plan` says beside what the run then takes: memory, disk, temporary space and time.
+"""Forecasts of `urst plan` beside actual runs: memory, disk, temporary space and time.
 
     python benchmarks/plan_against_run.py [--megapixels 4 25 100] [--inputs jpg png tif]
         [--strokes fine preview] [--output tif] [--folder DIR] [-- options of urst stylize]

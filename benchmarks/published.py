@@ -1,4 +1,4 @@
-"""The published code of two methods, run from a checkout that the user has: nothing of it is here.
+"""Runs the published code of two methods from the user's checkout; none of it is included here.
 
 - adain: https://github.com/czczup/URST, ``Huang2017AdaIN``: patches with 32 px of padding.
 - microast: https://github.com/EndyWon/MicroAST: the whole picture at once.

@@ -1,4 +1,4 @@
-"""How good weights are, side by side on the same pairs of pictures.
+"""Quality of weights, side by side on the same pairs of pictures.
 
     python benchmarks/quality.py NAME=BACKBONE[:FILE] ... --content DIR[:N] ... --style DIR[:N] ...
         --vgg FILE [--size PX] [--tile-size PX] [--strokes K] [--scores FILE.json] [--sheet FILE]

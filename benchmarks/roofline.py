@@ -1,4 +1,4 @@
-"""How close the tile loop is to what the machine can do.
+"""How close the tile loop comes to the machine's limits.
 
     python benchmarks/roofline.py [--backbone NAME ...] [--edge PX] [--device cpu|cuda]
         [--precision NAME] [--clock wall|cpu]

@@ -1,4 +1,4 @@
-"""What tile borders look like: statistics of a thumbnail beside each tile's own, cut or blended.
+"""Visibility of tile borders: a thumbnail's statistics beside each tile's own, cut or blended.
 
     python benchmarks/seams.py CONTENT STYLE [--backbone NAME] [--weights FILE] [--size PX]
         [--tile-size PX] [--sheet FILE]

@@ -1,4 +1,4 @@
-"""How fast the tile loop is, beside the published code or the plain way of it, in one run.
+"""Speed of the tile loop, beside the published code or a plain implementation, in one run.
 
     python benchmarks/speed.py [--backbone NAME|all] [--weights FILE] [--size HxW ...]
         [--tile-size PX ...] [--precision NAME ...] [--rounds N] [--clock wall|cpu]

@@ -1,4 +1,4 @@
-"""How large strokes are, and how near a large picture is to its preview.
+"""Size of strokes, and similarity of a large picture to its preview.
 
     python benchmarks/stroke_size.py --pairs LIST [--sizes PX ...] [--strokes K ...]
         [--backbone NAME[=BACKBONE[:FILE]] ...] [--rows-out FILE.json] [--vgg FILE]

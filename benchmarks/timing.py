@@ -1,4 +1,4 @@
-"""How long something takes: the best of several rounds, which other work disturbs least."""
+"""Measures durations: the best of several rounds, which other work disturbs least."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processor time of a step of ``urst train microast``, beside that of an older checkout.
+"""CPU time of a step of ``urst train microast``, beside that of an older checkout.
 
     python benchmarks/training_step.py --vgg FILE [--baseline CHECKOUT] [--rounds N]
 

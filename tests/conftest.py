@@ -1,4 +1,4 @@
-"""What several tests need: the shared folder, backbones with random weights, pictures."""
+"""Fixtures of several tests: the shared folder, backbones with random weights, pictures."""
 
 from __future__ import annotations
 

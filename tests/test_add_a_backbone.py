@@ -1,4 +1,4 @@
-"""The five steps of CONTRIBUTING.md, walked with a toy backbone."""
+"""The five steps of CONTRIBUTING.md, followed with a toy backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workflows of the repository's host: they parse, and say what the project says elsewhere."""
+"""CI workflows: they parse, and agree with the project's other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README and docs: links lead somewhere, commands parse, examples run, tables are complete."""
+"""README and docs: links resolve, commands parse, examples run, tables are complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest of this repository: what its schema says, and what the files themselves say."""
+"""This repository's manifest agrees with its schema and with the files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ComfyUI registry gets: which files, what it reads of them, and that they load."""
+"""The pack in the ComfyUI registry: its files and metadata, and that it loads."""
 
 from __future__ import annotations
 

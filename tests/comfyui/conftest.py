@@ -1,4 +1,4 @@
-"""A real ComfyUI server over a folder of its own, and workflows in the form that it takes.
+"""A real ComfyUI server in a temporary folder, and workflows in the format of its API.
 
 Environment: COMFYUI_DIR names a checkout of ComfyUI (without it all is skipped); COMFYUI_PYTHON the
 Python that runs it, this one when not given; COMFYUI_ARGS more arguments for its main.py.

@@ -1,4 +1,4 @@
-"""Nodes for tests alone.
+"""Nodes that only tests use.
 
 One writes an IMAGE as float32, which no picture format of ComfyUI keeps; one spoils an IMAGE.
 """

@@ -1,4 +1,4 @@
-"""ComfyUI's own page in a browser: it loads every workflow, runs it and shows what comes of it.
+"""ComfyUI's own page in a browser: it loads and runs every workflow and shows the results.
 
 Environment, beside that of ``conftest.py``: SCREENSHOTS names a folder that keeps pictures of the
 graphs; CHROMIUM the browser.

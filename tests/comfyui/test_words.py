@@ -1,4 +1,4 @@
-"""What a real ComfyUI hands to its pages of our words: translations and help pages."""
+"""Translations and help pages as a real ComfyUI serves them to its page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pack as ComfyUI loads it, under a name made of its path, over a stub of ComfyUI.
+"""The pack as ComfyUI loads it, under a name made from its path, with a stub of ComfyUI.
 
 The stub knows only what ComfyUI 0.3.64 knows: a schema that asks for more fails here.
 """

@@ -1,4 +1,4 @@
-"""IMAGE to the engine and back."""
+"""Conversion from IMAGE to the engine and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths stay inside ComfyUI's folders, and the choices follow what is there."""
+"""Paths stay inside ComfyUI's folders, and choices list their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ComfyUI's start: the pack loads nothing heavy, and its schemas ask for nothing."""
+"""ComfyUI's start: the pack loads no heavy modules, and its schemas access nothing."""
 
 from __future__ import annotations
 

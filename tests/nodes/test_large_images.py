@@ -1,4 +1,4 @@
-"""Load Image and Save Image (Ultra-HR), over the stub."""
+"""Load Image and Save Image (Ultra-HR), with the stub."""
 
 from __future__ import annotations
 

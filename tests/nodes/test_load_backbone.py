@@ -1,4 +1,4 @@
-"""Load Backbone with weights of the manifest: what it offers, downloads, cancels and notices."""
+"""Load Backbone with weights from the manifest: choices, downloads, cancelling, changes."""
 
 from __future__ import annotations
 

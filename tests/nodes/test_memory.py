@@ -1,4 +1,4 @@
-"""nodes.memory: whatever device and memory ComfyUI says it has, and all of it given back."""
+"""nodes.memory: any device and memory that ComfyUI reports, all of it released."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nodes' own work, over the stub: the same graphs as a ComfyUI user's, without a server."""
+"""The nodes with the stub: the same graphs as in ComfyUI, without a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nodes.progress: the bar goes forward to its end, and the picture fills beside it."""
+"""nodes.progress: the bar advances to its end, and the live preview fills up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every node must offer, and the workflows' agreement with it."""
+"""Properties that every node's schema must have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stylize File, over the stub: the same pixels as Stylize Image, and no work lost."""
+"""Stylize File with the stub: the same pixels as Stylize Image, and no lost work."""
 
 from __future__ import annotations
 

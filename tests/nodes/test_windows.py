@@ -1,4 +1,4 @@
-"""urst_core.method.patches: windows that were cut elsewhere, and the preview."""
+"""urst_core.method.patches: windows from elsewhere, and the preview."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wires that lead to the wrong place, and pictures of every kind: each node takes or refuses them.
+"""Wrong connections, and pictures of every kind: each node accepts or refuses them.
 
 What cannot be told for sure: tiles in another order, and tiles of another picture that was cut
 alike. They are pictures like any other by then; where neighbors do not fit each other, the log says

@@ -1,4 +1,4 @@
-"""The words of the nodes: locales, help pages and what a search finds them by."""
+"""Texts of the nodes: locales, help pages and search aliases."""
 
 from __future__ import annotations
 

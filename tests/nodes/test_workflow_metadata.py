@@ -1,4 +1,4 @@
-"""The workflow inside the files that it made."""
+"""Workflow metadata in saved files."""
 
 from __future__ import annotations
 

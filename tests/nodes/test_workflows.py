@@ -1,4 +1,4 @@
-"""The workflows: up to date, sound, laid out readably, explained, and each with a picture."""
+"""The workflows: up to date, valid, readable, explained, and each with a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage to files, as by failing memory or a failing disk."""
+"""Damage to files, as from failing memory or a failing disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that answers as the Hugging Face hub does: downloads, uploads, refusals.
+"""A local server that behaves like the Hugging Face hub: downloads, uploads, refusals.
 
 It knows what huggingface_hub asks for here: resolve with its headers, a redirect to another host
 name for large files (with ranges), repository creation, preupload, LFS, commit, paths-info.

@@ -1,4 +1,4 @@
-"""Which module of a package imports which, read from the files without importing anything."""
+"""Imports between the modules of a package, read from the files without importing them."""
 
 from __future__ import annotations
 

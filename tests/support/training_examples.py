@@ -1,4 +1,4 @@
-"""What tests of training share: small losses networks, batches and folders of pictures."""
+"""Helpers for tests of training: small VGG networks, batches and folders of pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workflows have to give, computed by the engine alone, without ComfyUI.
+"""Expected results of the workflows, computed by the engine without ComfyUI.
 
 Pictures are (H, W, 3) arrays, float32, 0..1. Results are batches, (N, H, W, 3), by the names of the
 files that a workflow saves.

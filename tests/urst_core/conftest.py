@@ -1,4 +1,4 @@
-"""Pictures and a VGG to train with, made once, for the trainer and its command."""
+"""Pictures and a VGG for training, made once, for the trainer and its command."""
 
 from __future__ import annotations
 

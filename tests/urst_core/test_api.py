@@ -1,4 +1,4 @@
-"""The front door: every kind of picture in, the same kind out; its examples; what it costs."""
+"""The front door: every kind of picture in, the same kind out; examples; cost of the import."""
 
 from __future__ import annotations
 

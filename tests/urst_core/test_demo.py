@@ -1,4 +1,4 @@
-"""Pictures of the demo: the same however they are read, at any size."""
+"""Pictures of the demo: the same at any size, however they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a crash leaves whole, and whose damage is noticed."""
+"""Files that survive a crash whole, and whose damage is noticed."""
 
 from __future__ import annotations
 

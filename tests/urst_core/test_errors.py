@@ -1,4 +1,4 @@
-"""Errors: built-in bases, remedies as data, and the words for each place they are read in."""
+"""Errors: built-in bases, remedies as data, and their wording for each audience."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Pictures that are flat, wholly or mostly: normalizations divide by deviations near zero."""
+"""Flat or mostly flat pictures, for which normalizations divide by deviations near zero."""
 
 from __future__ import annotations
 

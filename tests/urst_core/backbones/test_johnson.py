@@ -1,4 +1,4 @@
-"""Both layouts against their published code, and what sets them apart."""
+"""Both layouts against their published code, and their differences."""
 
 from __future__ import annotations
 

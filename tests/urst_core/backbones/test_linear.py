@@ -1,4 +1,4 @@
-"""LinearWCT: parity with the published code, and the second chain of layers that it measures."""
+"""LinearWCT: parity with the published code, and its second chain of layers."""
 
 from __future__ import annotations
 

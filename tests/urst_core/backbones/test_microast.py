@@ -1,4 +1,4 @@
-"""The variant of MicroAST without a grid: the same parameters, blurs where the grid begins."""
+"""The variant of MicroAST without a grid: the same parameters, with blurs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MSG-Net against its published code, and what sets it apart."""
+"""MSG-Net against its published code, and its peculiarities."""
 
 from __future__ import annotations
 

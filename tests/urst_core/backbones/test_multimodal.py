@@ -1,4 +1,4 @@
-"""Multimodal Transfer against its published code, and what sets it apart."""
+"""Multimodal Transfer against its published code, and its peculiarities."""
 
 from __future__ import annotations
 

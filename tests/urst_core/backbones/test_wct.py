@@ -1,4 +1,4 @@
-"""WCT and Collaborative Distillation: the cascade, its levels, and what folding leaves of it."""
+"""WCT and Collaborative Distillation: the cascade, its levels, and its folding."""
 
 from __future__ import annotations
 

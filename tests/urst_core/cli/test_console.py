@@ -1,4 +1,4 @@
-"""Standard output or error that is closed, full, left, or of few letters."""
+"""Standard output or error that is closed, full, without a reader, or limited to ASCII."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what it writes, prints and returns, and what a stopped run leaves behind."""
+"""The command line: results, output, exit codes, and files of interrupted runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``urst stylize --ray``: what it hands on, and what it says."""
+"""``urst stylize --ray``: arguments and messages."""
 
 from __future__ import annotations
 

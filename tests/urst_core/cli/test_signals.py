@@ -1,4 +1,4 @@
-"""Signals are kept until a step is complete."""
+"""Signals wait until a step is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``urst train``: what it writes, says and returns, and how a stopped training goes on."""
+"""``urst train``: results, output, exit codes, and resuming."""
 
 from __future__ import annotations
 

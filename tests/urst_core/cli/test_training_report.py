@@ -1,4 +1,4 @@
-"""What is told of each step: the bar, TensorBoard, grids."""
+"""Reports on each step: the bar, TensorBoard, grids."""
 
 from __future__ import annotations
 

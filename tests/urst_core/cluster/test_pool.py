@@ -1,4 +1,4 @@
-"""The pool of workers, with a Ray made up for the purpose; and what is asked of a cluster."""
+"""The pool of workers with a fake Ray, and requirements for clusters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture on a Ray cluster of two workers, on this machine: the pixels of an ordinary run."""
+"""A picture on a local Ray cluster of two workers has the pixels of an ordinary run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoding of work files: whole or not at all, as asked, in little memory, and letting go."""
+"""Encoding of work files: atomic, with options, in little memory, releasing files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy files as pictures: read in parts, every kind of value, and what is refused."""
+"""NumPy files as pictures: read in parts, all kinds of values, refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Picture files: what is read, what is written, what is refused, what stays behind."""
+"""Picture files: reading, writing, refusals, and leftover files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each format can hold, and what is refused before any work."""
+"""Capabilities of each format, and refusals before any work."""
 
 from __future__ import annotations
 

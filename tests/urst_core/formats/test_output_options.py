@@ -1,4 +1,4 @@
-"""What a user may choose for a result: taken, refused, and what disk it needs."""
+"""Options of results: accepted, refused, and their disk space."""
 
 from __future__ import annotations
 

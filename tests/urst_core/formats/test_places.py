@@ -1,4 +1,4 @@
-"""What a result may replace: earlier results, and nothing else."""
+"""Results may replace earlier results, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colors that a PNG describes in ways that are not read: said, not dropped without a word."""
+"""PNG color chunks that are not supported cause a warning."""
 
 from __future__ import annotations
 

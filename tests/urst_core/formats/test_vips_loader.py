@@ -1,4 +1,4 @@
-"""What is wrong with a file, or with the room to unpack it, is said; and how far unpacking is."""
+"""Errors of files, lack of disk space to unpack them, and progress of unpacking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The raw file: what is written is read, also after a kill; what does not fit is refused."""
+"""The raw file: pixels are read as written, also after a kill; other files are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise that every tile and machine makes alike, and where it shows."""
+"""Noise that is the same for all tiles and machines, and where it appears."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiles as a batch: cut and join are each other's inverse, at every scale that fits."""
+"""Tiles as a batch: cutting and joining are inverse at every valid scale."""
 
 from __future__ import annotations
 

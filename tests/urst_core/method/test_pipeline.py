@@ -1,4 +1,4 @@
-"""The whole method: what comes out, and what happens on the way."""
+"""The whole method: results and behavior."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seams: windows in order agree with their neighbors, others do not."""
+"""Seams: windows match their neighbors only in the right order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pyramid: sizes of levels, exact tiles, what comes out."""
+"""The pyramid: sizes of levels, exact tiles, results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of a video: what shared and smoothed statistics are, and that they do not flicker."""
+"""Frames of a video: shared and smoothed statistics, without flicker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What folding promises about the numbers it folds."""
+"""Folded kernels equal the operations that they replace."""
 
 from __future__ import annotations
 

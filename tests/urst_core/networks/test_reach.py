@@ -1,4 +1,4 @@
-"""The influence of layers, against chains of real ones."""
+"""The influence of layers, against chains of real layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks: what a feather is, and that outside of it nothing changes."""
+"""Masks: the feather, and that nothing changes outside."""
 
 from __future__ import annotations
 

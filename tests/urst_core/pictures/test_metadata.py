@@ -1,4 +1,4 @@
-"""Nothing is lost on the way: for each pair of formats, what both can hold comes through."""
+"""Metadata that both formats support is kept, for each pair of formats."""
 
 from __future__ import annotations
 

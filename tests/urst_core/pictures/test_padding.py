@@ -1,4 +1,4 @@
-"""Windows read beyond the picture: the last row and column are repeated."""
+"""Windows beyond the picture repeat its last row and column."""
 
 from __future__ import annotations
 

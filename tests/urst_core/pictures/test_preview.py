@@ -1,4 +1,4 @@
-"""urst_core.pictures.preview: a small copy, made of parts."""
+"""urst_core.pictures.preview: a small copy, made from parts."""
 
 from __future__ import annotations
 

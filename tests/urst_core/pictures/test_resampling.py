@@ -1,4 +1,4 @@
-"""Resampling: the values of other libraries where theirs are defined, the same in every window."""
+"""Resampling: the values of other libraries, the same in every window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thumbnails: their size, their bands, and that no pixel is left out."""
+"""Thumbnails: their size, their bands, and that every pixel counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From file to file: interrupted runs go on and end with the same bytes; others are refused."""
+"""From file to file: interrupted runs resume to the same bytes; other runs are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal: what is in it survives, what is torn or damaged does not count."""
+"""The journal: complete lines survive, incomplete or damaged ones are ignored."""
 
 from __future__ import annotations
 

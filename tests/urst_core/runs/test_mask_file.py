@@ -1,4 +1,4 @@
-"""Masks in files: what ``urst stylize --mask`` keeps, goes on with, and refuses."""
+"""Masks in files: ``urst stylize --mask``, resuming, refusals."""
 
 from __future__ import annotations
 

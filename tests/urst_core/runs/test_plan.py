@@ -1,4 +1,4 @@
-"""The forecast: what it says, and what it refuses in time."""
+"""The forecast: its values, and early refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work folders: nothing of anybody else's is followed, changed or removed; damage is noticed."""
+"""Work folders: foreign files are never followed, changed or removed; damage is noticed."""
 
 from __future__ import annotations
 

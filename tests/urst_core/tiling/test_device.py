@@ -1,4 +1,4 @@
-"""Devices, precisions, and the tile size that fits the memory."""
+"""Devices, precisions, and the tile size that fits in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half precision by proof."""
+"""Half precision by trial."""
 
 from __future__ import annotations
 

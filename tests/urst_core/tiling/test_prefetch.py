@@ -1,4 +1,4 @@
-"""Steps beside each other: order, bounds, errors, and that no thread is left."""
+"""Concurrent steps: order, limits, errors, and that all threads end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From files and folders to a recipe and its batches."""
+"""Building a recipe and its batches from files and folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: where patches lie, what batches depend on, and what prefetching must not change."""
+"""Batches: positions of patches, dependence on inputs, prefetching."""
 
 from __future__ import annotations
 

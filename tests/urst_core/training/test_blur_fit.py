@@ -1,4 +1,4 @@
-"""Weights without blurs, fitted to the network that has them."""
+"""Fitting the network with blurs to weights without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: what they keep, what they refuse, and what a full disk leaves."""
+"""Checkpoints: their content, refusals, and a full disk."""
 
 from __future__ import annotations
 

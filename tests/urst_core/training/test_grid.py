@@ -1,4 +1,4 @@
-"""Grids of pictures: what stands where, and what is said when they cannot be written."""
+"""Grids of pictures: their layout, and errors when they cannot be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thumbnail instance normalization in a training step is the one that pictures are made with."""
+"""Thumbnail instance normalization in training equals that of inference."""
 
 from __future__ import annotations
 

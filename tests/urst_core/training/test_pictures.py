@@ -1,4 +1,4 @@
-"""Folders of training pictures: what is used, what is left out, and what is said of it."""
+"""Folders of training pictures: used and skipped pictures, and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: which losses a step has, what they teach, and what stays as it was."""
+"""Recipes: losses of a step, trained parameters, and frozen ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of training: refused before any work; the learning rate on the way."""
+"""Settings of training: refusals before any work, and the learning rate."""
 
 from __future__ import annotations
 

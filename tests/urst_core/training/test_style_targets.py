@@ -1,4 +1,4 @@
-"""Statistics of styles: what they are, and for how long they are kept."""
+"""Statistics of styles, and how long they are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: the same weights however often it is stopped, and nothing lost where it fails."""
+"""The loop: the same weights however often it stops, and nothing lost if it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The VGG that losses are measured in: what loads, and what is refused."""
+"""The VGG for losses: loading and refusals."""
 
 from __future__ import annotations
 

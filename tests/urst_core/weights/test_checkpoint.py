@@ -1,4 +1,4 @@
-"""Weights files: what is read, what is refused, and what no file may do."""
+"""Weights files: reading, refusals, and safety."""
 
 from __future__ import annotations
 

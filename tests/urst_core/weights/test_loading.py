@@ -1,4 +1,4 @@
-"""A backbone by its name: embedded weights, a file, and what is refused."""
+"""Loading a backbone by name: embedded weights, a file, refusals."""
 
 from __future__ import annotations
 

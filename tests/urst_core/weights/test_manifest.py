@@ -1,4 +1,4 @@
-"""Manifests that cannot be used, and what is said of them."""
+"""Errors of manifests that cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What works without any network, and that nothing but huggingface_hub could use one."""
+"""Everything works offline, and only huggingface_hub could access a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing: what is uploaded, what is pinned, and what leaves the manifest as it was."""
+"""Publishing: uploads, pinned commits, and errors that leave the manifest unchanged."""
 
 from __future__ import annotations
 

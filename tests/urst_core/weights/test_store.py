@@ -1,4 +1,4 @@
-"""Getting weights: from folders, the hub's cache and the hub; what is checked, refused, told."""
+"""Getting weights from folders, the hub's cache and the hub: checks, refusals, messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zarr canvases: what lies in the store, who may write where, and what stays behind."""
+"""Zarr canvases: content of stores, write access, and leftover files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zarr pictures as sources: which stores are read, how, and which are refused."""
+"""Zarr pictures as sources: supported stores, their reading, and refusals."""
 
 from __future__ import annotations
 

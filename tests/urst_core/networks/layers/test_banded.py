@@ -1,4 +1,4 @@
-"""Band by band equals all at once."""
+"""Working band by band equals working on the whole window."""
 
 from __future__ import annotations
 

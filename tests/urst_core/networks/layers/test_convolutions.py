@@ -1,4 +1,4 @@
-"""Each layer against the plain steps it stands for, at the border and inside."""
+"""Each layer against the plain operations that it replaces, at the border and inside."""
 
 from __future__ import annotations
 

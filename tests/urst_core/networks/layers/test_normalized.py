@@ -1,4 +1,4 @@
-"""Sites with a learned scale and shift, and convolutions, against what they stand for."""
+"""Sites with a learned scale and shift, and convolutions, against plain operations."""
 
 from __future__ import annotations
 

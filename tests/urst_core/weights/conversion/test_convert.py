@@ -1,4 +1,4 @@
-"""Published weights files: which are understood, what becomes of them, what is refused."""
+"""Published weights files: detection, conversion, refusals."""
 
 from __future__ import annotations
 
