@@ -53,7 +53,7 @@ def partial_path(path: Path) -> Path:
 
 
 def flush_file(path: Path) -> None:
-    """Return when a file's bytes are on the disk: a name must not survive what it names.
+    """Wait until a file's bytes are on the disk, so that its name does not survive without them.
 
     Raises:
         OSError: the disk is full or failing.

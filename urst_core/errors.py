@@ -124,7 +124,7 @@ class OutputError(URSTError, OSError):
 
 
 class WeightsError(URSTError, ValueError):
-    """A weights file does not hold what the backbone needs."""
+    """A weights file does not have the tensors that the backbone needs."""
 
 
 class DownloadError(WeightsError, ConnectionError):

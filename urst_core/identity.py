@@ -11,7 +11,7 @@ Identity = Mapping[str, str]
 
 
 def differences(earlier: Identity, now: Identity) -> list[str]:
-    """What a run had, and what it is given now: ``seed 0, not 1``; nothing where all is the same.
+    """Differences between an earlier run and this one: ``seed 0, not 1``; empty if there are none.
 
     Example:
         >>> differences({"seed": "0", "style": "a"}, {"seed": "1", "style": "a", "mask": "m"})

@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from .kinds import Picture, PicturePath, PictureT
 
     Style: TypeAlias = Picture | PicturePath | Source | StyleCode
-    """A picture of any kind, the name of a style inside the weights, or a code."""
+    """A picture of any kind, the name of a built-in style, or a code."""
     Styles: TypeAlias = Style | Sequence[Style]
 
 ProgressOption: TypeAlias = Callable[[Progress], None] | bool | None
-"""A function that is told of each step (what it raises ends the work), or True for a bar."""
+"""A function that is called after each step (if it raises, the work ends), or True for a bar."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A stylization network with its weights and settings: what :func:`load_backbone` returns.
+    """A stylization network with its weights and settings, from :func:`load_backbone`.
 
-    It is called with pictures, and never changed by it.
+    It is called with pictures, which never changes it.
 
     Attributes:
         backbone: network and weights.

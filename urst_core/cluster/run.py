@@ -69,7 +69,7 @@ def stylize_distributed(
     if_interrupted: IfInterrupted = IfInterrupted.REFUSE,
     listener: Listener = ignore,
 ) -> FrozenStats:
-    """Stylize a picture on a Ray cluster; what comes out is what one machine would make.
+    """Stylize a picture on a Ray cluster; the result is the same as on one machine.
 
     When it ends early, by an error, Ctrl-C or a power cut, the tiles that are finished stay beside
     the output (behind a URL: in its place), and :attr:`IfInterrupted.RESUME` continues from there.

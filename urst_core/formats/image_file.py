@@ -131,10 +131,10 @@ class ImageFile:
         return rows.permute(2, 0, 1)
 
     def unpack(self, tell: Callable[[float], None]) -> None:
-        """Do what the first pixels wait for; it may take minutes.
+        """Do the work that precedes the first pixels, which may take minutes.
 
         Args:
-            tell: told now and then which share, 0 to 1, is done; what it raises ends the work.
+            tell: called now and then with the finished share, 0 to 1; if it raises, the work ends.
 
         Raises:
             ImageError: as :meth:`read`.
@@ -175,7 +175,7 @@ class ImageFile:
     def _pixels_in_spite_of(
         self, error: Exception, failed: Any, rectangle: Rectangle
     ) -> np.ndarray[Any, Any]:
-        """Read once more, passing over what the decoder only warns about.
+        """Read again, ignoring the decoder's warnings.
 
         Raises:
             ImageError: that is not wanted, or does not help.

@@ -1,4 +1,4 @@
-"""NumPy files: as sources mapped, so that only what is read takes memory; and as results."""
+"""NumPy files: results, and memory-mapped sources, of which only the read part takes memory."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class NumpyPicture:
         """
         if self._array is None:
             raise ImageError(f"picture {self.path} was closed; open it again")
-        # Copied: what is mapped must not be written, and may have another byte order.
+        # Copied, since mapped data must not be written, and may have another byte order.
         native = self._array.dtype.newbyteorder("=")
         rows = np.array(self._array[rectangle.slices], dtype=native, order="C")
         if native.kind == "f":
@@ -127,7 +127,7 @@ class NumpyPicture:
         self.close()
 
     def _check_range(self, rows: np.ndarray[Any, Any], rectangle: Rectangle) -> None:
-        """NaN passes: what it means depends on who reads."""
+        """NaN is accepted, since its meaning depends on the reader."""
         outside = (rows < 0) | (rows > 1)
         if not outside.any():
             return

@@ -108,7 +108,7 @@ class ImageFileCanvas:
         like: whose size, channels, dtype and metadata it gets.
         options: how to store it.
         overwrite: replace a file of that name.
-        listener: told of the encoding's progress; what it raises ends it.
+        listener: called with the progress of encoding; if it raises, encoding ends.
 
     Raises:
         OutputError: the format cannot hold the picture, or the file cannot be written.

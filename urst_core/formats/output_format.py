@@ -1,4 +1,4 @@
-"""What every format of results has: what it can hold, what it takes on the disk, how it is made.
+"""Base class of output formats: capabilities, disk space, writer.
 
 Each format is an object, made in the module that writes it and listed in
 :mod:`urst_core.formats.registry`.
@@ -22,7 +22,7 @@ from ..pictures.source import FULL_SCALE, Source
 from .output_options import OutputOptions
 
 EncodingListener = Callable[[float], None]
-"""Told now and then which share, 0 to 1, is encoded; what it raises ends the encoding."""
+"""Called now and then with the encoded share, 0 to 1; if it raises, encoding ends."""
 
 GROWTH = 1.02
 """What lossless compression, and JPEG of the highest quality, make of noise; LZW makes more."""
@@ -78,7 +78,7 @@ class Format(ABC):
 
     @abstractmethod
     def check_build(self, path: Path, options: OutputOptions) -> None:
-        """Refuse what the format can, but the libraries that are installed cannot.
+        """Refuse features of the format that the installed libraries do not support.
 
         Raises:
             OutputError: libvips was built without the encoder.

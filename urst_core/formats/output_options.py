@@ -1,4 +1,4 @@
-"""How a result is stored: what a user may choose, and the command line's arguments for it."""
+"""Options for storing a result, and their command-line arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How to store a result; what is None is left to the format.
+    """Options for storing a result; None leaves the choice to the format.
 
     Each format takes some of them and refuses the others; see
     :mod:`urst_core.formats.output_format`.
@@ -34,7 +34,7 @@ class OutputOptions:
     Attributes:
         quality: 1 to 100, of lossy formats.
         compression: of TIFF, one of ``COMPRESSIONS``; all of them lossless.
-        pyramid: whether a TIFF also holds the picture at half the size, a quarter, and so on.
+        pyramid: whether a TIFF also has the picture at half the size, a quarter, and so on.
         stored_tile_size: edge, in px, of the tiles inside a TIFF (a multiple of 16) or of DeepZoom;
             it has nothing to do with the tiles that are stylized.
         tile_format: of DeepZoom's tiles, one of ``TILE_FORMATS``.

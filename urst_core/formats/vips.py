@@ -1,4 +1,4 @@
-"""libvips, loaded where it is needed, and made to let go of what it keeps."""
+"""libvips, loaded on use, with a way to release what it caches."""
 
 from __future__ import annotations
 

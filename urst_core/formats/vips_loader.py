@@ -46,7 +46,7 @@ def told_of_unpacking(image: Any, tell: Callable[[float], None]) -> Generator[li
 
     Args:
         image: as :func:`load` returned it.
-        tell: what it raises ends the decoding by an error of libvips, and is put into the list.
+        tell: if it raises, decoding ends with an error of libvips, and the exception is listed.
     """
     failures: list[BaseException] = []
     is_over = False
@@ -72,7 +72,7 @@ def told_of_unpacking(image: Any, tell: Callable[[float], None]) -> Generator[li
 
 
 def load(path: Path, *, lenient: bool = False) -> Any:
-    """Open a picture as it is stored; what is damaged shows up as an error when it is read.
+    """Open a picture as it is stored; damage causes an error when it is read.
 
     Args:
         path: the file.
@@ -98,7 +98,7 @@ def loader_of(image: Any) -> str:
 def may_be_lenient(image: Any) -> bool:
     """Whether a warning may be passed over.
 
-    libvips takes what is missing in a TIFF for a warning, and leaves it black.
+    libvips only warns about missing parts of a TIFF, and leaves them black.
     """
     return loader_of(image) != "tiffload"
 

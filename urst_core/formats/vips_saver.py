@@ -21,10 +21,10 @@ def picture_to_save(task: Encoding, metadata: PictureMetadata) -> Generator[Any]
 
     Args:
         task: the work file, and the listener.
-        metadata: what the result says; libvips leaves out what its format cannot hold.
+        metadata: metadata of the result; libvips drops those that the format does not support.
 
     Raises:
-        BaseException: what the listener raised, which ended the saving.
+        BaseException: the listener's exception, which ended the saving.
     """
     image = _with_metadata(_open_work_file(task.work_file, task.like), metadata)
     failures = _report_progress(image, task.listener)
@@ -68,7 +68,7 @@ def _with_metadata(image: Any, metadata: PictureMetadata) -> Any:
 
 
 def _report_progress(image: Any, listener: EncodingListener) -> list[BaseException]:
-    """Pass libvips's progress on; what the listener raises stops it, and is in the list."""
+    """Report libvips's progress; an exception of the listener stops it and goes into the list."""
     failures: list[BaseException] = []
 
     def report(running: Any, progress: Any) -> None:

@@ -58,7 +58,7 @@ class WorkFile:
         self._header = raw_tiff_header(like)
         self._lock = Lock()
         try:
-            # No buffer: what was written survives a kill of this process.
+            # Without a buffer, so that written pixels survive a kill of this process.
             self._raw: Any = path.open(mode, buffering=0)
         except OSError as error:
             raise OutputError(

@@ -146,9 +146,9 @@ class Step:
 
     @cached_property
     def smoothing(self) -> Resampling:
-        """B: takes the finest structure of the level below away, which is painted anew.
+        """B: removes the finest structure of the level below, which is repainted.
 
-        Nothing where that is the coarsest level itself, most of it from twice its size on.
+        Removes nothing if that is the coarsest level, and most of it from twice its size on.
         """
         share = min(1.0, 0.8 * (max(self.coarse) / max(self.coarsest) - 1.0))
         return Resampling(*(Smooth(length, share) for length in self.coarse))
@@ -194,7 +194,7 @@ class Step:
         return self.enlarge(sharpened, area, target)
 
     def kept(self, target: Rectangle) -> Rectangle:
-        """The coarse pixels that :meth:`sharpen_and_enlarge` makes those of ``target`` of."""
+        """The coarse pixels from which :meth:`sharpen_and_enlarge` computes ``target``."""
         return self.both.needs(self.enlarging.needs(target))
 
     def below(self, target: Rectangle) -> Rectangle:
@@ -424,9 +424,9 @@ class Level:
 def _blocks(area: Rectangle, device: torch.device) -> Iterator[Rectangle]:
     """The parts of an area that are joined and merged one after the other.
 
-    A processor's caches hold what a block takes; in whole windows each addition would wait for the
-    memory. Blocks begin at multiples of their size, so that weights are computed once for many.
-    Other devices are busy with large areas only.
+    On a CPU, a block fits in the caches; with whole windows every addition would wait for memory.
+    Blocks begin at multiples of their size, so that weights are computed once for many of them.
+    Other devices need large areas to be busy.
     """
     if device.type != "cpu":
         yield area

@@ -22,7 +22,7 @@ IPTC_RESOURCE = 0x0404
 
 @dataclass(frozen=True)
 class PictureMetadata:
-    """Metadata that the result takes over from the content, if its format can hold it.
+    """Metadata that the result inherits from the content, if its format supports them.
 
     Attributes:
         profile: the ICC profile of the pixel values.

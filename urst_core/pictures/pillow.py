@@ -29,7 +29,7 @@ class PillowPixels:
 
     Attributes:
         pixels: (3 or 4, H, W), uint8; gray of 16 bits as uint16, gray of mode ``F`` as float32.
-        info: what a result carries on: color profile, resolution, EXIF, XMP.
+        info: metadata that results keep: color profile, resolution, EXIF, XMP.
     """
 
     pixels: Tensor
@@ -84,7 +84,7 @@ def image_of_pixels(pixels: Tensor, info: Mapping[str, Any]) -> Image:
 
     Args:
         pixels: of any stored type.
-        info: what the image carries besides.
+        info: metadata of the image.
     """
     from PIL import Image  # noqa: PLC0415 - on use
 

@@ -72,7 +72,7 @@ def build_backbone(
 def used_weights(
     network_class: type[StylizationNetwork], state: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The tensors without those that published files carry beyond what the network needs."""
+    """The tensors without those of published files that the network does not use."""
     surplus = network_class.ignored_weights
     return {name: value for name, value in state.items() if not name.startswith(surplus)}
 

@@ -31,10 +31,10 @@ from .hub_errors import (
 from .manifest import Home, WeightsFile
 
 POLL_SECONDS = 0.1
-"""How often a listener is asked whether to go on."""
+"""How often a listener can cancel."""
 
 STOP_SECONDS = 2.0
-"""How long a transfer that was given up may take to remove what it has written."""
+"""Time in which a cancelled transfer has to remove its partial file."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class DownloadProgress:
 
 
 DownloadListener = Callable[[DownloadProgress], None]
-"""Called in the thread that asked for the download; what it raises ends the download."""
+"""Called in the thread that requested the download; if it raises, the download ends."""
 
 
 def library() -> Any:

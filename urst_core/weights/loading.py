@@ -32,7 +32,7 @@ def load_backbone(
         weights: a safetensors file under the published parameter names, or a name in the manifest,
             which has no ending; the embedded one when not given.
         folders: where files of the manifest are looked for before the hub's cache.
-        listener: is told of a download.
+        listener: called during a download.
 
     Raises:
         SettingsError: no backbone has that name.

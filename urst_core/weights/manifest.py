@@ -27,7 +27,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One file of a repository, and what it has to be.
+    """One file of a repository, with its expected size and hash.
 
     Attributes:
         path: in the repository, with forward slashes; of embedded weights, in this one.

@@ -183,7 +183,7 @@ def _upload(
 
 
 def _check_uploaded(api: Any, repo_id: str, revision: str, files: list[WeightsFile]) -> None:
-    """Compare with what the hub says it holds: a pin is believed by everybody after."""
+    """Compare with the hub's own record, since everybody relies on a pinned commit afterward."""
     paths = [file.path for file in files]
     held = {info.path: info for info in api.get_paths_info(repo_id, paths, revision=revision)}
     for file in files:

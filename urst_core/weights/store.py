@@ -1,7 +1,7 @@
-"""From an entry of the manifest to its file: folders first, then the hub's cache, then the hub.
+"""Finds the file of a manifest entry: in folders, then in the hub's cache, then on the hub.
 
-A file is used only when it is what the manifest says, and is measured for that once. What the hub
-holds under other names of parameters is converted after the download, into the first folder.
+A file is used only if it matches the manifest, which is checked once. Files with other parameter
+names are converted after the download, into the first folder.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class WeightsStore:
     folders: Sequence[Path] = ()
 
     def get(self, entry: WeightsEntry, listener: hub.DownloadListener | None = None) -> Path:
-        """The file of an entry, downloaded where it is not on this machine.
+        """The file of an entry, downloaded if it is not on this machine.
 
         Raises:
-            WeightsError: a file is not what the manifest says, or cannot be had.
+            WeightsError: a file does not match the manifest, or is not available.
         """
         found = self.find(entry)
         if found is not None:
@@ -53,7 +53,7 @@ class WeightsStore:
         """The file of an entry if it is on this machine, verified; no request is made.
 
         Raises:
-            WeightsError: a folder holds a file of that name, which is not what the manifest says.
+            WeightsError: a folder has a file of that name that does not match the manifest.
         """
         if entry.embedded:
             # Not importlib.resources: ComfyUI loads the pack under a path, not under a name.
@@ -101,7 +101,7 @@ class WeightsStore:
         return file_state(path)
 
     def problem_of(self, path: Path, entry: WeightsEntry, *, again: bool = False) -> str:
-        """Why a file is not what the manifest says; empty where it is, or nothing is said.
+        """Why a file does not match the manifest; empty if it does, or there is nothing to compare.
 
         Args:
             again: measure it although it was measured before.

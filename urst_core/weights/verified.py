@@ -1,7 +1,7 @@
-"""Whether a file is what it should be, measured once and remembered.
+"""Verification of files, measured once and remembered.
 
-A record beside the cache holds what was measured and the file's size and time at that moment; it
-counts only while both are the same.
+A record beside the cache has the measured value, and the file's size and time at that moment; it is
+valid only while both are unchanged.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Records:
         self._folder = folder
 
     def measured(self, path: Path, measure: Measure = sha256_of) -> str:
-        """What is known of a file, else what is measured now, and remembered.
+        """The remembered value of a file; if there is none, it is measured and remembered.
 
         Raises:
             WeightsError: the file cannot be read.

@@ -1,7 +1,7 @@
-"""Published weights files to one safetensors file that a backbone loads.
+"""Converts published weights files to one safetensors file that a backbone loads.
 
-Which file is which is told by keys and shapes, by names only where two files are alike in those.
-The registered network has the last word: what is returned has been loaded into it.
+Files are identified by keys and shapes, and by names only if two files have the same. Finally the
+registered network checks the result by loading it.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def convert_weights(files: Sequence[Path], backbone: str) -> Conversion:
 
 
 def save_conversion(conversion: Conversion, path: Path, *, overwrite: bool = False) -> None:
-    """Write a safetensors file that says in its header what it is and where it comes from.
+    """Write a safetensors file with its backbone and sources in the header.
 
     Raises:
         OutputError: the name does not end in .safetensors, the file exists, or cannot be written.

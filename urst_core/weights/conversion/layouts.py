@@ -1,7 +1,7 @@
-"""How the weights of each backbone were published: in which files, under which names.
+"""Published layouts of each backbone's weights: their files and names.
 
-Keys and shapes themselves are the network's own. Layouts add what they cannot tell: where one
-file ends and the next begins, what was renamed, and what is surplus and why.
+Keys and shapes are the network's own. Layouts add how they are divided into files, which were
+renamed, and which are superfluous and why.
 """
 
 from __future__ import annotations

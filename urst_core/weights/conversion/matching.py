@@ -95,7 +95,7 @@ def _entries(tensors: Mapping[str, Tensor], layout: Layout) -> Iterator[Entry]:
 
 
 def _grouped(entries: Sequence[Entry], parts: Sequence[Part]) -> Iterator[tuple[Part, list[Entry]]]:
-    """The entries of each part that there are any of; what has no prefix goes to the first."""
+    """Group entries by part, without empty groups; those without a prefix go to the first part."""
     groups: dict[Part, list[Entry]] = {}
     for entry in entries:
         owners = [part for part in parts if entry.name.startswith(part.prefix)]
@@ -155,7 +155,7 @@ def _surplus_reason(
 
 
 def _fill_norms(match: Match, expected: Mapping[str, Size]) -> None:
-    """Scales of 1 and shifts of 0, where a file holds those of no normalization at all."""
+    """Fill in scales of 1 and shifts of 0 if a file has none for any normalization."""
     norms = {
         name: shape
         for name, shape in expected.items()
