@@ -31,10 +31,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACK = ("__init__.py", "weights_manifest.json", "nodes", "urst_core")
 START_SECONDS, RUN_SECONDS = 180, 900
 WARM_RUNS = 5
-"""Growth is counted from here: by then allocators and caches have what they keep."""
+"""Growth is counted from here, when allocators and caches are warm."""
 
 LAST_RUNS = 5
-"""What is there after a run, and gone after another, was free memory that the C library held."""
+"""Memory that disappears between these runs was free memory of the C library."""
 
 TRIM_NODE = """
 import ctypes, ctypes.util

@@ -49,7 +49,7 @@ def main() -> None:
     tiles = ["--tile-size", options.tile_size] if options.tile_size else []
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
-        # By a process of its own: what this one holds would count for those it starts.
+        # In a separate process, since the memory of this one would count for those it starts.
         measured(__file__, "--make", folder, "--megapixels", options.megapixels)
         print("input                 peak GB   seconds   temporary MB")
         names = [(kind, file) for kind, (file, _) in INPUTS.items()]

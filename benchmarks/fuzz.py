@@ -56,7 +56,7 @@ ODD_VALUES: list[Any] = [
 
 
 class WrongError(Exception):
-    """A result that is wrong without a word."""
+    """A wrong result without an error."""
 
 
 class Subject(ABC):
@@ -67,7 +67,7 @@ class Subject(ABC):
 
     @abstractmethod
     def damage(self) -> str:
-        """Damage a fresh copy; says how."""
+        """Damage a fresh copy; returns how."""
 
     @abstractmethod
     def use(self) -> str:
@@ -75,7 +75,7 @@ class Subject(ABC):
 
         Raises:
             URSTError: it is refused.
-            WrongError: it is not what it was, or says.
+            WrongError: the result differs from the original.
         """
 
 
@@ -142,7 +142,7 @@ class WorkFolders(Subject):
         return f"{name}: {how}"
 
     def _plant(self, names: list[str]) -> str:
-        """Something of somebody else's."""
+        """Add a foreign file."""
         name = self.chance.choice([*names, "thesis", UNFINISHED, "reserve"])
         place = self.work / name
         kind = self.chance.choice(["link", "hard link", "folder", "link to a folder", "all a link"])
@@ -288,7 +288,7 @@ class Manifests(Subject):
 
 
 class Arrays(Subject):
-    """NumPy pictures; what they hold afterwards is compared with NumPy's own reading."""
+    """NumPy pictures; the result is compared with NumPy's own reading."""
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         super().__init__(folder, chance)

@@ -137,7 +137,7 @@ def alone_seconds(
 
 
 class Recorder(TorchFunctionMode):
-    """Counts the convolutions that run inside it, by the shapes and types of what they take."""
+    """Counts the convolutions that run inside it, by the shapes and types of their inputs."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 def slowest_modules(count: int) -> list[tuple[float, str]]:
-    """Milliseconds, without what they import, and names of the pack's modules that took longest."""
+    """Milliseconds, without nested imports, and names of the pack's slowest modules."""
     found = []
     for line in run("-X", "importtime").stderr.splitlines():
         own, _, name = line.removeprefix("import time:").split("|")

@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def kill(command: list[str], folder: Path, output: str, after: float) -> str:
-    """Begin a run and kill it; says what it left."""
+    """Start a run and kill it; returns what it left."""
     process = subprocess.Popen([*command, "-o", output], cwd=folder, env=environment())
     try:
         process.wait(after)

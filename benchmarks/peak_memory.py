@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one process; no bytes where it failed."""
+    """Outcome of one process; without bytes if it failed."""
 
     peak_bytes: int | None
     seconds: float
@@ -47,7 +47,7 @@ def main() -> None:
     print("megapixels   peak GB   seconds   whole image: peak GB   seconds")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         style, content = Path(folder, "style.jpg"), Path(folder, "content.jpg")
-        # By processes of their own: what this one holds would count for those it starts.
+        # In separate processes, since the memory of this one would count for those it starts.
         measured(__file__, "--make", style, 0)
         for megapixels in options.megapixels:
             measured(__file__, "--make", content, megapixels)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 Curves = dict[str, list[tuple[float, float]]]
-"""Points, x and y, by what was measured."""
+"""Points, x and y, by name of the curve."""
 
 
 def plot_against_megapixels(curves: Curves, label: str, path: Path) -> None:
     """Save curves over a logarithmic axis of megapixels.
 
     Args:
-        curves: megapixels and what was measured there.
-        label: what was measured, with its unit.
+        curves: megapixels and measured values.
+        label: name of the measured value, with its unit.
         path: of the PNG file.
     """
     import matplotlib as mpl  # noqa: PLC0415 - optional

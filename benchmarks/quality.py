@@ -75,7 +75,7 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif")
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one result."""
+    """Scores of one result."""
 
     ssim: float
     style: float
@@ -137,7 +137,7 @@ def main() -> None:
 def key_of(
     name: str, backbone: Backbone, content: Path, style: Path, options: argparse.Namespace
 ) -> str:
-    """All that a score depends on."""
+    """Everything that a score depends on."""
     sizes = options.size, options.thumbnail_size, options.style_size, options.tile_size
     numbers = " ".join(map(str, (*sizes, options.strokes)))
     return f"{name} {backbone.fingerprint[:12]} {content.name} {style.name} {numbers}"
@@ -184,7 +184,7 @@ def stylized(
 
 @dataclass(frozen=True)
 class Pair:
-    """What results are compared with.
+    """A content and a style, with which results are compared.
 
     Attributes:
         content: pixels, (3, H, W), uint8.
@@ -399,7 +399,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("weights", nargs="*", metavar="NAME=BACKBONE[:FILE]")
     parser.add_argument("--content", nargs="+", required=True, metavar="DIR[:N]")
     parser.add_argument("--style", nargs="+", required=True, metavar="DIR[:N]")
-    parser.add_argument("--list", action="store_true", help="print what is held out")
+    parser.add_argument("--list", action="store_true", help="print the held-out files")
     parser.add_argument("--vgg", type=Path)
     parser.add_argument("--pairs", type=int, help="default: one for each content")
     parser.add_argument(

@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def framed(name: str, longest_side: int, backbone: Backbone) -> TensorSource:
-    """The picture in the size asked for, less what is no whole step of the network."""
+    """The picture in the requested size, cropped to a multiple of the network's stride."""
     pixels = content_of(name, longest_side)
     height, width = (side - side % backbone.traits.stride for side in pixels.shape[1:])
     return TensorSource(to_unit(pixels[:, :height, :width]).contiguous())

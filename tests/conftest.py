@@ -19,7 +19,7 @@ from urst_core.backbones import find_backbone
 from urst_core.networks.model import Backbone
 from urst_core.weights.loading import load_backbone
 
-# Machines differ in speed; what a property says does not.
+# Machines differ in speed, which properties do not depend on.
 hypothesis.settings.register_profile("all", deadline=None)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=25)
 
@@ -107,6 +107,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 
 
 def _close_hub_sessions(http: Any) -> None:
-    """Have the client read proxies anew; the function's name depends on its version."""
+    """Have the client read proxies again; the function's name depends on its version."""
     close = getattr(http, "close_session", None) or http.reset_sessions
     close()

@@ -122,7 +122,7 @@ class Server:
             self.process.wait()
 
     def clear_output(self) -> None:
-        """Forget what the workflows saved: finished files are not replaced."""
+        """Delete the workflows' results, since finished files are not replaced."""
         shutil.rmtree(self.base / "output" / "urst", ignore_errors=True)
 
     def queue(self, graph: Graph, *, workflow: Any = None) -> str:
@@ -185,7 +185,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 
 def widget_names(info: dict[str, Any]) -> Iterator[str | None]:
-    """The inputs that a page shows as widgets, in order; None for one that no node is told of."""
+    """Inputs that the page shows as widgets, in order; None for one that nodes do not get."""
     for section in ("required", "optional"):
         for name in info["input_order"].get(section, []):
             kind, *rest = info["input"][section][name]

@@ -113,7 +113,7 @@ def slow_graph(graph_of, tools, node_type, statistics, seed):
 
 
 def when_running(server, prompt, node, events) -> None:
-    """Wait until a node has told of some progress."""
+    """Wait until a node has reported progress."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         if any(e.get("node") == node and e["value"] for e in events if e["prompt_id"] == prompt):

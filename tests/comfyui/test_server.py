@@ -34,7 +34,7 @@ def runs():
 def result_of(server, graph_of, tools, runs):
     """Runs a workflow with probes before what saves its results.
 
-    Gives what they saw and what was saved, each by the names of the files.
+    Gives the probed and the saved pictures, each by the names of the files.
     """
 
     def run(name):

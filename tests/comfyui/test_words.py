@@ -70,7 +70,7 @@ def test_help_pages_and_their_pictures_are_served(server, fetched, page):
         # Pages take HTML for the answer of a server that has no help.
         assert kind != "text/html"
         [picture] = re.findall(r"!\[.*?\]\((.*?)\)", content.decode("utf-8"))
-        # Pages put this before what is no whole address.
+        # Pages prepend this to relative addresses.
         status, kind, content = fetched(f"/extensions/urst/docs/{picture}")
         assert (status, kind) == (200, "image/jpeg"), picture
         assert content.startswith(b"\xff\xd8\xff")

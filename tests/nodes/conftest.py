@@ -113,7 +113,7 @@ class CancelledError(Exception):
 
 @dataclass
 class StubHost:
-    """What the nodes asked of ComfyUI, and what it answers."""
+    """The nodes' requests to ComfyUI, and its answers."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     intermediate: torch.device = field(default_factory=lambda: torch.device("cpu"))

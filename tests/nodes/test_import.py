@@ -45,7 +45,7 @@ print(json.dumps({{
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """What a start of ComfyUI loads, and what the schemas ask of the machine."""
+    """Modules that a start of ComfyUI loads, and files that schemas access."""
     folder = tmp_path_factory.mktemp("weights")
     (folder / "mine.safetensors").write_bytes(b"1")
     answer = subprocess.run(

@@ -229,7 +229,7 @@ def test_unsupported_pictures_are_refused(save, base, errors):
 
 @pytest.mark.parametrize("cancel_at", [3, 9])
 def test_cancel_leaves_no_file(save, base, host, cancel_at):
-    """Also by what is no Exception, and while the file is encoded."""
+    """Also for exceptions that do not derive from Exception, and during encoding."""
 
     class Interrupt(BaseException):
         pass

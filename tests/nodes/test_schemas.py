@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 WIDGETS = ("INT", "FLOAT", "COMBO", "STRING", "BOOLEAN")
 FILE_CHOICES = ("image", "content")
-"""Combos whose options are what a user has in a folder."""
+"""Combos whose options are files of a user's folder."""
 NODE_IDS = (
     "URSTLoadBackbone",
     "URSTMakeThumbnailStats",

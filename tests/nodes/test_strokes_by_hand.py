@@ -154,14 +154,14 @@ def test_a_picture_no_larger_than_its_thumbnail_passes_through(
     if strength == 1.0:
         assert torch.equal(painting, one)
     else:
-        # A plain pass mixes before it clamps; what is not clamped has other roundings at most.
+        # A plain pass mixes before it clamps; unclamped values differ only by rounding.
         inside = (painted > 0.0) & (painted < 1.0)
         assert bool(inside.float().mean() > 0.5)
         assert float((painting - one)[..., :3][inside].abs().max()) <= 1e-6
 
 
 def test_the_preview_is_the_coarsest_level(call, by_hand, backbone, style):
-    """Of the whole content as of its small copy: what is shown is what finer levels build upon."""
+    """For the whole content and for its small copy: finer levels are based on the preview."""
     content = image((131, 187))
     inputs = {"backbone": backbone, "style": style, **LOOK}
     _, preview = call("MakeThumbnailStats", content=content, **inputs)
@@ -194,7 +194,7 @@ def test_any_upscaler_may_enlarge(second_level, part):
     enlarged = enlarged.permute(1, 2, 0).unsqueeze(0)
     same, same_level = join(enlarged=enlarged)
     assert same_level.level.size == level.level.size == (80, 120)
-    # The order of additions differs; what is beyond 0 and 1 is clamped in both.
+    # The order of additions differs; both clamp values beyond 0 and 1.
     assert float((same - joined).abs().max()) <= 1e-5
     # Four times as large, as many models make it: it is shrunk to the level.
     larger = painting.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)

@@ -152,7 +152,7 @@ def test_help_pages_have_the_same_sections_and_name_nodes_and_inputs_that_exist(
 
 
 def message_of(node):
-    """The text of a string in source code; what is filled in is an ellipsis."""
+    """The text of a string in source code, with ellipses for its placeholders."""
     if isinstance(node, ast.JoinedStr):
         return "".join(message_of(part) for part in node.values)
     return node.value if isinstance(node, ast.Constant) else "…"

@@ -78,7 +78,7 @@ def find_chromium() -> str:
 
 
 class Page:
-    """One page, and what it complained of since it was up."""
+    """One page, and its errors since it was loaded."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -158,7 +158,7 @@ class Page:
         return self.page.evaluate(NOTE_ROOM)
 
     def show_graph(self, path: Path) -> None:
-        """Save what the graph looks like, all of it and nothing else."""
+        """Save a screenshot of exactly the whole graph."""
         boxes = [box for kind in self.boxes() for box in kind]
         left, top = (min(box[side] for box in boxes) for side in ("left", "top"))
         width = SHOWN_SCALE * (max(box["right"] for box in boxes) - left)

@@ -73,7 +73,7 @@ def random_backbone(network_class: type[StylizationNetwork], seed: int = 0) -> B
 def keep_in_range(
     network: StylizationNetwork, layer_name: str, content: Tensor, code: StyleCode
 ) -> None:
-    """Scale a convolution so that what it makes of the content is a picture in 0..1."""
+    """Scale a convolution so that its result for the content is a picture in 0..1."""
     layer = network.get_submodule(layer_name)
     assert isinstance(layer, nn.Conv2d)
     outputs: list[Tensor] = []
@@ -86,7 +86,7 @@ def keep_in_range(
 
 
 def random_state(network: StylizationNetwork, seed: int) -> dict[str, Tensor]:
-    """Convolutions that keep the size of what they see, scales near 1, small biases."""
+    """Convolutions that keep the scale of their inputs, scales near 1, small biases."""
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():

@@ -31,7 +31,7 @@ EDGE = IMAGE_SIZE // 2
 
 
 def random_vgg(*, thinness: int = 1, seed: int = 0) -> nn.Sequential:
-    """A VGG-19 to relu4_1 of random weights that keep the size of what they see, frozen.
+    """A VGG-19 to relu4_1 of random weights that keep the scale of their inputs, frozen.
 
     Its layers have ``thinness`` times fewer channels than the real ones.
     """
@@ -85,7 +85,7 @@ def open_batches(pictures: Path, *, size: int = 2, seed: int = 0, **options) -> 
 
 
 def settings(*, steps: int | None = 4, minutes: float | None = None, **chosen) -> TrainingSettings:
-    """Small and fast; what is ``chosen`` goes to the schedule or to the settings."""
+    """Small and fast; ``chosen`` values go to the schedule or to the settings."""
     of_schedule = {
         name: chosen.pop(name)
         for name in ("learning_rate", "warmup", "final_share")

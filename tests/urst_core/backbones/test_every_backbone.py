@@ -142,7 +142,7 @@ def test_folded_equals_unfolded_in_float32(name, random_backbones):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_inner_windows_may_pad_cheaply(name, random_backbones):
-    """Where no edge lies on the border, padding touches only what the halo discards."""
+    """If no edge is on the border, padding affects only the discarded halo."""
     backbone = random_backbones[name]
     stats = backbone.collect(
         picture((48, 64)).unsqueeze(0),

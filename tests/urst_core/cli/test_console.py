@@ -32,7 +32,7 @@ def folder(tmp_path):
 
 
 def shell(folder: Path, command: str, **environment: str) -> tuple[list[int], str]:
-    """The exit codes of a line for a shell, and what it says."""
+    """Exit codes and output of a shell command."""
     done = subprocess.run(
         ["bash", "-c", f"{command}; echo ${{PIPESTATUS[@]}} > codes"],
         cwd=folder,

@@ -75,7 +75,7 @@ def run(folder, *options, output="out.png", styles=("style.png",), device="cpu")
 
 
 def made(folder) -> list[str]:
-    """Names of what was added to the folder, hidden files too."""
+    """Names of files that were added to the folder, including hidden ones."""
     return sorted(set(os.listdir(folder)) - {"content.png", "style.png", "style2.png"})
 
 
@@ -814,7 +814,7 @@ def test_ctrl_c_that_libvips_swallows_stops_at_the_next_tile(folder, capfd, monk
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(pyvips.logger, "log", log)
-    # As cffi does: what a callback raises is printed and forgotten.
+    # Like cffi, which prints exceptions of callbacks and drops them.
     callback = pyvips._log_handler_callback
 
     def forgetful(*arguments):

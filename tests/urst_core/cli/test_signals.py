@@ -78,7 +78,7 @@ def test_systems_without_sighup(monkeypatch):
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_outside_of_steps_it_is_raised_at_once_and_kept(number):
-    """Kept, since what is raised in a callback of a library may be lost."""
+    """Kept, since exceptions in a library's callback may be lost."""
     expected = KeyboardInterrupt if number == signal.SIGINT else SystemExit
     with StopSignals() as stop:
         with pytest.raises(expected):

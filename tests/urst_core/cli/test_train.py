@@ -175,7 +175,7 @@ def test_defaults_of_each_recipe_are_its_own():
 
 @pytest.mark.usefixtures("thin")
 def test_start_from(train, tmp_path):
-    """A rate of nearly nothing leaves what was begun with."""
+    """A rate near zero leaves the initial weights unchanged."""
     state = random_state(MicroASTRecipe(random_vgg(thinness=16)).network, 5)
     save_file(state, tmp_path / "start.safetensors")
     options = ("--start-from", tmp_path / "start.safetensors", "--learning-rate", 1e-9)

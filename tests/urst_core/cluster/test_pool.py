@@ -27,7 +27,7 @@ class ActorError(Exception):
 
 
 class MadeUpRay:
-    """Runs calls when they are waited for, in the order of the call; counts what is open.
+    """Runs calls when their results are awaited, in order; counts open ones.
 
     Args:
         die: says of (actor number, item or None at its start) whether the worker dies of it.

@@ -59,7 +59,7 @@ def damaged(path: Path, changes: int = 60, seed: int = 0) -> Path:
 
 @pytest.fixture
 def photo(tmp_path) -> Path:
-    """Progressive: what is left of a damaged baseline JPEG often decodes without a word."""
+    """Progressive, since a damaged baseline JPEG often decodes without a warning."""
     pixels = from_unit(picture((200, 300)), torch.uint8).permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(tmp_path / "photo.jpg", progressive=True, quality=90)
     return tmp_path / "photo.jpg"

@@ -37,7 +37,7 @@ def test_the_seam_that_differs_is_named():
     windows, layout = cut()
     columns = len({tile.core.left for tile in layout.tiles})
     brighter = windows.clone()
-    # Only what the last window holds of its neighbor above.
+    # Only the part of its upper neighbor that the last window contains.
     tile = layout.tiles[-1]
     brighter[-1, :, : tile.core.top - tile.window.top] += 0.25
     last = len(windows) - 1

@@ -72,7 +72,7 @@ def test_sizes_of_levels(size, settings, sizes):
 
 
 class Network(nn.Module):
-    """Stands for a tile network: as far-reaching, in the precision of what it is given."""
+    """Replaces a tile network, with the same reach, in the precision of its input."""
 
     compute_dtype = torch.float32
 

@@ -20,7 +20,7 @@ from urst_core.networks.statistics import ChannelMoments, ChannelStats
 
 
 def two_sites(image):
-    """A tiny network with two sites, the second of which sees what the first one made."""
+    """A tiny network with two sites; the second depends on the first."""
     first = yield Site("first", image * 3 + 1)
     second = yield Site("second", first.square(), partial(ChannelMoments, unbiased=False))
     return second + 0.5

@@ -239,7 +239,7 @@ def test_tiles_of_any_size_give_one_picture(microast):
 
 
 def test_two_styles_side_by_side(microast):
-    """The second pass leaves what the first one painted, bit for bit."""
+    """The second pass keeps the first one's pixels, bit for bit."""
     content = TensorSource(picture(SIZE))
     left = torch.zeros(SIZE)
     left[:, :90] = 1.0

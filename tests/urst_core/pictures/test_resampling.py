@@ -27,7 +27,7 @@ def resampled(pixels, size):
 
 @pytest.mark.parametrize("size", [(62, 90), (31, 45), (47, 61), (16, 23), (13, 45), (93, 91)])
 def test_equal_to_the_bicubic_of_torch(size):
-    """The antialiased one: its parameter is -1/2, and it leaves out what is beyond the border."""
+    """The antialiased one: its parameter is -1/2, and it ignores pixels beyond the border."""
     pixels = random_pixels((31, 45))
     expected = F.interpolate(pixels[None], size=size, mode="bicubic", antialias=True)[0]
     assert float((resampled(pixels, size) - expected).abs().max()) <= 1e-12

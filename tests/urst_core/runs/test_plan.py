@@ -55,7 +55,7 @@ def test_tiles_and_what_their_halo_costs(plan_of, microast):
 
 
 def test_stages_follow_one_another(plan_of):
-    """So the largest of them is what the run takes; a GPU's memory is not the host's."""
+    """So the run takes the largest of them; a GPU's memory is separate from the host's."""
     parts = {"host_bytes": 1, "tile_bytes": 7, "band_bytes": 8, "small_bytes": 9}
     parts["retained_bytes"] = 3
     assert replace(plan_of(), **parts).needed_bytes == 11

@@ -271,7 +271,7 @@ def refusal_of(run: FileRun) -> OutputError | None:
 
 @pytest.mark.slow
 def test_a_core_with_a_flipped_bit_is_computed_again(interrupted):
-    """And nothing else is, beside what was not finished."""
+    """And nothing else except unfinished tiles."""
     work = WorkFolder(interrupted.output)
     finished = finished_cores(work.journal)
     content = bytearray(work.pixels.read_bytes())

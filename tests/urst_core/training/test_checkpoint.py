@@ -49,7 +49,7 @@ def test_any_layout_of_memory(tmp_path):
 
 
 def test_loaded_tensors_do_not_keep_the_file_open(tmp_path):
-    """A mapped file cannot be replaced on Windows, and changes under what was loaded."""
+    """A mapped file cannot be replaced on Windows, and loaded tensors would change with it."""
     path = tmp_path / "checkpoint.safetensors"
     checkpoint(3).save(path)
     loaded = Checkpoint.load(path).tensors["weights"]["layer.weight"]
@@ -140,7 +140,7 @@ def test_another_run_is_refused_with_every_change():
 
 
 class FullDisk(io.FileIO):
-    """Takes half of what it is given, as a disk does that fills up."""
+    """Writes only half of the data, like a disk that fills up."""
 
     def write(self, data):
         super().write(data[: len(data) // 2])

@@ -267,7 +267,7 @@ def test_grid_loss_by_hand():
 
 def test_grid_loss_sees_grids_and_not_texture():
     noise = torch.randn((4, 3, 96, 128), generator=torch.Generator().manual_seed(0))
-    # 64 repetitions of 16 phases: what is left of noise is a 64th of its energy.
+    # 64 repetitions of 16 phases: noise keeps a 64th of its energy.
     assert grid_loss(noise).item() < noise.mean(dim=1).square().mean().item() / 50
     grid = torch.zeros(4, 4)
     grid[1, 2] = 1.0

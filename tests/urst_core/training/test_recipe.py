@@ -35,7 +35,7 @@ from urst_core.training.vgg import VGGFeatures
 NAMES = ("microast", "microast_blurred", "adain", "johnson")
 CPU = torch.device("cpu")
 
-# A convolution's bias in front of a normalization is taken off with the mean: what it learns is
+# The bias of a convolution before a normalization is subtracted with the mean, so its gradient is
 # rounding.
 BEFORE_MICROASTS_SITES = {
     "content_encoder.enc2.0.conv2.conv_layer.bias",
@@ -133,8 +133,8 @@ def test_each_loss_alone_teaches_microast(vgg, loss):
 
 @pytest.mark.slow
 def test_the_stroke_loss_does_not_reach_its_target(vgg):
-    """AdaIN's statistics come from the frozen encoder: what its decoder learns of the stroke loss
-    is what it would learn if the stylized thumbnail were a constant."""
+    """AdaIN's statistics come from the frozen encoder: so the decoder's gradient from the
+    stroke loss is the same as if the stylized thumbnail were a constant."""
     recipe, batch = recipe_of("adain", vgg), made_up_batch(2)
     recipe.losses(batch, ALL)["stroke"].backward()
     gradients = [p.grad.clone() for _, p in recipe.learned_parameters()]

@@ -55,7 +55,7 @@ def test_with_names_each_is_measured_once():
 
 
 def test_company_does_not_show():
-    """A resumed training measures again, in other company, what the first one had kept."""
+    """A resumed training measures styles again, in other batches."""
     first = StyleTargets(TinyFeatures()).of(STYLES, ["a", "b", "c"], 4)
     alone = StyleTargets(TinyFeatures()).of(STYLES[1:2], ["b"], 4)
     assert all(torch.equal(f.mean[1:2], a.mean) for f, a in zip(first, alone))

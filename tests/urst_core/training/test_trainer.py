@@ -233,13 +233,13 @@ def test_resumed_training_gives_the_same_weights(pictures, tmp_path):
     assert third.step == 200
     assert farthest(learned(third), learned(at_once)) <= 1e-6
     assert farthest(third.averaged_weights(), at_once.averaged_weights()) <= 1e-6
-    # They are no longer what they were: there was something to get wrong.
+    # They have changed, so the comparison means something.
     assert farthest(learned(first), learned(at_once)) > 1e-3
 
 
 @pytest.mark.slow
 def test_resumed_training_with_kept_styles_and_shallow_steps(pictures, tmp_path):
-    """Stopped in the middle of a cycle; what was kept of styles is measured again."""
+    """Stopped in the middle of a cycle; statistics of styles are measured again."""
     chosen = {"steps": 9, "style_crops": 2, "deep_every": 4}
 
     def make(name):
@@ -372,7 +372,7 @@ def test_other_pictures_networks_and_vggs_are_named(pictures, path, tmp_path):
         save_pictures(tmp_path / name, 2)
     johnson = JohnsonRecipe(random_vgg(thinness=16, seed=1), picture((EDGE, EDGE))[None])
     weights = TinyRecipe.default_weights
-    johnson.has_signals = True  # so that the weights can stay what they were
+    johnson.has_signals = True  # so that the default weights are accepted
     with pytest.raises(TrainingError) as caught:
         make_trainer(tmp_path, path, recipe=johnson, weights=weights).resume()
     message = str(caught.value)

@@ -38,7 +38,7 @@ def test_smallest_pictures(vgg, size):
 
 
 def test_layers_that_are_given_stay_as_they_are(vgg):
-    """Though they are laid out anew for fast convolutions."""
+    """Although their memory layout is changed for fast convolutions."""
     features = VGGFeatures(vgg).to(memory_format=torch.channels_last)
     assert features.levels[1][1].weight.is_contiguous(memory_format=torch.channels_last)
     assert all(parameter.is_contiguous() for parameter in vgg.parameters())

@@ -74,7 +74,7 @@ def test_published_files_with_the_longer_encoder(tmp_path, adain_state):
 
 @pytest.mark.parametrize("header_bytes", [640, 896, 1152, 1408])
 def test_a_header_whose_length_looks_like_a_pickle(tmp_path, header_bytes):
-    """640 = 0x0280 is stored as 80 02: what a pickle of protocol 2 begins with."""
+    """640 = 0x0280 is stored as 80 02, like the beginning of a pickle of protocol 2."""
     tensors = {"weight": torch.arange(4.0)}
     for padding in range(header_bytes):
         encoded = save(tensors, {"comment": "x" * padding})
