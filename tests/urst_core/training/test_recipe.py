@@ -133,7 +133,7 @@ def test_each_loss_alone_teaches_microast(vgg, loss):
 
 @pytest.mark.slow
 def test_the_stroke_loss_does_not_reach_its_target(vgg):
-    """AdaIN's statistics come from the frozen encoder: so the decoder's gradient from the
+    """AdaIN's statistics come from the frozen encoder, so the decoder's gradient from the
     stroke loss is the same as if the stylized thumbnail were a constant."""
     recipe, batch = recipe_of("adain", vgg), made_up_batch(2)
     recipe.losses(batch, ALL)["stroke"].backward()
