@@ -106,8 +106,7 @@ class Case:
                     self.size,
                     settings.strokes,
                     settings.precision,
-                    *numbers,
-                    GAIN,
+                    *(numbers if settings.strokes == "fine" else (*numbers, GAIN)),
                 ),
             )
         )
