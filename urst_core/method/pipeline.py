@@ -14,7 +14,7 @@ from ..networks.statistics import SiteStats
 from ..networks.style import StyleCode
 from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask
-from ..pictures.source import Canvas, Source
+from ..pictures.source import Canvas, Source, TensorCanvas
 from ..pictures.thumbnail import make_thumbnail
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device, find_precision
@@ -30,6 +30,7 @@ from .strokes import (
     Below,
     JoinedSource,
     Level,
+    LevelPicture,
     LevelPixels,
     level_canvas,
     level_contents,
@@ -98,10 +99,10 @@ def stylize_levels(
     pixels = run.level_pixels()
     run = replace(run, listener=pixels.listener(0))
     code = run.code_for_levels(styles, style_weights)
-    contents = level_contents(run.content, sizes, level_canvas, run.listener)
+    contents = level_contents(run.content, sizes, run.level_canvas, run.listener)
     below: Below | None = None
     for number, like in enumerate(level_pictures(sizes)):
-        content, picture = contents[number], level_canvas(like)
+        content, picture = contents[number], run.level_canvas(like)
         level = run.at_level(number, content, below, pixels.listener(number))
         level.stylize(level.network(level.measure(code)), picture)
         below = Below(content, picture)
@@ -127,6 +128,9 @@ class Run:
         listener: called with the progress; if it raises, the run ends.
         level: joins the content with a smaller painting, and merges the network's output into that;
             None in a plain pass.
+        level_dtype: of the pictures between levels, and what levels are joined and merged in; None
+            for that of :func:`~urst_core.method.strokes.level_pictures`, and float32. Proofs that
+            tiles are exact choose float64.
     """
 
     content: Source
@@ -136,6 +140,7 @@ class Run:
     mask: Mask | None = None
     listener: Listener = ignore
     level: Level | None = None
+    level_dtype: torch.dtype | None = None
 
     @classmethod
     def of(
@@ -184,6 +189,10 @@ class Run:
             return self.content
         return JoinedSource(self.content, self.level, self.device)
 
+    def level_canvas(self, like: LevelPicture) -> TensorCanvas:
+        """A place in memory for a picture between the levels."""
+        return level_canvas(replace(like, dtype=self.level_dtype or like.dtype))
+
     def level_pixels(self) -> LevelPixels:
         """Reports all levels to this run's listener as one stage."""
         network, is_exact = self.backbone.network, self.settings.stats == "exact"
@@ -212,6 +221,7 @@ class Run:
             seed=settings.seed,
             content_share=self.backbone.content_share(settings.strength) if is_last else 0.0,
             coarsest=sizes[0],
+            dtype=self.level_dtype or torch.float32,
         )
         # The code is already blended, and the content is mixed in only once, at the end.
         return replace(

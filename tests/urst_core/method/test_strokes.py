@@ -22,8 +22,10 @@ from urst_core.method.strokes import (
     Level,
     Step,
     largest_margin,
+    level_contents,
     level_sizes,
 )
+from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
 from urst_core.pictures.thumbnail import make_thumbnail
@@ -128,6 +130,48 @@ def test_tiles_of_any_size_equal_the_whole_in_float64(microast, size, coarse, br
         # The outermost weights of five kernels, multiplied, are too small to be seen.
         narrow = pixels(44, margin - 2 * traits.stride)
         assert float((narrow - whole).abs().max()) > 1e-11
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "edges"),
+    [
+        ("embedded", (150, 203), (40, 96)),
+        pytest.param("adain", (140, 150), (64, 72), marks=pytest.mark.slow),
+        pytest.param("cd16x", (90, 131), (48, 96), marks=pytest.mark.slow),
+    ],
+)
+def test_all_levels_are_exact_under_tiles_in_float64(microast, random_backbones, name, size, edges):
+    """Statistics are fixed, as in every run: the thumbnails that they are of are float32."""
+    backbone = microast if name == "embedded" else random_backbones[name]
+    settings = Settings(
+        thumbnail_size=48, style_size=48, precision="fp32", device="cpu", strokes="preview"
+    )
+    content = TensorSource(picture(size).double())
+    run = replace(Run.of(content, backbone, settings), level_dtype=torch.float64)
+    sizes, code = run.level_sizes, run.code_for_levels([STYLE])
+    assert len(sizes) >= 3
+    stats: dict[int, FrozenStats] = {}
+
+    def painted(edge: int) -> list[torch.Tensor]:
+        tiled = replace(run, settings=replace(settings, tile_size=edge))
+        contents = level_contents(content, sizes, run.level_canvas)
+        below, pictures = None, []
+        for number, smaller in enumerate(contents):
+            level = tiled.at_level(number, smaller, below, ignore)
+            if number not in stats:
+                stats[number] = level.measure(code)
+            canvas = TensorCanvas(smaller.size, dtype=torch.float64)
+            network = backbone.bake(stats[number]).prepared(torch.device("cpu"), torch.float64)
+            level.stylize(network, canvas)
+            below = Below(smaller, canvas)
+            pictures.append(canvas.pixels)
+        return pictures
+
+    whole = painted(1024)
+    assert float(whole[-1].std()) > 0.01
+    for edge in edges:
+        for first, second in zip(painted(edge), whole):
+            assert float((first - second).abs().max()) <= 1e-9
 
 
 def test_steps_stay_within_their_declared_reach():
