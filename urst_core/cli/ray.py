@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from ..cluster.levels import LevelStores
 from ..cluster.output import store_of
 from ..cluster.run import stylize_distributed
 from ..formats.open import open_picture
@@ -54,9 +55,10 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
             )
     except (KeyboardInterrupt, SystemExit):
         store = store_of(options.output)
-        if notes_at(store):
+        begun = [place for place in (store, LevelStores(store, 1).picture(0)) if notes_at(place)]
+        if begun:
             options.kept = (
-                f"the finished tiles are kept in {unfinished_location(store)}; "
+                f"the finished tiles are kept in {unfinished_location(begun[0])}; "
                 "continue with --resume"
             )
         raise

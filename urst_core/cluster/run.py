@@ -6,33 +6,39 @@
       store ──► pyramid, or picture file
 
 The statistics are shared, so the picture is that of one machine, whoever stylized which tile.
+Larger strokes are made level by level, each a pass of this kind: see :mod:`.levels`.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
-from ..errors import Change, SettingsError
 from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
 from ..formats.output_options import OutputOptions
-from ..formats.zarr.store import Location
+from ..formats.zarr.canvas import ZarrCanvas, notes_at
+from ..formats.zarr.source import ZarrPicture
+from ..formats.zarr.store import Location, unfinished_location
 from ..geometry import Rectangle, cut, round_up
 from ..method.pipeline import Run
+from ..method.strokes import TILES_STAGE, Below, LevelPicture, level_contents, level_pictures
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
+from ..networks.style import StyleCode
 from ..pictures.source import Source
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import find_precision
 from ..tiling.settings import IfInterrupted, Settings
+from .levels import ContentStore, LevelStores, SharedLevel, kept_levels
 from .output import Target, open_target
 from .pool import WorkerPool
-from .ray import joined_cluster, share_cluster
+from .ray import WorkerShare, joined_cluster, share_cluster
 from .resume import FinishedTiles, run_identity
 from .worker import Job, PictureFacts, TilePlan
 
@@ -103,11 +109,6 @@ def stylize_distributed(
     # What the workers' device cannot do is refused where the cluster is known.
     here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
     here.check(backbone.traits)
-    if not Run.of(source, backbone, here).is_plain:
-        raise SettingsError(
-            f"strokes {settings.strokes!r} take several levels, which a cluster does not share",
-            Change("strokes", "fine"),
-        )
     with open_target(
         output,
         source,
@@ -118,54 +119,150 @@ def stylize_distributed(
         with joined_cluster(address) as ray:
             share = share_cluster(ray, device=settings.device, workers=workers)
             run = Run.of(source, backbone, here, listener=listener)
-            stats = run.measure(styles, style_weights=style_weights)
-            job = Job(
-                content,
-                PictureFacts.of(source),
-                backbone.bake(stats),
-                backbone.traits,
-                "cuda" if share.gpus else "cpu",
-                share.threads,
-                share.workers,
-                input_options,
-            )
-            with WorkerPool(ray, job, share) as pool:
-                _stylize_tiles(pool, job, stats, settings, target, listener)
+            cluster = _Cluster(ray, share, content, input_options, settings)
+            if run.is_plain:
+                stats = run.measure(styles, style_weights=style_weights)
+                job = cluster.job(run, stats)
+                cluster.stylize(job, stats, target.notes, target.open, run)
+            else:
+                stores = LevelStores(target.store, len(run.level_sizes) - 1)
+                with kept_levels(stores, output, if_interrupted):
+                    code = run.code_for_levels(styles, style_weights)
+                    stats = _stylize_levels(cluster, run, code, stores, target)
         target.finish()
     return stats
 
 
+def _stylize_levels(
+    cluster: _Cluster, run: Run, code: StyleCode, stores: LevelStores, target: Target
+) -> FrozenStats:
+    """Level after level, each an ordinary pass over tiles; returns the statistics of the last."""
+    pixels, pictures = run.level_pixels(), level_pictures(run.level_sizes)
+    numbers = {picture.size: number for number, picture in enumerate(pictures)}
+
+    def new_content(like: LevelPicture) -> ContentStore:
+        return ContentStore(stores.content(numbers[like.size]), like)
+
+    contents = level_contents(run.content, run.level_sizes, new_content, pixels.listener(0))
+    below: Below | None = None
+    for number, like in enumerate(pictures):
+        level = run.at_level(number, contents[number], below, pixels.listener(number))
+        place, stats = stores.picture(number), level.measure(code)
+        open_canvas = partial(_open_picture, place, like)
+        cluster.stylize(
+            cluster.job(level, stats, stores), stats, notes_at(place), open_canvas, level
+        )
+        finished = ZarrPicture(unfinished_location(place), unfinished=True)
+        below = Below(contents[number], finished)
+    level = run.at_level(len(pictures), run.content, below, pixels.listener(len(pictures)))
+    stats = level.measure(code)
+    job = cluster.job(level, stats, stores)
+    cluster.stylize(job, stats, target.notes, target.open, level, pyramid=run.listener)
+    return stats
+
+
+def _open_picture(place: Location, like: LevelPicture, edge: int) -> ZarrCanvas:
+    """Make the store of a level's picture, or open the unfinished one."""
+    resume = IfInterrupted.RESUME if notes_at(place) else IfInterrupted.DISCARD
+    return ZarrCanvas(place, like, edge=edge, if_interrupted=resume, pyramid=False)
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """The workers that there are, and what is the same for all passes over tiles."""
+
+    ray: Any
+    share: WorkerShare
+    content: Location
+    input_options: InputOptions
+    settings: Settings
+
+    def job(self, run: Run, stats: FrozenStats, stores: LevelStores | None = None) -> Job:
+        """What the workers of one pass get.
+
+        Args:
+            run: of the picture, or of a level of it.
+            stats: its statistics.
+            stores: of the levels, where there are any.
+        """
+        level = None
+        content = self.content
+        if run.level is not None and stores is not None:
+            below = (stores.content, stores.picture) if run.level.below else ()
+            places = [unfinished_location(name(run.level.number - 1)) for name in below]
+            level = SharedLevel(replace(run.level, below=None), *places)
+        if isinstance(run.content, ContentStore):
+            content = run.content.location
+        return Job(
+            content,
+            PictureFacts.of(run.content),
+            run.backbone.on(torch.device("cpu")).bake(stats),
+            run.backbone.traits,
+            "cuda" if self.share.gpus else "cpu",
+            self.share.threads,
+            self.share.workers,
+            self.input_options,
+            level,
+            is_store=isinstance(run.content, ContentStore),
+        )
+
+    def stylize(
+        self,
+        job: Job,
+        stats: FrozenStats,
+        notes: Mapping[str, Any],
+        open_canvas: Callable[[int], ZarrCanvas],
+        run: Run,
+        *,
+        pyramid: Listener | None = None,
+    ) -> None:
+        """All tiles that are not finished yet, and the pyramid.
+
+        Args:
+            job: for the workers.
+            stats: that its network has.
+            notes: of an earlier run.
+            open_canvas: makes the store of the tiles, or opens it, for cores of an edge.
+            run: whose listener is told.
+            pyramid: told of the pyramid; the run's listener when not given.
+        """
+        with WorkerPool(self.ray, job, self.share) as pool:
+            edge, dtype = _plan(pool, job, self.settings, notes)
+            tiles = list(cut(Rectangle.of_size(job.frame), edge))
+            identity = run_identity(job, stats, edge=edge, dtype=dtype)
+            finished = FinishedTiles(len(tiles), edge=edge, dtype=dtype, identity=identity)
+            finished.restore(notes)
+            canvas = open_canvas(edge)
+            finished.begin(canvas)
+            plan = TilePlan(canvas.working_location, edge, dtype)
+            progress = _StageProgress(TILES_STAGE, tiles, finished.numbers, run.listener)
+            _stylize_tiles(pool, plan, tiles, finished, canvas, progress)
+            for level, cores in enumerate(canvas.take_pyramid(), start=1):
+                listener = pyramid or run.listener
+                progress = _StageProgress(f"pyramid {level}", cores, (), listener)
+                for core, _ in pool.each(_shrinking(level, plan), cores):
+                    progress.step(core)
+            finished.check_driver(canvas)
+
+
 def _stylize_tiles(
     pool: WorkerPool,
-    job: Job,
-    stats: FrozenStats,
-    settings: Settings,
-    target: Target,
-    listener: Listener,
+    plan: TilePlan,
+    tiles: Sequence[Rectangle],
+    finished: FinishedTiles,
+    canvas: ZarrCanvas,
+    progress: _StageProgress,
 ) -> None:
-    """All tiles that are not finished yet, and the pyramid."""
-    edge, dtype = _plan(pool, job, settings, target.notes)
-    tiles = list(cut(Rectangle.of_size(job.frame), edge))
-    identity = run_identity(job, stats, edge=edge, dtype=dtype)
-    finished = FinishedTiles(len(tiles), edge=edge, dtype=dtype, identity=identity)
-    finished.restore(target.notes)
-    canvas = target.open(edge)
-    finished.begin(canvas)
-    plan = TilePlan(canvas.working_location, edge, dtype)
-    progress = _StageProgress("tiles", tiles, finished.numbers, listener)
     numbers = {core: number for number, core in enumerate(tiles)}
     todo = [core for core, number in numbers.items() if number not in finished.numbers]
+    if not todo:
+        return  # no worker has to start
     try:
         for core, _ in pool.each(lambda worker, core: worker.stylize.remote(core, plan), todo):
             finished.add(numbers[core], canvas)
             progress.step(core)
     finally:
         finished.flush(canvas)
-    for level, cores in enumerate(canvas.take_pyramid(), start=1):
-        progress = _StageProgress(f"pyramid {level}", cores, (), listener)
-        for core, _ in pool.each(_shrinking(level, plan), cores):
-            progress.step(core)
-    finished.check_driver(canvas)
 
 
 def _plan(

@@ -12,6 +12,7 @@ from ..errors import ClusterError, URSTError
 from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
 from ..formats.zarr.level import ZarrLevel
+from ..formats.zarr.source import ZarrPicture
 from ..formats.zarr.store import Location
 from ..geometry import Rectangle, Size, Tile, tile_around
 from ..networks.network import Traits
@@ -22,6 +23,7 @@ from ..tiling.loop import TileLoop
 from ..tiling.precision import fastest_proven
 from ..tiling.stylize_tile import TileInput, TileResult, TileStylizer
 from ..tiling.tile_size import choose_tile_size
+from .levels import SharedLevel
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Job:
         threads: on the CPU.
         workers: how many there are, who may share a machine's memory.
         input_options: how careful to be with the content.
+        level: the level of larger strokes that is made; None in a plain pass.
+        is_store: whether the content is a level's own, in an unfinished store.
     """
 
     content: Location
@@ -60,6 +64,8 @@ class Job:
     threads: int
     workers: int
     input_options: InputOptions = field(default_factory=InputOptions)
+    level: SharedLevel | None = None
+    is_store: bool = False
 
     @property
     def frame(self) -> Size:
@@ -99,7 +105,8 @@ class TileWorker:
         torch.set_num_threads(job.threads)
         self._device = find_device(job.device)
         try:
-            self._content = open_picture(job.content, options=job.input_options)
+            self._content = self._open_content()
+            self._refinement = job.level.open() if job.level else None
         except URSTError as error:
             raise ClusterError(
                 f"worker on {platform.node()} cannot use the content: {error} (every machine reads "
@@ -113,6 +120,12 @@ class TileWorker:
                 f"{job.facts.size[0]} px, or of other channels); use a path that all machines share"
             )
 
+    def _open_content(self) -> Source:
+        job = self._job
+        if job.is_store:
+            return ZarrPicture(job.content, unfinished=True)
+        return open_picture(job.content, options=job.input_options)
+
     def survey(self, dtype: torch.dtype | None) -> tuple[torch.dtype, int]:
         """The type to compute in, proven on the content where None is given, and a tile edge."""
         job = self._job
@@ -120,7 +133,14 @@ class TileWorker:
         memory = free_bytes(self._device)
         if self._device.type == "cpu":
             memory //= job.workers
-        edge = choose_tile_size(job.frame, job.traits, dtype, self._device, available_bytes=memory)
+        edge = choose_tile_size(
+            job.frame,
+            job.traits,
+            dtype,
+            self._device,
+            available_bytes=memory,
+            margin=self._margin,
+        )
         return dtype, edge
 
     def stylize(self, core: Rectangle, plan: TilePlan) -> None:
@@ -137,10 +157,22 @@ class TileWorker:
         if self._network is None or self._network.compute_dtype != plan.dtype:
             self._network = self._job.network.prepared(self._device, plan.dtype)
         buffer = _CoreCanvas(inside, self._job.facts)
-        work = TileStylizer(self._network, self._content, buffer, self._job.frame, self._device)
-        parts = _PartsOfCore(work, core, self._job)
+        work = TileStylizer(
+            self._network,
+            self._content,
+            buffer,
+            self._job.frame,
+            self._device,
+            refinement=self._refinement,
+        )
+        parts = _PartsOfCore(work, core, self._job.traits.halo + self._margin, self._job.frame)
         TileLoop(core.size, plan.edge, self._job.traits, self._device).run("tile", parts)
         self._level(plan.canvas, 0).write(inside, buffer.canvas.pixels)
+
+    @property
+    def _margin(self) -> int:
+        """How much wider than the network's halo windows are, in px."""
+        return self._refinement.margin(self._job.traits.stride) if self._refinement else 0
 
     def shrink(self, core: Rectangle, number: int, plan: TilePlan) -> None:
         """Make one core of level ``number`` of the pyramid from the level below."""
@@ -160,7 +192,8 @@ class _PartsOfCore:
 
     work: TileStylizer
     core: Rectangle
-    job: Job
+    halo: int
+    frame: Size
 
     def read(self, tile: Tile) -> TileInput:
         return self.work.read(self._in_frame(tile))
@@ -173,7 +206,7 @@ class _PartsOfCore:
 
     def _in_frame(self, tile: Tile) -> Tile:
         part = tile.core.shifted(self.core.top, self.core.left)
-        return tile_around(part, self.job.traits.halo, self.job.frame)
+        return tile_around(part, self.halo, self.frame)
 
 
 class _CoreCanvas:

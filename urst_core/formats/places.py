@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import OutputError
-from ..pictures.source import Source
+from ..pictures.source import Raster
 
 
 def check_name(path: Path) -> None:
@@ -68,7 +68,7 @@ def check_not_replaced(
             )
 
 
-def path_of(picture: Source) -> Path | None:
+def path_of(picture: Raster) -> Path | None:
     """The file or folder that a picture is read from; None for one in memory or behind a URL."""
     path = getattr(picture, "path", None)
     return path if isinstance(path, Path) else None

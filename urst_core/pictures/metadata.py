@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .source import Source
+from .source import Raster
 
 EXIF_MARK = b"Exif\0\0"
 """First bytes of an EXIF block in JPEG; a small TIFF file follows."""
@@ -42,7 +42,7 @@ class PictureMetadata:
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def metadata_of(picture: Source) -> PictureMetadata:
+def metadata_of(picture: Raster) -> PictureMetadata:
     """A picture's ``metadata``; empty for pictures without any, such as those in memory."""
     metadata = getattr(picture, "metadata", None)
     return metadata if isinstance(metadata, PictureMetadata) else PictureMetadata()

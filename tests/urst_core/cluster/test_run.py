@@ -16,12 +16,13 @@ import torch
 from examples import load_picture, save_picture, stored_picture
 
 from urst_core.cluster import ray as ray_cluster
+from urst_core.cluster.levels import ContentStore, LevelStores, kept_levels
 from urst_core.cluster.output import OvertakenError
 from urst_core.cluster.ray import joined_cluster
 from urst_core.cluster.resume import FinishedTiles
 from urst_core.cluster.run import add_distributed_arguments, stylize_distributed
 from urst_core.cluster.worker import Job, PictureFacts, TilePlan, TileWorker
-from urst_core.errors import ClusterError, DeviceError, ImageError, OutputError, SettingsError
+from urst_core.errors import ClusterError, DeviceError, ImageError, OutputError
 from urst_core.formats.input_options import InputOptions
 from urst_core.formats.open import ImageFile
 from urst_core.formats.output_options import OutputOptions
@@ -29,6 +30,7 @@ from urst_core.formats.zarr.canvas import ZarrCanvas
 from urst_core.formats.zarr.source import ZarrPicture
 from urst_core.geometry import Rectangle, cut
 from urst_core.method.pipeline import stylize
+from urst_core.method.strokes import LevelPicture, level_sizes
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import IfInterrupted, Settings
@@ -456,10 +458,106 @@ def test_arguments():
     assert parser.parse_args([]).ray is None
 
 
-def test_levels_are_refused_before_the_cluster_is_joined(content, tmp_path, microast):
-    settings = Settings(strokes=2, device="cpu")
-    with pytest.raises(SettingsError) as caught:
-        run(content, tmp_path / "out.zarr", microast, settings=settings)
+# Larger strokes: level after level
+
+LEVELS = replace(SETTINGS, strokes="preview", strength=0.7, detail=0.5, seed=3)
+
+
+@pytest.fixture(scope="module")
+def expected_levels(content, microast) -> torch.Tensor:
+    """What one machine makes of it in levels."""
+    assert len(level_sizes(SIZE, LEVELS)) == 3
+    canvas = TensorCanvas(SIZE, channels=4)
+    stylize(ImageFile(content), [STYLE], canvas, microast, LEVELS)
+    return canvas.pixels
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_levels_on_a_cluster_are_those_of_one_machine(content, expected_levels, microast, tmp_path):
+    heard = []
+    output = f"local://{tmp_path.as_posix()}/a.ome.zarr"
+    run(content, output, microast, settings=LEVELS, listener=heard.append)
+    assert torch.equal(whole(output), expected_levels)
+    assert os.listdir(tmp_path) == ["a.ome.zarr"]
+    tiles = [progress for progress in heard if progress.stage == "tiles"]
+    done = [progress.pixels_done for progress in tiles]
+    assert done == sorted(done)
+    assert done[-1] == tiles[-1].pixels_total
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_level_that_was_stopped_is_resumed(content, expected_levels, microast, tmp_path, number):
+    output, seen = tmp_path / "a.tif", []
+
+    def stop(progress):
+        if progress.stage == "tiles" and progress.core is not None:
+            seen.append((progress.frame or SIZE, progress.core))
+            frames = [frame for frame, _ in seen]
+            if len(set(frames)) == number + 1 and frames.count(frames[-1]) == 2:
+                raise DeviceError("the disk smells of smoke; leave the room")
+
+    with pytest.raises(DeviceError) as caught:
+        run(content, output, microast, settings=LEVELS, listener=stop)
+    pictures = [f"a.tif.tiles.zarr.level-{n}.picture.zarr.unfinished" for n in (0, 1)]
+    kept = [*pictures, "a.tif.tiles.zarr.unfinished"][: number + 1]
+    assert set(os.listdir(tmp_path)) == set(kept)
     assert str(caught.value) == (
-        "strokes 2 take several levels, which a cluster does not share; pass strokes='fine'"
+        "the disk smells of smoke; leave the room; the finished tiles "
+        f"{'of smaller sizes ' if number < 2 else ''}are kept in {tmp_path / kept[-1]}; "
+        "pass if_interrupted='resume', or pass if_interrupted='restart'"
     )
+    with pytest.raises(OutputError, match=r"an earlier run for .* was interrupted"):
+        run(content, output, microast, settings=LEVELS)
+    other = replace(LEVELS, seed=4)
+    if number:
+        with pytest.raises(OutputError, match="seed 3, not 4"):
+            run(content, output, microast, settings=other, if_interrupted=IfInterrupted.RESUME)
+    heard = []
+    run(
+        content,
+        output,
+        microast,
+        settings=LEVELS,
+        if_interrupted=IfInterrupted.RESUME,
+        listener=heard.append,
+    )
+    again = {(progress.frame or SIZE, progress.core) for progress in heard if progress.core}
+    assert again
+    assert not again & set(seen)
+    assert torch.equal(load_picture(output), expected_levels)
+    assert os.listdir(tmp_path) == ["a.tif"]
+
+
+def test_what_earlier_levels_are(tmp_path):
+    """Only pictures with finished tiles count, and a damaged note is taken for one."""
+    stores = LevelStores(tmp_path / "a.zarr", 2)
+    like = LevelPicture((40, 50))
+    assert stores.begun() == []
+    with kept_levels(stores, tmp_path / "a.zarr", IfInterrupted.REFUSE):
+        ContentStore(stores.content(1), like).write(
+            Rectangle.of_size(like.size), torch.full((3, 40, 50), 7, dtype=torch.uint16)
+        )
+    assert os.listdir(tmp_path) == []
+    canvas = ZarrCanvas(stores.picture(0), like, edge=32, pyramid=False)
+    tiles = FinishedTiles(4, edge=32, dtype=torch.float32, identity={})
+    tiles.begin(canvas)
+    assert stores.begun() == []
+    tiles.add(1, canvas)
+    tiles.flush(canvas)
+    assert stores.begun() == [tmp_path / "a.zarr.level-0.picture.zarr.unfinished"]
+    with (
+        pytest.raises(OutputError) as caught,
+        kept_levels(stores, tmp_path / "a.zarr", IfInterrupted.REFUSE),
+    ):
+        raise AssertionError
+    assert str(caught.value) == (
+        f"an earlier run for {tmp_path / 'a.zarr'} was interrupted; pass if_interrupted='resume', "
+        "or pass if_interrupted='restart'"
+    )
+    canvas.note({"done": "!"})
+    assert stores.begun()
+    with kept_levels(stores, tmp_path / "a.zarr", IfInterrupted.DISCARD):
+        assert stores.begun() == []

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...errors import Change, ImageError, OutputError
 from ...geometry import Rectangle, cut
 from ...pictures.metadata import metadata_of
-from ...pictures.source import Source
+from ...pictures.source import Raster
 from ...tiling.settings import IfInterrupted
 from ..pixel_types import NUMPY_TYPES
 from ..places import check_folder, check_name, check_not_replaced, path_of
@@ -65,7 +65,7 @@ class ZarrCanvas:
     def __init__(
         self,
         location: Location,
-        like: Source,
+        like: Raster,
         *,
         edge: int = LARGEST_CHUNK,
         overwrite: bool = False,
@@ -163,7 +163,7 @@ class ZarrCanvas:
         """
         remove(self.working_location)
 
-    def _create(self, like: Source) -> None:
+    def _create(self, like: Raster) -> None:
         remove(self.working_location)
         name = str(self.location).rstrip("/").rsplit("/", 1)[-1]
         own: dict[str, Any] = {UNFINISHED: {}}
@@ -200,7 +200,7 @@ class ZarrCanvas:
 
 def check_zarr_output(
     location: Location,
-    like: Source,
+    like: Raster,
     *,
     overwrite: bool = False,
     if_interrupted: IfInterrupted = IfInterrupted.REFUSE,
@@ -248,7 +248,7 @@ def _is_unfinished_at(location: Location) -> bool:
         return False
 
 
-def _check_content(location: Location, like: Source) -> None:
+def _check_content(location: Location, like: Raster) -> None:
     """Refuse a store in whose place the content is, or is a part of."""
     if isinstance(location, Path):
         check_not_replaced(location, [location], "content", path_of(like))
@@ -260,7 +260,7 @@ def _check_content(location: Location, like: Source) -> None:
         raise OutputError(f"output {location} {rule}", "choose another name")
 
 
-def _check_room(location: Path, like: Source) -> None:
+def _check_room(location: Path, like: Raster) -> None:
     folder = location.parent
     # The pyramid adds a third.
     needed = like.size[0] * like.size[1] * like.channels * like.dtype.itemsize * 4 // 3
