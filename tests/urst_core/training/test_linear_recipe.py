@@ -33,7 +33,6 @@ def test_transform_and_decoder_learn(vgg, name):
     for key, parameter in learned.items():
         assert parameter.grad is not None, key
         assert bool(parameter.grad.isfinite().all()), key
-        # The mean is taken off in front of the transform's own convolutions, not behind them.
         assert float(parameter.grad.abs().max()) > 0, key
     assert all(parameter.grad is None for parameter in recipe.network.vgg.parameters())
 
@@ -71,6 +70,14 @@ def test_losses_by_their_definitions(vgg, name):
     for key, loss in losses.items():
         assert loss.item() == pytest.approx(float(expected[key]), rel=1e-3), key
     assert torch.allclose(recipe.show(batch.thumbnails, batch.styles), shown.clamp(0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_transforms_begin_near_the_identity(vgg, name):
+    recipe, batch = recipe_of(name, vgg), made_up_batch(1, edge=32)
+    matrix = recipe.code(batch.styles, 1).tensors["matrix"][0]
+    assert float((matrix - torch.eye(32)).abs().max()) < 0.2
 
 
 @pytest.mark.slow

@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...backbones.linear import LinearWCT
+from ...backbones.linear import COMPRESSED, LinearWCT
 from ...networks.sites import collect, replay
 from ...networks.style import StyleCode
 from ..recipe import LossWeights, Recipe
 from ..vgg import VGGFeatures
+
+SMALL = 0.01
+"""Factor of the initial weights of the layers that give the transform."""
 
 
 class LinearRecipe(Recipe):
@@ -35,6 +38,8 @@ class LinearRecipe(Recipe):
         ours = [network.vgg.conv1, *(layer for level in network.vgg.levels() for layer in level)]
         for layer, source in zip(ours, theirs):
             layer.load_state_dict(source.state_dict())
+        for half in (network.matrix.snet, network.matrix.cnet):
+            _begin_near_identity(half.fc)
 
     def code(self, styles: Tensor | None, count: int) -> StyleCode:
         """Codes of N styles: means, (N, C, 1, 1), and matrices, (N, 32, 32)."""
@@ -65,3 +70,10 @@ class LinearRecipe(Recipe):
                 stylized_patches.append(replay(self.linear.stages(patch, own), sites))
         joined = torch.cat(stylized_patches) if stylized_patches else None
         return torch.cat(stylized), joined
+
+
+@torch.no_grad()
+def _begin_near_identity(layer: nn.Linear) -> None:
+    """Random halves of the transform multiply, and results begin millions of times too bright."""
+    layer.weight.mul_(SMALL)
+    layer.bias.copy_(torch.eye(COMPRESSED).flatten())
