@@ -140,16 +140,16 @@ def test_a_cancelled_run_resumes_to_the_same_file(stylize, host, base, kind):
     assert files_in(base) == ["output/sub/painted.tif", "output/whole.tif"]
 
 
-def test_the_content_is_closed_however_a_run_ends(stylize, host, part, monkeypatch):
+def test_pictures_are_closed_however_a_run_ends(stylize, host, part, monkeypatch):
     image_file, closed = part("urst_core.formats.image_file").ImageFile, []
     monkeypatch.setattr(image_file, "close", lambda source: closed.append(source.path.name))
     cancel_after(host, 5)
     with pytest.raises(host.cancelled):
         stylize()
-    assert closed == ["a.tif"]
+    assert closed == ["a.tif", "0.tif"]  # the content, and the style as a file
     cancel_after(host, None)
     stylize()
-    assert closed == ["a.tif", "a.tif"]
+    assert closed == 2 * ["a.tif", "0.tif"]
 
 
 @pytest.mark.slow
