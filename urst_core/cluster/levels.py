@@ -25,7 +25,7 @@ from ..formats.zarr.store import Location, exists, remove, unfinished_location
 from ..geometry import Rectangle, Size
 from ..method.strokes import Below, Level, LevelPicture
 from ..tiling.settings import IfInterrupted
-from .output import OvertakenError
+from .output import OvertakenError, Target
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,18 @@ def has_finished_tiles(store: Location) -> bool:
 
 @contextmanager
 def kept_levels(
-    stores: LevelStores, output: Location, if_interrupted: IfInterrupted
+    stores: LevelStores,
+    output: Location,
+    if_interrupted: IfInterrupted,
+    target: Target | None = None,
 ) -> Generator[None, None, None]:
     """Delete the stores of the levels at the end; on errors keep finished tiles.
+
+    Args:
+        stores: of the levels.
+        output: of the run, for messages.
+        if_interrupted: what to do with those of an earlier run.
+        target: of the result; where it keeps tiles itself, its message says so.
 
     Raises:
         OutputError: an earlier run left such tiles, and it was not said what to do with them.
@@ -165,7 +174,9 @@ def kept_levels(
     except BaseException as error:
         begun = stores.begun()
         stores.drop(pictures=not begun)
-        if begun and isinstance(error, URSTError):
+        canvas = target.canvas if target else None
+        is_last = canvas is not None and canvas.keep_on_error
+        if begun and not is_last and isinstance(error, URSTError):
             raise type(error)(
                 f"{error.message}; the finished tiles of smaller sizes are kept in {begun[-1]}",
                 *error.remedies,

@@ -126,7 +126,7 @@ def stylize_distributed(
                 cluster.stylize(job, stats, target.notes, target.open, run)
             else:
                 stores = LevelStores(target.store, len(run.level_sizes) - 1)
-                with kept_levels(stores, output, if_interrupted):
+                with kept_levels(stores, output, if_interrupted, target):
                     code = run.code_for_levels(styles, style_weights)
                     stats = _stylize_levels(cluster, run, code, stores, target)
         target.finish()

@@ -630,3 +630,27 @@ def test_other_strokes_are_another_run(a_run):
     other = a_run(**LEVELS | {"strokes": "fine"})
     with pytest.raises(OutputError, match="it had: strokes preview, not fine"):
         other.run(if_interrupted=IfInterrupted.RESUME)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stats", ["thumbnail", "exact"])
+def test_a_run_in_levels_may_stop_at_any_stage(a_run, folder, stats):
+    """While contents, thumbnails, statistics or tiles of any level are made, or the file."""
+    settings = LEVELS | {"stats": stats, "tile_size": 64, "thumbnail_size": 32, "style_size": 32}
+    events = []
+    a_run(output="whole.png", **settings).run(events.append)
+    assert len(level_sizes(a_run(**settings).source.size, Settings(thumbnail_size=32))) == 3
+    assert len(events) > 12
+    for last in range(0, len(events), 3):
+        seen = []
+
+        def stop(progress, seen=seen, last=last):
+            seen.append(progress)
+            if len(seen) > last:
+                raise Stop
+
+        with pytest.raises(Stop):
+            a_run(**settings).run(stop)
+        a_run(overwrite=True, **settings).run(if_interrupted=IfInterrupted.RESUME)
+        assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
+        (folder / "out.png").unlink()
