@@ -28,6 +28,8 @@ def page(request):
     server = request.getfixturevalue("server")
     # Else the page of a new user begins with its templates.
     server.ask("/settings", {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False})
+    # Files are numbered from 1 then. Later the page shows them in its history: they must stay.
+    server.clear_output()
     with open_page(server.url) as page:
         yield page
 
@@ -62,7 +64,6 @@ def check_layout(page):
 
 def run_in(page, server):
     """What a run that was begun on the page saved."""
-    server.clear_output()
     entry = server.wait(page.run())
     assert entry["status"]["status_str"] == "success", entry["status"]
     page.wait_until_shown(list(entry["outputs"]))

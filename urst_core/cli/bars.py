@@ -62,15 +62,17 @@ class ProgressBar:
             self.close()
             self._stage = progress.stage
             self._bar = Bar(
-                total=progress.pixels_total / 1e6,
+                # Whole pixels: sums of fractions end above the total, and "-00:00 left".
+                total=progress.pixels_total,
                 # The pixels of an earlier run must not count as speed of this one.
-                initial=progress.pixels_done / 1e6,
+                initial=progress.pixels_done,
                 desc=progress.stage,
                 unit="MP",
+                unit_scale=1e-6,
                 bar_format=TILES_FORMAT,
             )
         tiles = f"tile {progress.tiles_done}/{progress.tiles_total},"
-        self._bar.show(progress.pixels_done / 1e6, tiles if progress.tiles_total else "")
+        self._bar.show(progress.pixels_done, tiles if progress.tiles_total else "")
 
     def close(self) -> None:
         if self._bar is not None:

@@ -157,7 +157,7 @@ def test_interrupted_again_and_again(folder, a_run):
     a_run("whole.png").run()
     run, interruptions = a_run(), 0
     while not run.output.exists():
-        left = [3]
+        left = [2]
 
         def listen(progress, left=left):
             left[0] -= progress.core is not None
@@ -532,7 +532,7 @@ def test_a_disk_that_is_really_full(folder, a_run, monkeypatch):
         filler.write_bytes(bytes(48 * 1024))
         run = replace(a_run(), output=disk / "out.png")
         message = refusal(run)
-        assert message.startswith("the result may take 2.2 MB with its work file, 0.1 MB are free")
+        assert message.startswith("the result may take 2.1 MB with its work file, 0.1 MB are free")
         assert message.endswith(f"in {disk}; free some or choose another folder")
         with monkeypatch.context() as context:
             context.setattr("urst_core.runs.plan.Plan.check", lambda *_, **__: None)
@@ -640,8 +640,10 @@ def test_a_run_in_levels_may_stop_at_any_stage(a_run, folder, stats):
     events = []
     a_run(output="whole.png", **settings).run(events.append)
     assert len(level_sizes(a_run(**settings).source.size, Settings(thumbnail_size=32))) == 3
-    assert len(events) > 12
-    for last in range(0, len(events), 3):
+    # How often the encoder reports depends on the time it takes.
+    encoding = [progress.stage for progress in events].index("encoding")
+    assert encoding > 8
+    for last in [*range(0, encoding, 3), encoding]:
         seen = []
 
         def stop(progress, seen=seen, last=last):

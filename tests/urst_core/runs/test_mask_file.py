@@ -76,7 +76,7 @@ def test_a_masked_run_resumes_only_with_the_same_mask(folder, mask, capsys, monk
     assert run(folder, "--tile-size", 32, "--resume") == 1
     assert "it had: mask SHA-256 " in capsys.readouterr().err
     assert run(folder, "--mask", mask, "--tile-size", 32, "--resume") == 1
-    assert "it had: mask feather 9 px, not 0 px; give it" in capsys.readouterr().err
+    assert "it had: mask feather 9 px, not 0 px; use the same inputs" in capsys.readouterr().err
     other = save_picture(folder / "other.png", 255 - load_picture(mask))
     assert run(folder, *options, "--mask", other, "--resume") == 1
     assert "it had: mask SHA-256 " in capsys.readouterr().err
