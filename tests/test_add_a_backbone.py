@@ -85,6 +85,7 @@ def test_the_guide_has_the_steps_that_are_walked_here():
         assert word in step
 
 
+@pytest.mark.slow
 def test_its_tiles_are_exact():
     backbone = random_backbone(Toy)
     assert backbone.traits.halo == 4

@@ -139,6 +139,7 @@ def test_icon_and_banner_have_the_registry_sizes():
     assert (ROOT / "docs" / "icon.png").stat().st_size < 100_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["nodes", "urst_core"])
 def test_published_files_follow_the_rules_of_the_registry(folder):
     """The rules of the registry's own check: no exec, no eval, one statement a line."""

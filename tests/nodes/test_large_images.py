@@ -68,6 +68,7 @@ def test_alpha_becomes_a_mask_of_what_is_transparent(load, base):
     assert torch.equal(mask, 1 - image_of(pixels)[..., 3])
 
 
+@pytest.mark.slow
 def test_pictures_come_upright_gray_ones_in_three_channels(load, base):
     pixels = stored_picture((40, 60), channels=1)
     turned = Image.fromarray(pixels[0].numpy())

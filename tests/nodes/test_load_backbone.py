@@ -78,6 +78,7 @@ def test_the_embedded_default_comes_first_then_the_hub_then_files(hub, load, fol
     assert hub.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["{", '{"format": 1, "weights": [{}]}', None])
 def test_a_broken_manifest_leaves_the_rest(load, manifest, caplog, damage, microast):
     if damage is None:
@@ -128,6 +129,7 @@ def test_weights_of_another_network(load, part):
         execute(load, "built-in", backbone="adain")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("manifest")
 def test_a_changed_file_reruns_the_node_and_a_download_does_not(load, folder, content, part):
     path = folder / "microast-hub.safetensors"

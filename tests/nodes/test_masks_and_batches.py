@@ -70,6 +70,7 @@ def test_a_mask_for_all_pictures_and_one_for_each(stylize):
     assert torch.equal(same[1:], stylize(content[1:], mask=left))
 
 
+@pytest.mark.slow
 def test_a_style_for_each_region(stylize):
     content, left = image(), half_mask()
     first = stylize(content, mask=left, mask_feather=8)
@@ -181,6 +182,7 @@ def test_a_mask_without_a_valid_original_is_refused(call, errors):
     assert torch.equal(joined, content)
 
 
+@pytest.mark.slow
 def test_frames_with_shared_statistics_do_not_flicker(stylize):
     room = image((64, 160))
     lit = room.clone()
@@ -198,6 +200,7 @@ def test_frames_with_shared_statistics_do_not_flicker(stylize):
     assert 0.0 < difference[1] < difference[0]
 
 
+@pytest.mark.slow
 def test_progress_of_frames_ends_at_the_total(stylize, host):
     stylize(torch.cat([image()] * 3), batch_statistics="shared")
     shares = [value / total for value, total in host.progress]
@@ -226,6 +229,7 @@ LEVELS = {"strokes": 0.0, "thumbnail_size": 40, "brushwork_seed": 3}
 """Three levels of a picture of 104 px."""
 
 
+@pytest.mark.slow
 def test_a_batch_in_levels_is_each_picture_alone(stylize):
     content = torch.cat([image(channels=4), image(seed=2, channels=4)])
     batch = stylize(content, **LEVELS)
@@ -235,6 +239,7 @@ def test_a_batch_in_levels_is_each_picture_alone(stylize):
     assert float((batch - stylize(content)).abs().max()) > 0.1
 
 
+@pytest.mark.slow
 def test_masks_of_a_batch_in_levels(stylize):
     content = torch.cat([image(channels=4), image(seed=2, channels=4)])
     mask = torch.cat([half_mask(), 1.0 - half_mask()])
@@ -249,6 +254,7 @@ def test_masks_of_a_batch_in_levels(stylize):
     torch.testing.assert_close(faded[0, :, 42], middle, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shared", "smoothed"])
 def test_progress_of_frames_in_levels_ends_at_the_total(stylize, host, kind):
     stylize(torch.cat([image(), image(seed=2)]), batch_statistics=kind, **LEVELS)

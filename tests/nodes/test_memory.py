@@ -69,6 +69,7 @@ def test_a_device_that_is_not_there_after_all_is_named(stylize, part, host, devi
     assert host.emptied == len(host.freed_bytes)
 
 
+@pytest.mark.slow
 def test_images_go_where_comfyui_keeps_them(stylize, nodes, backbone, host):
     """As with --gpu-only; meta tensors hold nothing, but know where they are."""
     elsewhere = host.intermediate = torch.device("meta")
@@ -127,6 +128,7 @@ def test_all_that_will_be_needed_is_asked_for(stylize, backbone, host):
     assert host.freed_bytes[0] - host.freed_bytes[1] == result
 
 
+@pytest.mark.slow
 def test_windows_of_levels_are_larger(part, backbone):
     """Or a GPU would have too little memory made free for large strokes."""
     memory, settings = part("nodes.memory"), part("urst_core.tiling.settings").Settings

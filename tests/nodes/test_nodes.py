@@ -65,6 +65,7 @@ def test_five_nodes_equal_the_one(call, backbone, size, look):
     assert torch.equal(style, before[1])
 
 
+@pytest.mark.slow
 def test_alpha_passes_through_windows_and_the_streaming_node(call, backbone):
     content, style = picture(100, 150, seed=1, channels=4), picture(64, 64, seed=2)
     five, preview = five_nodes(call, backbone, content, style)
@@ -124,6 +125,7 @@ def test_memory_is_asked_for_and_given_back_and_progress_ends_at_the_total(call,
     assert len(set(shares)) == 1 + 2 * 2 * 4
 
 
+@pytest.mark.slow
 def test_cancel_ends_the_run_and_gives_memory_back(call, backbone, host):
     content, style = picture(120, 200, seed=1), picture(64, 64, seed=2)
     inputs = {"backbone": backbone, "content": content, "style": style, "tile_size": 64, **LOOK}

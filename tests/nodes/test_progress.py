@@ -87,6 +87,7 @@ def test_passes_of_exact_statistics_show_the_content(call, backbone, host):
     assert all(float((look - content[0]).abs().max()) <= 0.51 / 255 for look in shown[:sites])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("always")
 def test_stylize_patches_shows_each_window(call, backbone, host):
     content = image()

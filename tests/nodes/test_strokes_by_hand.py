@@ -81,6 +81,7 @@ def one_node(call):
     return paint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "levels", "chosen"),
     [
@@ -104,6 +105,7 @@ def test_by_hand_equals_stylize_image(by_hand, one_node, backbone, style, size, 
     assert torch.equal(content, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("adain", marks=pytest.mark.slow), "johnson"])
 def test_other_networks_by_hand(by_hand, one_node, loaded, style, name):
     """One that blends style codes, and one whose style is inside: their strengths differ."""
@@ -114,6 +116,7 @@ def test_other_networks_by_hand(by_hand, one_node, loaded, style, name):
     assert float((painting - one_node(backbone, content, style, **chosen)).abs().max()) == 0.0
 
 
+@pytest.mark.slow
 def test_tiles_by_hand_of_any_size(by_hand, one_node, backbone, style):
     """Batches of equal windows go through other kernels than clipped ones: a last bit may differ.
 
@@ -134,6 +137,7 @@ def test_alpha_is_carried_to_the_last_level(by_hand, one_node, backbone, style):
     assert torch.equal(paintings[-1], one_node(backbone, content, style))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [1.0, 0.6])
 def test_a_picture_no_larger_than_its_thumbnail_passes_through(
     call, one_node, backbone, style, strength
@@ -160,6 +164,7 @@ def test_a_picture_no_larger_than_its_thumbnail_passes_through(
         assert float((painting - one)[..., :3][inside].abs().max()) <= 1e-6
 
 
+@pytest.mark.slow
 def test_the_preview_is_the_coarsest_level(call, by_hand, backbone, style):
     """For the whole content and for its small copy: finer levels are based on the preview."""
     content = image((131, 187))

@@ -92,6 +92,7 @@ def test_depth_and_alpha_of_the_content_are_kept(stylize, base):
         stylize(content="deep.png [output]", file_format="JPEG")
 
 
+@pytest.mark.slow
 def test_the_page_sees_the_picture_fill(stylize, host, part, monkeypatch):
     monkeypatch.setattr(part("nodes.progress"), "SECONDS_BETWEEN_PREVIEWS", 0.0)
     _, preview = stylize()
@@ -108,6 +109,7 @@ def test_the_page_sees_the_picture_fill(stylize, host, part, monkeypatch):
     assert done[-1] == host.progress[-1][1]
 
 
+@pytest.mark.slow
 def test_previews_are_sent_now_and_then_and_at_the_end(stylize, host, part, monkeypatch):
     monkeypatch.setattr(part("nodes.progress"), "SECONDS_BETWEEN_PREVIEWS", 1000.0)
     _, preview = stylize()
@@ -140,6 +142,7 @@ def test_a_cancelled_run_resumes_to_the_same_file(stylize, host, base, kind):
     assert files_in(base) == ["output/sub/painted.tif", "output/whole.tif"]
 
 
+@pytest.mark.slow
 def test_pictures_are_closed_however_a_run_ends(stylize, host, part, monkeypatch):
     image_file, closed = part("urst_core.formats.image_file").ImageFile, []
     monkeypatch.setattr(image_file, "close", lambda source: closed.append(source.path.name))
@@ -163,6 +166,7 @@ def test_without_resume_a_cancelled_run_begins_again(stylize, host, base):
     assert files_in(base) == ["output/sub/painted.tif"]
 
 
+@pytest.mark.slow
 def test_a_run_with_other_settings_does_not_resume(stylize, host, errors):
     cancel_after(host, 5)
     with pytest.raises(host.cancelled):

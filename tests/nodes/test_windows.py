@@ -73,6 +73,7 @@ def test_progress_counts_all_windows(backbone, stats, windows):
     assert [(p.tiles_done, p.tiles_total) for p in told] == [(1, 3), (2, 3), (3, 3)]
 
 
+@pytest.mark.slow
 def test_a_window_too_large_for_the_memory_is_halved(backbone, stats, windows, monkeypatch):
     canvases, told = canvases_for(windows), []
     limit_memory(monkeypatch, largest=96 * 124)

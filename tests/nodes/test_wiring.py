@@ -200,6 +200,7 @@ def test_views_of_other_pictures_are_taken_as_they_are(every_node):
         assert torch.equal(result, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [

@@ -429,6 +429,7 @@ def test_a_batch_is_measured_together_if_asked_to(model, style, photo):
         model(video, style, batch_statistics="joint")
 
 
+@pytest.mark.slow
 def test_masks_of_every_kind(model, style, photo, painted):
     inside = np.zeros(SIZE, bool)
     inside[10:30, 20:50] = True
@@ -614,6 +615,7 @@ def test_files_are_confirmed_for_content_style_and_mask(photo, tmp_path, model, 
     assert masked.shape == photo.shape
 
 
+@pytest.mark.slow
 def test_strict_refuses_a_damaged_file(photo, tmp_path, model):
     path = tmp_path / "damaged.jpg"
     large = Image.fromarray(photo).resize((640, 480))

@@ -119,6 +119,7 @@ def test_painting_of_one_seed_is_the_same_and_of_two_is_not():
     assert float((coarse[0] - coarse[1]).abs().mean()) < 25
 
 
+@pytest.mark.slow
 def test_painting_is_colorful():
     painting = demo_painting((96, 96)).float()
     assert float(painting.std()) > 40

@@ -30,6 +30,7 @@ def test_no_folder_imports_from_a_later_one(arrows):
     assert [str(arrow) for arrow in find_upward(arrows, ORDER)] == []
 
 
+@pytest.mark.slow
 def test_no_modules_import_in_a_circle(arrows):
     assert " imports ".join(find_circle(arrows)) == ""
 

@@ -84,6 +84,7 @@ def test_statistics_are_mean_and_mean_products(golden):
     assert torch.allclose(stats.sites[PRODUCTS_SITE].gram, products, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_style_code_is_the_style_s_mean_and_its_half_of_the_transform(golden):
     backbone, tensors = golden
     network = backbone.network
@@ -112,6 +113,7 @@ def test_exact_statistics_equal_those_of_the_whole_picture(backbone):
     assert float(difference.abs().max()) <= 1e-4
 
 
+@pytest.mark.slow
 def test_halo_covers_the_chain_to_the_products(backbone):
     """Perturb one pixel at every alignment within the stride; see which measured features change.
 
@@ -153,6 +155,7 @@ def test_halo(network, halo, radius):
     assert influence_radius(traits.layers, stride=traits.stride) == radius
 
 
+@pytest.mark.slow
 def test_smallest_pictures(backbone):
     edge = backbone.traits.minimum
     code = backbone.encode_style([image((edge, edge))])
@@ -224,6 +227,7 @@ def test_mean_stats_are_identified_by_name():
     assert isinstance(site_stats_from({"mean": torch.zeros(1, 3, 1, 1)}), MeanStats)
 
 
+@pytest.mark.slow
 def test_zero_padding_is_in_the_small_network_only(golden):
     """With reflection there the products are others: the reference is zeros."""
     backbone, tensors = golden

@@ -113,6 +113,7 @@ def test_tiles_equal_the_whole(backbone):
         assert largest_difference(network.traits.halo - network.traits.stride) > 1e-9
 
 
+@pytest.mark.slow
 def test_the_published_weights_have_a_fraction_of_their_grid_behind_blurs(shared):
     published = load_file(shared / "golden" / "microast_official_weights.safetensors")
     blurs = dict.fromkeys(BLURS, torch.tensor(BLUR))

@@ -61,6 +61,7 @@ def test_parameters_have_the_published_names(shared):
     assert MSGNet().state_dict().keys() == published_names
 
 
+@pytest.mark.slow
 def test_copies_in_published_files_do_not_count(published, shared):
     state = published_state(shared)
     for name in state:
@@ -69,6 +70,7 @@ def test_copies_in_published_files_do_not_count(published, shared):
     assert build_backbone(MSGNet, state, origin="test").fingerprint == published.fingerprint
 
 
+@pytest.mark.slow
 def test_sites_are_named_in_the_order_of_use(random_backbones):
     backbone = random_backbones["msgnet"]
     content = picture((16, 24)).unsqueeze(0)
@@ -78,6 +80,7 @@ def test_sites_are_named_in_the_order_of_use(random_backbones):
     assert len(sites) == 32
 
 
+@pytest.mark.slow
 def test_style_code_is_the_published_gram_matrix(random_backbones):
     """Of the features after the encoder by the style's own statistics, over C * H * W."""
     backbone = random_backbones["msgnet"]
@@ -99,6 +102,7 @@ def test_style_code_is_the_published_gram_matrix(random_backbones):
     assert torch.allclose(code.tensors["gram"][0].double(), gram, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_style_is_folded_in(random_backbones):
     backbone = random_backbones["msgnet"]
     content = picture((32, 48), seed=4).unsqueeze(0)

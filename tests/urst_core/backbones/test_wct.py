@@ -195,6 +195,7 @@ def test_tile_networks_have_only_float32_convolutions(shallow):
     assert all(value.dtype == torch.float32 for value in folded.state_dict().values())
 
 
+@pytest.mark.slow
 def test_exact_statistics_equal_those_of_the_whole_picture(shallow):
     content = TensorSource(picture((72, 100), seed=2))
     code = shallow.encode_style([picture((64, 80), seed=3)[None]])
@@ -295,6 +296,7 @@ def test_the_file_chooses_the_levels(network_class, levels):
     assert network.traits.halo % network.traits.stride == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network_class", NETWORKS.values())
 def test_states_of_other_networks_choose_all_levels(network_class):
     with torch.device("meta"):
@@ -361,6 +363,7 @@ def test_half_a_level_is_refused(name):
     )
 
 
+@pytest.mark.slow
 def test_weights_of_the_compressed_network_name_it():
     network = CollaborativeDistillation((2, 1))
     with pytest.raises(WeightsError, match="are Collaborative Distillation's, not WCT's"):

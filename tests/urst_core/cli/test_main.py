@@ -372,6 +372,7 @@ def test_adain_from_the_command_line(folder, random_backbones):
 # Refused: exit code 1, the reason on standard error, nothing written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -652,6 +653,7 @@ def test_demo_beyond_jpeg(tmp_path, monkeypatch):
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_painting")
 def test_demo_is_quiet_too(tmp_path, capfd):
     options = ["--size", "40x24", "-o", str(tmp_path), "--device", "cpu", "--quiet"]
@@ -760,6 +762,7 @@ def test_going_on_with_an_interrupted_run(folder, capsys, monkeypatch):
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_resume_without_an_earlier_run(folder, capsys):
     assert run(folder, "--resume") == 0
     assert capsys.readouterr().out.startswith("nothing to resume, starting\n")
@@ -780,6 +783,7 @@ def test_a_bug_is_raised_and_leaves_only_finished_tiles(folder, monkeypatch, til
     assert made(folder) == kept
 
 
+@pytest.mark.slow
 def test_signal_handlers_are_put_back(folder):
     numbers = signal.SIGTERM, signal.SIGINT
     before = [signal.getsignal(number) for number in numbers]

@@ -122,6 +122,7 @@ def test_quiet_prints_nothing(train, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_grids(train, tmp_path):
     assert train("--steps", 3, "--grid-every", 2) == 0
@@ -130,6 +131,7 @@ def test_grids(train, tmp_path):
     assert load_picture(tmp_path / "out.grids" / "step-000002.jpg").shape == (3, 48, 32)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_minutes(train, tmp_path, capsys):
     assert train("--minutes", 1e-6) == 0
@@ -137,6 +139,7 @@ def test_minutes(train, tmp_path, capsys):
     assert ": 1 steps in " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_options_reach_the_training(train, tmp_path):
     options = {
@@ -173,6 +176,7 @@ def test_defaults_of_each_recipe_are_its_own():
         assert train_cli._settings(options, entry).weights == entry.default_weights
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_start_from(train, tmp_path):
     """A rate near zero leaves the initial weights unchanged."""
@@ -213,6 +217,7 @@ def test_resume_with_the_same_start(train, tmp_path, capsys):
     assert ": 4 steps in " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_resume_with_other_settings(train, tmp_path, capsys):
     assert train("--steps", 2, "--quiet") == 0
@@ -285,6 +290,7 @@ def test_signals_stop_between_steps(train, tmp_path, capsys, in_step, number, co
         assert same(*(state_of(tmp_path / f"{name}.safetensors") for name in ("once", "out")))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_ctrl_c_twice_does_not_wait_for_the_step(train, tmp_path, capsys, in_step):
     """The checkpoint is the one before, here that of the beginning."""
@@ -311,6 +317,7 @@ def test_ctrl_c_before_training_began(train, tmp_path, capsys, monkeypatch):
     assert made(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_ctrl_c_while_the_result_is_written_waits_for_it(train, tmp_path, monkeypatch):
     fsync = os.fsync
@@ -331,6 +338,7 @@ def test_ctrl_c_while_the_result_is_written_waits_for_it(train, tmp_path, monkey
     assert load_backbone("microast", tmp_path / "out.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_signal_handlers_are_put_back(train):
     numbers = signal.SIGTERM, signal.SIGINT
@@ -475,6 +483,7 @@ def test_existing_output(train, tmp_path, capsys, name):
     assert path.read_bytes() == b"precious"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thin")
 def test_overwrite(train, tmp_path):
     for name in ("out.safetensors", "out.checkpoint.safetensors"):

@@ -109,6 +109,7 @@ def test_grids_do_not_affect_the_training(trainer, pictures, tmp_path):
         assert torch.equal(value, trainer.averaged_weights()[name])
 
 
+@pytest.mark.slow
 def test_a_grid_that_cannot_be_written_does_not_end_the_training(trainer, pictures, tmp_path):
     (tmp_path / "grids").write_bytes(b"in the way")
     said = []

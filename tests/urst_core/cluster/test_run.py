@@ -373,6 +373,7 @@ def test_a_worker_is_as_careful_as_asked(content, microast, monkeypatch):
     assert opened == [asked, InputOptions()]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("same_threads")
 def test_a_worker_out_of_memory_halves_its_tile(content, microast, tmp_path, monkeypatch):
     """The core is still written at once: its parts do not cover whole chunks."""

@@ -72,6 +72,7 @@ def test_lossy_formats_are_near(work_file, results, ending):
     assert np.abs(stored - expected).mean() < (20 if ending == ".webp" else 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("compression", "name"), [("deflate", "ADOBE_DEFLATE"), ("lzw", "LZW"), ("none", "NONE")]
 )

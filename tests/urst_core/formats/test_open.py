@@ -394,6 +394,7 @@ def test_gray_style_equals_the_same_style_in_rgb(tmp_path, microast):
 # Writing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("ending", "dtype", "channels"),

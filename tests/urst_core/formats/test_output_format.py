@@ -69,6 +69,7 @@ def test_unknown_ending(file_name, ending):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "longest"), [("JPEG", 65_500), ("WebP", 16_383)])
 @pytest.mark.parametrize("upright", [False, True])
 def test_longest_side(tmp_path, name, longest, upright):

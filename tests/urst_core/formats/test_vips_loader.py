@@ -101,6 +101,7 @@ def test_a_truncated_picture_is_an_error_and_no_warning(photo, caplog):
     assert warnings_of(caplog) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".png", ".avif"])
 def test_formats_with_checksums_are_refused(tmp_path, ending):
     path = damaged(save_picture(tmp_path / f"photo{ending}", stored_picture((200, 300))), 3)
@@ -267,6 +268,7 @@ def test_unpacking_reports_progress(unpacked):
         gc.collect()
 
 
+@pytest.mark.slow
 def test_unpacking_that_is_stopped(unpacked, caplog):
     def stop(share: float) -> None:
         if share > 0.3:

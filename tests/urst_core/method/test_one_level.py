@@ -19,6 +19,7 @@ def canvas_of(size):
     return TensorCanvas(size, dtype=torch.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [1.0, 0.7])
 def test_levels_one_at_a_time_are_those_of_one_run(microast, strength):
     content = TensorSource(picture((131, 187)))

@@ -136,6 +136,7 @@ def test_scale_that_puts_edges_between_pixels(window, scale, multiple, feather):
 # Feathered
 
 
+@pytest.mark.slow
 @given(layout=layouts(least_halo=1), data=st.data(), scale=st.sampled_from([1, 2]))
 def test_feathering_equal_windows_does_not_change_them(layout, data, scale):
     feather = data.draw(st.integers(0, layout.overlap))

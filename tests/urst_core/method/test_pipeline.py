@@ -93,6 +93,7 @@ def test_interleaved_runs_equal_separate_ones(microast):
     assert torch.equal(inside[0], other_alone)
 
 
+@pytest.mark.slow
 def test_inputs_are_never_changed(microast):
     content, style = picture((72, 88), channels=4), picture((64, 64), seed=2)
     weights = [value.clone() for value in microast.network.state_dict().values()]
@@ -293,6 +294,7 @@ def test_listener_is_called_for_every_tile_and_can_cancel(microast):
     run(microast)
 
 
+@pytest.mark.slow
 def test_exact_statistics_report_their_stages(microast):
     steps = []
     run(microast, SMALL, stats="exact", listener=steps.append)
@@ -405,6 +407,7 @@ def test_half_precision_that_overflows(microast, monkeypatch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_tile_that_is_not_finite_is_named_and_not_written(microast, monkeypatch, value):
     """One pixel of the last tile of the second row of tiles, whose window has a size of its own."""

@@ -53,6 +53,7 @@ def test_seams_are_unknown_without_overlap():
     assert worst_seam(windows, layout) is None
 
 
+@pytest.mark.slow
 def test_stylized_windows_agree(microast):
     size = (64, 320)
     content = TensorSource(picture(size, seed=1))

@@ -132,6 +132,7 @@ def test_tiles_of_any_size_equal_the_whole_in_float64(microast, size, coarse, br
         assert float((narrow - whole).abs().max()) > 1e-11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "edges"),
     [
@@ -352,6 +353,7 @@ def test_all_levels_are_one_stage(microast):
     assert list(dict.fromkeys(frames)) == [(45, 64), (66, 94), None]
 
 
+@pytest.mark.slow
 def test_a_cancel_ends_any_level(microast):
     class Cancelled(BaseException):
         """As ComfyUI's may be: not an Exception."""

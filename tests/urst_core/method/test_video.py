@@ -131,6 +131,7 @@ def test_exact_statistics_can_be_shared(microast):
     torch.testing.assert_close(video, thumbnail, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_per_picture_is_one_run_a_picture(microast):
     contents = scene(2)
     video = stylized(microast, contents)
@@ -140,6 +141,7 @@ def test_per_picture_is_one_run_a_picture(microast):
         assert torch.equal(canvas.pixels, frame)
 
 
+@pytest.mark.slow
 def test_each_frame_has_its_mask(microast):
     contents = scene(2)
     left = torch.zeros(SIZE)
@@ -167,6 +169,7 @@ def wide_scene(count):
     return [TensorSource(frame) for frame in frames]
 
 
+@pytest.mark.slow
 def test_frames_in_levels_do_not_flicker(microast):
     contents, still = wide_scene(3), 150
     own = stylized(microast, contents, settings=LARGER)
@@ -185,6 +188,7 @@ def test_frames_in_levels_do_not_flicker(microast):
     assert torch.equal(own[0], canvas.pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shared", "smoothed"])
 @pytest.mark.parametrize("strength", [1.0, 0.6])
 def test_equal_frames_in_levels_are_as_one_picture(microast, kind, strength):
@@ -199,6 +203,7 @@ def test_equal_frames_in_levels_are_as_one_picture(microast, kind, strength):
     assert float((video[0] - one).abs().max()) <= 1e-3
 
 
+@pytest.mark.slow
 def test_each_frame_in_levels_has_its_mask(microast):
     contents = wide_scene(2)
     left = torch.zeros(48, 400)

@@ -182,6 +182,7 @@ def test_an_unchanged_rewritten_file_loads(tmp_path, stats):
 # Bound to a backbone
 
 
+@pytest.mark.slow
 def test_statistics_of_another_backbone(random_backbones, stats):
     with pytest.raises(StatsError) as caught:
         random_backbones["adain"].bake(stats)

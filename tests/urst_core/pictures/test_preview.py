@@ -24,6 +24,7 @@ def preview_in_parts(pixels, longest_side, edge):
     return preview
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(120, 200), (97, 41), (1, 300), (300, 1)])
 def test_parts_do_not_show(size):
     pixels = picture(size, seed=4)

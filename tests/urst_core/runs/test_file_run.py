@@ -283,6 +283,7 @@ def test_a_run_killed_before_its_first_tile_blocks_no_other(folder, a_run):
     assert names(folder) == {"out.png"}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_may_still_overwrite(folder, a_run):
     (folder / "out.png").write_bytes(b"old")
     with pytest.raises(Stop):
@@ -418,6 +419,7 @@ def test_two_runs_at_once(folder, a_run):
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_file_that_appears_meanwhile_is_not_replaced(folder, a_run):
     def another_tool_writes(progress):
         if progress.tiles_done == 3:
@@ -445,6 +447,7 @@ def test_without_the_library_of_locks(a_run, monkeypatch):
     assert refusal(a_run()).endswith("); pip install filelock")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_pictures_are_closed_after_a_run(folder, a_run, monkeypatch, is_stopped):
     closed = []
@@ -494,6 +497,7 @@ def test_a_full_disk_while_tiles_are_written(folder, a_run, monkeypatch):
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["journal.txt", ".run.json.*", ".stats.safetensors.*"])
 def test_a_full_disk_while_notes_are_written(folder, a_run, monkeypatch, name):
     flush = os.fsync

@@ -162,6 +162,7 @@ def planned(folder, *options):
     return cli.main([*arguments, "--device", "cpu", "--tile-size", "64", *options])
 
 
+@pytest.mark.slow
 def test_plan_prints_all_values(folder, capsys, microast):
     assert planned(folder, "-o", str(folder / "out.jpg"), "--stats", "exact") == 0
     lines = capsys.readouterr().out.splitlines()

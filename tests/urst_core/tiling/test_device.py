@@ -249,6 +249,7 @@ def test_half_precision_takes_larger_tiles():
     assert edges[1] > edges[0]
 
 
+@pytest.mark.slow
 @given(
     frame=frames,
     traits=st.sampled_from(TRAITS),

@@ -118,6 +118,7 @@ def test_auto_precision_gives_the_same_bits_for_any_tile_size(microast, size):
         assert torch.equal(canvas.pixels, canvases[0].pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fast_bfloat16")
 @pytest.mark.parametrize("dtype", [torch.uint16, torch.float32])
 def test_pictures_of_more_than_8_bits_stay_in_float32(microast, stats, dtype):

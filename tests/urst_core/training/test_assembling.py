@@ -87,6 +87,7 @@ def test_start_from_takes_adains_decoder_and_keeps_the_encoder(vgg_file, style, 
         assert torch.equal(value, (state if key.startswith("decoder.") else fresh)[key]), key
 
 
+@pytest.mark.slow
 def test_start_from_a_checkpoint_takes_its_average(vgg_file, style, tmp_path):
     recipe = recipe_of("microast", vgg_file, style)
     states = {kind: random_state(recipe.network, number) for number, kind in enumerate(KINDS)}
@@ -101,6 +102,7 @@ def test_start_from_a_checkpoint_takes_its_average(vgg_file, style, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_another_training_from_the_weights_of_a_refused_checkpoint(pictures, tmp_path):
     """What the refusal proposes works: changed settings, and --start-from the checkpoint."""
     path = checkpoint_of(tmp_path / "first.safetensors")

@@ -41,6 +41,7 @@ def test_patch_of_a_thumbnail_by_hand():
     assert torch.allclose(batch.patch_of(columns.mT), expected[:, None].expand(1, 3, 8, 8))
 
 
+@pytest.mark.slow
 def test_patch_of_the_thumbnail_matches_the_cut_patch(tmp_path):
     """In a picture whose red is its column and whose green is its row, at many places."""
     ramp = torch.arange(64, dtype=torch.uint8) * 4
@@ -86,6 +87,7 @@ def test_on_a_device(pictures):
     assert without.to(torch.device("cpu")).styles is None
 
 
+@pytest.mark.slow
 def test_brushwork(pictures):
     """Every other thumbnail gets noise of its own; what losses compare with stays."""
     plain = open_batches(pictures, size=4).at(3)
@@ -104,6 +106,7 @@ def test_brushwork(pictures):
     assert torch.equal(batch.to(torch.device("cpu")).given, batch.given)
 
 
+@pytest.mark.slow
 def test_style_crops_come_again(pictures):
     """Two pictures of three crops each: six crops, the same in every run and of every seed."""
     seen: dict[str, torch.Tensor] = {}
@@ -157,6 +160,7 @@ def test_not_on_the_global_generators(pictures):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 def test_not_on_whether_files_are_kept_in_memory(pictures):
     on_disk, in_memory = open_batches(pictures), open_batches(pictures, keep_in_memory=True)
     assert len(in_memory.contents.encoded) == 4
@@ -164,6 +168,7 @@ def test_not_on_whether_files_are_kept_in_memory(pictures):
         assert same(on_disk.at(step), in_memory.at(step))
 
 
+@pytest.mark.slow
 def test_batches_do_not_depend_on_path_or_order_of_files(pictures, tmp_path):
     """Files written in reverse order lie in another order on most disks."""
     for name in ("content", "style"):

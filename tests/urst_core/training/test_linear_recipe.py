@@ -22,6 +22,7 @@ def recipe_of(name, vgg):
     return recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_transform_and_decoder_learn(vgg, name):
     recipe, batch = recipe_of(name, vgg), made_up_batch(2, edge=32)
@@ -37,6 +38,7 @@ def test_transform_and_decoder_learn(vgg, name):
     assert all(parameter.grad is None for parameter in recipe.network.vgg.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_encoder_is_the_vgg_of_the_losses(vgg, name):
@@ -45,6 +47,7 @@ def test_encoder_is_the_vgg_of_the_losses(vgg, name):
     assert torch.allclose(recipe.network.vgg(pictures), recipe.vgg(pictures)[layer], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_losses_by_their_definitions(vgg, name):

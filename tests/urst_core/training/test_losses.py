@@ -233,6 +233,7 @@ def test_ssim_loss_by_hand():
     assert ssim_loss(1 - noise, noise).item() > 1.5
 
 
+@pytest.mark.slow
 def test_ssim_loss_equals_scikit_images():
     metrics = pytest.importorskip("skimage.metrics")
     first, second = (picture((24, 32), seed=n)[None] for n in (1, 2))

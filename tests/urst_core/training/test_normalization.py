@@ -124,6 +124,7 @@ def test_patch_that_is_the_thumbnail(network_class):
     assert torch.equal(stylized, patches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network_class", NETWORKS)
 def test_batches_equal_the_engine_picture_by_picture(network_class):
     """Thumbnail by collect, patch by replay, one picture at a time."""

@@ -101,6 +101,7 @@ def test_gradients_reach_exactly_the_trained_parameters(vgg, name, stroke):
         assert tensor.grad is None
 
 
+@pytest.mark.slow
 def test_how_much_learns(vgg):
     """Everything in MicroAST and Johnson; in AdaIN the decoder."""
     for name in NAMES:
@@ -165,6 +166,7 @@ def stylized_of(recipe, batch):
     return code, torch.cat(thumbnails), torch.cat(patches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_losses_by_their_definitions(vgg, name):
@@ -209,6 +211,7 @@ def test_losses_by_their_definitions(vgg, name):
         assert loss.item() == pytest.approx(float(expected[key]), rel=1e-3), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_losses_of_weight_zero_are_left_out(vgg, name):
     recipe = recipe_of(name, vgg)
@@ -243,6 +246,7 @@ def test_deep_losses_of_one_step_in_three_count_as_much_as_in_all(vgg, name):
     assert float((shallow - everything).norm()) > 1e-2 * float(everything.norm())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_shallow_steps_do_not_compute_the_deepest_layer(vgg, name):
     recipe, batch = recipe_of(name, vgg), made_up_batch(2)
@@ -269,6 +273,7 @@ def test_styles_with_names_are_measured_once(vgg):
     assert all(bool(layer.mean.isfinite().all()) for layer in targets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_patches_are_not_stylized_without_the_stroke_loss(vgg, name):
     """It would be half of the work."""
@@ -319,6 +324,7 @@ def test_bfloat16_is_near_float32(vgg, name):
         assert bool(parameter.grad.isfinite().all()), key
 
 
+@pytest.mark.slow
 def test_contrastive_loss_of_networks_without_signals(vgg):
     weights = LossWeights(contrastive=1.0)
     for name, title in (("adain", "AdaIN"), ("johnson", "Johnson (PyTorch examples)")):
@@ -375,6 +381,7 @@ def test_adains_encoder_is_the_vgg_of_the_losses(vgg):
     assert torch.equal(recipe.network.vgg(pictures), recipe.vgg(pictures)[-1])
 
 
+@pytest.mark.slow
 def test_description_identifies_the_training(vgg):
     described = {name: recipe_of(name, vgg).description() for name in NAMES}
     backbones = [description["backbone"] for description in described.values()]
@@ -416,6 +423,7 @@ def test_every_recipe_is_found_by_its_name():
     assert str(caught.value) == message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_first_weights_depend_on_the_seed_alone(vgg, tmp_path, name):
     style = save_picture(tmp_path / "style.png", stored_picture((16, 16)))

@@ -171,6 +171,7 @@ def test_bfloat16_on_the_processor(vgg, pictures, path, name):
 # The average
 
 
+@pytest.mark.slow
 def test_average_by_hand(pictures, path):
     """decay = min(0.25, 1/10), then min(0.25, 2/11), 3/12, 4/13: 0.1, 0.1818, 0.25, 0.25."""
     trainer = make_trainer(pictures, path, steps=4, ema_decay=0.25)
@@ -255,6 +256,7 @@ def test_resumed_training_with_kept_styles_and_shallow_steps(pictures, tmp_path)
     assert farthest(learned(at_once), learned(resumed)) <= 1e-6
 
 
+@pytest.mark.slow
 def test_losses_of_deep_and_shallow_steps(pictures, path):
     trainer = make_trainer(pictures, path, steps=5, deep_every=3)
     seen = []
@@ -277,6 +279,7 @@ def test_stopped_anywhere(pictures, path, steps):
     assert resumed.step == 7
 
 
+@pytest.mark.slow
 def test_resumed_before_the_first_step(pictures, path):
     trainer = make_trainer(pictures, path, steps=2)
     trainer.save_checkpoint()
@@ -412,6 +415,7 @@ def slow(trainer, clock, seconds=15.0):
     return trainer
 
 
+@pytest.mark.slow
 def test_time_budget(pictures, path, clock):
     """A minute in steps of 15 seconds; what listeners and checkpoints take is not counted."""
     trainer = make_trainer(pictures, path, steps=None, minutes=1.0, checkpoint_minutes=0.0)
@@ -447,6 +451,7 @@ def test_the_first_of_both_limits_counts(pictures, path, clock, steps, minutes, 
     assert trainer.step == taken
 
 
+@pytest.mark.slow
 def test_checkpoints_are_written_on_the_way(pictures, path, clock):
     """Every half minute, in steps of 15 seconds; and before the first step."""
     trainer = slow(make_trainer(pictures, path, steps=8, checkpoint_minutes=0.5), clock)
@@ -544,6 +549,7 @@ def test_out_of_memory(pictures, path, words):
     assert Checkpoint.load(path).step == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), ZeroDivisionError("x")])
 def test_whatever_a_listener_raises_ends_with_a_checkpoint(pictures, path, error):
     def listen(progress):
@@ -616,6 +622,7 @@ def test_listener_and_checkpoint_both_fail(pictures, path, monkeypatch):
 # The result
 
 
+@pytest.mark.slow
 def test_weights_file(pictures, path, tmp_path):
     trainer = make_trainer(pictures, path, recipe=microast_recipe(), steps=3)
     trainer.run(ignore)

@@ -230,6 +230,7 @@ def test_renamed_key(state):
     assert f"1 missing ({name}) and 1 extra (other) of {len(state)} keys" in message
 
 
+@pytest.mark.slow
 def test_superfluous_published_layers_are_ignored(adain_state):
     """Only vgg.31 to vgg.52 are ignored, not whatever begins alike."""
     message = refusal({**adain_state, "vgg.53.weight": torch.zeros(1)}, AdaIN)
@@ -239,6 +240,7 @@ def test_superfluous_published_layers_are_ignored(adain_state):
     )
 
 
+@pytest.mark.slow
 def test_no_weights_at_all():
     assert "missing" in refusal({})
 

@@ -129,6 +129,7 @@ def test_publishing_again_pins_the_new_commit(hub, manifest, folder):
     assert WeightsStore().get(found).read_bytes() == content
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("manifest", "logged_in")
 def test_model_card_lists_its_files(hub, folder):
     revision = publish(folder, REPO).revision
@@ -145,6 +146,7 @@ def test_model_card_lists_its_files(hub, folder):
     assert "microast-three" not in card
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("logged_in")
 def test_several_licenses_and_fixed_styles(hub, manifest, folder):
     weights = [entry("one", license="BSD-3-Clause", styles=["candy", "udnie"]), entry("two")]
@@ -214,6 +216,7 @@ def test_server_without_answer(hub, refused):
     assert message.endswith("); check the network and try again; then publish again")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("logged_in")
 def test_a_hub_with_other_content(hub, refused, folder):
     digest = sha256((folder / "microast-two.safetensors").read_bytes())
@@ -312,6 +315,7 @@ def test_command(hub, manifest, folder, capsys, tmp_path):
     assert find_entry("microast-two", read_manifest(other)).home is not None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("logged_in")
 def test_token_is_never_written(manifest, folder):
     publish(folder, REPO)

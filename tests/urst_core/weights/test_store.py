@@ -290,6 +290,7 @@ def test_published_files_are_converted_once(hub, to_convert, tmp_path, into_fold
     assert [other.name for other in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_a_conversion_with_another_result(to_convert, tmp_path):
     conversion = {"command": "urst weights convert …", "fingerprint": "0" * 64}
     entry = to_convert(conversion=conversion)
@@ -311,6 +312,7 @@ def test_a_converted_file_that_was_replaced(to_convert, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_take_the_converted_file(to_convert, tmp_path):
     (tmp_path / "models").write_bytes(b"a file")
     with pytest.raises(OutputError) as caught:
@@ -474,6 +476,7 @@ def test_a_gated_repository(hub, entry, monkeypatch):
     assert WeightsStore().get(entry).read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_server_without_answer(entry, hub):
     hub.stop()
     message = refusal(entry)

@@ -164,6 +164,7 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_where_large(FILES))
 def test_published_files(name, tmp_path, shared):
     groups = golden_state(name, shared)
@@ -202,6 +203,7 @@ def test_reasons_for_dropping(name, old, reason, tmp_path, shared):
     assert {key.reason for key in conversion.dropped if key.old == old} == {reason}
 
 
+@pytest.mark.slow
 def test_msgnet_without_scales(tmp_path, shared):
     """The original 21styles.model: normalizations without weights, which are 1 and 0 then."""
     weights = golden_state("msgnet", shared)["model"]
@@ -267,6 +269,7 @@ def test_a_training_checkpoint_contains_all_parts(tmp_path, microast):
     assert {key.old for key in conversion.dropped} == {"optimizer", "epoch"}
 
 
+@pytest.mark.slow
 def test_converted_file_converts_to_itself(tmp_path, adain):
     path = tmp_path / "adain.safetensors"
     save_file(adain, path)
@@ -320,6 +323,7 @@ def test_written_file_loads_and_names_its_source(tmp_path, adain, files):
     )
 
 
+@pytest.mark.slow
 def test_existing_file_is_replaced_only_when_asked(tmp_path, files):
     path = tmp_path / "adain.safetensors"
     path.write_text("mine")
@@ -332,6 +336,7 @@ def test_existing_file_is_replaced_only_when_asked(tmp_path, files):
     assert same(load_file(path), conversion.state)
 
 
+@pytest.mark.slow
 def test_other_ending(tmp_path, files):
     path = tmp_path / "adain.pth"
     with pytest.raises(OutputError) as caught:
@@ -341,6 +346,7 @@ def test_other_ending(tmp_path, files):
     )
 
 
+@pytest.mark.slow
 def test_place_that_cannot_be_written(tmp_path, files):
     path = tmp_path / "absent" / "adain.safetensors"
     with pytest.raises(OutputError) as caught:
@@ -412,6 +418,7 @@ def test_encoders_with_ambiguous_names(tmp_path, microast):
     assert "may be MicroAST's content encoder or style encoder" in refusal([both], "microast")
 
 
+@pytest.mark.slow
 def test_file_that_almost_fits(tmp_path, adain):
     content = part(adain, "decoder.")
     del content["5.bias"]
@@ -441,6 +448,7 @@ def test_no_named_tensors(tmp_path, content):
     )
 
 
+@pytest.mark.slow
 def test_values_that_are_not_finite(adain, files):
     content = part(adain, "decoder.")
     content["5.bias"] = torch.full((256,), float("nan"))
@@ -451,6 +459,7 @@ def test_values_that_are_not_finite(adain, files):
     )
 
 
+@pytest.mark.slow
 def test_things_that_are_no_tensors_are_dropped(adain, files):
     content = {**part(adain, "decoder."), "epoch": 3, "counts": torch.zeros(2, dtype=torch.int64)}
     conversion = convert_weights([files[0], stored(files[1], content)], "adain")
@@ -718,6 +727,7 @@ def test_command_refuses_before_it_reads(tmp_path, capsys):
     assert "is not a name for safetensors" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_command_reports_filled_in_tensors(tmp_path, shared, capsys):
     weights = golden_state("msgnet", shared)["model"]
     plain = {name: value for name, value in weights.items() if flat({name: value})[name] is value}
