@@ -236,7 +236,7 @@ class OurWeights(Subject):
 
 
 class Manifests(Subject):
-    """What there is to download; a changed value that is still a possible one is no matter."""
+    """The manifest of downloads; a value changed into another valid one counts as right."""
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         super().__init__(folder, chance)

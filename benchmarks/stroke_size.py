@@ -204,7 +204,7 @@ def coarsest_level(
 ) -> tuple[Tensor, Tensor]:
     """The coarsest level's content and what it is stylized to, (3, h, w), 0..1.
 
-    With fine strokes that of the preview.
+    With fine strokes, the one that strokes as in the preview would begin with.
     """
     strokes = "preview" if settings.strokes == "fine" else settings.strokes
     sizes = level_sizes(content.size, replaced(settings, strokes))

@@ -44,7 +44,7 @@ class StylizeImage(io.ComfyNode):
             display_name="Stylize Image",
             category=CATEGORY,
             description="Stylizes pictures of any size, tile by tile. With strokes of 1 the "
-            "result equals that of the five separate nodes, with less memory.",
+            "result is the same as with the five separate nodes, and takes less memory.",
             **found_by(
                 "style transfer, neural style, painting, AdaIN, MicroAST, tiled, "
                 "high resolution, 风格迁移, 绘画, 高分辨率"
