@@ -15,9 +15,9 @@ from . import host
 from .convert import empty_image, single_source_of
 from .sockets import (
     CATEGORY,
-    LARGEST_SIZE,
     LevelSocket,
     found_by,
+    size_input,
     stroke_inputs,
     stroke_settings,
 )
@@ -67,13 +67,10 @@ class JoinDetail(io.ComfyNode):
                     tooltip="The same painting, enlarged to any size by another node, for example "
                     "an upscale model. If unconnected, this node enlarges the painting.",
                 ),
-                io.Int.Input(
+                size_input(
                     "thumbnail_size",
                     optional=True,
                     default=Settings.thumbnail_size,
-                    min=0,
-                    max=LARGEST_SIZE,
-                    step=8,
                     tooltip="Longest side, in px, of the first level if strokes is 0. Only for the "
                     "first level.",
                 ),

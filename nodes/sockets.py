@@ -79,6 +79,32 @@ def style_input() -> io.Input:
     )
 
 
+def share_input(name: str, *, default: float, tooltip: str, optional: bool = False) -> io.Input:
+    """A number from 0 to 1."""
+    return io.Float.Input(
+        name,
+        optional=optional,
+        default=default,
+        min=0.0,
+        max=1.0,
+        step=0.01,
+        tooltip=tooltip,
+    )
+
+
+def size_input(name: str, *, default: int, tooltip: str, optional: bool = False) -> io.Input:
+    """A length in px; 0 has a meaning of its own."""
+    return io.Int.Input(
+        name,
+        optional=optional,
+        default=default,
+        min=0,
+        max=LARGEST_SIZE,
+        step=8,
+        tooltip=tooltip,
+    )
+
+
 def other_style_inputs() -> list[io.Input]:
     return [
         io.Image.Input(
@@ -86,13 +112,10 @@ def other_style_inputs() -> list[io.Input]:
             optional=True,
             tooltip="A second style, of any size, to mix with the first.",
         ),
-        io.Float.Input(
+        share_input(
             "style_2_weight",
-            optional=True,
             default=0.5,
-            min=0.0,
-            max=1.0,
-            step=0.01,
+            optional=True,
             tooltip="Share of the second style: 0 is only the first, 1 only the second. Has no "
             "effect without a second style.",
         ),
@@ -109,30 +132,21 @@ def other_style_inputs() -> list[io.Input]:
 def look_inputs() -> list[io.Input]:
     """Widgets that determine the look, of Make Thumbnail Stats and the stylizing nodes."""
     return [
-        io.Int.Input(
+        size_input(
             "thumbnail_size",
             default=1024,
-            min=0,
-            max=LARGEST_SIZE,
-            step=8,
             tooltip="Longest side, in px, of the small copy of the content on which the statistics "
             "are measured. Larger takes more memory; 0 keeps the content's size.",
         ),
-        io.Int.Input(
+        size_input(
             "style_size",
             default=1024,
-            min=0,
-            max=LARGEST_SIZE,
-            step=8,
             tooltip="Longest side, in px, to which styles are shrunk. Smaller makes strokes finer; "
             "0 keeps each style's size.",
         ),
-        io.Float.Input(
+        share_input(
             "strength",
             default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
             tooltip="From 0 (the unchanged content) to 1 (the full style).",
         ),
         io.Combo.Input(
@@ -146,12 +160,9 @@ def look_inputs() -> list[io.Input]:
 
 
 def tile_size_input() -> io.Input:
-    return io.Int.Input(
+    return size_input(
         "tile_size",
         default=0,
-        min=0,
-        max=LARGEST_SIZE,
-        step=8,
         tooltip="Edge of a tile in px, a multiple of the backbone's stride; 0 chooses by free "
         "memory. Affects only memory and speed, not the picture.",
     )
@@ -169,22 +180,16 @@ def stroke_inputs(strokes_tooltip: str = STROKES_TOOLTIP) -> list[io.Input]:
             step=0.1,
             tooltip=strokes_tooltip,
         ),
-        io.Float.Input(
+        share_input(
             "detail",
-            optional=True,
             default=_DEFAULTS.detail,
-            min=0.0,
-            max=1.0,
-            step=0.01,
+            optional=True,
             tooltip="How much of the content's fine structure larger strokes keep.",
         ),
-        io.Float.Input(
+        share_input(
             "brushwork",
-            optional=True,
             default=_DEFAULTS.brushwork,
-            min=0.0,
-            max=1.0,
-            step=0.01,
+            optional=True,
             tooltip="How much brushwork fills flat areas such as skies. Has no effect if strokes "
             "is 1.",
         ),
