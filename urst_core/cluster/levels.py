@@ -25,7 +25,7 @@ from ..formats.zarr.store import Location, exists, remove, unfinished_location
 from ..geometry import Rectangle, Size
 from ..method.strokes import Below, Level, LevelPicture
 from ..tiling.settings import IfInterrupted
-from .output import OvertakenError, Target
+from .output import OvertakenError, Target, with_kept_tiles
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,7 @@ def kept_levels(
         canvas = target.canvas if target else None
         is_last = canvas is not None and canvas.keep_on_error
         if begun and not is_last and isinstance(error, URSTError):
-            raise type(error)(
-                f"{error.message}; the finished tiles of smaller sizes are kept in {begun[-1]}",
-                *error.remedies,
-                Change("if_interrupted", "resume"),
-                Change("if_interrupted", "restart"),
-            ) from error
+            kept = f"the finished tiles of smaller sizes are kept in {begun[-1]}"
+            raise with_kept_tiles(error, kept) from error
         raise
     stores.drop(pictures=True)

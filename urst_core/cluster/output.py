@@ -131,6 +131,21 @@ def _only_driver(output: Location) -> AbstractContextManager[None]:
     return only_run(output)
 
 
+def with_kept_tiles(error: URSTError, kept: str) -> URSTError:
+    """The same error, which also says what was kept, and how to use or discard it.
+
+    Args:
+        error: what ended the run.
+        kept: names the tiles and where they are.
+    """
+    return type(error)(
+        f"{error.message}; {kept}",
+        *error.remedies,
+        Change("if_interrupted", "resume"),
+        Change("if_interrupted", "restart"),
+    )
+
+
 @contextmanager
 def _kept_or_dropped(target: Target) -> Generator[None, None, None]:
     try:
@@ -142,10 +157,6 @@ def _kept_or_dropped(target: Target) -> Generator[None, None, None]:
         if not canvas.keep_on_error:
             canvas.drop()
         elif isinstance(error, URSTError) and not isinstance(error, OvertakenError):
-            raise type(error)(
-                f"{error.message}; the finished tiles are kept in {canvas.working_location}",
-                *error.remedies,
-                Change("if_interrupted", "resume"),
-                Change("if_interrupted", "restart"),
-            ) from error
+            kept = f"the finished tiles are kept in {canvas.working_location}"
+            raise with_kept_tiles(error, kept) from error
         raise
