@@ -32,6 +32,7 @@ from .strokes import (
     Level,
     LevelPicture,
     LevelPixels,
+    is_plain,
     level_canvas,
     level_contents,
     level_pictures,
@@ -177,10 +178,8 @@ class Run:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a single pass without brushwork makes the picture; a single level has brushwork
-        only if strokes are a number."""
-        has_brushwork = not isinstance(self.settings.strokes, str) and self.settings.brushwork > 0
-        return len(self.level_sizes) == 1 and not has_brushwork
+        """Whether a single pass without brushwork makes the picture."""
+        return is_plain(self.level_sizes, self.settings)
 
     @property
     def source(self) -> Source:

@@ -109,9 +109,25 @@ def largest_margin(size: Size, settings: Settings, stride: int) -> int:
     """
     sizes = level_sizes(size, settings)
     reaches = [Step(coarse, fine, sizes[0]).reach for coarse, fine in pairwise(sizes)]
-    has_noise = settings.brushwork > 0 and (len(sizes) > 1 or not isinstance(settings.strokes, str))
-    noise = brushwork.FLATNESS_RADIUS if has_noise else 0
-    return round_up(max(reaches, default=0) + noise, stride)
+    has_noise = settings.brushwork > 0 and not is_plain(sizes, settings)
+    return _margin(max(reaches, default=0), stride, has_noise=has_noise)
+
+
+def is_plain(sizes: Sequence[Size], settings: Settings) -> bool:
+    """Whether a single pass without brushwork makes the picture.
+
+    A single level has brushwork only if strokes are a number.
+
+    Args:
+        sizes: sizes of all levels.
+        settings: with the size of strokes and the brushwork.
+    """
+    has_brushwork = not isinstance(settings.strokes, str) and settings.brushwork > 0
+    return len(sizes) == 1 and not has_brushwork
+
+
+def _margin(reach: int, stride: int, *, has_noise: bool) -> int:
+    return round_up(reach + (brushwork.FLATNESS_RADIUS if has_noise else 0), stride)
 
 
 def _factor(size: Size, coarsest: Size) -> float:
@@ -165,7 +181,7 @@ class Step:
     def reach(self) -> int:
         """How far around a pixel, in fine px, the merged picture depends on the painted one.
 
-        Four kernels of 2 coarse px and one of 4 in a row, and rounding to whole pixels.
+        Five kernels of 2 coarse px in a row, and rounding to whole pixels.
         """
         return math.ceil(10 / min(self._scale(0), self._scale(1)))
 
@@ -218,18 +234,16 @@ class Step:
         difference = painting[(..., *kept.relative_to(wide).slices)] - detail * known
         return self.sharpen_and_enlarge(difference, target).add_(content * detail)
 
-    def merge(self, below: Tensor, at: Rectangle, fine: Tensor, target: Rectangle) -> Tensor:
+    def merge(self, below: Tensor, fine: Tensor, target: Rectangle) -> Tensor:
         """Add the finest band of a painting to the picture below.
 
         Args:
-            below: the picture below, (3, h, w), floating.
-            at: its rectangle in the coarse level.
+            below: the picture below in :meth:`below`, (3, h, w), floating.
             fine: the painting with its gain, in :meth:`painted_area`, (3, h, w), floating.
             target: the fine pixels to compute.
         """
         wide, painted_area = self.below(target), self.painted_area(target)
-        kept = below[(..., *wide.relative_to(at).slices)]
-        error = kept - self.shrinking.apply(fine, painted_area, wide)
+        error = below - self.shrinking.apply(fine, painted_area, wide)
         error = self.smoothing.apply(error, wide, self.kept(target))
         inner = fine[(..., *target.relative_to(painted_area).slices)]
         return self.sharpen_and_enlarge(error, target).add_(inner)
@@ -300,7 +314,7 @@ class Level:
     def margin(self, stride: int) -> int:
         """Additional halo of windows, in px, a multiple of the stride."""
         reach = self.step.reach if self.step else 0
-        return round_up(reach + (brushwork.FLATNESS_RADIUS if self.brushwork else 0), stride)
+        return _margin(reach, stride, has_noise=self.brushwork > 0)
 
     def area_below(self, area: Rectangle) -> Rectangle | None:
         """The area of the level below that an input of ``area`` needs; None on the coarsest."""
@@ -409,7 +423,7 @@ class Level:
             fine = fine.clamp(0.0, 1.0).mul_(GAIN)
             coarse_area, all_below = self.step.below(block), self.step.below(area)
             coarse = below[(slice(3, None), *coarse_area.relative_to(all_below).slices)]
-            picture = self.step.merge(self._unit(coarse), coarse_area, fine, block)
+            picture = self.step.merge(self._unit(coarse), fine, block)
         else:
             picture = painted[(..., *inner)]
         if self.content_share:
@@ -464,9 +478,8 @@ class JoinedSource:
         return self.level.dtype
 
     def read(self, rectangle: Rectangle) -> Tensor:
-        joined = torch.empty(
-            3, *rectangle.size, dtype=self.dtype, device=self.device
-        )  # in bands, to save memory when a thumbnail is made
+        joined = torch.empty(3, *rectangle.size, dtype=self.dtype, device=self.device)
+        # In bands, to save memory when a thumbnail is made.
         for band in bands(rectangle.size):
             joined[(..., *band.slices)] = self._band(band.shifted(rectangle.top, rectangle.left))
         return joined

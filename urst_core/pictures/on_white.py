@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import Rectangle, Size
-from .source import Source, from_unit, to_unit
+from .source import Source, close_picture, from_unit, to_unit
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class OnWhite:
 
     def close(self) -> None:
         """Close the picture, if it can be."""
-        close = getattr(self.picture, "close", None)
-        if close is not None:
-            close()
+        close_picture(self.picture)
 
     def read(self, rectangle: Rectangle) -> Tensor:
         """Pixels of a rectangle, (3, h, w)."""

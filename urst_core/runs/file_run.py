@@ -30,7 +30,7 @@ from ..method.pipeline import Run
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.style import StyleCode
-from ..pictures.source import Source
+from ..pictures.source import Source, close_picture
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import PRECISIONS, cpu_threads, find_device
 from ..tiling.settings import IfInterrupted, Settings
@@ -136,9 +136,7 @@ class FileRun:
         """
         opened = [self.__dict__.pop("source", None), *self.__dict__.pop("style_sources", ())]
         for picture in (*opened, self.mask):
-            close = getattr(picture, "close", None)
-            if close is not None:
-                close()
+            close_picture(picture)
 
     def run_value(self, listener: Listener = ignore, **chosen: Any) -> Run:
         """The run of the content, with the settings in ``chosen`` replaced.

@@ -10,7 +10,7 @@ from ..durable import file_hash
 from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
 from ..pictures.mask import Mask, PictureMask
-from ..pictures.source import Source
+from ..pictures.source import Source, close_picture
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,7 @@ class MaskFile:
     def close(self) -> None:
         """Close the file, which is opened again when it is needed again."""
         self.__dict__.pop("mask", None)
-        close = getattr(self.__dict__.pop("picture", None), "close", None)
-        if close is not None:
-            close()
+        close_picture(self.__dict__.pop("picture", None))
 
     def fingerprint(self) -> dict[str, str]:
         """Everything about the mask that determines pixels, by names that users understand."""

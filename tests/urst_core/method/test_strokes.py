@@ -207,7 +207,7 @@ def test_a_merged_picture_shrinks_to_the_one_below():
     step = Step((50, 70), (100, 140), (50, 70))
     below, fine = picture((50, 70), seed=1).double(), picture((100, 140), seed=2).double()
     whole, small = Rectangle.of_size((100, 140)), Rectangle.of_size((50, 70))
-    merged = step.merge(below, small, fine, whole)
+    merged = step.merge(below, fine, whole)
     back = step.shrinking.apply(merged, whole, small)
     enlarged = step.enlarge(below, small, whole)
     once = enlarged + fine - step.enlarge(step.shrinking.apply(fine, whole, small), small, whole)
