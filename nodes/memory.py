@@ -19,7 +19,7 @@ from comfy import model_management
 from ..urst_core.geometry import Size
 from ..urst_core.method.strokes import largest_margin
 from ..urst_core.networks.network import Traits
-from ..urst_core.pictures.source import Source
+from ..urst_core.networks.style import AnyStyle, pictures_among
 from ..urst_core.pictures.thumbnail import thumbnail_size_of
 from ..urst_core.tiling.settings import Settings
 from ..urst_core.tiling.tile_size import LARGEST_TILE
@@ -110,13 +110,13 @@ def window_size(traits: Traits, edge: int, frame: Size, *, margin: int = 0) -> S
     return min(longest, frame[0]), min(longest, frame[1])
 
 
-def style_areas(styles: Sequence[Source | str], style_size: int) -> list[Size]:
+def style_areas(styles: Sequence[AnyStyle], style_size: int) -> list[Size]:
     """Heights and widths at which the style pictures are encoded."""
-    return [thumbnail_size_of(s.size, style_size) for s in styles if not isinstance(s, str)]
+    return [thumbnail_size_of(each.size, style_size) for each in pictures_among(styles)]
 
 
 def run_areas(
-    loaded: LoadedBackbone, size: Size, styles: Sequence[Source | str], settings: Settings
+    loaded: LoadedBackbone, size: Size, styles: Sequence[AnyStyle], settings: Settings
 ) -> list[Size]:
     """Heights and widths that go through the network when a whole picture is stylized."""
     edge, traits = settings.tile_size or LARGEST_TILE, loaded.backbone.traits

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .api import list_backbones, load_backbone, open_picture, stylize, stylize_file
     from .errors import URSTError
     from .networks.frozen_stats import FrozenStats
+    from .networks.saved_style import SavedStyle
     from .networks.style import StyleCode
     from .pictures.mask import Mask
     from .pictures.source import Canvas, Source, TensorCanvas, TensorSource
@@ -31,6 +32,7 @@ __all__ = [
     "FrozenStats",
     "Mask",
     "Progress",
+    "SavedStyle",
     "Settings",
     "Source",
     "StyleCode",
@@ -49,6 +51,7 @@ _MODULES = {
     "FrozenStats": ".networks.frozen_stats",
     "Mask": ".pictures.mask",
     "Progress": ".progress",
+    "SavedStyle": ".networks.saved_style",
     "Settings": ".tiling.settings",
     "Source": ".pictures.source",
     "StyleCode": ".networks.style",

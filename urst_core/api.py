@@ -117,9 +117,10 @@ def stylize(
             - a tensor, (1, H, W), (3, H, W) or (4, H, W), or a batch (N, C, H, W), of such values;
             - a path: a Pillow image comes back. For files that are large, or deeper than 8 bits,
               see :func:`stylize_file`.
-        styles: a picture of any such kind; or the name of a style inside the weights; or what
-            :meth:`Model.encode` returned; or a list of those, which are mixed; or what
-            :meth:`Model.measure` returned. None where the weights hold one style only.
+        styles: a picture of any such kind; or a style file, or a :class:`SavedStyle`; or the name
+            of a style inside the weights; or what :meth:`Model.encode` returned; or a list of
+            those, which are mixed; or what :meth:`Model.measure` returned. None where the weights
+            hold one style only.
         weights: share of each style, on any scale; equal when not given.
         mask: where to stylize, of the content's size: white, 1.0 or True is stylized, black stays
             as it is, bit for bit, gray mixes; what is transparent stays, too. A picture of any
@@ -191,7 +192,8 @@ def stylize_file(
 
     Args:
         content: the picture.
-        styles: picture files, or names of styles inside the weights; one, or a list to be mixed.
+        styles: picture files, style files, or names of styles inside the weights; one, or a list
+            to be mixed.
         output: the file to make. Its ending chooses the format: ``.jpg .png .tif .webp .avif .dzi
             .npy .zarr``.
         weights: share of each style, on any scale; equal when not given.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 
 from .cli.bars import ProgressBar
@@ -17,6 +18,7 @@ from .method import pipeline
 from .method.video import BatchStatistics, Frames, stylize_frames
 from .networks.frozen_stats import FrozenStats
 from .networks.model import Backbone
+from .networks.saved_style import SavedStyle, is_style_file
 from .networks.style import StyleCode, blend
 from .pictures.mask import Mask
 from .pictures.source import Canvas, Source, TensorCanvas
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
     from .kinds import Picture, PicturePath, PictureT
 
-    Style: TypeAlias = Picture | PicturePath | Source | StyleCode
-    """A picture of any kind, the name of a built-in style, or a code."""
+    Style: TypeAlias = Picture | PicturePath | Source | SavedStyle | StyleCode
+    """A picture of any kind, a style file, the name of a built-in style, or a code."""
     Styles: TypeAlias = Style | Sequence[Style]
 
 ProgressOption: TypeAlias = Callable[[Progress], None] | bool | None
@@ -255,10 +257,14 @@ class Model:
         """The styles, those in files opened."""
         if isinstance(styles, (list, tuple)):
             return [self._opened(style, options) for style in cast("Sequence[Any]", styles)]
-        is_path = isinstance(styles, (str, os.PathLike)) and not (
-            isinstance(styles, str) and self.styles
-        )
-        return read_style(cast("str", styles), options) if is_path else styles
+        if isinstance(styles, SavedStyle):
+            return styles.code_for(self.backbone)
+        if not isinstance(styles, (str, os.PathLike)):
+            return styles
+        name = os.fspath(cast("str", styles))
+        if is_style_file(name):
+            return SavedStyle.load(Path(name)).code_for(self.backbone)
+        return styles if isinstance(styles, str) and self.styles else read_style(name, options)
 
     def _code_or_stats(
         self,
@@ -294,6 +300,7 @@ class Model:
     def _code_of(
         self, style: Any, backbone: Backbone, settings: Settings, listener: Listener
     ) -> StyleCode:
+        style = self._opened(style, InputOptions())
         if isinstance(style, StyleCode):
             return style
         if style is None:

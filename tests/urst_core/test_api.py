@@ -96,7 +96,7 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_exported_names():
     assert set(urst.__all__) == {
         *("stylize", "stylize_file", "load_backbone", "list_backbones", "open_picture"),
-        *("Settings", "Mask", "Progress", "StyleCode", "FrozenStats", "URSTError"),
+        *("Settings", "Mask", "Progress", "StyleCode", "SavedStyle", "FrozenStats", "URSTError"),
         *("Source", "Canvas", "TensorSource", "TensorCanvas"),
     }
     for name in urst.__all__:
@@ -374,6 +374,17 @@ def test_mixtures_weigh_their_styles(model, photo, style, painting, painted):
         assert torch.allclose(value, again.tensors[name], atol=1e-6)
     with pytest.raises(urst.URSTError, match="2 styles with 1 weights"):
         model(photo, [painting, other], weights=[1])
+
+
+def test_style_files_are_styles(model, style, photo, painted, tmp_path):
+    path = tmp_path / "a.style.safetensors"
+    saved = urst.SavedStyle(style, model.name, "A")
+    saved.save(path)
+    for kind in (path, str(path), [path], saved):
+        assert np.array_equal(model(photo, kind), painted)
+    mixed, expected = (model.encode([one, photo], weights=[1, 2]) for one in (path, style))
+    for name, value in expected.tensors.items():
+        assert torch.equal(mixed.tensors[name], value)
 
 
 def test_a_style_of_other_weights_is_refused(model, photo, random_backbones, painting):

@@ -17,6 +17,7 @@ from .info import add_info_command
 from .plan import add_plan_command
 from .remedies import error_words
 from .signals import StopSignals
+from .style import add_style_command
 from .stylize import add_stylize_command
 from .train import add_train_command
 from .weights import add_weights_command
@@ -59,5 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     add_demo_command(commands)
     add_train_command(commands)
     add_weights_command(commands)
+    add_style_command(commands)
     add_info_command(commands)
     return parser

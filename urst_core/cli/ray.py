@@ -8,9 +8,9 @@ import time
 from ..cluster.levels import LevelStores
 from ..cluster.output import store_of
 from ..cluster.run import stylize_distributed
-from ..formats.open import open_picture
+from ..formats.styles import open_style
 from ..formats.zarr.canvas import notes_at
-from ..formats.zarr.store import parse_location, unfinished_location
+from ..formats.zarr.store import unfinished_location
 from ..progress import Progress
 from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
@@ -25,12 +25,7 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
     backbone = load_backbone(
         options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
     )
-    styles = [
-        style
-        if backbone.network.style_names
-        else open_picture(parse_location(style), flatten=True, options=input_options_of(options))
-        for style in options.styles
-    ]
+    styles = [open_style(style, backbone, input_options_of(options)) for style in options.styles]
     try:
         with ProgressBar(quiet=options.quiet) as bar:
 

@@ -58,7 +58,8 @@ def add_run_arguments(
         "styles",
         nargs="*",
         metavar="STYLE",
-        help="a painting, or the name of a built-in style; several are mixed",
+        help="a painting, a style file (see `urst style`), or the name of a built-in style; "
+        "several are mixed",
     )
     add(
         "-o",

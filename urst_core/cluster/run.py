@@ -30,8 +30,7 @@ from ..method.pipeline import Run
 from ..method.strokes import TILES_STAGE, Below, LevelPicture, level_contents, level_pictures
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
-from ..networks.style import StyleCode
-from ..pictures.source import Source
+from ..networks.style import AnyStyle, StyleCode
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import find_precision
 from ..tiling.settings import IfInterrupted, Settings
@@ -61,7 +60,7 @@ def add_distributed_arguments(parser: argparse.ArgumentParser) -> None:
 
 def stylize_distributed(
     content: Location,
-    styles: Sequence[Source | str],
+    styles: Sequence[AnyStyle],
     output: Location,
     backbone: Backbone,
     settings: Settings | None = None,

@@ -61,8 +61,8 @@ class TemporarySpace:
     free_bytes: int
 
     @classmethod
-    def of(cls, pictures: Iterable[Source | str]) -> TemporarySpace:
-        """What pictures take, that were not read yet; names of styles take nothing."""
+    def of(cls, pictures: Iterable[object]) -> TemporarySpace:
+        """What pictures take, that were not read yet; whatever else is among them takes nothing."""
         folder = temporary_folder()
         needed = sum(getattr(picture, "temporary_bytes", 0) for picture in pictures)
         return cls(folder, needed, shutil.disk_usage(folder).free)

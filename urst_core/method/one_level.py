@@ -23,7 +23,7 @@ from ..errors import ShapeError, StatsError
 from ..geometry import Rectangle, Size
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
-from ..networks.style import StyleCode
+from ..networks.style import AnyStyle, StyleCode
 from ..pictures.padding import read_stored
 from ..pictures.resampling import Resampling
 from ..pictures.source import Canvas, Source, TensorSource, bands, from_unit, to_unit
@@ -247,7 +247,7 @@ class OneLevel:
 def measure_level(
     level: OneLevel,
     joined: Source,
-    styles: Sequence[Source | str] | StyleCode,
+    styles: Sequence[AnyStyle] | StyleCode,
     backbone: Backbone,
     settings: Settings,
     *,

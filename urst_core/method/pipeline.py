@@ -11,7 +11,7 @@ from ..geometry import Size
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.statistics import SiteStats
-from ..networks.style import StyleCode
+from ..networks.style import AnyStyle, StyleCode
 from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask
 from ..pictures.source import Canvas, Source, TensorCanvas
@@ -42,7 +42,7 @@ from .strokes import (
 
 def stylize(
     content: Source,
-    styles: Sequence[Source | str] | StyleCode,
+    styles: Sequence[AnyStyle] | StyleCode,
     canvas: Canvas,
     backbone: Backbone,
     settings: Settings | None = None,
@@ -55,8 +55,8 @@ def stylize(
 
     Args:
         content: the picture; its alpha, if any, is carried over untouched.
-        styles: one or more style pictures; or names of built-in styles (empty if there is only
-            one); or their code.
+        styles: one or more style pictures, names of built-in styles, or codes (empty if there is
+            only one built-in style); or the code of them all.
         canvas: of the content's size, channels and dtype; every pixel of it is written once.
         backbone: network and weights; neither is changed.
         settings: see :class:`~urst_core.tiling.settings.Settings`.
@@ -82,7 +82,7 @@ def stylize(
 
 def stylize_levels(
     run: Run,
-    styles: Sequence[Source | str] | StyleCode,
+    styles: Sequence[AnyStyle] | StyleCode,
     canvas: Canvas,
     *,
     style_weights: Sequence[float] | None = None,
@@ -234,7 +234,7 @@ class Run:
 
     def code_for_levels(
         self,
-        styles: Sequence[Source | str] | StyleCode,
+        styles: Sequence[AnyStyle] | StyleCode,
         style_weights: Sequence[float] | None = None,
     ) -> StyleCode:
         """Styles → their code, blended with the content's own according to the strength.
@@ -253,20 +253,18 @@ class Run:
             return self.backbone.code_for(thumbnail, code, strength=strength)
 
     def encode(
-        self, styles: Sequence[Source | str], style_weights: Sequence[float] | None = None
+        self, styles: Sequence[AnyStyle], style_weights: Sequence[float] | None = None
     ) -> StyleCode:
         """Styles → their code; each style is shrunk to the style size of the settings.
 
         Args:
             styles, style_weights: as in :func:`stylize`.
         """
-        size = self.settings.style_size
-        small = [s if isinstance(s, str) else thumbnail_of(s, size, self.listener) for s in styles]
-        return self.backbone.encode_style(small, style_weights)
+        return encode_styles(styles, style_weights, self.backbone, self.settings, self.listener)
 
     def measure(
         self,
-        styles: Sequence[Source | str] | StyleCode,
+        styles: Sequence[AnyStyle] | StyleCode,
         *,
         style_weights: Sequence[float] | None = None,
         earlier: FrozenStats | None = None,
@@ -373,6 +371,23 @@ class Run:
         """
         tiles = self.tiles(network.compute_dtype)
         tiles.run(stage, self.work(network, canvas), self.listener, ledger=ledger)
+
+
+def encode_styles(
+    styles: Sequence[AnyStyle],
+    weights: Sequence[float] | None,
+    backbone: Backbone,
+    settings: Settings,
+    listener: Listener,
+) -> StyleCode:
+    """Styles → their code; pictures are shrunk to the style size, codes are used as they are."""
+    small = [
+        style
+        if isinstance(style, (str, StyleCode))
+        else thumbnail_of(style, settings.style_size, listener)
+        for style in styles
+    ]
+    return backbone.encode_style(small, weights)
 
 
 def thumbnail_of(picture: Source, longest_side: int, listener: Listener) -> torch.Tensor:

@@ -31,7 +31,7 @@ from ..networks.model import Backbone
 from ..networks.pooling import pool
 from ..networks.sites import replay_until
 from ..networks.statistics import Moments, SiteStats
-from ..networks.style import StyleCode, blend
+from ..networks.style import AnyStyle, StyleCode, blend
 from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask
 from ..pictures.padding import pad_to_frame, size_of
@@ -65,7 +65,7 @@ class Frames:
     """
 
     contents: Sequence[Source]
-    styles: Sequence[Source | str] | StyleCode
+    styles: Sequence[AnyStyle] | StyleCode
     style_weights: Sequence[float] | None = None
     listener_of: Callable[[int], Listener] = lambda _: ignore
 

@@ -42,18 +42,21 @@ class Backbone:
         return replace(self, network=copy.deepcopy(self.network).to(device))
 
     def encode_style(
-        self, styles: Sequence[Tensor | str] = (), weights: Sequence[float] | None = None
+        self,
+        styles: Sequence[Tensor | str | StyleCode] = (),
+        weights: Sequence[float] | None = None,
     ) -> StyleCode:
         """Encode one style or a mixture of several.
 
         Args:
-            styles: pictures, each (1, 3, H, W), 0..1, of any size; or names of built-in styles;
-                empty for networks with a single built-in style.
+            styles: pictures, each (1, 3, H, W), 0..1, of any size; names of built-in styles; or
+                codes; empty for networks with a single built-in style.
             weights: share of each, >= 0, normalized to a sum of 1; equal if None.
 
         Raises:
             ShapeError: a style is smaller than the network's minimum.
             SettingsError: the network has no such styles, or the number of weights differs.
+            StatsError: a code was encoded with other weights.
         """
         names = self.network.style_names
         if not styles and len(names) == 1:
@@ -66,7 +69,10 @@ class Backbone:
             code = blend(codes, weights if weights is not None else [1.0] * len(codes))
         return replace(code, fingerprint=self.fingerprint)
 
-    def _encode_one(self, style: Tensor | str) -> StyleCode:
+    def _encode_one(self, style: Tensor | str | StyleCode) -> StyleCode:
+        if isinstance(style, StyleCode):
+            style.check_fingerprint(self.fingerprint)
+            return style.to(self.device)
         names = self.network.style_names
         if isinstance(style, str):
             if names and style not in names:

@@ -7,13 +7,15 @@ never stored in a model.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from ..errors import SettingsError, StatsError
+from ..pictures.source import Source
 from .statistics import ChannelStats, to_device
 
 
@@ -58,6 +60,15 @@ class StyleCode:
                 f"weights {fingerprint[:12]}",
                 "encode it with the same weights",
             )
+
+
+AnyStyle: TypeAlias = Source | str | StyleCode
+"""A style picture, the name of a built-in style, or a code."""
+
+
+def pictures_among(styles: Iterable[AnyStyle]) -> list[Source]:
+    """The styles that are pictures, which have to be read and encoded."""
+    return [style for style in styles if not isinstance(style, (str, StyleCode))]
 
 
 def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:

@@ -23,13 +23,15 @@ from ..formats.encode import encode
 from ..formats.input_options import InputOptions
 from ..formats.open import check_apart, check_output_name, open_picture
 from ..formats.output_options import OutputOptions
+from ..formats.styles import open_style
 from ..formats.vips import vips, vips_errors
 from ..formats.vips_loader import UNPACKING_STAGE
 from ..formats.work_file import WorkFile
 from ..method.pipeline import Run
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
-from ..networks.style import StyleCode
+from ..networks.saved_style import is_style_file
+from ..networks.style import AnyStyle, StyleCode
 from ..pictures.source import Source, close_picture
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import PRECISIONS, cpu_threads, find_device
@@ -49,7 +51,7 @@ class FileRun:
 
     Attributes:
         content: the picture.
-        styles: picture files, or names of built-in styles.
+        styles: picture files, style files, or names of built-in styles.
         output: the file to write; its extension determines the format.
         backbone: network and weights.
         settings: how to stylize.
@@ -81,18 +83,13 @@ class FileRun:
         return open_picture(self.content, options=self.input_options)
 
     @cached_property
-    def style_sources(self) -> list[Source | str]:
+    def style_sources(self) -> list[AnyStyle]:
         """The styles, opened.
 
         Raises:
-            ImageError: a style cannot be used.
+            ImageError, StatsError: a style cannot be used.
         """
-        if self.backbone.network.style_names:
-            return list(self.styles)
-        return [
-            open_picture(Path(style), flatten=True, options=self.input_options)
-            for style in self.styles
-        ]
+        return [open_style(style, self.backbone, self.input_options) for style in self.styles]
 
     def run(
         self, listener: Listener = ignore, *, if_interrupted: IfInterrupted = IfInterrupted.REFUSE
@@ -232,7 +229,10 @@ class FileRun:
         """Everything that determines the pixels; automatic choices are those of the earlier run."""
         settings, network = self.settings, self.backbone.network
         source, (height, width) = self.source, self.source.size
-        styles = self.styles if network.style_names else [file_hash(Path(p)) for p in self.styles]
+        styles = [
+            style if network.style_names and not is_style_file(style) else file_hash(Path(style))
+            for style in self.styles
+        ]
         identity = {
             "content": file_hash(self.content),
             "picture": f"{width} x {height} px, {source.channels} channels, {source.dtype}",

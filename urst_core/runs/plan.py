@@ -18,6 +18,7 @@ from ..geometry import Size, windows_area
 from ..method.pipeline import Run
 from ..method.strokes import largest_margin, level_pictures
 from ..networks.network import Traits
+from ..networks.style import AnyStyle, pictures_among
 from ..pictures.source import Source
 from ..pictures.thumbnail import BAND_PIXELS, thumbnail_size_of
 from ..tiling.device import find_precision, free_bytes
@@ -193,7 +194,7 @@ class Plan:
 
 def plan_run(
     run: Run,
-    styles: Sequence[Source | str],
+    styles: Sequence[AnyStyle],
     output: Path,
     options: OutputOptions,
     *,
@@ -263,14 +264,14 @@ def plan_run(
 
 
 def _small_bytes(
-    content: Source, styles: Sequence[Source | str], traits: Traits, settings: Settings
+    content: Source, styles: Sequence[AnyStyle], traits: Traits, settings: Settings
 ) -> int:
     """Peak memory of the largest pass over an uncut picture: the thumbnail or a style."""
     thumbnail = thumbnail_size_of(content.size, settings.thumbnail_size)
     # Exact statistics need the thumbnail only for the content's own style.
     needs_thumbnail = settings.stats == "thumbnail" or settings.strength < 1
-    pictures = [style.size for style in styles if not isinstance(style, str)]
-    areas = [_area(thumbnail_size_of(size, settings.style_size)) for size in pictures]
+    pictures = pictures_among(styles)
+    areas = [_area(thumbnail_size_of(each.size, settings.style_size)) for each in pictures]
     areas.append(_area(traits.frame_of(thumbnail)) if needs_thumbnail else 0)
     return max(areas) * traits.bytes_per_pixel
 

@@ -23,6 +23,7 @@ from urst_core.formats.work_file import WorkFile
 from urst_core.geometry import Rectangle
 from urst_core.method.pipeline import stylize
 from urst_core.method.strokes import level_sizes
+from urst_core.method.style_saving import make_saved_style
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas
 from urst_core.runs import file_run
@@ -364,6 +365,23 @@ def test_a_picture_that_was_replaced(folder, a_run, changed):
     save_picture(folder / changed, pixels)
     name = "content" if changed == "content.png" else "style 1"
     assert f"it had: {name} SHA-256 " in refusal(a_run(), if_interrupted=IfInterrupted.RESUME)
+
+
+@pytest.mark.slow
+def test_style_files_resume_if_they_are_the_same(folder, a_run, microast):
+    path = folder / "a.style.safetensors"
+    make_saved_style([open_picture(folder / "style.png")], microast).save(path)
+    run = a_run(styles=[path.name])
+    with pytest.raises(Stop):
+        run.run(stop_at(5))
+    run.run(if_interrupted=IfInterrupted.RESUME)
+    a_run("whole.png").run()
+    assert torch.equal(load_picture(folder / "out.png"), load_picture(folder / "whole.png"))
+    with pytest.raises(Stop):
+        a_run("other.png", styles=[path.name]).run(stop_at(5))
+    make_saved_style([open_picture(folder / "content.png")], microast).save(path)
+    other = a_run("other.png", styles=[path.name])
+    assert "it had: style 1 SHA-256 " in refusal(other, if_interrupted=IfInterrupted.RESUME)
 
 
 def test_other_weights_and_versions(a_run, random_backbones, monkeypatch):
