@@ -12,7 +12,7 @@ from comfy_api.latest import io
 from ..urst_core.method.video import PER_PICTURE
 from ..urst_core.networks.model import Backbone
 from ..urst_core.pictures.mask import LARGEST_FEATHER
-from ..urst_core.tiling.settings import LARGEST_SEED, STATS_KINDS, Settings
+from ..urst_core.tiling.settings import COLORS, LARGEST_SEED, STATS_KINDS, Settings
 
 CATEGORY = "URST"
 
@@ -202,6 +202,19 @@ def stroke_inputs(strokes_tooltip: str = STROKES_TOOLTIP) -> list[io.Input]:
             tooltip="Another seed gives different brushwork.",
         ),
     ]
+
+
+def colors_input() -> io.Input:
+    """Whose colors the result has; the last input of nodes that stylize."""
+    return io.Combo.Input(
+        "colors",
+        optional=True,
+        options=list(COLORS),
+        default=_DEFAULTS.colors,
+        tooltip="style: the style's colors. content: the content's colors, with the lights and "
+        "darks of the painting. matched: the style is first brought to the content's range of "
+        "colors.",
+    )
 
 
 def stroke_settings(

@@ -36,6 +36,7 @@ from .sockets import (
     CATEGORY,
     LoadedBackbone,
     backbone_input,
+    colors_input,
     found_by,
     look_inputs,
     other_style_inputs,
@@ -91,6 +92,7 @@ class StylizeFile(io.ComfyNode):
                 ),
                 *other_style_inputs(),
                 *stroke_inputs(),
+                colors_input(),
             ],
             outputs=[
                 io.String.Output("path", display_name="path", tooltip="Path of the file."),
@@ -137,6 +139,7 @@ class StylizeFile(io.ComfyNode):
         detail: float = 1.0,
         brushwork: float = 0.5,
         brushwork_seed: int = 0,
+        colors: str = "style",
     ) -> io.NodeOutput:
         format_ = find_format(file_format)
         from ..urst_core.runs.file_run import FileRun  # noqa: PLC0415 - on use
@@ -150,6 +153,7 @@ class StylizeFile(io.ComfyNode):
             stats=statistics,
             tile_size=tile_size or None,
             **stroke_settings(strokes, detail, brushwork, brushwork_seed),
+            colors=colors,
         )
         with naming_inputs(), _style_files(styles) as style_paths:
             run = FileRun(

@@ -23,6 +23,7 @@ from .sockets import (
     LoadedBackbone,
     backbone_input,
     batch_statistics_input,
+    colors_input,
     found_by,
     look_inputs,
     mask_inputs,
@@ -81,6 +82,7 @@ class StylizeImage(io.ComfyNode):
                     "more weight. Only for smoothed.",
                 ),
                 *stroke_inputs(),
+                colors_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -114,6 +116,7 @@ class StylizeImage(io.ComfyNode):
         detail: float = 1.0,
         brushwork: float = 0.5,
         brushwork_seed: int = 0,
+        colors: str = "style",
     ) -> io.NodeOutput:
         contents = sources_of(content)
         styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
@@ -125,6 +128,7 @@ class StylizeImage(io.ComfyNode):
             stats=statistics,
             tile_size=tile_size or None,
             **stroke_settings(strokes, detail, brushwork, brushwork_seed),
+            colors=colors,
         )
         masks = masks_of(mask, mask_feather, [each.size for each in contents])
         areas = host.run_areas(backbone, contents[0].size, styles, settings)

@@ -137,7 +137,8 @@ def stylize(
             raises ends the work. True shows a bar.
         **options: fields of :class:`Settings`: ``strength`` (0..1), ``tile_size``,
             ``thumbnail_size`` and ``style_size`` (px), ``stats``, ``precision``, ``device``;
-            ``strokes``, ``detail``, ``brushwork`` and ``seed`` for the size and texture of strokes.
+            ``strokes``, ``detail``, ``brushwork`` and ``seed`` for the size and texture of strokes;
+            ``colors``: the style's, the content's, or the style's matched to them.
 
     Raises:
         TypeError: the content is not a kind of picture, or an option is unknown.

@@ -20,6 +20,7 @@ from .networks.frozen_stats import FrozenStats
 from .networks.model import Backbone
 from .networks.saved_style import SavedStyle, is_style_file
 from .networks.style import StyleCode, blend
+from .pictures.colors import ColorStatistics
 from .pictures.mask import Mask
 from .pictures.source import Canvas, Source, TensorCanvas
 from .progress import Listener, Progress, ignore
@@ -129,16 +130,20 @@ class Model:
             for source in given.sources
         ]
         with listening(progress) as listener:
-            shared = self._code_or_stats(styles, weights, options, listener)
-            if batch_statistics == "per picture" or isinstance(shared, FrozenStats):
+            if batch_statistics == "per picture" or isinstance(styles, FrozenStats):
+                shared = None
                 for source, canvas in zip(given.sources, canvases):
+                    if shared is None or settings.colors == "matched":
+                        shared = self._code_or_stats(styles, weights, options, listener, [source])
                     self._stylize(source, shared, canvas, settings, area, listener)
             else:
+                shared = self._code_or_stats(styles, weights, options, listener, given.sources)
+                assert not isinstance(shared, FrozenStats)  # they were used above
                 stylize_frames(
                     Frames(given.sources, shared, listener_of=lambda _: listener),
                     canvases,
                     self.backbone,
-                    settings,
+                    _settings_after_encoding(settings),
                     masks=[area] * len(canvases),
                     batch_statistics=batch_statistics,
                 )
@@ -195,7 +200,7 @@ class Model:
             raise ShapeError(f"a batch of {len(sources)} cannot be measured", "pass one picture")
         settings = self._plain_settings(options)
         with listening(progress) as listener:
-            code = self._encode(styles, weights, settings, listener)
+            code = self._encode(styles, weights, settings, listener, sources)
             run = _single_level(
                 pipeline.Run.of(sources[0], self.backbone, settings, listener=listener)
             )
@@ -231,7 +236,7 @@ class Model:
         """
         settings = self._settings_for(styles, options)
         with listening(progress) as listener:
-            shared = self._code_or_stats(styles, weights, options, listener)
+            shared = self._code_or_stats(styles, weights, options, listener, [content])
             self._stylize(content, shared, canvas, settings, mask, listener)
 
     def settings_with(self, options: SettingsOptions) -> Settings:
@@ -272,9 +277,10 @@ class Model:
         weights: Sequence[float] | None,
         options: SettingsOptions,
         listener: Listener,
+        contents: Sequence[Source],
     ) -> StyleCode | FrozenStats:
         if not isinstance(styles, FrozenStats):
-            return self._encode(styles, weights, self.settings_with(options), listener)
+            return self._encode(styles, weights, self.settings_with(options), listener, contents)
         strength = options.get("strength", styles.strength)
         if weights is not None or strength != styles.strength:
             raise SettingsError(
@@ -289,18 +295,42 @@ class Model:
         weights: Sequence[float] | None,
         settings: Settings,
         listener: Listener,
+        contents: Sequence[Source] = (),
     ) -> StyleCode:
+        """The code of styles, matched to the colors of contents if the settings say so."""
         settings.check(self.backbone.traits)
         backbone = self.backbone.on(find_device(settings.device))
         several = list(styles) if isinstance(styles, (list, tuple)) else [styles]
         with explained_out_of_memory(backbone.device, "the styles", "a smaller style size"):
-            codes = [self._code_of(style, backbone, settings, listener) for style in several]
+            colors = self._colors_of(contents, settings, listener)
+            codes = [
+                self._code_of(style, backbone, settings, listener, colors) for style in several
+            ]
         return blend(codes, [1.0] * len(codes) if weights is None else weights)
 
+    def _colors_of(
+        self, contents: Sequence[Source], settings: Settings, listener: Listener
+    ) -> ColorStatistics | None:
+        """The colors that styles are matched to; None if they keep their own."""
+        if settings.colors != "matched":
+            return None
+        if not contents:
+            raise SettingsError(
+                "colors 'matched' depend on the content; pass the styles with it, not encoded"
+            )
+        size = settings.thumbnail_size
+        return ColorStatistics.of(pipeline.thumbnail_of(c, size, listener) for c in contents)
+
     def _code_of(
-        self, style: Any, backbone: Backbone, settings: Settings, listener: Listener
+        self,
+        style: Any,
+        backbone: Backbone,
+        settings: Settings,
+        listener: Listener,
+        colors: ColorStatistics | None,
     ) -> StyleCode:
         style = self._opened(style, InputOptions())
+        pipeline.check_matchable(style, self.backbone, settings)
         if isinstance(style, StyleCode):
             return style
         if style is None:
@@ -308,7 +338,7 @@ class Model:
         if isinstance(style, str) and self.styles:
             return backbone.encode_style([style])
         picture = pipeline.thumbnail_of(read_style(style), settings.style_size, listener)
-        return backbone.encode_style([picture])
+        return backbone.encode_style([picture if colors is None else colors.match(picture)])
 
     def _stylize(
         self,
@@ -326,8 +356,19 @@ class Model:
             run.stylize(run.network(shared), canvas)
         else:
             pipeline.stylize(
-                source, shared, canvas, self.backbone, settings, mask=mask, listener=listener
+                source,
+                shared,
+                canvas,
+                self.backbone,
+                _settings_after_encoding(settings),
+                mask=mask,
+                listener=listener,
             )
+
+
+def _settings_after_encoding(settings: Settings) -> Settings:
+    """The settings for styles that were matched to the content's colors when they were encoded."""
+    return replace(settings, colors="style") if settings.colors == "matched" else settings
 
 
 def _single_level(run: pipeline.Run) -> pipeline.Run:

@@ -13,7 +13,7 @@ from ..formats.vips_loader import SUSPICIOUS_RATIO
 from ..pictures.mask import LARGEST_FEATHER
 from ..runs.mask_file import MaskFile
 from ..tiling.device import PRECISIONS
-from ..tiling.settings import STATS_KINDS, Settings
+from ..tiling.settings import COLORS, STATS_KINDS, Settings
 
 # argparse has no public name for what add_subparsers returns.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
@@ -67,6 +67,14 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         default=defaults.strength,
         metavar="0..1",
         help="0: the content, 1: the full style (default: %(default)s)",
+    )
+    add(
+        "--colors",
+        choices=COLORS,
+        default=defaults.colors,
+        help="style: the painting's; content: the photograph's, with the painting's lights and "
+        "darks; matched: the painting is recolored first, to the photograph's range of colors "
+        "(default: %(default)s)",
     )
     _add_stroke_options(command, defaults)
     add(
@@ -138,6 +146,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         detail=options.detail,
         brushwork=options.brushwork,
         seed=options.seed,
+        colors=options.colors,
     )
 
 

@@ -44,6 +44,7 @@ def run_identity(job: Job, stats: FrozenStats, *, edge: int, dtype: torch.dtype)
         "precision": str(dtype).removeprefix("torch."),
         "tile size": str(edge),
         "device": job.device,
+        "colors": "content" if job.keeps_colors else "style",
         **(job.level.identity() if job.level else {}),
     }
 

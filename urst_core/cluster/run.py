@@ -26,7 +26,7 @@ from ..formats.zarr.canvas import ZarrCanvas, notes_at
 from ..formats.zarr.source import ZarrPicture
 from ..formats.zarr.store import Location, unfinished_location
 from ..geometry import Rectangle, cut, round_up
-from ..method.pipeline import Run
+from ..method.pipeline import Run, check_matchable
 from ..method.strokes import TILES_STAGE, Below, LevelPicture, level_contents, level_pictures
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
@@ -108,6 +108,7 @@ def stylize_distributed(
     # What the workers' device cannot do is refused where the cluster is known.
     here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
     here.check(backbone.traits)
+    check_matchable(styles, backbone, here)
     with open_target(
         output,
         source,
@@ -203,6 +204,7 @@ class _Cluster:
             self.input_options,
             level,
             is_store=isinstance(run.content, ContentStore),
+            keeps_colors=run.settings.colors == "content",
         )
 
     def stylize(

@@ -54,6 +54,7 @@ class Job:
         input_options: how careful to be with the content.
         level: the level of larger strokes that is made; None in a plain pass.
         is_store: whether the content is a level's own, in an unfinished store.
+        keeps_colors: whether the result keeps the content's chroma.
     """
 
     content: Location
@@ -66,6 +67,7 @@ class Job:
     input_options: InputOptions = field(default_factory=InputOptions)
     level: SharedLevel | None = None
     is_store: bool = False
+    keeps_colors: bool = False
 
     @property
     def frame(self) -> Size:
@@ -164,6 +166,7 @@ class TileWorker:
             self._job.frame,
             self._device,
             refinement=self._refinement,
+            keeps_colors=self._job.keeps_colors,
         )
         parts = _PartsOfCore(work, core, self._job.traits.halo + self._margin, self._job.frame)
         TileLoop(core.size, plan.edge, self._job.traits, self._device).run("tile", parts)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from ..errors import Change, SettingsError
 from ..geometry import Size
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.statistics import SiteStats
 from ..networks.style import AnyStyle, StyleCode
 from ..networks.tile_network import TileNetwork
+from ..pictures.colors import ColorStatistics
 from ..pictures.mask import Mask
 from ..pictures.source import Canvas, Source, TensorCanvas
 from ..pictures.thumbnail import make_thumbnail
@@ -72,6 +74,7 @@ def stylize(
         URSTError: a picture, a setting or the device cannot be used.
     """
     run = Run.of(content, backbone, settings, mask=mask, listener=listener)
+    check_matchable(styles, backbone, run.settings)
     if not run.is_plain:
         return stylize_levels(run, styles, canvas, style_weights=style_weights)
     stats = run.measure(styles, style_weights=style_weights)  # once, a few KB
@@ -222,11 +225,13 @@ class Run:
             coarsest=sizes[0],
             dtype=self.level_dtype or torch.float32,
         )
-        # The code is already blended, and the content is mixed in only once, at the end.
+        # The code is already blended, and the content is mixed in only once, at the end; so are its
+        # colors.
+        colors = settings.colors if is_last else "style"
         return replace(
             self,
             content=content,
-            settings=replace(settings, strength=1.0),
+            settings=replace(settings, strength=1.0, colors=colors),
             mask=self.mask if is_last else None,
             listener=listener,
             level=level,
@@ -253,14 +258,24 @@ class Run:
             return self.backbone.code_for(thumbnail, code, strength=strength)
 
     def encode(
-        self, styles: Sequence[AnyStyle], style_weights: Sequence[float] | None = None
+        self,
+        styles: Sequence[AnyStyle],
+        style_weights: Sequence[float] | None = None,
+        *,
+        colors: ColorStatistics | None = None,
     ) -> StyleCode:
         """Styles → their code; each style is shrunk to the style size of the settings.
 
         Args:
             styles, style_weights: as in :func:`stylize`.
+            colors: what styles are matched to with the setting ``matched``; those of the content if
+                None.
         """
-        return encode_styles(styles, style_weights, self.backbone, self.settings, self.listener)
+        if self.settings.colors == "matched":
+            colors = colors or color_statistics([self])
+        return encode_styles(
+            styles, style_weights, self.backbone, self.settings, self.listener, colors=colors
+        )
 
     def measure(
         self,
@@ -351,6 +366,7 @@ class Run:
             self.device,
             mask=self.mask,
             refinement=self.level,
+            keeps_colors=self.settings.colors == "content",
         )
 
     def stylize(
@@ -379,15 +395,44 @@ def encode_styles(
     backbone: Backbone,
     settings: Settings,
     listener: Listener,
+    *,
+    colors: ColorStatistics | None = None,
 ) -> StyleCode:
-    """Styles → their code; pictures are shrunk to the style size, codes are used as they are."""
-    small = [
-        style
-        if isinstance(style, (str, StyleCode))
-        else thumbnail_of(style, settings.style_size, listener)
-        for style in styles
-    ]
-    return backbone.encode_style(small, weights)
+    """Styles → their code; pictures are shrunk to the style size, codes are used as they are.
+
+    Pictures are matched to ``colors``, if there are any.
+    """
+
+    def small(style: Source) -> torch.Tensor:
+        thumbnail = thumbnail_of(style, settings.style_size, listener)
+        return thumbnail if colors is None else colors.match(thumbnail)
+
+    each = [style if isinstance(style, (str, StyleCode)) else small(style) for style in styles]
+    return backbone.encode_style(each, weights)
+
+
+def check_matchable(styles: object, backbone: Backbone, settings: Settings) -> None:
+    """Refuse styles that cannot be matched to the content's colors, if the settings ask for it.
+
+    Raises:
+        SettingsError: one of them is encoded or built in.
+    """
+    if settings.colors != "matched":
+        return
+    several = styles if isinstance(styles, (list, tuple)) else [styles]
+    if backbone.network.style_names or any(isinstance(style, StyleCode) for style in several):
+        raise SettingsError(
+            "styles that are encoded or built in cannot be matched to the content's colors",
+            Change("colors", "content"),
+            "give style pictures",
+        )
+
+
+def color_statistics(runs: Sequence[Run]) -> ColorStatistics:
+    """Measure the colors of one or several contents on their thumbnails."""
+    return ColorStatistics.of(
+        thumbnail_of(run.content, run.settings.thumbnail_size, run.listener) for run in runs
+    )
 
 
 def thumbnail_of(picture: Source, longest_side: int, listener: Listener) -> torch.Tensor:

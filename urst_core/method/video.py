@@ -41,7 +41,7 @@ from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device
 from ..tiling.exact_statistics import SiteMeasurement, stage_of_site
 from ..tiling.settings import Settings
-from .pipeline import Run, stylize_levels
+from .pipeline import Run, check_matchable, color_statistics, stylize_levels
 from .strokes import Below, level_canvas, level_contents, level_pictures
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
@@ -114,21 +114,21 @@ def stylize_frames(
     runs = frames.runs(backbone, settings, masks)
     runs = [replace(run, listener=frames.listener_of(index)) for index, run in enumerate(runs)]
     _check_sizes(runs, of_one_size=batch_statistics == SHARED)
-    code = _encode(frames, runs)
+    codes = _encode(frames, runs, together=batch_statistics == SHARED)
     if all(run.is_plain for run in runs):
-        each = _measured(runs, [code] * len(runs), batch_statistics, smoothing_radius)
+        each = _measured(runs, codes, batch_statistics, smoothing_radius)
         _stylize_each(runs, each, canvases, shares_statistics=batch_statistics == SHARED)
     elif batch_statistics == PER_PICTURE:
-        for run, canvas in zip(runs, canvases):
+        for run, code, canvas in zip(runs, codes, canvases):
             stylize_levels(run, code, canvas)
     else:
         _check_sizes(runs, of_one_size=True)
-        _stylize_levels_together(runs, code, canvases, batch_statistics, smoothing_radius)
+        _stylize_levels_together(runs, codes, canvases, batch_statistics, smoothing_radius)
 
 
 def _stylize_levels_together(
     runs: Sequence[Run],
-    code: StyleCode,
+    codes: Sequence[StyleCode],
     canvases: Sequence[Canvas],
     batch_statistics: str,
     smoothing_radius: int,
@@ -138,9 +138,9 @@ def _stylize_levels_together(
     counts = [run.level_pixels() for run in runs]
     runs = [replace(run, listener=count.listener(0)) for run, count in zip(runs, counts)]
     if batch_statistics == SHARED:
-        codes = [_code_for_all(runs, code)] * len(runs)
+        codes = [_code_for_all(runs, codes[0])] * len(runs)
     else:
-        codes = [run.code_for_levels(code) for run in runs]
+        codes = [run.code_for_levels(code) for run, code in zip(runs, codes)]
     contents = [level_contents(run.content, sizes, level_canvas, run.listener) for run in runs]
     below: list[Below | None] = [None] * len(runs)
     for number, like in enumerate([*level_pictures(sizes), None]):
@@ -198,7 +198,7 @@ def measure_frames(
         for index, run in enumerate(frames.runs(backbone, settings))
     ]
     _check_sizes(runs, of_one_size=batch_statistics == SHARED)
-    codes = [_encode(frames, runs)] * len(runs)
+    codes = _encode(frames, runs, together=batch_statistics == SHARED)
     return _measured(runs, codes, batch_statistics, smoothing_radius)
 
 
@@ -214,11 +214,18 @@ def _check_kind(batch_statistics: str, smoothing_radius: int) -> None:
         )
 
 
-def _encode(frames: Frames, runs: Sequence[Run]) -> StyleCode:
-    if isinstance(frames.styles, StyleCode):
-        return frames.styles
-    with explained_out_of_memory(runs[0].device, "the styles", "a smaller style size"):
-        return runs[0].encode(frames.styles, frames.style_weights)
+def _encode(frames: Frames, runs: Sequence[Run], *, together: bool) -> list[StyleCode]:
+    """The code of the styles for each picture; matched to its colors, or to those of all."""
+    styles, weights, first = frames.styles, frames.style_weights, runs[0]
+    check_matchable(styles, first.backbone, first.settings)
+    if isinstance(styles, StyleCode):
+        return [styles] * len(runs)
+    is_matched = first.settings.colors == "matched"
+    with explained_out_of_memory(first.device, "the styles", "a smaller style size"):
+        if is_matched and not together:
+            return [run.encode(styles, weights) for run in runs]
+        colors = color_statistics(runs) if is_matched else None
+        return [first.encode(styles, weights, colors=colors)] * len(runs)
 
 
 def _measured(

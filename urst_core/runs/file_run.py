@@ -27,7 +27,7 @@ from ..formats.styles import open_style
 from ..formats.vips import vips, vips_errors
 from ..formats.vips_loader import UNPACKING_STAGE
 from ..formats.work_file import WorkFile
-from ..method.pipeline import Run
+from ..method.pipeline import Run, check_matchable
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.saved_style import is_style_file
@@ -160,7 +160,7 @@ class FileRun:
         check_output_name(self.output, self.source, self.options, overwrite=overwrite)
         if self.mask is not None:
             self.mask.mask.check_size(self.source.size)
-        _ = self.style_sources
+        check_matchable(self.style_sources, self.backbone, self.settings)
 
     def unpack(self, listener: Listener = ignore) -> None:
         """Unpack the content if it cannot be read in parts, which may take minutes.
@@ -244,6 +244,7 @@ class FileRun:
             "style size": str(settings.style_size),
             "statistics": settings.stats,
             "strength": repr(settings.strength),
+            "colors": settings.colors,
             **self._strokes_identity(),
             **(self.mask.fingerprint() if self.mask else {}),
             "precision": settings.precision,

@@ -18,6 +18,9 @@ STATS_KINDS: tuple[StatsKind, ...] = ("thumbnail", "exact")
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
+Colors = Literal["style", "content", "matched"]
+COLORS: tuple[Colors, ...] = ("style", "content", "matched")
+
 Strokes = Literal["preview", "fine"] | float
 STROKES_WORDS = ("preview", "fine")
 
@@ -43,6 +46,9 @@ class Settings:
         brushwork: strength of faint noise that gives the network something to paint in flat areas,
             0 to 1; not used on the coarsest of several levels, the stylized thumbnail.
         seed: seed of that noise, 0 to 2**32 - 1.
+        colors: ``style``: the painting's. ``content``: the result keeps the content's chroma, and
+            has the painting's lightness. ``matched``: style pictures are brought to the content's
+            mean and covariance of colors first. See :mod:`urst_core.pictures.colors`.
 
     Example:
         >>> import urst_core as urst
@@ -61,12 +67,13 @@ class Settings:
     detail: float = 1.0
     brushwork: float = 0.5
     seed: int = 0
+    colors: Colors = "style"
 
     def check(self, traits: Traits) -> None:
         """Refuse settings that the backbone or the machine does not support.
 
         Raises:
-            SettingsError: a size, the strength or the kind of statistics is out of range.
+            SettingsError: a size, the strength, the statistics or the colors are out of range.
             DeviceError: the device or the precision is unknown or not available.
         """
         for name, size in (("thumbnail", self.thumbnail_size), ("style", self.style_size)):
@@ -83,8 +90,20 @@ class Settings:
             )
         check_strength(self.strength)
         self.check_strokes()
+        self.check_colors()
         find_device(self.device)
         find_precision(self.precision, traits)
+
+    def check_colors(self) -> None:
+        """Refuse an unknown kind of colors.
+
+        Raises:
+            SettingsError: it is unknown.
+        """
+        if self.colors not in COLORS:
+            raise SettingsError(
+                f"colors {self.colors!r} are unknown; use {', '.join(COLORS[:-1])} or {COLORS[-1]}"
+            )
 
     def check_strokes(self) -> None:
         """Refuse strokes, detail, brushwork or a seed that are out of range.
@@ -120,6 +139,7 @@ class SettingsOptions(TypedDict, total=False):
     detail: float
     brushwork: float
     seed: int
+    colors: Colors
 
 
 class IfInterrupted(Enum):

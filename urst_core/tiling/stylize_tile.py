@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import DeviceError, WeightsError
 from ..geometry import Rectangle, Size, Tile
 from ..networks.tile_network import TileNetwork
+from ..pictures.colors import keep_chroma
 from ..pictures.mask import Mask, blend
 from ..pictures.padding import pad_to_frame, read_stored, window_of
 from ..pictures.source import Canvas, Source, from_unit
@@ -92,7 +93,7 @@ class TileStylizer:
     """The steps of a tile, for :class:`~urst_core.tiling.loop.TileLoop`.
 
     A tile whose core is only padding is skipped: its steps pass None on. A tile outside the mask is
-    copied, not computed.
+    copied, not computed. With ``keeps_colors``, the result keeps the content's chroma.
     """
 
     def __init__(
@@ -105,8 +106,9 @@ class TileStylizer:
         *,
         mask: Mask | None = None,
         refinement: Refinement | None = None,
+        keeps_colors: bool = False,
     ) -> None:
-        self._refinement = refinement
+        self._refinement, self._keeps_colors = refinement, keeps_colors
         self._network, self._content, self._canvas = network, content, canvas
         self._frame, self._mask = frame, mask
         self._transfer = Transfer(device)
@@ -147,10 +149,12 @@ class TileStylizer:
         # Checked after the download, since a check here would wait for the device. A sum is
         # finite only if all summands are, and takes hardly any memory.
         is_finite = self._transfer.download(inner.sum(dtype=torch.float32).isfinite())
+        kept = stored[(slice(3), *core.relative_to(tile.window).slices)]
+        if self._keeps_colors:
+            inner = keep_chroma(kept, inner)
         if window.coverage is None:
             colors = from_unit(inner, self._content.dtype)
         else:
-            kept = stored[(slice(3), *inner_slices)]
             colors = blend(kept, inner.clamp(0.0, 1.0), window.coverage.receive())
         return StylizedCore(self._transfer.download(colors), is_finite, window.alpha)
 

@@ -89,6 +89,11 @@ def test_limits_are_included(network, settings):
             "device 'gpu' is unknown; use auto, cpu, cuda, cuda:N or mps",
         ),
         (
+            {"colors": "lab"},
+            SettingsError,
+            "colors 'lab' are unknown; use style, content or matched",
+        ),
+        (
             {"precision": "half"},
             DeviceError,
             "precision 'half' is unknown; use auto, fp32, fp16, bf16",
