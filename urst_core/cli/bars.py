@@ -31,8 +31,7 @@ class Bar:
 
     def show(self, done: float, text: str = "") -> None:
         """Draw the progress, in the bar's unit, and a text beside it."""
-        if text:
-            self._bar.set_postfix_str(text, refresh=False)
+        self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
@@ -43,12 +42,17 @@ class Bar:
 class ProgressBar:
     """Draws one bar for each stage of a run; nothing when ``quiet``.
 
+    Args:
+        quiet: whether to draw nothing.
+        options: options of tqdm, such as the bar's position among several.
+
     Raises:
         SettingsError: tqdm is not installed, and ``quiet`` is False.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, **options: Any) -> None:
         self._quiet = quiet
+        self._options = options
         self._stage = ""
         self._bar: Bar | None = None
         if not quiet:
@@ -70,6 +74,7 @@ class ProgressBar:
                 unit="MP",
                 unit_scale=1e-6,
                 bar_format=TILES_FORMAT,
+                **self._options,
             )
         tiles = f"tile {progress.tiles_done}/{progress.tiles_total},"
         self._bar.show(progress.pixels_done, tiles if progress.tiles_total else "")

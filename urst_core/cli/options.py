@@ -13,7 +13,7 @@ from ..formats.vips_loader import SUSPICIOUS_RATIO
 from ..pictures.mask import LARGEST_FEATHER
 from ..runs.mask_file import MaskFile
 from ..tiling.device import PRECISIONS
-from ..tiling.settings import COLORS, STATS_KINDS, Settings
+from ..tiling.settings import COLORS, STATS_KINDS, IfInterrupted, Settings
 
 # argparse has no public name for what add_subparsers returns.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
@@ -189,6 +189,13 @@ def input_options_of(options: argparse.Namespace) -> InputOptions:
     return InputOptions(
         strict=getattr(options, "strict", False), any_size=getattr(options, "any_size", False)
     )
+
+
+def if_interrupted_of(options: argparse.Namespace) -> IfInterrupted:
+    """The choice between ``--resume`` and ``--restart``."""
+    if options.resume:
+        return IfInterrupted.RESUME
+    return IfInterrupted.DISCARD if options.restart else IfInterrupted.REFUSE
 
 
 def mask_of(options: argparse.Namespace) -> MaskFile | None:

@@ -12,11 +12,10 @@ from ..formats.styles import open_style
 from ..formats.zarr.canvas import notes_at
 from ..formats.zarr.store import unfinished_location
 from ..progress import Progress
-from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
 from .console import say
-from .options import input_options_of, settings_of
+from .options import if_interrupted_of, input_options_of, settings_of
 
 
 def stylize_on_ray(options: argparse.Namespace) -> None:
@@ -45,7 +44,7 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
                 options=options.stored,
                 input_options=input_options_of(options),
                 overwrite=options.overwrite,
-                if_interrupted=_if_interrupted(options),
+                if_interrupted=if_interrupted_of(options),
                 listener=listen,
             )
     except (KeyboardInterrupt, SystemExit):
@@ -59,13 +58,3 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
         raise
     if not options.quiet:
         say(f"{options.output}: done in {time.monotonic() - started:.1f} s")
-
-
-def _if_interrupted(options: argparse.Namespace) -> IfInterrupted:
-    return (
-        IfInterrupted.RESUME
-        if options.resume
-        else IfInterrupted.DISCARD
-        if options.restart
-        else IfInterrupted.REFUSE
-    )

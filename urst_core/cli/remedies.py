@@ -10,6 +10,7 @@ OPTIONS = {"workers": "ray-workers"}
 SWITCHES: dict[tuple[str, object], str] = {
     ("overwrite", True): "replace it with --overwrite",
     ("progress", False): "use --quiet",
+    ("recursive", True): "search its subfolders with --recursive",
     ("any_size", True): "confirm it with --any-size",
     ("resume", True): "resume with --resume",
     ("resume", False): "leave --resume out to begin",

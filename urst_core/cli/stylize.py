@@ -1,4 +1,4 @@
-"""``urst stylize``: a picture in the style of one painting, or of a mixture of several."""
+"""``urst stylize``: pictures in the style of one painting, of several, or of a mixture."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from ..cluster.run import add_distributed_arguments
 from ..errors import SettingsError, URSTError
 from ..formats.output_options import add_output_arguments, output_options
 from ..formats.zarr.store import Location, parse_location
+from ..networks.model import Backbone
 from ..progress import Progress
 from ..runs.file_run import FileRun
+from ..runs.paintings import Painting
 from ..runs.work_folder import WorkFolder
 from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
 from .console import say
+from .job import add_job_arguments, is_job, run_job
 from .options import (
     Commands,
     add_input_arguments,
     add_mask_arguments,
     add_stylizing_options,
+    if_interrupted_of,
     input_options_of,
     mask_of,
     settings_of,
@@ -32,8 +36,14 @@ from .ray import stylize_on_ray
 
 def add_stylize_command(commands: Commands) -> None:
     """Add ``stylize`` to the commands of a parser."""
-    command = commands.add_parser("stylize", help="paint a picture in the style of another")
+    command = commands.add_parser(
+        "stylize",
+        help="paint a picture, or a folder of them, in the style of another",
+        description="Paint a picture in the style of a painting, or of a mixture of several. "
+        "If OUT is a folder, paint every picture in every style.",
+    )
     add_run_arguments(command)
+    add_job_arguments(command)
     start = command.add_mutually_exclusive_group()
     start.add_argument(
         "--resume",
@@ -84,8 +94,11 @@ def add_run_arguments(
 
 
 def run_stylize(options: argparse.Namespace) -> None:
-    """Stylize one picture in one style, or in a mixture of several."""
+    """Stylize one picture in one style, or in a mixture of several; or every picture of a job."""
     options.stored = output_options(options)
+    if is_job(options):
+        _run_job(options)
+        return
     if options.ray is not None and options.mask is not None:
         raise SettingsError(
             f"--mask {options.mask} does not work on clusters; leave out --mask or --ray"
@@ -98,13 +111,6 @@ def run_stylize(options: argparse.Namespace) -> None:
             f"--ray-workers {options.ray_workers} is for clusters; name one with --ray, "
             "or leave it out"
         )
-    if_interrupted = (
-        IfInterrupted.RESUME
-        if options.resume
-        else IfInterrupted.DISCARD
-        if options.restart
-        else IfInterrupted.REFUSE
-    )
     if options.resume and not options.quiet:
         interruption = WorkFolder(_local_path(options.output)).interruption()
         say(f"resuming with {interruption}" if interruption else "nothing to resume, starting")
@@ -113,8 +119,23 @@ def run_stylize(options: argparse.Namespace) -> None:
         content=options.content,
         styles=options.styles,
         output=options.output,
-        if_interrupted=if_interrupted,
+        if_interrupted=if_interrupted_of(options),
     )
+
+
+def _run_job(options: argparse.Namespace) -> None:
+    backbone = _backbone_of(options)
+
+    def run_of(painting: Painting) -> FileRun:
+        return file_run_of(
+            options,
+            content=painting.content,
+            styles=painting.style.styles,
+            output=painting.output,
+            backbone=backbone,
+        )
+
+    run_job(options, backbone, run_of)
 
 
 def stylize_file(
@@ -151,9 +172,19 @@ def stylize_file(
 
 
 def file_run_of(
-    options: argparse.Namespace, *, content: Location, styles: Sequence[str], output: Location
+    options: argparse.Namespace,
+    *,
+    content: Location,
+    styles: Sequence[str],
+    output: Location,
+    backbone: Backbone | None = None,
 ) -> FileRun:
     """The run that the options describe.
+
+    Args:
+        options: of the command.
+        content, styles, output: as in :class:`~urst_core.runs.file_run.FileRun`.
+        backbone: that of the options, if it is already loaded.
 
     Raises:
         SettingsError: a location is a URL.
@@ -162,15 +193,19 @@ def file_run_of(
         _local_path(content),
         styles,
         _local_path(output),
-        load_backbone(
-            options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
-        ),
+        backbone or _backbone_of(options),
         settings_of(options),
         style_weights=options.style_weights,
         options=options.stored,
         input_options=input_options_of(options),
         overwrite=options.overwrite,
         mask=mask_of(options),
+    )
+
+
+def _backbone_of(options: argparse.Namespace) -> Backbone:
+    return load_backbone(
+        options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..errors import OutputError
 from ..pictures.source import Source
@@ -32,6 +32,11 @@ def format_of(path: Path) -> Format:
             return format_
     known = " ".join(ending for format_ in FORMATS for ending in format_.endings)
     raise OutputError(f"{path}: ending {ending!r} names no known format; use one of: {known}")
+
+
+def has_known_ending(path: PurePath) -> bool:
+    """Whether a file name's ending names a format."""
+    return any(path.suffix.lower() in format_.endings for format_ in FORMATS)
 
 
 def check_format(path: Path, picture: Source, options: OutputOptions) -> Format:

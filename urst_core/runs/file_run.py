@@ -60,6 +60,7 @@ class FileRun:
         input_options: how strictly to check pictures that are read.
         overwrite: whether an existing result may be replaced.
         mask: where to stylize; everywhere if None.
+        style_code: the styles' code, if they have been encoded for other pictures before.
     """
 
     content: Path
@@ -72,6 +73,7 @@ class FileRun:
     input_options: InputOptions = field(default_factory=InputOptions)
     overwrite: bool = False
     mask: MaskFile | None = None
+    style_code: StyleCode | None = None
 
     @cached_property
     def source(self) -> Source:
@@ -145,6 +147,19 @@ class FileRun:
         mask = self.mask.mask if self.mask else None
         return Run.of(self.source, self.backbone, settings, mask=mask, listener=listener)
 
+    @property
+    def shares_style_code(self) -> bool:
+        """Whether the styles have the same code with every content."""
+        return self.settings.colors != "matched"
+
+    def encode_styles(self, listener: Listener = ignore) -> StyleCode:
+        """Encode the styles, for several runs with the same ones.
+
+        Raises:
+            URSTError: a style or a setting cannot be used.
+        """
+        return self.run_value(listener).encode(self.style_sources, self.style_weights)
+
     def check(self, *, overwrite: bool) -> None:
         """Check everything that can be checked before any work.
 
@@ -195,7 +210,7 @@ class FileRun:
     def _interrupted(self, folder: WorkFolder, if_interrupted: IfInterrupted) -> RunRecord | None:
         """The record of the run to resume; None to start a new one."""
         if if_interrupted is IfInterrupted.RESUME and (record := folder.load_record()) is not None:
-            record.check_same(self._identity(record))
+            record.check_same(self.identity(record))
             return replace(record, overwrite=record.overwrite or self.overwrite)
         if (
             if_interrupted is not IfInterrupted.DISCARD
@@ -214,7 +229,7 @@ class FileRun:
         run = self.run_value()
         tiles = run.tiles(torch.float32)
         record = RunRecord(
-            self._identity(),
+            self.identity(),
             tiles.frame,
             tiles.edge,
             torch.get_num_threads(),
@@ -225,7 +240,7 @@ class FileRun:
         folder.save_record(record)
         return record
 
-    def _identity(self, earlier: RunRecord | None = None) -> dict[str, str]:
+    def identity(self, earlier: RunRecord | None = None) -> dict[str, str]:
         """Everything that determines the pixels; automatic choices are those of the earlier run."""
         settings, network = self.settings, self.backbone.network
         source, (height, width) = self.source, self.source.size
@@ -287,7 +302,11 @@ class FileRun:
         self._encode(folder, listener)
 
     def _code_for_levels(self, run: Run) -> StyleCode:
-        return run.code_for_levels(self.style_sources, self.style_weights)
+        return run.code_for_levels(self._styles, self.style_weights)
+
+    @property
+    def _styles(self) -> Sequence[AnyStyle] | StyleCode:
+        return self.style_sources if self.style_code is None else self.style_code
 
     def _make_tiles(
         self,
@@ -316,7 +335,7 @@ class FileRun:
         if earlier is not None and (self.settings.stats != "exact" or len(earlier.sites) == sites):
             return earlier
         stats = self.run_value(listener, tile_size=record.statistics_tile_size).measure(
-            self.style_sources,
+            self._styles,
             style_weights=self.style_weights,
             earlier=earlier,
             keep=folder.save_stats,

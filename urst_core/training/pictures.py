@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 
 from ..errors import Change, TrainingError, abbreviated, last_line
+from ..formats.find_pictures import IMAGE_ENDINGS
 from ..formats.image_file import warn_of_damage
 from ..formats.pixel_types import VIPS_TYPES
 from ..formats.vips import vips
 from ..formats.vips_loader import cause
 from ..geometry import Size
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
 
 LARGEST_SCALE = 2.5
 """Pictures are shrunk until their short side is at most this many times the crop."""
@@ -221,11 +220,11 @@ def _pictures_in(folder: Path) -> list[tuple[Path, str]]:
     found = [
         (path.relative_to(folder).as_posix(), path)
         for path in folder.rglob("*")
-        if path.suffix.lower() in ENDINGS and path.is_file()
+        if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()
     ]
     if not found:
         raise TrainingError(
-            f"folder {folder} has no pictures; put some in it ({' '.join(ENDINGS)})"
+            f"folder {folder} has no pictures; put some in it ({' '.join(IMAGE_ENDINGS)})"
         )
     return [(path, name) for name, path in sorted(found)]
 

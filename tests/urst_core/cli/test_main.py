@@ -274,8 +274,8 @@ OPTIONS = {
 }
 
 
-OF_CLUSTERS = {"--ray", "--ray-workers"}
-"""Tested in test_ray_cli.py."""
+TESTED_ELSEWHERE = {"--ray", "--ray-workers", "--name", "--recursive"}
+"""In test_ray.py and test_job.py."""
 
 
 def command_options(command: str) -> list[str]:
@@ -284,7 +284,7 @@ def command_options(command: str) -> list[str]:
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     actions = commands.choices[command]._actions
     names = {action.option_strings[-1] for action in actions if action.option_strings}
-    return sorted(names - {"--help"} - OF_CLUSTERS)
+    return sorted(names - {"--help"} - TESTED_ELSEWHERE)
 
 
 def test_every_option_is_in_the_table():
@@ -488,11 +488,6 @@ def test_output_exists(folder, capsys):
             "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy .zarr",
         ),
         ("content.png", "output {folder}/content.png is the content itself; choose another name"),
-        (
-            "",
-            "{folder}: ending '' names no known format; "
-            "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy .zarr",
-        ),
     ],
 )
 def test_refused_outputs(folder, capsys, output, message):

@@ -14,7 +14,8 @@ from PIL import Image
 from training_examples import open_folder, save_pictures
 
 from urst_core.errors import ImageError, TrainingError
-from urst_core.training.pictures import ENDINGS, PictureFolder, load_style
+from urst_core.formats.find_pictures import IMAGE_ENDINGS
+from urst_core.training.pictures import PictureFolder, load_style
 
 RED = (200, 100, 50)
 
@@ -74,7 +75,7 @@ def test_missing_folder(tmp_path):
 def test_empty_folder(tmp_path):
     endings = ".jpg .jpeg .png .webp .tif .tiff .bmp .avif .heic"
     message = f"folder {tmp_path} has no pictures; put some in it ({endings})"
-    assert endings.split() == list(ENDINGS)
+    assert endings.split() == list(IMAGE_ENDINGS)
     assert refusal(tmp_path) == message
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "folder.jpg").mkdir()
