@@ -97,7 +97,8 @@ def strokes_by_hand(graph: Graph) -> None:
         "Stats** is the first painting, with the look of the whole picture.\n"
         "3. The next **Join Detail** enlarges the painting and adds the photograph's detail. The "
         "result is painted in tiles, and **Merge Strokes** merges its finest strokes.\n"
-        "4. After another such level, the painting is as large as the photograph.\n\n"
+        "4. After another such level, with the same statistics, the painting is as large as the "
+        "photograph.\n\n"
         "- To enlarge with an upscale model, connect the painting to *Upscale Image (using Model)* "
         "and its result to `enlarged` of the next Join Detail, besides `painting`. Any size "
         "works.\n"
@@ -120,8 +121,7 @@ def strokes_by_hand(graph: Graph) -> None:
     tiles_2 = _painted_level(graph, join_2, stats_2, backbone)
     painting = (tiles_2[-1], 0)
     join_3 = graph.add("URSTJoinDetail", width=340, painting=painting, below=(join_2, 1))
-    stats_3 = _level_stats(graph, join_3, models)
-    tiles_3 = _painted_level(graph, join_3, stats_3, backbone)
+    tiles_3 = _painted_level(graph, join_3, stats_2, backbone)
     saved = save(graph, "strokes_by_hand", (tiles_3[-1], 0))
     graph.lay_out(
         [note],
@@ -129,7 +129,7 @@ def strokes_by_hand(graph: Graph) -> None:
         [first, Group("The look", [preview], RESULT)],
         [Group("2. Twice as large: join", [join_2, stats_2])],
         [Group("2. Paint and merge", tiles_2)],
-        [Group("3. The whole size: join", [join_3, stats_3])],
+        [Group("3. The whole size: join", [join_3])],
         [Group("3. Paint and merge", tiles_3)],
         [Group("Result", [saved], RESULT)],
     )

@@ -49,12 +49,13 @@ def by_hand(call):
         styled = {"backbone": backbone, "style": style, **look}
         joined, level = call("JoinDetail", image=content, **size, **strokes)
         _, painting = call("MakeThumbnailStats", content=joined, level=level, **styled)
-        paintings = [painting]
+        paintings, stats = [painting], None
         while paintings[-1].shape[1:3] != content.shape[1:3]:
             painting = paintings[-1]
             more = {} if enlarge is None else {"enlarged": enlarge(painting)}
             joined, level = call("JoinDetail", painting=painting, below=level, **more, **strokes)
-            stats, _ = call("MakeThumbnailStats", content=joined, level=level, **styled)
+            if stats is None or look["statistics"] == "exact":
+                stats, _ = call("MakeThumbnailStats", content=joined, level=level, **styled)
             tiles, layout = call("TileImage", image=joined, tile_size=tile_size, backbone=backbone)
             [tiles] = call("StylizePatches", backbone=backbone, stats=stats, tiles=tiles)
             [painted] = call("AssembleTiles", tiles=tiles, layout=layout, feather=0)

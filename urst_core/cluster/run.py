@@ -145,9 +145,10 @@ def _stylize_levels(
 
     contents = level_contents(run.content, run.level_sizes, new_content, pixels.listener(0))
     below: Below | None = None
+    stats: FrozenStats | None = None
     for number, like in enumerate(pictures):
         level = run.at_level(number, contents[number], below, pixels.listener(number))
-        place, stats = stores.picture(number), level.measure(code)
+        place, stats = stores.picture(number), level.level_stats(code, stats)
         open_canvas = partial(_open_picture, place, like)
         cluster.stylize(
             cluster.job(level, stats, stores), stats, notes_at(place), open_canvas, level
@@ -155,7 +156,7 @@ def _stylize_levels(
         finished = ZarrPicture(unfinished_location(place), unfinished=True)
         below = Below(contents[number], finished)
     level = run.at_level(len(pictures), run.content, below, pixels.listener(len(pictures)))
-    stats = level.measure(code)
+    stats = level.level_stats(code, stats)
     job = cluster.job(level, stats, stores)
     cluster.stylize(job, stats, target.notes, target.open, level, pyramid=run.listener)
     return stats
@@ -205,6 +206,8 @@ class _Cluster:
             level,
             is_store=isinstance(run.content, ContentStore),
             keeps_colors=run.settings.colors == "content",
+            sample=None if run.proof_sample is run.content else self.content,
+            pixels=run.painted_pixels,
         )
 
     def stylize(

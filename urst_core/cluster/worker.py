@@ -55,6 +55,8 @@ class Job:
         level: the level of larger strokes that is made; None in a plain pass.
         is_store: whether the content is a level's own, in an unfinished store.
         keeps_colors: whether the result keeps the content's chroma.
+        sample: path or URL of the picture that half precision is tried on; the content if None.
+        pixels: total number of pixels that the network paints; those of the content if None.
     """
 
     content: Location
@@ -68,6 +70,8 @@ class Job:
     level: SharedLevel | None = None
     is_store: bool = False
     keeps_colors: bool = False
+    sample: Location | None = None
+    pixels: int | None = None
 
     @property
     def frame(self) -> Size:
@@ -129,9 +133,9 @@ class TileWorker:
         return open_picture(job.content, options=job.input_options)
 
     def survey(self, dtype: torch.dtype | None) -> tuple[torch.dtype, int]:
-        """The type to compute in, proven on the content where None is given, and a tile edge."""
+        """The type to compute in, proven on the sample if None is given, and a tile edge."""
         job = self._job
-        dtype = dtype or fastest_proven(job.network, self._content, job.traits, self._device)
+        dtype = dtype or self._proven()
         memory = free_bytes(self._device)
         if self._device.type == "cpu":
             memory //= job.workers
@@ -144,6 +148,12 @@ class TileWorker:
             margin=self._margin,
         )
         return dtype, edge
+
+    def _proven(self) -> torch.dtype:
+        job, sample = self._job, self._content
+        if job.sample is not None:
+            sample = open_picture(job.sample, options=job.input_options)
+        return fastest_proven(job.network, sample, job.traits, self._device, pixels=job.pixels)
 
     def stylize(self, core: Rectangle, plan: TilePlan) -> None:
         """Stylize one core of the frame, in smaller parts where memory runs out, and write it.

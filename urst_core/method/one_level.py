@@ -35,6 +35,7 @@ from .strokes import (
     Below,
     JoinedSource,
     Level,
+    WithoutBrushwork,
     level_canvas,
     level_contents,
     level_sizes,
@@ -269,6 +270,8 @@ def measure_level(
     whole = Run.of(level.image, backbone, settings, listener=listener)
     code = whole.code_for_levels(styles, style_weights)
     # As in Run.at_level: the code is already blended, and the content mixed in once, at the end.
+    if settings.stats == "thumbnail" and level.level.brushwork:
+        joined = WithoutBrushwork(joined, level.content, level.level)
     run = replace(whole, content=joined, settings=replace(settings, strength=1.0))
     stats = run.measure(code)
     values = {field.name: getattr(stats, field.name) for field in fields(stats)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..errors import Change, SettingsError
-from ..geometry import Size
+from ..geometry import Rectangle, Size
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.statistics import SiteStats
@@ -34,6 +34,7 @@ from .strokes import (
     Level,
     LevelPicture,
     LevelPixels,
+    WithoutBrushwork,
     is_plain,
     level_canvas,
     level_contents,
@@ -105,15 +106,25 @@ def stylize_levels(
     code = run.code_for_levels(styles, style_weights)
     contents = level_contents(run.content, sizes, run.level_canvas, run.listener)
     below: Below | None = None
+    painter: LevelPainter | None = None
     for number, like in enumerate(level_pictures(sizes)):
         content, picture = contents[number], run.level_canvas(like)
         level = run.at_level(number, content, below, pixels.listener(number))
-        level.stylize(level.network(level.measure(code)), picture)
+        painter = level.painter(code, painter)
+        level.stylize(painter.network, picture)
         below = Below(content, picture)
     level = run.at_level(len(contents) - 1, run.content, below, pixels.listener(len(contents) - 1))
-    stats = level.measure(code)
-    level.stylize(level.network(stats), canvas)
-    return stats
+    painter = level.painter(code, painter)
+    level.stylize(painter.network, canvas)
+    return painter.stats
+
+
+@dataclass(frozen=True)
+class LevelPainter:
+    """The network of a level, and the statistics it was made with."""
+
+    stats: FrozenStats
+    network: TileNetwork
 
 
 @dataclass(frozen=True)
@@ -145,6 +156,7 @@ class Run:
     listener: Listener = ignore
     level: Level | None = None
     level_dtype: torch.dtype | None = None
+    picture: Source | None = None
 
     @classmethod
     def of(
@@ -191,6 +203,13 @@ class Run:
             return self.content
         return JoinedSource(self.content, self.level, self.device)
 
+    @property
+    def thumbnail_source(self) -> Source:
+        """The picture whose thumbnail is measured: the network's input without brushwork."""
+        if self.level is None or not self.level.brushwork:
+            return self.source
+        return WithoutBrushwork(self.source, self.content, self.level)
+
     def level_canvas(self, like: LevelPicture) -> TensorCanvas:
         """A place in memory for a picture between the levels."""
         return level_canvas(replace(like, dtype=self.level_dtype or like.dtype))
@@ -235,7 +254,54 @@ class Run:
             mask=self.mask if is_last else None,
             listener=listener,
             level=level,
+            picture=self.content,
         )
+
+    def painter(
+        self,
+        code: StyleCode,
+        below: LevelPainter | None,
+        *,
+        earlier: FrozenStats | None = None,
+        keep: Callable[[FrozenStats], None] | None = None,
+    ) -> LevelPainter:
+        """Measure this level, and make its network; or take both from the level below.
+
+        Args:
+            code: from :meth:`code_for_levels`.
+            below: painter of the level below; None for the coarsest.
+            earlier, keep: as in :meth:`measure`.
+        """
+        if below is not None and self.shares_statistics:
+            return below
+        stats = earlier
+        if stats is None or self._lacks_sites(stats):
+            stats = self.measure(code, earlier=earlier, keep=keep)
+        return LevelPainter(stats, self.network(stats))
+
+    def level_stats(self, code: StyleCode, below: FrozenStats | None) -> FrozenStats:
+        """Measure this level, or take the statistics of the level below.
+
+        Args:
+            code: from :meth:`code_for_levels`.
+            below: statistics of the level below; None for the coarsest.
+        """
+        return below if below is not None and self.shares_statistics else self.measure(code)
+
+    @property
+    def shares_statistics(self) -> bool:
+        """Whether this level has the statistics, and so the network, of the level below.
+
+        The inputs of all levels but the coarsest are enlarged paintings with detail, of the same
+        composition. So their thumbnails are nearly the same, and only the smallest is measured.
+        """
+        return (
+            self.settings.stats == "thumbnail" and self.level is not None and self.level.number > 1
+        )
+
+    def _lacks_sites(self, stats: FrozenStats) -> bool:
+        """Whether exact statistics were interrupted."""
+        return len(stats.sites) < len(self.backbone.network.site_names)
 
     def code_for_levels(
         self,
@@ -299,7 +365,7 @@ class Run:
         if earlier is not None:
             return self._measure_exactly(earlier.to(self.device), keep)
         strength = self.settings.strength
-        thumbnail = thumbnail_of(self.source, self.settings.thumbnail_size, self.listener)
+        thumbnail = thumbnail_of(self.thumbnail_source, self.settings.thumbnail_size, self.listener)
         with explained_out_of_memory(
             self.device, "the thumbnail and the styles", "smaller sizes of them"
         ):
@@ -334,7 +400,8 @@ class Run:
 
         Args:
             stats: statistics of this picture, or of a picture that contains it.
-            pixels: total number of pixels to compute; that of the content if None.
+            pixels: total number of pixels to compute; that of the content if None, or that of all
+                levels which share the network.
 
         Raises:
             StatsError: the statistics were measured with another backbone or other weights.
@@ -344,8 +411,29 @@ class Run:
         traits = self.backbone.traits
         dtype = find_precision(self.settings.precision, traits)
         if dtype is None:
-            dtype = fastest_proven(baked, self.content, traits, self.device, pixels=pixels)
+            sample, pixels = self.proof_sample, pixels or self.painted_pixels
+            dtype = fastest_proven(baked, sample, traits, self.device, pixels=pixels)
         return baked.prepared(self.device, dtype)
+
+    @property
+    def proof_sample(self) -> Source:
+        """The picture that half precision is tried on, of the depth that the result is stored in.
+
+        The coarsest level is tried on its own content, in floats, since it is the preview; other
+        levels on the whole picture, although they are stored in 16 bits.
+        """
+        if self.level is None or self.level.number == 0 or self.picture is None:
+            return self.content
+        return self.picture
+
+    @property
+    def painted_pixels(self) -> int:
+        """Number of pixels of this picture, or of all levels that this one's network paints."""
+        sizes = [self.content.size]
+        if self.picture is not None and self.level is not None and self.level.number:
+            above = level_sizes(self.picture.size, self.settings)[self.level.number + 1 :]
+            sizes += above if self.settings.stats == "thumbnail" else ()
+        return sum(Rectangle.of_size(size).area for size in sizes)
 
     def tiles(self, dtype: torch.dtype) -> TileLoop:
         """Picture → tiles: the cores of the frame, of the given size or one that fits."""

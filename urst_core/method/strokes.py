@@ -374,9 +374,19 @@ class Level:
                 joined = joined.add_(self._unit(self.enlarged.read(block)).to(joined))
         if noise is None:
             return joined
+        grains = noise[(..., *block.relative_to(area).slices)].to(joined)
+        return joined + self.strokes_of(grains, colors, inner)
+
+    def strokes_of(self, grains: Tensor, colors: Tensor, inner: tuple[slice, slice]) -> Tensor:
+        """The brushwork that noise becomes: strongest where the content is flat.
+
+        Args:
+            grains: noise, (1, h, w).
+            colors: the content, (3, H, W), 0..1, wider by ``FLATNESS_RADIUS`` where there is more.
+            inner: where the noise is in the colors.
+        """
         strength = brushwork.flatness(colors)[(..., *inner)]
-        grains = noise[(..., *block.relative_to(area).slices)].to(joined) * strength
-        return joined + grains.mul_(brushwork.STRONGEST * self.brushwork)
+        return (grains * strength).mul_(brushwork.STRONGEST * self.brushwork)
 
     def merge(
         self,
@@ -496,6 +506,49 @@ class JoinedSource:
         assert content is not None
         joined = self.level.join(content, below, noise, wide)
         return joined[(..., *area.relative_to(wide).slices)]
+
+
+@dataclass(frozen=True)
+class WithoutBrushwork:
+    """A level's input without its brushwork, which is no structure to measure.
+
+    The thumbnail of a small level would keep the noise, that of a large one would not, although the
+    network sees the same noise on every level.
+
+    Attributes:
+        joined: the input, floating, with brushwork.
+        content: the level's content.
+        level: the level.
+    """
+
+    joined: Source
+    content: Source
+    level: Level
+
+    @property
+    def size(self) -> Size:
+        return self.joined.size
+
+    @property
+    def channels(self) -> int:
+        return self.joined.channels
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.joined.dtype
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        pixels = self.joined.read(rectangle).clone()
+        for band in bands(rectangle.size):
+            area = band.shifted(rectangle.top, rectangle.left)
+            wide = area.grown(brushwork.FLATNESS_RADIUS).clipped(self.size)
+            noise = self.level.read_noise(area)
+            if noise is None:
+                break
+            colors = to_unit(self.content.read(wide)[:3]).to(pixels)
+            inner = area.relative_to(wide).slices
+            pixels[(..., *band.slices)] -= self.level.strokes_of(noise.to(pixels), colors, inner)
+        return pixels
 
 
 class Picture(Source, Canvas, Protocol):

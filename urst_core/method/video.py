@@ -18,7 +18,7 @@ only the existing frames count.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -143,12 +143,14 @@ def _stylize_levels_together(
         codes = [run.code_for_levels(code) for run, code in zip(runs, codes)]
     contents = [level_contents(run.content, sizes, level_canvas, run.listener) for run in runs]
     below: list[Below | None] = [None] * len(runs)
+    each: list[FrozenStats] = []
     for number, like in enumerate([*level_pictures(sizes), None]):
         levels = [
             run.at_level(number, content[number], smaller, count.listener(number))
             for run, content, smaller, count in zip(runs, contents, below, counts)
         ]
-        each = _measured(levels, codes, batch_statistics, smoothing_radius)
+        if not levels[0].shares_statistics:
+            each = list(_measured(levels, codes, batch_statistics, smoothing_radius))
         shares = batch_statistics == SHARED
         if like is None:  # the last one
             _stylize_each(levels, each, canvases, shares_statistics=shares)
@@ -160,7 +162,7 @@ def _stylize_levels_together(
 
 def _stylize_each(
     runs: Sequence[Run],
-    each: Iterator[FrozenStats],
+    each: Iterable[FrozenStats],
     canvases: Sequence[Canvas],
     *,
     shares_statistics: bool,
@@ -298,8 +300,10 @@ def _thumbnail_site(
     backbone, settings = runs[0].backbone, runs[0].settings
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
         for run in runs:
-            _tell_of_thumbnail(run.source, stage_of_site(name), runs[0].listener)
-            thumbnail = make_thumbnail(run.source, settings.thumbnail_size).to(backbone.device)
+            _tell_of_thumbnail(run.thumbnail_source, stage_of_site(name), runs[0].listener)
+            thumbnail = make_thumbnail(run.thumbnail_source, settings.thumbnail_size).to(
+                backbone.device
+            )
             framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
             with torch.inference_mode():
                 site = replay_until(backbone.network.stages(framed, code), name, earlier)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from ..errors import OutputError
 from ..formats.work_file import WorkFile
-from ..method.pipeline import Run
+from ..method.pipeline import LevelPainter, Run
 from ..method.strokes import Below, LevelPicture, level_contents, level_pictures
 from ..networks.style import StyleCode
 from ..pictures.source import Raster, Source
@@ -42,29 +42,35 @@ def make_levels(run: Run, folder: WorkFolder, encode: Callable[[Run], StyleCode]
 
         contents = level_contents(run.content, sizes, new_content, pixels.listener(0))
         below: Below | None = None
+        painter: LevelPainter | None = None
         for number, like in enumerate(level_pictures(sizes)):
             content, level_files = contents[number], folder.level(number)
             level = run.at_level(number, content, below, pixels.listener(number))
             if not level_files.pixels.is_file():
                 WorkFile.create(level_files.pixels, like).close()
-            _make_level(level, folder, level_files, like, code)
+            painter = _make_level(level, folder, level_files, like, code, painter)
             picture = files.enter_context(level_files.open_pixels(like))
             below = Below(content, picture)
         number = len(sizes) - 1
         level = run.at_level(number, run.content, below, pixels.listener(number))
-        _make_level(level, folder, folder.last_level(), run.content, code)
+        _make_level(level, folder, folder.last_level(), run.content, code, painter)
 
 
 def _make_level(
-    level: Run, folder: WorkFolder, files: LevelFiles, like: Raster, code: StyleCode
-) -> None:
+    level: Run,
+    folder: WorkFolder,
+    files: LevelFiles,
+    like: Raster,
+    code: StyleCode,
+    below: LevelPainter | None,
+) -> LevelPainter:
     with finishing(folder, files, like) as (pixels, journal):
-        stats = files.load_stats()
-        sites = level.backbone.network.site_names
-        if stats is None or (level.settings.stats == "exact" and len(stats.sites) < len(sites)):
-            stats = level.measure(code, earlier=stats, keep=files.save_stats)
-            files.save_stats(stats)
-        level.stylize(level.network(stats), pixels, ledger=journal)
+        earlier = files.load_stats()
+        painter = level.painter(code, below, earlier=earlier, keep=files.save_stats)
+        if painter.stats is not earlier:
+            files.save_stats(painter.stats)
+        level.stylize(painter.network, pixels, ledger=journal)
+    return painter
 
 
 @contextmanager
