@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -123,27 +124,42 @@ def styles_of(options: argparse.Namespace, backbone: Backbone) -> list[StyleChoi
         ImageError: a folder has no pictures.
         SettingsError: the number of weights is not that of the styles.
     """
-    names = backbone.network.style_names
-    found = [
-        (str(picture.path), picture.label.removesuffix(".style"))
-        for style in options.styles
-        for picture in (
-            [FoundPicture(Path(style), style)]
-            if style in names
-            else find_pictures(Path(style), recursive=options.recursive, endings=STYLE_ENDINGS)
-        )
-    ]
+    found = find_styles(options.styles, backbone, recursive=options.recursive)
     weights = options.style_weights
     if weights is None:
-        return [StyleChoice((style,), _flat(label)) for style, label in found] or [
+        return [StyleChoice((str(style.path),), _flat(style.label)) for style in found] or [
             StyleChoice((), backbone.traits.name)
         ]
     if len(weights) != len(found):
         raise SettingsError(
             f"{len(found)} styles with {len(weights)} weights; give one weight for each style"
         )
-    mixed = tuple(style for style, _ in found)
-    return [StyleChoice(mixed, "+".join(_flat(label) for _, label in found))]
+    mixed = tuple(str(style.path) for style in found)
+    return [StyleChoice(mixed, "+".join(_flat(style.label) for style in found))]
+
+
+def find_styles(
+    places: Sequence[str], backbone: Backbone, *, recursive: bool
+) -> list[FoundPicture]:
+    """Find the pictures and style files that users name, by themselves or in folders.
+
+    Args:
+        places: files, folders, patterns, or names of the backbone's built-in styles.
+        backbone: the network.
+        recursive: whether to search the subfolders of folders.
+
+    Raises:
+        ImageError: a folder has no pictures.
+    """
+    names = backbone.network.style_names
+    found: list[FoundPicture] = []
+    for place in places:
+        if place in names:
+            found.append(FoundPicture(Path(place), place))
+            continue
+        pictures = find_pictures(Path(place), recursive=recursive, endings=STYLE_ENDINGS)
+        found += [replace(p, label=p.label.removesuffix(".style")) for p in pictures]
+    return found
 
 
 def _flat(label: str) -> str:

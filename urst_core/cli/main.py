@@ -16,6 +16,7 @@ from .demo import add_demo_command
 from .info import add_info_command
 from .plan import add_plan_command
 from .remedies import error_words
+from .sheet import add_sheet_command
 from .signals import StopSignals
 from .style import add_style_command
 from .stylize import add_stylize_command
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_stylize_command(commands)
     add_plan_command(commands)
+    add_sheet_command(commands)
     add_demo_command(commands)
     add_train_command(commands)
     add_weights_command(commands)
