@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
 
 from ..errors import Change, SettingsError
 from ..geometry import Rectangle, Size
-from ..networks.frozen_stats import FrozenStats
+from ..networks.frozen_stats import FrozenStats, RegionStats
 from ..networks.model import Backbone
 from ..networks.statistics import SiteStats
-from ..networks.style import AnyStyle, StyleCode
-from ..networks.tile_network import TileNetwork
+from ..networks.style import AnyStyle, RegionCodes, StyleCode, blend
+from ..networks.tile_network import RegionNetworks, TileNetwork
 from ..pictures.colors import ColorStatistics
 from ..pictures.mask import Mask
 from ..pictures.source import Canvas, Source, TensorCanvas
@@ -26,6 +27,7 @@ from ..tiling.precision import fastest_proven
 from ..tiling.settings import Settings
 from ..tiling.stylize_tile import TileStylizer
 from ..tiling.tile_size import choose_tile_size
+from .regions import Regions
 from .strokes import (
     PREPARATION_STAGE,
     TILES_STAGE,
@@ -45,7 +47,7 @@ from .strokes import (
 
 def stylize(
     content: Source,
-    styles: Sequence[AnyStyle] | StyleCode,
+    styles: Sequence[AnyStyle] | StyleCode | Regions,
     canvas: Canvas,
     backbone: Backbone,
     settings: Settings | None = None,
@@ -59,7 +61,7 @@ def stylize(
     Args:
         content: the picture; its alpha, if any, is carried over untouched.
         styles: one or more style pictures, names of built-in styles, or codes (empty if there is
-            only one built-in style); or the code of them all.
+            only one built-in style); or the code of them all; or a style for each region.
         canvas: of the content's size, channels and dtype; every pixel of it is written once.
         backbone: network and weights; neither is changed.
         settings: see :class:`~urst_core.tiling.settings.Settings`.
@@ -74,7 +76,8 @@ def stylize(
     Raises:
         URSTError: a picture, a setting or the device cannot be used.
     """
-    run = Run.of(content, backbone, settings, mask=mask, listener=listener)
+    regions = styles if isinstance(styles, Regions) else None
+    run = Run.of(content, backbone, settings, mask=mask, regions=regions, listener=listener)
     check_matchable(styles, backbone, run.settings)
     if not run.is_plain:
         return stylize_levels(run, styles, canvas, style_weights=style_weights)
@@ -86,7 +89,7 @@ def stylize(
 
 def stylize_levels(
     run: Run,
-    styles: Sequence[AnyStyle] | StyleCode,
+    styles: Sequence[AnyStyle] | StyleCode | Regions,
     canvas: Canvas,
     *,
     style_weights: Sequence[float] | None = None,
@@ -140,6 +143,7 @@ class Run:
         settings: checked against the backbone.
         device: the device in the settings, or the best available one.
         mask: where to stylize; everywhere if None.
+        regions: where to use which style; one style everywhere if None.
         listener: called with the progress; if it raises, the run ends.
         level: joins the content with a smaller painting, and merges the network's output into that;
             None in a plain pass.
@@ -153,6 +157,7 @@ class Run:
     settings: Settings
     device: torch.device
     mask: Mask | None = None
+    regions: Regions | None = None
     listener: Listener = ignore
     level: Level | None = None
     level_dtype: torch.dtype | None = None
@@ -166,20 +171,29 @@ class Run:
         settings: Settings | None = None,
         *,
         mask: Mask | None = None,
+        regions: Regions | None = None,
         listener: Listener = ignore,
     ) -> Run:
         """Check the settings, and move the backbone to the device.
 
         Raises:
-            SettingsError, DeviceError: as in :meth:`Settings.check`.
-            ShapeError: the mask differs from the content in size.
+            SettingsError, DeviceError: as in :meth:`Settings.check`; or regions are to have exact
+                statistics.
+            ShapeError: the mask or the region map differs from the content in size.
         """
         settings = settings or Settings()
         settings.check(backbone.traits)
         if mask is not None:
             mask.check_size(content.size)
+        if regions is not None:
+            regions.check_size(content.size)
+            if settings.stats == "exact":
+                raise SettingsError(
+                    "exact statistics are measured for one style only, not for regions",
+                    Change("stats", "thumbnail"),
+                )
         device = find_device(settings.device)
-        return cls(content, backbone.on(device), settings, device, mask, listener)
+        return cls(content, backbone.on(device), settings, device, mask, regions, listener)
 
     @property
     def frame(self) -> Size:
@@ -240,7 +254,10 @@ class Run:
             detail=settings.detail,
             brushwork=settings.brushwork if below is not None or is_last else 0.0,
             seed=settings.seed,
-            content_share=self.backbone.content_share(settings.strength) if is_last else 0.0,
+            # Regions mix it in themselves, each its own share.
+            content_share=self.backbone.content_share(settings.strength)
+            if is_last and self.regions is None
+            else 0.0,
             coarsest=sizes[0],
             dtype=self.level_dtype or torch.float32,
         )
@@ -252,6 +269,7 @@ class Run:
             content=content,
             settings=replace(settings, strength=1.0, colors=colors),
             mask=self.mask if is_last else None,
+            regions=self._regions_at_level(content.size, is_last=is_last),
             listener=listener,
             level=level,
             picture=self.content,
@@ -303,9 +321,15 @@ class Run:
         """Whether exact statistics were interrupted."""
         return len(stats.sites) < len(self.backbone.network.site_names)
 
+    def _regions_at_level(self, size: Size, *, is_last: bool) -> Regions | None:
+        if self.regions is None or not is_last:
+            return self.regions and self.regions.on_level(size)
+        strengths = [self.settings.strength * region.strength for region in self.regions.each]
+        return self.regions.on_last_level([self.backbone.content_share(s) for s in strengths])
+
     def code_for_levels(
         self,
-        styles: Sequence[AnyStyle] | StyleCode,
+        styles: Sequence[AnyStyle] | StyleCode | Regions,
         style_weights: Sequence[float] | None = None,
     ) -> StyleCode:
         """Styles → their code, blended with the content's own according to the strength.
@@ -313,15 +337,53 @@ class Run:
         Args:
             styles, style_weights: as in :func:`stylize`.
         """
-        strength = self.settings.strength
-        with explained_out_of_memory(
-            self.device, "the thumbnail and the styles", "smaller sizes of them"
-        ):
-            code = styles if isinstance(styles, StyleCode) else self.encode(styles, style_weights)
-            if strength == 1.0:
+        with self._explained():
+            code = self._code_of(styles, style_weights)
+            strengths = self._strengths(code)
+            if min(strengths) == 1.0:
                 return code
             thumbnail = thumbnail_of(self.content, self.settings.thumbnail_size, self.listener)
-            return self.backbone.code_for(thumbnail, code, strength=strength)
+            codes = [
+                self.backbone.code_for(thumbnail, part, strength=strength)
+                for part, strength in zip(_parts(code), strengths)
+            ]
+            return RegionCodes.of(codes) if isinstance(code, RegionCodes) else codes[0]
+
+    def _code_of(
+        self,
+        styles: Sequence[AnyStyle] | StyleCode | Regions,
+        style_weights: Sequence[float] | None,
+    ) -> StyleCode:
+        """Styles → their code, without the strength; that of all regions if there are any."""
+        if isinstance(styles, StyleCode):
+            return styles
+        if isinstance(styles, Regions):
+            return self._encode_regions(styles)
+        return self.encode(styles, style_weights)
+
+    def _encode_regions(self, regions: Regions) -> RegionCodes:
+        """Each style is encoded once, even if several regions mix it."""
+        every = {id(style): style for region in regions.each for style in region.styles}
+        is_matched = self.settings.colors == "matched"
+        colors = color_statistics([self]) if is_matched else None
+        codes = {key: self.encode([style], colors=colors) for key, style in every.items()}
+        mixed: list[StyleCode] = []
+        for region in regions.each:
+            weights = region.weights or [1.0] * len(region.styles)
+            mixed.append(blend([codes[id(style)] for style in region.styles], weights))
+        return RegionCodes.of(mixed)
+
+    def _strengths(self, code: StyleCode) -> list[float]:
+        """The strength of each region, or of the only style."""
+        strength = self.settings.strength
+        if self.regions is None or not isinstance(code, RegionCodes):
+            return [strength]
+        return [strength * region.strength for region in self.regions.each]
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained_out_of_memory(
+            self.device, "the thumbnail and the styles", "smaller sizes of them"
+        )
 
     def encode(
         self,
@@ -345,7 +407,7 @@ class Run:
 
     def measure(
         self,
-        styles: Sequence[AnyStyle] | StyleCode,
+        styles: Sequence[AnyStyle] | StyleCode | Regions,
         *,
         style_weights: Sequence[float] | None = None,
         earlier: FrozenStats | None = None,
@@ -366,12 +428,14 @@ class Run:
             return self._measure_exactly(earlier.to(self.device), keep)
         strength = self.settings.strength
         thumbnail = thumbnail_of(self.thumbnail_source, self.settings.thumbnail_size, self.listener)
-        with explained_out_of_memory(
-            self.device, "the thumbnail and the styles", "smaller sizes of them"
-        ):
-            code = styles if isinstance(styles, StyleCode) else self.encode(styles, style_weights)
+        with self._explained():
+            code = self._code_of(styles, style_weights)
             if self.settings.stats == "thumbnail":
-                return self.backbone.collect(thumbnail, code, strength=strength)
+                stats = [
+                    self.backbone.collect(thumbnail, part, strength=strength)
+                    for part, strength in zip(_parts(code), self._strengths(code))
+                ]
+                return RegionStats.of(stats) if isinstance(code, RegionCodes) else stats[0]
             code = self.backbone.code_for(thumbnail, code, strength=strength)
         return self._measure_exactly(self.backbone.stats(code, {}, strength=strength), keep)
 
@@ -407,13 +471,18 @@ class Run:
             StatsError: the statistics were measured with another backbone or other weights.
         """
         # On the CPU: folding needs float64, which some devices lack.
-        baked = self.backbone.on(torch.device("cpu")).bake(stats)
-        traits = self.backbone.traits
+        backbone, traits = self.backbone.on(torch.device("cpu")), self.backbone.traits
+        parts = stats.parts if isinstance(stats, RegionStats) else (stats,)
+        baked = [backbone.bake(part) for part in parts]
         dtype = find_precision(self.settings.precision, traits)
         if dtype is None:
             sample, pixels = self.proof_sample, pixels or self.painted_pixels
-            dtype = fastest_proven(baked, sample, traits, self.device, pixels=pixels)
-        return baked.prepared(self.device, dtype)
+            proven = {
+                fastest_proven(each, sample, traits, self.device, pixels=pixels) for each in baked
+            }
+            dtype = proven.pop() if len(proven) == 1 else torch.float32
+        networks = [each.prepared(self.device, dtype) for each in baked]
+        return RegionNetworks(networks) if isinstance(stats, RegionStats) else networks[0]
 
     @property
     def proof_sample(self) -> Source:
@@ -454,6 +523,7 @@ class Run:
             self.device,
             mask=self.mask,
             refinement=self.level,
+            regions=self.regions.map if self.regions else None,
             keeps_colors=self.settings.colors == "content",
         )
 
@@ -507,6 +577,8 @@ def check_matchable(styles: object, backbone: Backbone, settings: Settings) -> N
     """
     if settings.colors != "matched":
         return
+    if isinstance(styles, Regions):
+        styles = [style for region in styles.each for style in region.styles]
     several = styles if isinstance(styles, (list, tuple)) else [styles]
     if backbone.network.style_names or any(isinstance(style, StyleCode) for style in several):
         raise SettingsError(
@@ -514,6 +586,11 @@ def check_matchable(styles: object, backbone: Backbone, settings: Settings) -> N
             Change("colors", "content"),
             "give style pictures",
         )
+
+
+def _parts(code: StyleCode) -> tuple[StyleCode, ...]:
+    """The codes of all regions; the code itself if there is only one."""
+    return code.parts if isinstance(code, RegionCodes) else (code,)
 
 
 def color_statistics(runs: Sequence[Run]) -> ColorStatistics:

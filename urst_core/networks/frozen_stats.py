@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,20 @@ class FrozenStats:
         Raises:
             OSError: the disk is full or failing.
         """
+        write_tensors(path, self._tensors(), {"format": STATS_FORMAT, **self._facts()})
+
+    def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"code.{name}": value for name, value in self.code.tensors.items()}
         for name, stats in self.sites.items():
             tensors |= {f"site.{name}.{part}": value for part, value in stats.tensors().items()}
-        facts = {
-            "format": STATS_FORMAT,
+        return tensors
+
+    def _facts(self) -> dict[str, Any]:
+        return {
             "backbone": self.backbone,
             "fingerprint": self.fingerprint,
             "strength": self.strength,
         }
-        write_tensors(path, tensors, facts)
 
     @classmethod
     def load(cls, path: Path) -> FrozenStats:
@@ -83,6 +87,8 @@ class FrozenStats:
                 "measure the statistics again with this version"
             )
         try:
+            if "regions" in facts:
+                return RegionStats.from_file(facts["regions"], tensors)
             return cls._from_file(facts, tensors)
         except (KeyError, ValueError, StatsError) as error:
             raise StatsError(
@@ -105,3 +111,51 @@ class FrozenStats:
             sites={name: site_stats_from(parts) for name, parts in sites.items()},
             strength=float(facts["strength"]),
         )
+
+
+@dataclass(frozen=True)
+class RegionStats(FrozenStats):
+    """The statistics of all regions of a picture, each with a style of its own.
+
+    Attributes:
+        parts: the statistics of each region; everything else is that of the first.
+    """
+
+    parts: tuple[FrozenStats, ...] = ()
+
+    @classmethod
+    def of(cls, parts: Sequence[FrozenStats]) -> RegionStats:
+        first = parts[0]
+        return cls(
+            first.backbone,
+            first.fingerprint,
+            first.code,
+            first.sites,
+            first.strength,
+            parts=tuple(parts),
+        )
+
+    def to(self, device: torch.device) -> RegionStats:
+        return RegionStats.of([part.to(device) for part in self.parts])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {
+            f"{number}.{name}": value
+            for number, part in enumerate(self.parts)
+            for name, value in part._tensors().items()
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        return {"regions": [part._facts() for part in self.parts]}
+
+    @classmethod
+    def from_file(
+        cls, facts: Sequence[Mapping[str, Any]], tensors: Mapping[str, Tensor]
+    ) -> RegionStats:
+        """The statistics of all regions, from the contents of a file."""
+        parts: list[FrozenStats] = []
+        for number, each in enumerate(facts):
+            prefix = f"{number}."
+            own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            parts.append(FrozenStats._from_file(each, own))
+        return cls.of(parts)

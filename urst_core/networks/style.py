@@ -66,6 +66,24 @@ AnyStyle: TypeAlias = Source | str | StyleCode
 """A style picture, the name of a built-in style, or a code."""
 
 
+@dataclass(frozen=True)
+class RegionCodes(StyleCode):
+    """The codes of all regions of a picture.
+
+    Attributes:
+        parts: the code of each region.
+    """
+
+    parts: tuple[StyleCode, ...] = ()
+
+    @classmethod
+    def of(cls, parts: Sequence[StyleCode]) -> RegionCodes:
+        return cls({}, parts[0].fingerprint, tuple(parts))
+
+    def to(self, device: torch.device) -> RegionCodes:
+        return replace(self, parts=tuple(part.to(device) for part in self.parts))
+
+
 def pictures_among(styles: Iterable[AnyStyle]) -> list[Source]:
     """The styles that are pictures, which have to be read and encoded."""
     return [style for style in styles if not isinstance(style, (str, StyleCode))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -86,3 +87,16 @@ class TileNetwork(nn.Module):
             stylized[:, :, top : top + band.shape[2]] = band
             top += band.shape[2]
         return stylized
+
+
+class RegionNetworks(TileNetwork):
+    """The networks of all regions of a picture, prepared for one device and precision.
+
+    Attributes:
+        parts: the network of each region; everything else is that of the first.
+    """
+
+    def __init__(self, parts: Sequence[TileNetwork]) -> None:
+        super().__init__(parts[0].folded, content_share=parts[0].content_share)
+        self.compute_dtype, self.in_bands = parts[0].compute_dtype, parts[0].in_bands
+        self.parts = tuple(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,10 +11,11 @@ from torch import Tensor
 
 from ..errors import DeviceError, WeightsError
 from ..geometry import Rectangle, Size, Tile
-from ..networks.tile_network import TileNetwork
+from ..networks.tile_network import RegionNetworks, TileNetwork
 from ..pictures.colors import keep_chroma
 from ..pictures.mask import Mask, blend
 from ..pictures.padding import pad_to_frame, read_stored, window_of
+from ..pictures.region_map import RegionMap
 from ..pictures.source import Canvas, Source, from_unit
 from .transfer import Download, Transfer, Upload
 
@@ -56,14 +58,15 @@ class Refinement(Protocol):
 
 @dataclass(frozen=True)
 class StoredWindow:
-    """The input of a tile: the stored pixels of its window, and alpha and mask of its core.
+    """The input of a tile: the stored pixels of its window, alpha and coverage of its core.
 
-    ``coverage`` is None without a mask, and if the whole core is stylized. ``below`` and ``noise``
-    come from a :class:`Refinement`.
+    ``coverage``, (n, h, w), is how much of it the ``networks`` with these numbers paint; None if a
+    single one paints all of it. ``below`` and ``noise`` come from a :class:`Refinement`.
     """
 
     colors: Upload
     alpha: Tensor
+    networks: Sequence[int]
     coverage: Upload | None = None
     below: Upload | None = None
     noise: Upload | None = None
@@ -93,7 +96,8 @@ class TileStylizer:
     """The steps of a tile, for :class:`~urst_core.tiling.loop.TileLoop`.
 
     A tile whose core is only padding is skipped: its steps pass None on. A tile outside the mask is
-    copied, not computed. With ``keeps_colors``, the result keeps the content's chroma.
+    copied, not computed. With ``regions``, each tile is computed with the networks that touch it.
+    With ``keeps_colors``, the result keeps the content's chroma.
     """
 
     def __init__(
@@ -106,24 +110,24 @@ class TileStylizer:
         *,
         mask: Mask | None = None,
         refinement: Refinement | None = None,
+        regions: RegionMap | None = None,
         keeps_colors: bool = False,
     ) -> None:
         self._refinement, self._keeps_colors = refinement, keeps_colors
-        self._network, self._content, self._canvas = network, content, canvas
-        self._frame, self._mask = frame, mask
+        self._networks = network.parts if isinstance(network, RegionNetworks) else (network,)
+        self._content, self._canvas = content, canvas
+        self._frame, self._mask, self._regions = frame, mask, regions
         self._transfer = Transfer(device)
 
     def read(self, tile: Tile) -> TileInput:
         core = tile.core.clipped(self._content.size)
         if not core.area:
             return None
-        coverage = None if self._mask is None else self._mask.coverage(core)
-        if coverage is not None and not bool(coverage.any()):
+        coverage, networks = self._coverage(core)
+        if not networks:
             return KeptCore(read_stored(self._content, core))
         stored = read_stored(self._content, tile.window)
         alpha = stored[(slice(3, None), *core.relative_to(tile.window).slices)]
-        if coverage is not None and bool((coverage == 1.0).all()):
-            coverage = None
         below = noise = None
         if self._refinement is not None:
             area = tile.window.clipped(self._content.size)
@@ -133,46 +137,69 @@ class TileStylizer:
             for pixels in (stored, coverage, below, noise)
         )
         assert colors is not None
-        return StoredWindow(colors, alpha, *others)
+        return StoredWindow(colors, alpha, networks, *others)
+
+    def _coverage(self, core: Rectangle) -> tuple[Tensor | None, Sequence[int]]:
+        """How much of a core each network paints, and the numbers of those that paint any of it.
+
+        None if a single one paints all of it.
+        """
+        mask = None if self._mask is None else self._mask.coverage(core)
+        regions = None if self._regions is None else self._regions.read(core)
+        if mask is None and regions is None:
+            return None, [0]
+        if regions is None or mask is None:
+            coverage = regions if mask is None else mask[None]
+            assert coverage is not None
+        else:
+            coverage = regions * mask
+        networks = [number for number, share in enumerate(coverage) if bool(share.any())]
+        if len(networks) == 1 and bool((coverage[networks] == 1.0).all()):
+            return None, networks
+        return coverage[networks], networks
 
     def compute(self, tile: Tile, window: TileInput) -> TileResult:
         if window is None or isinstance(window, KeptCore):
             return window
         stored = window.colors.receive()
         core = tile.core.clipped(self._content.size)
-        inner_slices = core.relative_to(tile.window).slices
-        if self._refinement is None:
-            pixels = window_of(stored, tile.window.size)
-            inner = self._paint(tile, pixels)[(..., *inner_slices)]
-        else:
-            inner = self._refine(self._refinement, tile, core, window)
+        kept = stored[(slice(3), *core.relative_to(tile.window).slices)]
+        painted = list(self._painted(tile, core, window, stored))
         # Checked after the download, since a check here would wait for the device. A sum is
         # finite only if all summands are, and takes hardly any memory.
-        is_finite = self._transfer.download(inner.sum(dtype=torch.float32).isfinite())
-        kept = stored[(slice(3), *core.relative_to(tile.window).slices)]
+        sums = [each.sum(dtype=torch.float32).isfinite() for each in painted]
+        is_finite = self._transfer.download(torch.stack(sums).all())
+        coverage = None if window.coverage is None else window.coverage.receive()
+        inner, total = _composite(painted, coverage)
         if self._keeps_colors:
             inner = keep_chroma(kept, inner)
-        if window.coverage is None:
+        if total is None:
             colors = from_unit(inner, self._content.dtype)
         else:
-            colors = blend(kept, inner.clamp(0.0, 1.0), window.coverage.receive())
+            colors = blend(kept, inner.clamp(0.0, 1.0), total)
         return StylizedCore(self._transfer.download(colors), is_finite, window.alpha)
 
-    def _paint(self, tile: Tile, pixels: Tensor) -> Tensor:
-        return self._network(pixels, at_border=tile.touches_border(self._frame))[0]
-
-    def _refine(
-        self, refinement: Refinement, tile: Tile, core: Rectangle, window: StoredWindow
-    ) -> Tensor:
-        """Join, paint, and merge a core."""
+    def _painted(
+        self, tile: Tile, core: Rectangle, window: StoredWindow, stored: Tensor
+    ) -> Iterator[Tensor]:
+        """A core as each of the window's networks paints it, (3, h, w)."""
+        networks = [self._networks[number] for number in window.networks]
+        at_border = tile.touches_border(self._frame)
+        if self._refinement is None:
+            pixels = window_of(stored, tile.window.size)
+            inner = (..., *core.relative_to(tile.window).slices)
+            for network in networks:
+                yield network(pixels, at_border=at_border)[0][inner]
+            return
         area = tile.window.clipped(self._content.size)
-        content = window.colors.receive()[:3]
+        height, width = area.size
         below = None if window.below is None else window.below.receive()
         noise = None if window.noise is None else window.noise.receive()
-        joined = refinement.join(content, below, noise, area).unsqueeze(0)
-        painted = self._paint(tile, pad_to_frame(joined, tile.window.size))
-        height, width = area.size
-        return refinement.merge(painted[:, :height, :width], content, below, area, core)
+        joined = self._refinement.join(stored[:3], below, noise, area).unsqueeze(0)
+        framed = pad_to_frame(joined, tile.window.size)
+        for network in networks:
+            painted = network(framed, at_border=at_border)[0][:, :height, :width]
+            yield self._refinement.merge(painted, stored[:3], below, area, core)
 
     def write(self, tile: Tile, result: TileResult) -> Tensor | None:
         """Write the core, and return its pixels as written; None if it is only padding.
@@ -202,7 +229,7 @@ class TileStylizer:
             f"the tile at row {core.top}, column {core.left} ({core.height} x {core.width} px) "
             "is NaN or infinite"
         )
-        dtype = self._network.compute_dtype
+        dtype = self._networks[0].compute_dtype
         if dtype.itemsize < torch.float32.itemsize:
             name = str(dtype).removeprefix("torch.")
             return DeviceError(
@@ -213,3 +240,17 @@ class TileStylizer:
             f"{where}: the network's values overflowed; "
             "use other weights, or get the weights file again"
         )
+
+
+def _composite(painted: list[Tensor], coverage: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Mean of paintings by their coverage, (3, h, w), and the sum of the coverages, (h, w)."""
+    if coverage is None:
+        return painted[0], None
+    if len(painted) == 1:
+        return painted[0], coverage[0]
+    shares = coverage.to(painted[0])
+    total = shares.sum(0)
+    mean = torch.zeros_like(painted[0])
+    for share, each in zip(shares, painted):
+        mean += each.clamp(0.0, 1.0) * share
+    return mean / total.clamp(min=1e-12), total

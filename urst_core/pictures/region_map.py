@@ -1,0 +1,443 @@
+"""Region maps: how much of which style each pixel of a picture takes.
+
+A map gives every pixel a share of each style, 0 to 1; what is missing to a sum of 1 is content::
+
+      colors    a picture; each color is a region        borders cross-fade over the feather
+      masks     one for each style, the last on top      each has its own feather
+      gray      black is the first of a row of styles, white the last, grays are mixtures
+
+Every kind gives the same shares for a tile as for the whole picture, bit for bit: colors are
+counted in whole pixels, and the others look at single pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import ImageError, SettingsError
+from ..geometry import Rectangle, Size
+from .mask import Mask, MaskValues
+from .source import BAND_PIXELS, Source, bands, from_unit, to_unit
+
+Color = tuple[int, int, int]
+"""Red, green and blue, 0..255."""
+
+BLACK: Color = (0, 0, 0)
+
+MOST_REGIONS = 32
+"""Each region has a network of its own in memory."""
+
+LARGEST_REGION_FEATHER = 1024
+"""In px: each tile reads that much more of the map."""
+
+FILL_SIZE = 256
+"""Longest side, in px, of the small map from which areas without a style are filled."""
+
+
+class RegionMap(Protocol):
+    """The shares of several styles in each pixel."""
+
+    @property
+    def size(self) -> Size: ...
+
+    @property
+    def count(self) -> int:
+        """Number of styles."""
+        ...
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """Shares in a rectangle inside the map, (count, h, w), float32, 0..1, on the CPU."""
+        ...
+
+    def shrunk(self, size: Size) -> RegionMap:
+        """The map of a smaller copy of the picture."""
+        ...
+
+
+@dataclass(frozen=True)
+class ColorMap:
+    """The number of the region of each pixel, from its color.
+
+    Pixels that are transparent, and black ones if black is not listed, belong to none.
+
+    Attributes:
+        picture: the map; deeper colors are rounded to 8 bits.
+        colors: of the regions.
+
+    Raises:
+        SettingsError: there are no colors, too many, or one twice.
+    """
+
+    picture: Source
+    colors: Sequence[Color]
+
+    def __post_init__(self) -> None:
+        count = len(self.colors)
+        if not 1 <= count <= MOST_REGIONS:
+            raise SettingsError(f"{count} regions cannot be painted; use 1 to {MOST_REGIONS}")
+        twice = [color for color in self.colors if list(self.colors).count(color) > 1]
+        if twice:
+            raise SettingsError(f"region {color_name(twice[0])} is listed twice; list it once")
+
+    @property
+    def size(self) -> Size:
+        return self.picture.size
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """Numbers of regions, (h, w), int64, on the CPU; ``len(colors)`` for none.
+
+        Raises:
+            ImageError: a color has no region.
+        """
+        pixels = self.picture.read(rectangle).cpu()
+        if pixels.dtype != torch.uint8:
+            pixels = from_unit(to_unit(pixels), torch.uint8)
+        pixels = pixels.long()
+        codes = (pixels[0] * 256 + pixels[1]) * 256 + pixels[2]
+        known, numbers = self._sorted
+        place = torch.searchsorted(known, codes).clamp_(max=len(known) - 1)
+        region = numbers[place]
+        is_unknown = known[place] != codes
+        if pixels.shape[0] == 4:
+            is_clear = pixels[3] == 0
+            region = torch.where(is_clear, len(self.colors), region)
+            is_unknown &= ~is_clear
+        if bool(is_unknown.any()):
+            raise self._unknown(codes, is_unknown, rectangle)
+        return region
+
+    def shrunk(self, size: Size) -> ColorMap:
+        """The map of a smaller copy of the picture."""
+        return replace(self, picture=SampledPicture(self.picture, size))
+
+    def check_used(self) -> None:
+        """Read the whole map, to refuse unknown colors and regions without pixels.
+
+        Raises:
+            ImageError: a color has no region.
+            SettingsError: a region has no pixel.
+        """
+        counts = torch.zeros(len(self.colors) + 1, dtype=torch.int64)
+        for band in bands(self.size):
+            counts += self.read(band).flatten().bincount(minlength=len(counts))
+        for color, pixels in zip(self.colors, counts.tolist()):
+            if not pixels:
+                raise SettingsError(
+                    f"no pixel of the region map is {color_name(color)}",
+                    "check the color",
+                    "leave that region out",
+                )
+
+    @cached_property
+    def _sorted(self) -> tuple[Tensor, Tensor]:
+        """Codes of the known colors, ascending, and their regions."""
+        known = [*self.colors, *([] if BLACK in self.colors else [BLACK])]
+        codes = torch.tensor([(red * 256 + green) * 256 + blue for red, green, blue in known])
+        codes, order = codes.sort()
+        return codes, order
+
+    def _unknown(self, codes: Tensor, is_unknown: Tensor, inside: Rectangle) -> ImageError:
+        row, column = (int(place) for place in is_unknown.nonzero()[0])
+        code = int(codes[row, column])
+        name = color_name((code >> 16, code >> 8 & 255, code & 255))
+        return ImageError(
+            f"pixel at row {inside.top + row}, column {inside.left + column} of the region map is "
+            f"{name}, which is not the color of a region",
+            "give it a style",
+            "paint it black, to keep the content",
+            "draw the map without smooth edges, and save it as PNG",
+        )
+
+
+@dataclass(frozen=True)
+class ColorRegions:
+    """A :class:`RegionMap` from a picture in which each color is a region.
+
+    Attributes:
+        numbers: the region of each pixel.
+        feather: width, in px, over which neighboring regions cross-fade.
+
+    Raises:
+        SettingsError: the feather is out of range.
+
+    Example:
+        >>> from urst_core.pictures.source import TensorSource
+        >>> picture = torch.zeros(3, 4, 8, dtype=torch.uint8)
+        >>> picture[0, :, :4] = 255
+        >>> picture[2, :, 4:] = 255
+        >>> regions = ColorRegions.of(TensorSource(picture), [(255, 0, 0), (0, 0, 255)], feather=4)
+        >>> regions.read(Rectangle(0, 0, 1, 8))[0, 0].mul(5).round().int().tolist()
+        [5, 5, 4, 3, 2, 1, 0, 0]
+    """
+
+    numbers: ColorMap
+    feather: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.feather <= LARGEST_REGION_FEATHER:
+            raise SettingsError(
+                f"region feather {self.feather} is out of range; "
+                f"use 0 to {LARGEST_REGION_FEATHER} px"
+            )
+
+    @classmethod
+    def of(cls, picture: Source, colors: Sequence[Color], feather: int = 0) -> ColorRegions:
+        return cls(ColorMap(picture, tuple(colors)), feather)
+
+    @property
+    def size(self) -> Size:
+        return self.numbers.size
+
+    @property
+    def count(self) -> int:
+        return len(self.numbers.colors)
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        radius = self.feather // 2
+        window = rectangle.grown(radius).clipped(self.size)
+        numbers = self.numbers.read(window)
+        shares = torch.zeros(self.count, *rectangle.size)
+        present = [number for number in numbers.unique().tolist() if number < self.count]
+        for number in present:
+            inside = (numbers == number).to(torch.int32)
+            down = _box_sum(inside, 0, rectangle.top - window.top, rectangle.height, radius)
+            sums = _box_sum(down, 1, rectangle.left - window.left, rectangle.width, radius)
+            shares[number] = sums / self._areas(rectangle, radius)
+        return shares
+
+    def shrunk(self, size: Size) -> ColorRegions:
+        feather = round(self.feather * size[0] / self.size[0])
+        return replace(self, numbers=self.numbers.shrunk(size), feather=feather)
+
+    def _areas(self, rectangle: Rectangle, radius: int) -> Tensor:
+        """Number of pixels that are counted for each pixel of a rectangle, (h, w)."""
+        height, width = self.size
+        rows = torch.arange(rectangle.top, rectangle.bottom)
+        columns = torch.arange(rectangle.left, rectangle.right)
+        down = (rows + radius + 1).clamp(max=height) - (rows - radius).clamp(min=0)
+        across = (columns + radius + 1).clamp(max=width) - (columns - radius).clamp(min=0)
+        return down[:, None] * across
+
+
+def _box_sum(values: Tensor, dim: int, first: int, length: int, radius: int) -> Tensor:
+    """Sums over ``radius`` px around each of ``length`` px, as far as there are any."""
+    sums = F.pad(values.cumsum(dim), (0, 0, 1, 0) if dim == 0 else (1, 0))
+    places = torch.arange(first, first + length)
+    after = (places + radius + 1).clamp(max=values.shape[dim])
+    return sums.index_select(dim, after) - sums.index_select(dim, (places - radius).clamp(min=0))
+
+
+@dataclass(frozen=True)
+class MaskRegions:
+    """A :class:`RegionMap` from one mask for each style.
+
+    Where masks overlap, the last is on top.
+
+    Attributes:
+        masks: of one size.
+    """
+
+    masks: Sequence[Mask]
+
+    @property
+    def size(self) -> Size:
+        return self.masks[0].values.size
+
+    @property
+    def count(self) -> int:
+        return len(self.masks)
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        shares = torch.stack([mask.coverage(rectangle) for mask in self.masks])
+        left = torch.ones(rectangle.size)
+        for number in reversed(range(self.count)):
+            shares[number] *= left
+            left = left - shares[number]
+        return shares
+
+    def shrunk(self, size: Size) -> MaskRegions:
+        scale = size[0] / self.size[0]
+        return MaskRegions(
+            [Mask(SampledValues(m.values, size), round(m.feather * scale)) for m in self.masks]
+        )
+
+
+@dataclass(frozen=True)
+class GrayRegions:
+    """A :class:`RegionMap` from gray values: each takes the two nearest of a row of styles.
+
+    Attributes:
+        values: 0 is the first style, 1 the last.
+        count: number of styles, at least 2.
+    """
+
+    values: MaskValues
+    count: int
+
+    @property
+    def size(self) -> Size:
+        return self.values.size
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        position = self.values.read(rectangle) * (self.count - 1)
+        styles = torch.arange(self.count)[:, None, None]
+        return (1.0 - (position - styles).abs()).clamp(min=0.0)
+
+    def shrunk(self, size: Size) -> GrayRegions:
+        return replace(self, values=SampledValues(self.values, size))
+
+
+@dataclass(frozen=True)
+class SampledPicture:
+    """Every so many pixels of a picture: the nearest to the centers of a smaller copy's pixels.
+
+    Attributes:
+        picture: the whole picture.
+        size: height and width of the copy.
+    """
+
+    picture: Source
+    size: Size
+
+    @property
+    def channels(self) -> int:
+        return self.picture.channels
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.picture.dtype
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        return _sample(self.picture, self.size, rectangle)
+
+
+@dataclass(frozen=True)
+class SampledValues:
+    """As :class:`SampledPicture`, of values of a mask."""
+
+    values: MaskValues
+    size: Size
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        return _sample(self.values, self.size, rectangle)
+
+
+def _sample(whole: Source | MaskValues, size: Size, rectangle: Rectangle) -> Tensor:
+    """Read a rectangle of a smaller copy, in bands: it may be a large part of the whole."""
+    rows = _centers(whole.size[0], size[0], rectangle.top, rectangle.bottom)
+    columns = _centers(whole.size[1], size[1], rectangle.left, rectangle.right)
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    step = -(-whole.size[0] // size[0])
+    parts: list[Tensor] = []
+    for part in rows.split(max(1, BAND_PIXELS // (step * (right - left)))):
+        top, bottom = int(part[0]), int(part[-1]) + 1
+        band = whole.read(Rectangle(top, left, bottom, right))
+        parts.append(band[..., part - top, :][..., columns - left])
+    return torch.cat(parts, dim=-2)
+
+
+def _centers(whole: int, length: int, first: int, last: int) -> Tensor:
+    """Pixels of the whole at the centers of a copy's pixels: exact in integers."""
+    return (2 * torch.arange(first, last) + 1) * whole // (2 * length)
+
+
+@dataclass(frozen=True)
+class FilledRegions:
+    """A :class:`RegionMap` whose areas without a style take the nearest one.
+
+    Smaller copies of a picture are painted everywhere, so that no content bleeds into the strokes
+    at the edge of a region.
+
+    Attributes:
+        regions: the map.
+        fill: shares of a small copy, (count, h, w), with a sum of 1 everywhere.
+    """
+
+    regions: RegionMap
+    fill: Tensor
+
+    @classmethod
+    def of(cls, regions: RegionMap) -> FilledRegions:
+        height, width = regions.size
+        scale = max(1.0, max(height, width) / FILL_SIZE)
+        size = max(1, round(height / scale)), max(1, round(width / scale))
+        return cls(regions, _extended(regions.shrunk(size).read(Rectangle.of_size(size))))
+
+    @property
+    def size(self) -> Size:
+        return self.regions.size
+
+    @property
+    def count(self) -> int:
+        return self.regions.count
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        shares = self.regions.read(rectangle)
+        missing = 1.0 - shares.sum(0)
+        if not bool((missing > 0.0).any()):
+            return shares
+        rows, columns = (
+            torch.arange(first, last) * small // whole
+            for first, last, small, whole in zip(
+                (rectangle.top, rectangle.left),
+                (rectangle.bottom, rectangle.right),
+                self.fill.shape[1:],
+                self.size,
+            )
+        )
+        return shares + missing.clamp(min=0.0) * self.fill[:, rows][:, :, columns]
+
+    def shrunk(self, size: Size) -> FilledRegions:
+        return replace(self, regions=self.regions.shrunk(size))
+
+
+@dataclass(frozen=True)
+class ScaledRegions:
+    """A :class:`RegionMap` with smaller shares of some styles, and thus more content.
+
+    Attributes:
+        regions: the map.
+        scales: factor of each style, 0 to 1.
+    """
+
+    regions: RegionMap
+    scales: Sequence[float]
+
+    @property
+    def size(self) -> Size:
+        return self.regions.size
+
+    @property
+    def count(self) -> int:
+        return self.regions.count
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        return self.regions.read(rectangle) * torch.tensor(self.scales)[:, None, None]
+
+    def shrunk(self, size: Size) -> ScaledRegions:
+        return replace(self, regions=self.regions.shrunk(size))
+
+
+def _extended(shares: Tensor) -> Tensor:
+    """Shares with a sum of 1; where there are none, those of coarser and coarser surroundings."""
+    total = shares.sum(0, keepdim=True)
+    if bool((total > 0.0).all()):
+        return shares / total
+    if total.numel() == 1:
+        return torch.full_like(shares, 1 / len(shares))
+    surroundings = _extended(F.avg_pool2d(shares[None], 2, ceil_mode=True)[0])
+    near = surroundings.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    near = near[:, : shares.shape[1], : shares.shape[2]]
+    return torch.where(total > 0.0, shares / total.clamp(min=1e-12), near)
+
+
+def color_name(color: Color) -> str:
+    """A color as ``#rrggbb``."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
