@@ -41,7 +41,9 @@ def add_demo_command(commands: Commands) -> None:
     )
     add_stylizing_options(command)
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    command.set_defaults(run=run_demo, style_weights=None, mask=None, mask_feather=0)
+    command.set_defaults(
+        run=run_demo, style_weights=None, mask=None, mask_feather=0, no_metadata=False, like=None
+    )
 
 
 def run_demo(options: argparse.Namespace) -> None:

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import URSTError
 from .console import flush, prepare_streams, warn
+from .defaults import with_defaults
 from .demo import add_demo_command
+from .describe import add_describe_command
 from .info import add_info_command
 from .plan import add_plan_command
+from .presets import add_presets_command
 from .remedies import error_words
 from .sheet import add_sheet_command
 from .signals import StopSignals
@@ -28,12 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     prepare_streams()
     try:
-        return _run(_parser().parse_args(arguments))
+        return _run(arguments)
     finally:
         flush()
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options = with_defaults(options, parser, arguments)
+    except URSTError as error:
+        warn(error_words(error))
+        return 1
     options.stop, options.kept = StopSignals(), ""
     try:
         with options.stop:
@@ -59,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     add_stylize_command(commands)
     add_plan_command(commands)
     add_sheet_command(commands)
+    add_describe_command(commands)
+    add_presets_command(commands)
     add_demo_command(commands)
     add_train_command(commands)
     add_weights_command(commands)

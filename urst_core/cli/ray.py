@@ -11,7 +11,9 @@ from ..cluster.run import stylize_distributed
 from ..formats.styles import open_style
 from ..formats.zarr.canvas import notes_at
 from ..formats.zarr.store import unfinished_location
+from ..networks.model import Backbone
 from ..progress import Progress
+from ..runs.description import Description
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
 from .console import say
@@ -45,6 +47,7 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
                 input_options=input_options_of(options),
                 overwrite=options.overwrite,
                 if_interrupted=if_interrupted_of(options),
+                painting=None if options.no_metadata else _description(options, backbone),
                 listener=listen,
             )
     except (KeyboardInterrupt, SystemExit):
@@ -58,3 +61,13 @@ def stylize_on_ray(options: argparse.Namespace) -> None:
         raise
     if not options.quiet:
         say(f"{options.output}: done in {time.monotonic() - started:.1f} s")
+
+
+def _description(options: argparse.Namespace, backbone: Backbone) -> str:
+    return Description.of(
+        backbone,
+        options.styles,
+        settings_of(options),
+        options.stored,
+        style_weights=options.style_weights,
+    ).text()

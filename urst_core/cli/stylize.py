@@ -20,6 +20,7 @@ from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
 from .console import say
+from .defaults import add_default_arguments, check_weights
 from .job import add_job_arguments, is_job, run_job
 from .options import (
     Commands,
@@ -87,10 +88,17 @@ def add_run_arguments(
         help="share of each style, any scale (default: equal)",
     )
     add("--overwrite", action="store_true", help="replace OUT if it exists")
+    add(
+        "--no-metadata",
+        action="store_true",
+        help="do not store in OUT what it was painted with; metadata of CONTENT are kept",
+    )
+    add_default_arguments(command)
     add_input_arguments(command)
     add_mask_arguments(command)
     add_stylizing_options(command)
     add_output_arguments(command)
+    command.set_defaults(command=command)
 
 
 def run_stylize(options: argparse.Namespace) -> None:
@@ -200,13 +208,16 @@ def file_run_of(
         input_options=input_options_of(options),
         overwrite=options.overwrite,
         mask=mask_of(options),
+        describe=not options.no_metadata,
     )
 
 
 def _backbone_of(options: argparse.Namespace) -> Backbone:
-    return load_backbone(
+    backbone = load_backbone(
         options.backbone, options.weights, listener=download_bar(quiet=options.quiet)
     )
+    check_weights(options, backbone)
+    return backbone
 
 
 def _local_path(location: Location) -> Path:

@@ -31,6 +31,7 @@ from ..method.strokes import TILES_STAGE, Below, LevelPicture, level_contents, l
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.style import AnyStyle, StyleCode
+from ..pictures.metadata import WithMetadata, metadata_of
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import find_precision
 from ..tiling.settings import IfInterrupted, Settings
@@ -72,6 +73,7 @@ def stylize_distributed(
     input_options: InputOptions | None = None,
     overwrite: bool = False,
     if_interrupted: IfInterrupted = IfInterrupted.REFUSE,
+    painting: str | None = None,
     listener: Listener = ignore,
 ) -> FrozenStats:
     """Stylize a picture on a Ray cluster; the result is the same as on one machine.
@@ -94,6 +96,7 @@ def stylize_distributed(
         input_options: how careful to be with the content, here and on the workers.
         overwrite: replace a finished output.
         if_interrupted: what to do with an earlier run of the same output that was interrupted.
+        painting: what the picture is painted with, for the metadata of the output.
         listener: told of each tile, without its pixels; what it raises ends the run.
 
     Returns:
@@ -109,9 +112,12 @@ def stylize_distributed(
     here = replace(settings, device="cpu" if settings.device == "cpu" else "auto")
     here.check(backbone.traits)
     check_matchable(styles, backbone, here)
+    like = source
+    if painting is not None:
+        like = WithMetadata(source, metadata_of(source).with_painting(painting))
     with open_target(
         output,
-        source,
+        like,
         options or OutputOptions(),
         overwrite=overwrite,
         if_interrupted=if_interrupted,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..errors import ImageError, last_line
 from ..geometry import Rectangle, Size
-from ..pictures.metadata import PictureMetadata, result_exif, unwrapped_iptc, upright_xmp
+from ..pictures.metadata import PictureMetadata, content_xmp, result_exif, unwrapped_iptc
 from .input_options import InputOptions
 from .pixel_types import VIPS_TYPES
 from .png_color import unread_color
@@ -281,12 +281,14 @@ def _metadata_of(image: Any, *, turned: bool) -> PictureMetadata:
 
     exif, xmp, iptc = blob("exif-data"), blob("xmp-data"), blob("iptc-data")
     resolution = (image.xres, image.yres)
+    xmp, painting = content_xmp(xmp)
     return PictureMetadata(
         profile=blob("icc-profile-data"),
         resolution=resolution[::-1] if turned else resolution,
         exif=result_exif(exif, turned=turned) if exif else None,
-        xmp=upright_xmp(xmp) if xmp else None,
+        xmp=xmp,
         iptc=unwrapped_iptc(iptc) if iptc else None,
+        painting=painting,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..pictures.metadata import PictureMetadata
+from ..pictures.metadata import PAINTING_KEYWORD, PictureMetadata
 from ..pictures.source import Source
 from .output_format import Encoding, EncodingListener
 from .vips import forget_pictures, vips
@@ -62,6 +62,10 @@ def _with_metadata(image: Any, metadata: PictureMetadata) -> Any:
     ):
         if value:
             image.set_type(blob, name, value)
+    if PAINTING_KEYWORD in metadata.texts:
+        # TIFF's ImageDescription; other formats have none.
+        text = metadata.texts[PAINTING_KEYWORD]
+        image.set_type(vips().GValue.gstr_type, "image-description", text)
     # Also over the one inside the EXIF block.
     image.set_type(vips().GValue.gint_type, "orientation", 1)
     return image

@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from .source import Raster
+import torch
+from torch import Tensor
+
+from ..geometry import Rectangle, Size
+from .source import Raster, Source
+from .xmp import painting_of, with_painting, without_painting
+
+PAINTING_KEYWORD = "urst"
+"""Keyword of the text in PNG files about how they were painted."""
 
 EXIF_MARK = b"Exif\0\0"
 """First bytes of an EXIF block in JPEG; a small TIFF file follows."""
@@ -32,6 +41,8 @@ class PictureMetadata:
         xmp: an XMP packet, its orientation already upright.
         iptc: IPTC records (IIM), not wrapped.
         texts: text chunks by keyword; only PNG has them.
+        painting: what the picture was painted with, if urst painted it. It is taken out of the XMP
+            packet, since a result is painted with something else.
     """
 
     profile: bytes | None = None
@@ -40,12 +51,63 @@ class PictureMetadata:
     xmp: bytes | None = None
     iptc: bytes | None = None
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    painting: str | None = None
+
+    def with_painting(self, text: str) -> PictureMetadata:
+        """Metadata of a result with a text about how it was painted, for all formats."""
+        texts = {**self.texts, PAINTING_KEYWORD: text}
+        return replace(self, xmp=with_painting(self.xmp, text), texts=texts)
+
+
+@dataclass(frozen=True)
+class WithMetadata:
+    """A picture with other metadata.
+
+    Example:
+        >>> from urst_core.pictures.source import TensorSource
+        >>> import torch
+        >>> metadata = PictureMetadata(resolution=(11.8, 11.8))
+        >>> picture = WithMetadata(TensorSource(torch.zeros(3, 4, 4)), metadata)
+        >>> picture.size, metadata_of(picture).resolution
+        ((4, 4), (11.8, 11.8))
+    """
+
+    picture: Source
+    metadata: PictureMetadata
+
+    @property
+    def path(self) -> Path | None:
+        """The file that the picture is read from, if any."""
+        path = getattr(self.picture, "path", None)
+        return path if isinstance(path, Path) else None
+
+    @property
+    def size(self) -> Size:
+        return self.picture.size
+
+    @property
+    def channels(self) -> int:
+        return self.picture.channels
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.picture.dtype
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        """Pixels of a rectangle, (C, h, w)."""
+        return self.picture.read(rectangle)
 
 
 def metadata_of(picture: Raster) -> PictureMetadata:
     """A picture's ``metadata``; empty for pictures without any, such as those in memory."""
     metadata = getattr(picture, "metadata", None)
     return metadata if isinstance(metadata, PictureMetadata) else PictureMetadata()
+
+
+def content_xmp(xmp: bytes | None) -> tuple[bytes | None, str | None]:
+    """Split a packet: what results keep of it, upright; and what the picture was painted with."""
+    rest = without_painting(xmp)
+    return (upright_xmp(rest) if rest else None), painting_of(xmp)
 
 
 def upright_xmp(xmp: bytes) -> bytes:

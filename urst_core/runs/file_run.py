@@ -32,11 +32,13 @@ from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.saved_style import is_style_file
 from ..networks.style import AnyStyle, StyleCode
+from ..pictures.metadata import WithMetadata, metadata_of
 from ..pictures.source import Source, close_picture
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import PRECISIONS, cpu_threads, find_device
 from ..tiling.settings import IfInterrupted, Settings
 from .checked_pixels import CheckedPixels
+from .description import Description
 from .journal import Journal
 from .levels import finishing, make_levels
 from .mask_file import MaskFile
@@ -61,6 +63,7 @@ class FileRun:
         overwrite: whether an existing result may be replaced.
         mask: where to stylize; everywhere if None.
         style_code: the styles' code, if they have been encoded for other pictures before.
+        describe: whether the result's metadata say what it was made with.
     """
 
     content: Path
@@ -74,6 +77,7 @@ class FileRun:
     overwrite: bool = False
     mask: MaskFile | None = None
     style_code: StyleCode | None = None
+    describe: bool = True
 
     @cached_property
     def source(self) -> Source:
@@ -353,11 +357,33 @@ class FileRun:
         encode(
             folder.pixels,
             self.output,
-            self.source,
+            self._described(),
             self.options,
             partial_folder=folder.path,
             listener=tell,
         )
+
+    def description(self) -> Description:
+        """What the result is made with.
+
+        Raises:
+            ImageError: a style or the mask cannot be read.
+        """
+        return Description.of(
+            self.backbone,
+            self.styles,
+            self.settings,
+            self.options,
+            style_weights=self.style_weights,
+            mask=self.mask,
+        )
+
+    def _described(self) -> Source:
+        """The content, with the metadata of the result."""
+        if not self.describe:
+            return self.source
+        metadata = metadata_of(self.source).with_painting(self.description().text())
+        return WithMetadata(self.source, metadata)
 
 
 def _libvips_version() -> str:

@@ -274,8 +274,10 @@ OPTIONS = {
 }
 
 
-TESTED_ELSEWHERE = {"--ray", "--ray-workers", "--name", "--recursive"}
-"""In test_ray.py and test_job.py."""
+TESTED_ELSEWHERE = {
+    *("--ray", "--ray-workers", "--name", "--recursive", "--like", "--preset", "--no-metadata")
+}
+"""In test_ray.py, test_job.py and test_describe.py."""
 
 
 def command_options(command: str) -> list[str]:

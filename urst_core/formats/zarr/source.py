@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...errors import ImageError
 from ...geometry import Rectangle, Size
-from ...pictures.metadata import PictureMetadata
+from ...pictures.metadata import PictureMetadata, content_xmp
 from ..pixel_types import torch_type
 from .ome import BLOBS, Axes, largest_level
 from .store import (
@@ -98,7 +98,8 @@ class ZarrPicture:
                 f"picture {self.location} has damaged metadata ({error}); remove metadata from its "
                 f"attribute {OWN_ATTRIBUTE!r}, or get it again"
             ) from error
-        return PictureMetadata(resolution=self._resolution, **blobs)
+        blobs["xmp"], painting = content_xmp(blobs.get("xmp"))
+        return PictureMetadata(resolution=self._resolution, painting=painting, **blobs)
 
     def read(self, rectangle: Rectangle) -> Tensor:
         """Pixels of a rectangle, (C, h, w).
