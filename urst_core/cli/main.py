@@ -11,10 +11,12 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import URSTError
+from .completion import add_completion_command
 from .console import flush, prepare_streams, warn
 from .defaults import with_defaults
 from .demo import add_demo_command
 from .describe import add_describe_command
+from .doctor import add_doctor_command
 from .info import add_info_command
 from .plan import add_plan_command
 from .presets import add_presets_command
@@ -76,4 +78,6 @@ def _parser() -> argparse.ArgumentParser:
     add_weights_command(commands)
     add_style_command(commands)
     add_info_command(commands)
+    add_doctor_command(commands)
+    add_completion_command(commands, parser)
     return parser
