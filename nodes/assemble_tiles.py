@@ -58,7 +58,7 @@ class AssembleTiles(io.ComfyNode):
                 ),
                 *mask_inputs(
                     "Where to use the tiles: white takes the tiles, black keeps the original "
-                    "exactly, gray mixes. As large as the result."
+                    "exactly, gray mixes. A mask of another size is scaled."
                 ),
             ],
             outputs=[
@@ -80,7 +80,7 @@ class AssembleTiles(io.ComfyNode):
         windows = pictures_of(tiles)
         joined = join_windows(windows, layout, feather=feather)
         _warn_of_seams(windows, layout)
-        [joined_mask] = masks_of(mask, mask_feather, [size_of(joined)], what="result")
+        [joined_mask] = masks_of(mask, mask_feather, [size_of(joined)])
         if joined_mask is not None:
             blend_in_place(joined, _original_for(joined, original), joined_mask)
         return io.NodeOutput(image_of(joined.unsqueeze(0), *host.image_kind()))

@@ -6,11 +6,13 @@ The engine reads (C, H, W) with C = 3 or 4.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..urst_core.errors import ImageError, ShapeError
 from ..urst_core.geometry import Rectangle, Size
@@ -135,19 +137,18 @@ def single_source_of(image: Tensor, *, node: str) -> TensorSource:
     return sources[0]
 
 
-def masks_of(
-    mask: Tensor | None, feather: int, sizes: Sequence[Size], *, what: str = "picture"
-) -> list[Mask | None]:
+def masks_of(mask: Tensor | None, feather: int, sizes: Sequence[Size]) -> list[Mask | None]:
     """Pair a MASK with several pictures: one mask for all, or one for each.
+
+    A mask of another size is scaled like ComfyUI's own nodes do, bilinearly.
 
     Args:
         mask: (H, W) or (N, H, W), floating, 0..1, on any device; None stylizes everywhere.
         feather: in px, see :class:`~urst_core.pictures.mask.Mask`.
         sizes: heights and widths of the pictures.
-        what: name of the pictures in error messages.
 
     Raises:
-        ShapeError: the mask is not a valid MASK, or its size or number differs from the pictures'.
+        ShapeError: the mask is not a valid MASK, or the number of masks differs from the pictures'.
         ImageError: the values are not floating-point.
         SettingsError: the feather is out of range.
     """
@@ -164,21 +165,22 @@ def masks_of(
             f"a batch of {len(planes)} masks does not fit a batch of {len(sizes)}; connect one "
             "mask for all pictures, or one for each"
         )
+    if not bool(mask.any()):
+        logging.warning(
+            "URST: the mask is black everywhere, so the picture stays as it is; Load Image gives "
+            "such a mask for a picture without alpha"
+        )
     if len(planes) == 1:
         planes *= len(sizes)
-    return [_mask_for(plane, feather, size, what=what) for plane, size in zip(planes, sizes)]
+    return [Mask(TensorMask(_scaled(plane, size)), feather) for plane, size in zip(planes, sizes)]
 
 
-def _mask_for(plane: Tensor, feather: int, size: Size, *, what: str) -> Mask:
-    if tuple(plane.shape) != size:
-        (rows, columns), (height, width) = plane.shape, size
-        raise ShapeError(
-            f"mask of {columns} x {rows} px (width x height) does not fit the {what} of "
-            f"{width} x {height} px; draw it on that picture, or scale it with Convert Mask to "
-            "Image, Upscale Image and Convert Image to Mask (Load Image gives a mask of "
-            "64 x 64 px for a picture without one)"
-        )
-    return Mask(TensorMask(plane), feather)
+def _scaled(plane: Tensor, size: Size) -> Tensor:
+    """A mask, (h, w), at the size of its picture; itself if it has that size."""
+    if tuple(plane.shape) == size or not plane.is_floating_point():
+        return plane
+    values = plane[None, None].to("cpu", torch.float32)
+    return F.interpolate(values, size, mode="bilinear", align_corners=False)[0, 0]
 
 
 def mixture_of(

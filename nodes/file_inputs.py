@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..urst_core.errors import OutputError, URSTError
 from ..urst_core.formats.output_format import Format
 from ..urst_core.formats.output_options import DEFAULT_QUALITY, OutputOptions
 from ..urst_core.formats.registry import FORMATS
+from ..urst_core.formats.vips import vips
 from . import folders
+from .remedies import naming_inputs
 
 FILE_FORMATS = ("TIFF", "PNG", "JPEG", "WebP", "AVIF", "DeepZoom")
 """The engine's formats that other programs open as pictures; the default first."""
@@ -48,8 +51,47 @@ def format_inputs() -> list[io.Input]:
 
 
 def find_format(name: str) -> Format:
-    """The engine's format for one of ``FILE_FORMATS``."""
+    """The engine's format for one of ``FILE_FORMATS``.
+
+    Raises:
+        OutputError: it is none of them.
+    """
+    if name not in FILE_FORMATS:
+        raise OutputError(f"file format {name!r} is unknown; use {', '.join(FILE_FORMATS)}")
     return {format_.name: format_ for format_ in FORMATS}[name]
+
+
+def complaint_about_output(
+    name: str | None, file_format: str | None, *, bits: str | None = None
+) -> bool | str:
+    """Validate an output as ComfyUI asks nodes to, before any of them runs.
+
+    Args:
+        name: of the file, or the beginning of it; None if another node will give it.
+        file_format: one of ``FILE_FORMATS``, or None.
+        bits: per channel, or None.
+
+    Returns:
+        True, or an error message.
+    """
+    try:
+        with naming_inputs():
+            vips()
+            if name is not None:
+                folders.check_output_prefix(name)
+            if file_format is not None:
+                _check_depth(find_format(file_format), bits)
+    except URSTError as error:
+        return str(error)
+    return True
+
+
+def _check_depth(format_: Format, bits: str | None) -> None:
+    if bits == "16" and not format_.holds_16_bits:
+        deep = [f.name for f in FORMATS if f.name in FILE_FORMATS and f.holds_16_bits]
+        raise OutputError(
+            f"{format_.name} has 8 bits per channel, not 16; choose 8 bits, or {' or '.join(deep)}"
+        )
 
 
 def output_options(format_: Format, quality: int) -> OutputOptions:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import folder_paths
 
 from ..urst_core.errors import ImageError, OutputError
+from ..urst_core.formats.registry import FORMATS
+from ..urst_core.formats.vips import vips
 from ..urst_core.geometry import Size
+
+READABLE = (
+    *(".avif", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"),
+    *(".npy", ".png", ".tif", ".tiff", ".webp"),
+)
+"""Endings of files that the engine reads; libvips reads no .bmp, for example."""
 
 
 def picture_choices() -> list[str]:
@@ -20,7 +29,7 @@ def picture_choices() -> list[str]:
     except OSError:
         # An error while ComfyUI collects schemas would disable other nodes, too.
         return []
-    return sorted(folder_paths.filter_files_content_types(names, ["image"]))
+    return sorted(name for name in names if name.lower().endswith(READABLE))
 
 
 def picture_path(choice: str) -> Path:
@@ -47,6 +56,7 @@ def complaint_about(choice: str | None) -> bool | str:
     try:
         # None if the choice comes from another node, which has not run yet.
         if choice is not None:
+            vips()
             picture_path(choice)
     except ImageError as error:
         return str(error)
@@ -59,65 +69,102 @@ def fingerprint(path: Path) -> str:
     return f"{path}:{status.st_mtime_ns}:{status.st_size}"
 
 
-def output_path(name: str, endings: Sequence[str]) -> Path:
-    """Path of an output file in ComfyUI's output folder; its folder is created.
-
-    Args:
-        name: with ``/`` between folders, with or without an extension.
-        endings: extensions of its format, with the dot; the first is added if the name has none.
+def check_output_prefix(prefix: str) -> Path:
+    """Refuse a name of output files before any work; returns the output folder.
 
     Raises:
-        OutputError: the name is empty, or leads out of the output folder.
+        OutputError: it is empty, or leads out of the output folder.
     """
     base = Path(folder_paths.get_output_directory())
-    if not name.strip() or name.endswith(("/", os.sep)):
+    if not prefix.strip() or prefix.endswith(("/", os.sep)):
         raise OutputError(
-            f"output name {name!r} has no file name; give one, for example urst/painted"
+            f"output name {prefix!r} has no file name; give one, for example urst/painted"
         )
-    path = _inside(base, name if name.lower().endswith(tuple(endings)) else name + endings[0])
-    if path is None or _inside(base, name) is None:
-        raise _outside(name, base)
-    _make_folder(path.parent)
-    return path
+    if _inside(base, prefix) is None:
+        raise _outside(prefix, base)
+    return base
 
 
-def numbered_output(prefix: str, size: Size) -> tuple[Path, str, int]:
-    """Folder, name and number of files with a prefix, numbered like ComfyUI's own nodes do.
+def without_ending(name: str) -> str:
+    """A name of an output without the extension of any format of pictures."""
+    for ending in (ending for format_ in FORMATS for ending in format_.endings):
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)]
+    return name
+
+
+@dataclass(frozen=True)
+class NumberedOutput:
+    """Names of output files that are numbered like those of ComfyUI's own nodes.
+
+    Attributes:
+        folder: the files' folder.
+        name: beginning of their names.
+        number: the first free number.
+    """
+
+    folder: Path
+    name: str
+    number: int
+
+    def path(self, ending: str, *, later: int = 0) -> Path:
+        """Path of a new file: the first free number, or one of the next ones.
+
+        An interrupted run keeps the number of its file.
+        """
+        taken = max(self._interrupted_numbers(ending), default=0)
+        return self._numbered(max(self.number, taken + 1) + later, ending)
+
+    def interrupted(self, ending: str) -> list[Path]:
+        """Files of interrupted runs, the latest number first."""
+        numbers = sorted(self._interrupted_numbers(ending), reverse=True)
+        return [self._numbered(number, ending) for number in numbers]
+
+    def _interrupted_numbers(self, ending: str) -> list[int]:
+        work_folder = re.compile(rf"\.{re.escape(self.name)}_(\d{{5,}})_{re.escape(ending)}\.urst")
+        found = map(work_folder.fullmatch, os.listdir(self.folder))
+        return [int(match[1]) for match in found if match]
+
+    def _numbered(self, number: int, ending: str) -> Path:
+        return self.folder / f"{self.name}_{number:05}_{ending}"
+
+
+def numbered_output(prefix: str, size: Size) -> NumberedOutput:
+    """Number files with a prefix like ComfyUI's own nodes do; their folder is created.
 
     Args:
         prefix: with ``/`` between folders; ``%year%``, ``%width%`` and the like are replaced.
         size: (height, width), in px, of the pictures.
 
-    Returns:
-        The folder, the beginning of the file names, and the first free number.
-
     Raises:
-        OutputError: the prefix leads out of the output folder.
+        OutputError: the prefix is empty, or leads out of the output folder.
     """
-    base = Path(folder_paths.get_output_directory())
-    if _inside(base, prefix) is None:
-        raise _outside(prefix, base)
+    base = check_output_prefix(prefix)
     height, width = size
-    folder, name, number, subfolder, _ = folder_paths.get_save_image_path(
-        prefix, str(base), width, height
-    )
+    try:
+        folder, name, number, subfolder, _ = folder_paths.get_save_image_path(
+            prefix, str(base), width, height
+        )
+    except OSError as error:
+        raise OutputError(
+            f"the folder of output {prefix!r} cannot be created ({error}); choose another name"
+        ) from error
     # Again, since the replaced parts may name another folder.
     if _inside(base, subfolder) is None:
         raise _outside(prefix, base)
-    return Path(folder), name, number
+    return NumberedOutput(Path(folder), name, number)
+
+
+def view_of(path: Path) -> dict[str, str]:
+    """A file in the output folder, as the page and its address ``/view`` name it."""
+    *parents, name = path.relative_to(folder_paths.get_output_directory()).parts
+    return {"filename": name, "subfolder": "/".join(parents), "type": "output"}
 
 
 def _outside(name: str, base: Path) -> OutputError:
     return OutputError(
         f"output {name!r} is outside the folder {base}; give a name inside it, without '..'"
     )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder {folder} cannot be created ({error}); choose another") from error
 
 
 def _inside(base: Path, name: str) -> Path | None:

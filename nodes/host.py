@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 import torch
-from comfy_api.latest import io, ui
+from PIL import Image
 
 from ..urst_core.errors import URSTError, WeightsError
+from ..urst_core.pictures.source import from_unit
 from ..urst_core.weights.manifest import WeightsEntry, entry_named, find_entry, read_manifest
 from ..urst_core.weights.store import WeightsStore
 from ..urst_core.weights.verified import file_state
+from . import folders
 from .memory import (
     device_of,
     image_bytes,
@@ -67,6 +73,11 @@ MODEL_FOLDER = "urst"
 
 BUILT_IN = "built-in"
 """Choice of the weights that come with the pack; a list of files alone could be empty."""
+
+BROWSER_ENDINGS = (".png", ".jpg", ".webp")
+"""Of results that every browser shows; AVIF is left out for Pillow, which may not read its size."""
+
+PREVIEW_QUALITY = 90
 
 
 def register_model_folder() -> None:
@@ -131,12 +142,40 @@ def _manifest() -> tuple[WeightsEntry, ...]:
         return ()
 
 
-def page_output(image: torch.Tensor, node: type[io.ComfyNode], paths: Sequence[Path]) -> dict:
-    """UI output of a finished node: previews, as temporary files, and paths of the results.
+def page_output(image: torch.Tensor, paths: Sequence[Path] = ()) -> dict[str, Any]:
+    """UI output of a finished node: pictures for the page, and the results themselves.
+
+    The page shows ``images``: the results where a browser can show them and they are no larger than
+    a preview, else previews, as temporary JPEG files. ``files`` names all results, for scripts and
+    remote users: ``/view`` serves them.
 
     Args:
         image: previews, an IMAGE.
-        node: the class that ComfyUI executes.
-        paths: of the results; sent as text, so that pages do not fetch them.
+        paths: of the results, in ComfyUI's output folder.
     """
-    return ui.PreviewImage(image, cls=node).as_dict() | {"text": [str(path) for path in paths]}
+    files = [folders.view_of(path) for path in paths]
+    shown = [
+        file if file and _is_shown(path, preview) else _temporary_jpeg(preview)
+        for preview, path, file in zip_longest(image, paths, files)
+    ]
+    names = [f"{file['subfolder']}/{file['filename']}".removeprefix("/") for file in files]
+    return {"images": shown, "animated": (False,), "files": files, "text": names}
+
+
+def _is_shown(path: Path, preview: torch.Tensor) -> bool:
+    """Whether the page can show a result itself, at the size of its preview."""
+    if path.suffix not in BROWSER_ENDINGS:
+        return False
+    with suppress(OSError), Image.open(path) as stored:
+        return stored.size == (preview.shape[1], preview.shape[0])
+    return False
+
+
+def _temporary_jpeg(picture: torch.Tensor) -> dict[str, str]:
+    """Save (H, W, C), 0..1, as the page shows it: over a slow link a PNG would take long."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"urst_{secrets.token_hex(8)}.jpg"
+    stored = from_unit(picture[..., :3], torch.uint8).contiguous().numpy()
+    Image.fromarray(stored).save(folder / name, quality=PREVIEW_QUALITY)
+    return {"filename": name, "subfolder": "", "type": "temp"}

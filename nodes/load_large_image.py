@@ -74,7 +74,7 @@ class LoadLargeImage(io.ComfyNode):
                 if source.channels == 4:
                     mask_canvas.write(band, 1.0 - values[3:])
                 preview.add(band, pixels)
-        shown = host.page_output(preview_image(preview), cls, [])
+        shown = host.page_output(preview_image(preview))
         return io.NodeOutput(picture, mask, ui=shown)
 
 

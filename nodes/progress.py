@@ -5,11 +5,13 @@ Cancelling also works through ComfyUI's progress bar: an update raises, which en
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 
 import comfy.utils
 import torch
+from comfy.cli_args import args
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -85,12 +87,23 @@ class NodeProgress:
         return round(sum(self._shares) * count * total), len(self._shares) * count * total
 
     def _preview_of(self, pixels: Tensor, *, at_once: bool) -> tuple[str, Image.Image, None] | None:
-        """A preview as ComfyUI takes it, or None too soon after the last one."""
+        """A preview as ComfyUI takes it; None too soon after the last one, or if turned off."""
+        if _previews_are_off():
+            return None
         if not at_once and time.monotonic() - self._shown_at < SECONDS_BETWEEN_PREVIEWS:
             return None
         self._shown_at = time.monotonic()
         # No size limit, since ComfyUI would enlarge smaller previews to it.
         return "JPEG", _pillow_image(pixels), None
+
+
+def _previews_are_off() -> bool:
+    """Whether ComfyUI was started with ``--preview-method none``.
+
+    Only if it was given: ``none`` is also the default, since previews of samplers take time.
+    """
+    is_none = getattr(args.preview_method, "value", None) == "none"
+    return is_none and any(each.split("=")[0] == "--preview-method" for each in sys.argv)
 
 
 def progress_listener(*, picture: int = 0, pictures: int = 1, look: Look | None = None) -> Listener:

@@ -10,7 +10,8 @@ from ..urst_core.formats.open import ImageFileCanvas
 from ..urst_core.pictures.source import read_bands
 from . import folders, host
 from .convert import StoredPicture, check_image, page_preview, preview_image
-from .file_inputs import find_format, format_inputs, output_options
+from .file_inputs import complaint_about_output, find_format, format_inputs, output_options
+from .file_names import fill_in
 from .sockets import CATEGORY, found_by
 from .workflow_metadata import workflow_metadata
 
@@ -39,8 +40,9 @@ class SaveLargeImage(io.ComfyNode):
                     "filename_prefix",
                     default="urst/ultra",
                     tooltip="Beginning of the file names in ComfyUI's output folder; a number "
-                    "follows. %year%, %month%, %day%, %hour%, %minute%, %second%, %width%, "
-                    "%height% and %batch_num% are replaced.",
+                    "follows. Replaced are %year%, %month%, %day%, %hour%, %minute%, %second%, "
+                    "%width%, %height%, %batch_num%, %date:yyyy-MM-dd%, and widgets, as in "
+                    "%Load Backbone.backbone%.",
                 ),
                 *format_inputs(),
                 io.Combo.Input(
@@ -60,6 +62,16 @@ class SaveLargeImage(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls,
+        filename_prefix: str | None = None,
+        file_format: str | None = None,
+        bits: str | None = None,
+    ) -> bool | str:
+        """True if such files can be written, otherwise an error message."""
+        return complaint_about_output(filename_prefix, file_format, bits=bits)
+
+    @classmethod
     def execute(
         cls,
         *,
@@ -74,13 +86,13 @@ class SaveLargeImage(io.ComfyNode):
         options = output_options(format_, quality)
         metadata = workflow_metadata(cls.hidden, format_.name)
         size = images.shape[1], images.shape[2]
-        folder, name, number = folders.numbered_output(filename_prefix, size)
+        prefix = fill_in(filename_prefix, cls.hidden)
         paths, previews = [], []
         # Two passes for each picture: it is written in bands, then encoded.
         progress = host.NodeProgress(pictures=len(images), stages=("saving", "encoding"))
         for index, image in enumerate(images):
-            beginning = name.replace("%batch_num%", str(index))
-            paths.append(folder / f"{beginning}_{number + index:05}_{format_.endings[0]}")
+            name = folders.without_ending(prefix.replace("%batch_num%", str(index)))
+            paths.append(folders.numbered_output(name, size).path(format_.endings[0]))
             previews.append(page_preview(size))
             picture = StoredPicture(image, DEPTHS[bits], metadata)
             listener = progress.listener(picture=index, look=host.existing_preview(previews[-1]))
@@ -89,5 +101,5 @@ class SaveLargeImage(io.ComfyNode):
                 for band, pixels in read_bands(picture, "saving", listener):
                     canvas.write(band, pixels)
                     previews[-1].add(band, pixels)
-        shown = host.page_output(preview_image(*previews), cls, paths)
+        shown = host.page_output(preview_image(*previews), paths)
         return io.NodeOutput("\n".join(map(str, paths)), ui=shown)

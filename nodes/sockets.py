@@ -24,6 +24,9 @@ LevelSocket = io.Custom("URST_LEVEL")
 LARGEST_SIZE = 1 << 16
 """Upper limit of size widgets, in px."""
 
+LEAST_TILE = 64
+"""Lower limit of tiles, in px: below it a tile is almost all halo, and a run takes minutes."""
+
 LARGEST_STROKES = 1000.0
 
 STROKES_TOOLTIP = (
@@ -49,6 +52,10 @@ class LoadedBackbone:
     backbone: Backbone
     precision: str
     device: str
+
+    def __repr__(self) -> str:
+        """In one line: ComfyUI prints a node's inputs with its errors."""
+        return f"{self.backbone!r} in {self.precision} on {self.device}"
 
 
 def found_by(words: str) -> dict[str, Any]:
@@ -163,8 +170,18 @@ def tile_size_input() -> io.Input:
     return size_input(
         "tile_size",
         default=0,
-        tooltip="Edge of a tile in px, a multiple of the backbone's stride; 0 chooses by free "
-        "memory. Affects only memory and speed, not the picture.",
+        tooltip=f"Edge of a tile in px, at least {LEAST_TILE} and a multiple of the backbone's "
+        "stride; 0 chooses by free memory. Affects only memory and speed, not the picture.",
+    )
+
+
+def complaint_about_tile_size(tile_size: int | None) -> bool | str:
+    """Validate the value of :func:`tile_size_input`: True, or an error message."""
+    if not tile_size or LEAST_TILE <= tile_size <= LARGEST_SIZE:
+        return True
+    return (
+        f"tile_size {tile_size} is out of range; use {LEAST_TILE} to {LARGEST_SIZE} px, or 0 to "
+        "choose by free memory"
     )
 
 

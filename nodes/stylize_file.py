@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,14 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.formats.open import ImageFileCanvas
+from ..urst_core.formats.open import ImageFileCanvas, open_picture
+from ..urst_core.formats.output_format import Format
 from ..urst_core.formats.output_options import OutputOptions
 from ..urst_core.method.pipeline import TILES_STAGE
 from ..urst_core.method.strokes import level_sizes
 from ..urst_core.pictures.metadata import PictureMetadata
 from ..urst_core.pictures.preview import LayeredPreview
-from ..urst_core.pictures.source import TensorSource, read_bands
+from ..urst_core.pictures.source import TensorSource, close_picture, read_bands
 from ..urst_core.progress import Progress
 from ..urst_core.tiling.settings import IfInterrupted
 from . import folders, host
@@ -30,13 +31,21 @@ from .convert import (
     mixture_of,
     preview_image,
 )
-from .file_inputs import find_format, format_inputs, output_options, picture_input
+from .file_inputs import (
+    complaint_about_output,
+    find_format,
+    format_inputs,
+    output_options,
+    picture_input,
+)
+from .file_names import fill_in
 from .remedies import naming_inputs
 from .sockets import (
     CATEGORY,
     LoadedBackbone,
     backbone_input,
     colors_input,
+    complaint_about_tile_size,
     found_by,
     look_inputs,
     other_style_inputs,
@@ -75,20 +84,26 @@ class StylizeFile(io.ComfyNode):
                 io.String.Input(
                     "output_name",
                     default="urst/stylized",
-                    tooltip="Name of the result in ComfyUI's output folder, with / between "
-                    "folders; the format's extension is added.",
+                    tooltip="Beginning of the result's name in ComfyUI's output folder, with / "
+                    "between folders; a number and the format's extension follow. Replaced are "
+                    "%year%, %month%, %day%, %hour%, %minute%, %second%, %width%, %height%, "
+                    "%date:yyyy-MM-dd%, and widgets, as in %Load Backbone.backbone%.",
                 ),
                 *format_inputs(),
                 io.Boolean.Input(
                     "resume",
                     default=True,
-                    tooltip="On: resume an earlier run for this file that was cancelled or "
-                    "crashed, with the same settings. Off: discard it and start over.",
+                    label_on="auto",
+                    label_off="start over",
+                    tooltip="auto: an earlier run of this name that was cancelled or crashed is "
+                    "resumed if picture and settings are the same; otherwise a new file is "
+                    "started. start over: such runs are discarded.",
                 ),
                 io.Boolean.Input(
                     "overwrite",
                     default=False,
-                    tooltip="Whether an existing file of that name may be replaced.",
+                    tooltip="On: the name gets no number, and an existing file of that name is "
+                    "replaced.",
                 ),
                 *other_style_inputs(),
                 *stroke_inputs(),
@@ -102,13 +117,25 @@ class StylizeFile(io.ComfyNode):
                     tooltip=f"The stylized picture, no larger than {PREVIEW_SIZE} px.",
                 ),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=True,
         )
 
     @classmethod
-    def validate_inputs(cls, content: str | None = None) -> bool | str:
-        """True if the file exists, otherwise an error message."""
-        return folders.complaint_about(content)
+    def validate_inputs(
+        cls,
+        content: str | None = None,
+        output_name: str | None = None,
+        file_format: str | None = None,
+        tile_size: int | None = None,
+    ) -> bool | str:
+        """True if the file exists and such a result can be written, else an error message."""
+        answers = (
+            folders.complaint_about(content),
+            complaint_about_output(output_name, file_format),
+            complaint_about_tile_size(tile_size),
+        )
+        return next((answer for answer in answers if answer is not True), True)
 
     @classmethod
     def fingerprint_inputs(cls, content: str, **_: object) -> str:
@@ -141,9 +168,6 @@ class StylizeFile(io.ComfyNode):
         brushwork_seed: int = 0,
         colors: str = "style",
     ) -> io.NodeOutput:
-        format_ = find_format(file_format)
-        from ..urst_core.runs.file_run import FileRun  # noqa: PLC0415 - on use
-
         styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
         settings = replace(
             host.settings_for(backbone),
@@ -155,17 +179,26 @@ class StylizeFile(io.ComfyNode):
             **stroke_settings(strokes, detail, brushwork, brushwork_seed),
             colors=colors,
         )
+        place = OutputPlace(fill_in(output_name, cls.hidden), find_format(file_format), overwrite)
         with naming_inputs(), _style_files(styles) as style_paths:
-            run = FileRun(
-                folders.picture_path(content),
-                style_paths,
-                folders.output_path(output_name, format_.endings),
-                backbone.backbone,
-                settings,
-                style_weights=weights or None,
-                options=output_options(format_, quality),
-                overwrite=overwrite,
-            )
+            path = folders.picture_path(content)
+            outputs = place.outputs(path)
+            from ..urst_core.runs.file_run import FileRun  # noqa: PLC0415 - on use
+
+            runs = [
+                FileRun(
+                    path,
+                    style_paths,
+                    output,
+                    backbone.backbone,
+                    settings,
+                    style_weights=weights or None,
+                    options=output_options(place.format, quality),
+                    overwrite=overwrite,
+                )
+                for output in outputs
+            ]
+            run, if_interrupted = _choose(runs, resume=resume)
             areas = host.run_areas(backbone, run.source.size, styles, settings)
             with host.working_memory(backbone, *areas):
                 progress = host.NodeProgress(
@@ -173,12 +206,45 @@ class StylizeFile(io.ComfyNode):
                         backbone, settings, run.source.size, TILES_STAGE, "encoding"
                     )
                 )
-                preview = _run(
-                    run, IfInterrupted.RESUME if resume else IfInterrupted.DISCARD, progress
-                )
+                preview = _run(run, if_interrupted, progress)
         image = preview_image(preview)
-        shown = host.page_output(image, cls, [run.output])
+        shown = host.page_output(image, [run.output])
         return io.NodeOutput(str(run.output), image, ui=shown)
+
+
+@dataclass(frozen=True)
+class OutputPlace:
+    """Where a node's result goes.
+
+    Attributes:
+        name: beginning of its name in ComfyUI's output folder.
+        format: its format.
+        overwrite: whether it gets exactly that name, and replaces an existing file.
+    """
+
+    name: str
+    format: Format
+    overwrite: bool
+
+    def outputs(self, content: Path) -> list[Path]:
+        """Files of interrupted runs that may be resumed, then the file for a new run."""
+        ending, source = self.format.endings[0], open_picture(content)
+        close_picture(source)
+        numbered = folders.numbered_output(folders.without_ending(self.name), source.size)
+        if self.overwrite:
+            return [numbered.folder / f"{numbered.name}{ending}"]
+        return [*numbered.interrupted(ending), numbered.path(ending)]
+
+
+def _choose(runs: Sequence[FileRun], *, resume: bool) -> tuple[FileRun, IfInterrupted]:
+    """The interrupted run to resume, or else the last one, which is new."""
+    for run in runs if resume else ():
+        if run.can_resume():
+            return run, IfInterrupted.RESUME
+    if not resume:
+        for run in runs[:-1]:
+            run.discard_interrupted()
+    return runs[-1], IfInterrupted.DISCARD
 
 
 def _run(

@@ -24,6 +24,7 @@ from .sockets import (
     backbone_input,
     batch_statistics_input,
     colors_input,
+    complaint_about_tile_size,
     found_by,
     look_inputs,
     mask_inputs,
@@ -63,8 +64,8 @@ class StylizeImage(io.ComfyNode):
                 *other_style_inputs(),
                 *mask_inputs(
                     "Where to stylize: white is stylized, black keeps the content exactly, gray "
-                    "mixes. As large as the content; one for all pictures of a batch, or one for "
-                    "each. Statistics are measured on the whole picture in any case."
+                    "mixes. A mask of another size is scaled. One for all pictures of a batch, or "
+                    "one for each. Statistics are measured on the whole picture in any case."
                 ),
                 batch_statistics_input(
                     BATCH_STATISTICS,
@@ -92,6 +93,11 @@ class StylizeImage(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, tile_size: int | None = None) -> bool | str:
+        """True if the tile size can be used, otherwise an error message."""
+        return complaint_about_tile_size(tile_size)
 
     @classmethod
     def execute(

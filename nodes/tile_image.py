@@ -8,7 +8,15 @@ from torch import Tensor
 from ..urst_core.method.patches import cut_windows, plan_layout
 from . import host
 from .convert import image_of, single_source_of
-from .sockets import CATEGORY, LARGEST_SIZE, BackboneSocket, LayoutSocket, LoadedBackbone, found_by
+from .sockets import (
+    CATEGORY,
+    LARGEST_SIZE,
+    LEAST_TILE,
+    BackboneSocket,
+    LayoutSocket,
+    LoadedBackbone,
+    found_by,
+)
 
 TITLE = "Tile Image"
 
@@ -30,7 +38,7 @@ class TileImage(io.ComfyNode):
                 io.Int.Input(
                     "tile_size",
                     default=512,
-                    min=8,
+                    min=LEAST_TILE,
                     max=LARGEST_SIZE,
                     step=8,
                     tooltip="Edge, in px, of the part of each window that is used in the result; "

@@ -160,11 +160,10 @@ def hundred_megapixels(graph: Graph) -> None:
         "1. Copy your picture into ComfyUI's `input` folder, press `R`, and choose it in **Stylize "
         "File**. It is set to `example.png`, so that the graph runs at once.\n"
         "2. Choose a painting in **style**.\n"
-        "3. Run. The result is `output/urst/stylized.tif`; a preview fills up while the node "
+        "3. Run. The result is in `output/urst`; a preview fills up while the node "
         "works.\n\n"
-        "- After a cancel, a crash or a power cut, queue it again: with `resume` on, finished "
-        "tiles are kept.\n"
-        "- A finished file is only replaced with `overwrite` on; or change `output_name`.\n"
+        "- After a cancel, a crash or a power cut, queue it again: finished tiles are kept.\n"
+        "- Files are numbered. With **overwrite** on, one file is replaced each time.\n"
         "- TIFF fits every picture: 16 bits, alpha, any size. JPEG files are smaller.\n"
         "- Depth, alpha, color profile and metadata are kept.",
         height=280,

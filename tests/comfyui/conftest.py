@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
@@ -152,16 +153,21 @@ class Server:
         """All that a run saved, (N, H, W, C), uint8, by file names without numbers and endings."""
         saved = {}
         for shown in entry["outputs"].values():
+            # Our nodes list files that no page can show, too.
+            files = shown.get("files") or shown.get("images", [])
             paths = [
-                self.base / "output" / image["subfolder"] / image["filename"]
-                for image in shown.get("images", [])
-                if image["type"] == "output"
+                self.base / "output" / file["subfolder"] / file["filename"]
+                for file in files
+                if file["type"] == "output"
             ]
-            # Nodes of ours tell where a file is that no page can show.
-            if not paths:
-                paths = [path for text in shown.get("text", []) if (path := Path(text)).is_file()]
             saved |= {file_name(path): np.stack(frames_of(path)) for path in paths}
         return saved
+
+    def view(self, file: dict[str, str]) -> bytes:
+        """A file as a page or a script gets it."""
+        address = f"{self.url}/view?{urllib.parse.urlencode(file)}"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            return answer.read()
 
     def saved_picture(self, entry: dict[str, Any]) -> np.ndarray:
         """The one picture of a run, (H, W, C), uint8."""

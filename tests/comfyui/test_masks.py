@@ -43,16 +43,14 @@ def test_a_mask_on_stylize_image(server, one_node, tools):
     assert not np.array_equal(masked[:, :, 111:150], content[:, :, 111:150])
 
 
-def test_the_empty_mask_of_load_image_is_refused(server, one_node):
-    graph, inputs, _ = one_node
+def test_the_empty_mask_of_load_image_keeps_the_picture(server, one_node, tools):
+    graph, inputs, result = one_node
     inputs["mask"] = [inputs["content"][0], 1]
-    status = server.wait(server.queue(graph))["status"]
-    [message] = [content for kind, content in status["messages"] if kind == "execution_error"]
-    assert message["node_type"] == "URSTStylizeImage"
-    assert (
-        "mask of 64 x 64 px (width x height) does not fit the picture of 300 x 200 px"
-        in (message["exception_message"])
-    )
+    probe(graph, tools, inputs["content"], "empty_mask_content")
+    probe(graph, tools, result, "empty_mask")
+    server.run(graph)
+    assert np.array_equal(server.probed("empty_mask"), server.probed("empty_mask_content"))
+    assert "the mask is black everywhere" in server.log()
 
 
 def test_frames_of_shared_statistics(server, one_node, tools):

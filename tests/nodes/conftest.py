@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import mimetypes
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +15,10 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PACK = "pack-under-test"
@@ -97,16 +98,6 @@ class NodeOutput(tuple):
         return output
 
 
-class PreviewImage:
-    """Keeps what would be saved as temporary files."""
-
-    def __init__(self, image: torch.Tensor, *, cls: type) -> None:
-        self.image, self.node = image, cls
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"images": list(self.image), "animated": (False,)}
-
-
 class CancelledError(Exception):
     """Stands for ComfyUI's own, which is no error of the pack."""
 
@@ -120,6 +111,7 @@ class StubHost:
     folder: Path | None = None
     base: Path | None = None
     disable_metadata: bool = False
+    preview_method: str = "none"
     freed_bytes: list[int] = field(default_factory=list)
     freed_devices: list[torch.device] = field(default_factory=list)
     emptied: int = 0
@@ -165,6 +157,10 @@ class Arguments:
     def disable_metadata(self) -> bool:
         return HOST.disable_metadata
 
+    @property
+    def preview_method(self) -> SimpleNamespace:
+        return SimpleNamespace(value=HOST.preview_method)
+
 
 def stub_modules() -> dict[str, ModuleType]:
     names = ("comfy_api", "comfy_api.latest", "comfy", "comfy.utils", "comfy.cli_args")
@@ -188,7 +184,6 @@ def stub_modules() -> dict[str, ModuleType]:
         Mask=socket_type("MASK"),
         Hidden=SimpleNamespace(prompt="PROMPT", extra_pnginfo="EXTRA_PNGINFO"),
     )
-    api.ui = SimpleNamespace(PreviewImage=PreviewImage)
     modules["comfy.cli_args"].args = Arguments()
     modules["comfy"].cli_args = modules["comfy.cli_args"]
     modules["comfy_api"].latest = api
@@ -239,11 +234,6 @@ def fill_folder_paths(folders: ModuleType) -> None:
         setattr(folders, f"get_{kind}_directory", directory(kind))
     folders.annotated_filepath = annotated
     folders.get_save_image_path = save_path
-    folders.filter_files_content_types = lambda names, kinds: [
-        name
-        for name in names
-        if (mimetypes.guess_type(name, strict=False)[0] or "").split("/")[0] in kinds
-    ]
     folders.models_dir = "models"
     folders.add_model_folder_path = lambda kind, path: HOST.registered.setdefault(kind, []).append(
         path
@@ -305,6 +295,18 @@ def base(host: StubHost, tmp_path: Path) -> Path:
         (tmp_path / "comfyui" / kind).mkdir(parents=True)
     host.base = tmp_path / "comfyui"
     return host.base
+
+
+@pytest.fixture
+def shown(base: Path) -> Callable[[Any], torch.Tensor]:
+    """The pictures that the page shows for a node's output, (B, H, W, 3), 0..1."""
+
+    def read(output: Any) -> torch.Tensor:
+        paths = [base / i["type"] / i["subfolder"] / i["filename"] for i in output.ui["images"]]
+        pictures = [np.asarray(Image.open(path).convert("RGB"), np.float32) for path in paths]
+        return torch.from_numpy(np.stack(pictures) / 255)
+
+    return read
 
 
 @pytest.fixture

@@ -39,10 +39,10 @@ def traps(base, tmp_path):
 
 
 def test_choices_are_the_pictures_in_the_input_folder(folders, base):
-    for name in ("b.png", "a.tif", "c.jpg", "d.webp", "notes.txt", "movie.mp4", "noending"):
+    for name in ("b.png", "a.TIF", "c.jpg", "d.webp", "e.bmp", "notes.txt", "movie.mp4", "none"):
         (base / "input" / name).write_bytes(b"1")
     (base / "input" / "folder.png").mkdir()
-    assert folders.picture_choices() == ["a.tif", "b.png", "c.jpg", "d.webp"]
+    assert folders.picture_choices() == ["a.TIF", "b.png", "c.jpg", "d.webp"]
 
 
 def test_no_choices_without_an_input_folder(folders, base):
@@ -99,20 +99,35 @@ def test_the_input_folder_itself_may_be_a_link(folders, host, base, tmp_path):
     assert folders.picture_path("a.png").read_bytes() == b"1"
 
 
-def test_output_names_get_their_ending_and_their_folder(folders, base):
-    endings = (".jpg", ".jpeg")
-    output = base / "output"
-    assert folders.output_path("sub/deep/a", endings) == output / "sub" / "deep" / "a.jpg"
-    assert (output / "sub" / "deep").is_dir()
-    assert folders.output_path("a.v2", endings) == output / "a.v2.jpg"
-    assert folders.output_path("a.JPEG", endings) == output / "a.JPEG"
+def test_outputs_are_numbered_after_files_and_interrupted_runs(folders, base):
+    output = base / "output" / "sub"
+    numbered = folders.numbered_output("sub/a", (4, 6))
+    assert numbered.path(".tif") == output / "a_00001_.tif"
+    (output / "a_00003_.tif").write_bytes(b"1")
+    for name in ("a_00007_.tif", "a_00002_.tif", "a_00009_.png", "b_00011_.tif", "a_x_.tif"):
+        (output / f".{name}.urst").mkdir()
+    numbered = folders.numbered_output("sub/a", (4, 6))
+    assert numbered.path(".tif") == output / "a_00008_.tif"
+    assert numbered.path(".jpg") == output / "a_00004_.jpg"
+    assert numbered.interrupted(".tif") == [output / "a_00007_.tif", output / "a_00002_.tif"]
+
+
+def test_extensions_of_all_formats_are_left_out_of_numbered_names(folders):
+    names = ("a", "a.v2", "sub/a.JPEG", "a.tif", ".tif")
+    assert [folders.without_ending(n) for n in names] == ["a", "a.v2", "sub/a", "a", ".tif"]
+
+
+def test_results_are_named_as_the_page_asks_for_them(folders, base):
+    view = folders.view_of(base / "output" / "sub" / "deep" / "a.tif")
+    assert view == {"filename": "a.tif", "subfolder": "sub/deep", "type": "output"}
+    assert folders.view_of(base / "output" / "a.tif")["subfolder"] == ""
 
 
 @pytest.mark.parametrize("name", [*OUTSIDE, "/absolute/a.png"])
 def test_outputs_outside_are_refused_and_not_created(folders, errors, traps, name):
     before = sorted(traps.iterdir())
     with pytest.raises(errors.OutputError, match=r"is outside the folder .*; give a name inside"):
-        folders.output_path(name, (".png",))
+        folders.check_output_prefix(name)
     with pytest.raises(errors.OutputError, match=r"is outside the folder .*; give a name inside"):
         folders.numbered_output(name, (4, 4))
     assert sorted(traps.iterdir()) == before
@@ -130,15 +145,15 @@ def test_an_output_needs_a_name(folders, errors, name):
     with pytest.raises(
         errors.OutputError, match=r"has no file name; give one, for example urst/painted"
     ):
-        folders.output_path(name, (".png",))
+        folders.numbered_output(name, (4, 4))
 
 
 def test_a_folder_that_cannot_be_created_is_reported(folders, errors, base):
     (base / "output" / "file").write_bytes(b"1")
     with pytest.raises(
-        errors.OutputError, match=r"folder .*file.* cannot be created .*choose another"
+        errors.OutputError, match=r"the folder of output 'file/a' cannot be created .*choose"
     ):
-        folders.output_path("file/a", (".png",))
+        folders.numbered_output("file/a", (4, 4))
 
 
 def test_fingerprint_changes_with_the_file(folders, base):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -39,14 +40,10 @@ def image_of(pixels):
     return (pixels.float() / FULL_SCALE[pixels.dtype]).permute(1, 2, 0).unsqueeze(0)
 
 
-def shown(output):
-    return torch.stack(output.ui["images"])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
 @pytest.mark.parametrize("ending", [".tif", ".png"])
-def test_a_file_becomes_an_image_of_the_same_values(load, base, host, dtype, ending):
+def test_a_file_becomes_an_image_of_the_same_values(load, base, host, shown, dtype, ending):
     pixels = stored_picture((70, 90), dtype)
     save_picture(base / "input" / f"a{ending}", pixels)
     output = load(f"a{ending}")
@@ -55,7 +52,9 @@ def test_a_file_becomes_an_image_of_the_same_values(load, base, host, dtype, end
     assert image.is_contiguous()
     assert torch.equal(image, image_of(pixels))
     assert torch.equal(mask, torch.zeros(1, 64, 64))
-    torch.testing.assert_close(shown(output), image, rtol=0, atol=1e-5)
+    assert output.ui["images"][0]["type"] == "temp"
+    assert output.ui["images"][0]["filename"].endswith(".jpg")
+    assert float((shown(output) - image).abs().mean()) < 0.1
     assert len(host.progress) > 5
     assert host.progress[-1] == (6300, 6300)
 
@@ -80,7 +79,7 @@ def test_pictures_come_upright_gray_ones_in_three_channels(load, base):
     assert torch.equal(image, image_of(upright))
 
 
-def test_the_page_sees_no_more_than_2048_pixels(load, save, base):
+def test_the_page_sees_no_more_than_2048_pixels(load, save, base, shown):
     pixels = stored_picture((30, 5000))
     save_picture(base / "input" / "a.tif", pixels)
     output = load("a.tif")
@@ -125,14 +124,19 @@ def test_cancel_ends_the_loading(load, base, host):
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize(("file_format", "ending"), [("TIFF", ".tif"), ("PNG", ".png")])
 def test_an_image_becomes_a_file_of_the_nearest_values(
-    save, base, bits, channels, file_format, ending
+    save, base, shown, bits, channels, file_format, ending
 ):
     images = torch.rand(1, 70, 90, channels)
     before = images.clone()
     output = save(images, bits=bits, file_format=file_format)
     path = base / "output" / "sub" / f"a_00001_{ending}"
     assert list(output) == [str(path)]
-    assert output.ui["text"] == [str(path)]
+    file = {"filename": path.name, "subfolder": "sub", "type": "output"}
+    assert output.ui["files"] == [file]
+    assert output.ui["text"] == [f"sub/{path.name}"]
+    # No browser shows TIFF.
+    assert (output.ui["images"] == [file]) == (file_format == "PNG")
+    assert shown(output).shape == (1, 70, 90, 3)
     stored = load_picture(path)
     scale = 2 ** int(bits) - 1
     assert stored.dtype == (torch.uint8 if bits == "8" else torch.uint16)
@@ -185,7 +189,36 @@ def test_files_of_a_batch_are_numbered_after_existing_ones(save, host):
         assert {0.25, 0.5, 0.75} <= set(shares)
     assert [os.path.basename(path) for path in paths] == [f"a_0000{n}_.tif" for n in (1, 2, 3, 4)]
     names = save(images, filename_prefix="%width%x%height%_%batch_num%")[0].splitlines()
-    assert [os.path.basename(n) for n in names] == ["60x40_0_00001_.tif", "60x40_1_00002_.tif"]
+    assert [os.path.basename(n) for n in names] == ["60x40_0_00001_.tif", "60x40_1_00001_.tif"]
+
+
+def test_names_may_have_widgets_dates_and_an_extension(nodes, base):
+    class Clone(nodes["URSTSaveImage"]):
+        hidden = SimpleNamespace(prompt={"4": SAMPLER}, extra_pnginfo=None)
+
+    inputs = SAVING | {"filename_prefix": "%width%/%Mixer.share%.tif"}
+    output = Clone.execute(images=torch.rand(1, 40, 60, 3), **inputs)
+    assert output[0] == str(base / "output" / "60" / "0.5_00001_.tif")
+
+
+SAMPLER = {"class_type": "Mixer", "inputs": {"share": 0.5}}
+
+
+def test_outputs_that_cannot_be_written_are_refused_before_the_graph_runs(nodes, monkeypatch):
+    ask = nodes["URSTSaveImage"].validate_inputs
+    assert ask() is True
+    assert ask(filename_prefix="a/b", file_format="TIFF", bits="16") is True
+    assert "is outside the folder" in ask(filename_prefix="../a", file_format="TIFF", bits="8")
+    assert "has no file name" in ask(filename_prefix=" ", file_format="TIFF", bits="8")
+    assert ask(file_format="JPEG", bits="16") == (
+        "JPEG has 8 bits per channel, not 16; choose 8 bits, or PNG or TIFF or DeepZoom"
+    )
+    assert "file format 'BMP' is unknown; use TIFF, PNG" in ask(file_format="BMP", bits="8")
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    for node_id in ("URSTSaveImage", "URSTStylizeFile"):
+        answer = nodes[node_id].validate_inputs(file_format="PNG")
+        assert "image files need libvips, which did not load" in answer
+    assert "need libvips" in nodes["URSTLoadImage"].validate_inputs(image="a.tif")
 
 
 def test_the_workflow_goes_into_the_file(nodes, save):

@@ -90,13 +90,6 @@ def test_an_empty_mask_returns_the_content_without_work(stylize, part, monkeypat
 
 def test_masks_that_do_not_fit_are_refused_with_a_remedy(stylize, errors):
     content = torch.cat([image()] * 3)
-    for mask in (torch.zeros(1, 64, 64), torch.zeros(3, 64, 64)):
-        with pytest.raises(
-            errors.ShapeError,
-            match=r"mask of 64 x 64 px \(width x height\) does not fit the picture of 104 x 72 px; "
-            r"draw it on that picture, or scale it with .*Load Image gives a mask of 64 x 64 px",
-        ):
-            stylize(content, mask=mask)
     with pytest.raises(
         errors.ShapeError, match="of 2 masks does not fit a batch of 3; connect one"
     ):
@@ -113,6 +106,24 @@ def test_masks_that_do_not_fit_are_refused_with_a_remedy(stylize, errors):
     broken[0, 3, 4] = float("nan")
     with pytest.raises(errors.ImageError, match="mask value at row 3, column 4 is NaN"):
         stylize(content, mask=broken)
+
+
+def test_a_mask_of_another_size_is_scaled_as_core_does(part):
+    masks_of = part("nodes.convert").masks_of
+    mask = torch.rand(2, 12, 18)
+    scaled = torch.nn.functional.interpolate(mask[:, None], SIZE, mode="bilinear")[:, 0]
+    for made, expected in zip(masks_of(mask, 0, [SIZE] * 2), scaled):
+        assert torch.equal(made.values.values, expected)
+    [made] = masks_of(mask[:1].half(), 3, [SIZE])
+    assert made.feather == 3
+    assert made.values.values.shape == SIZE
+
+
+def test_a_mask_that_is_black_everywhere_is_told(stylize, caplog):
+    content = image()
+    with caplog.at_level("WARNING"):
+        assert torch.equal(stylize(content, mask=torch.zeros(1, 64, 64)), content)
+    assert "mask is black everywhere, so the picture stays as it is" in caplog.text
 
 
 def tiles_of(call, backbone, content, style):
@@ -158,9 +169,8 @@ def test_upscaled_tiles_take_a_mask_and_an_original_of_the_results_size(call, er
     message = r"original of 104 x 72 px .* result of 208 x 144 px; connect the input of Tile"
     with pytest.raises(errors.ShapeError, match=message):
         call("AssembleTiles", **inputs, original=content, mask=mask)
-    message = r"mask of 104 x 72 px .* does not fit the result of 208 x 144 px; draw it"
-    with pytest.raises(errors.ShapeError, match=message):
-        call("AssembleTiles", **inputs, original=large, mask=half_mask())
+    [smaller] = call("AssembleTiles", **inputs, original=large, mask=half_mask())
+    assert torch.equal(smaller[:, :, 105:], large[:, :, 105:])
 
 
 def test_a_mask_without_a_valid_original_is_refused(call, errors):

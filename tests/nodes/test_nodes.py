@@ -39,6 +39,19 @@ def five_nodes(call, backbone, content, style, *, tile_size=64, **look):
     return image, preview
 
 
+def test_values_of_sockets_take_one_line_in_errors(call, backbone):
+    """ComfyUI prints all inputs of a node that fails."""
+    content = picture(64, 96, seed=1)
+    stats, _ = call("MakeThumbnailStats", backbone=backbone, content=content, style=content, **LOOK)
+    _, layout = call("TileImage", image=content, tile_size=64, backbone=backbone)
+    _, level = call("JoinDetail", image=content, strokes=2.0, thumbnail_size=64)
+    for value in (backbone, stats, layout, level):
+        assert len(repr(value)) < 100
+        assert "tensor(" not in repr(value)
+    assert repr(backbone).startswith("Backbone(microast, weights ")
+    assert repr(layout) == "Layout(2 windows of 96 x 64 px of 96 x 64)"
+
+
 @pytest.mark.parametrize(
     "size", [pytest.param((200, 331), marks=pytest.mark.slow), (37, 41), (8, 500)]
 )

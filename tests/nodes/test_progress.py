@@ -150,3 +150,16 @@ def test_a_large_picture_can_be_cancelled_before_its_first_tile(
         call("StylizeImage", content=image(), tile_size=64, **inputs)
     assert [value for value, _ in host.progress] == [0, 0]
     assert host.previews == []
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize(
+    ("started_with", "shows"),
+    [([], True), (["--preview-method", "none"], False), (["--preview-method=none"], False)],
+)
+def test_previews_can_be_turned_off(call, backbone, host, monkeypatch, started_with, shows):
+    """``none`` is also the default, which only stops the previews of samplers."""
+    monkeypatch.setattr("sys.argv", ["main.py", *started_with])
+    call("StylizeImage", backbone=backbone, content=image((64, 64)), style=image(), tile_size=64,
+         statistics="thumbnail", **LOOK)  # fmt: skip
+    assert bool(host.previews) == shows

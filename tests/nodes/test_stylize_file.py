@@ -15,7 +15,7 @@ FILE = {
     "file_format": "TIFF",
     "quality": 90,
     "resume": True,
-    "overwrite": False,
+    "overwrite": True,
     "tile_size": 64,
 }
 SIZE = (120, 200)
@@ -54,12 +54,13 @@ def cancel_after(host, steps):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("look", [{}, {"strength": 0.5}, {"statistics": "exact"}], ids=str)
-def test_a_file_gets_the_pixels_of_stylize_image(stylize, call, backbone, style, base, look):
+def test_a_file_gets_the_pixels_of_stylize_image(stylize, call, backbone, style, base, shown, look):
     before = style.clone()
     output = stylize(**look)
     path, preview = output
     assert path == str(base / "output" / "sub" / "painted.tif")
-    assert output.ui["text"] == [path]
+    assert output.ui["files"] == [{"filename": "painted.tif", "subfolder": "sub", "type": "output"}]
+    assert output.ui["text"] == ["sub/painted.tif"]
     content = (load_picture(base / "input" / "a.tif").float() / 255).permute(1, 2, 0)[None]
     [expected] = call(
         "StylizeImage",
@@ -74,8 +75,10 @@ def test_a_file_gets_the_pixels_of_stylize_image(stylize, call, backbone, style,
     expected = expected[0].permute(2, 0, 1)
     assert float((stored.float() / 255 - expected).abs().max()) <= 0.5 / 255 + 1e-4
     torch.testing.assert_close(preview[0].permute(2, 0, 1), stored.float() / 255, rtol=0, atol=1e-5)
-    assert torch.equal(torch.stack(output.ui["images"]), preview)
-    assert files_in(base) == ["output/sub/painted.tif"]
+    assert float((shown(output) - preview).abs().mean()) < 0.1
+    [small] = output.ui["images"]
+    assert small["type"] == "temp"
+    assert files_in(base) == ["output/sub/painted.tif", f"temp/{small['filename']}"]
     assert torch.equal(style, before)
 
 
@@ -139,7 +142,7 @@ def test_a_cancelled_run_resumes_to_the_same_file(stylize, host, base, kind):
     assert host.progress[0][0] > 0
     expected = load_picture(Path(path)).float() / 255
     torch.testing.assert_close(preview[0].permute(2, 0, 1), expected, rtol=0, atol=1e-5)
-    assert files_in(base) == ["output/sub/painted.tif", "output/whole.tif"]
+    assert results_in(base) == ["sub/painted.tif", "whole.tif"]
 
 
 @pytest.mark.slow
@@ -149,10 +152,11 @@ def test_pictures_are_closed_however_a_run_ends(stylize, host, part, monkeypatch
     cancel_after(host, 5)
     with pytest.raises(host.cancelled):
         stylize()
-    assert closed == ["a.tif", "0.tif"]  # the content, and the style as a file
+    assert closed[-2:] == ["a.tif", "0.tif"]  # the content, and the style as a file
     cancel_after(host, None)
     stylize()
-    assert closed == 2 * ["a.tif", "0.tif"]
+    assert closed.count("0.tif") == 2
+    assert closed[-2:] == ["a.tif", "0.tif"]
 
 
 @pytest.mark.slow
@@ -163,35 +167,56 @@ def test_without_resume_a_cancelled_run_begins_again(stylize, host, base):
     cancel_after(host, None)
     stylize(resume=False, strength=0.5)
     assert host.progress[0][0] == 0
-    assert files_in(base) == ["output/sub/painted.tif"]
+    assert results_in(base) == ["sub/painted.tif"]
 
 
 @pytest.mark.slow
-def test_a_run_with_other_settings_does_not_resume(stylize, host, errors):
+def test_a_run_with_other_settings_gets_a_new_file_and_the_same_one_resumes(stylize, host, base):
     cancel_after(host, 5)
     with pytest.raises(host.cancelled):
-        stylize()
+        stylize(overwrite=False)
     cancel_after(host, None)
-    with pytest.raises(
-        errors.OutputError, match=r"cannot be resumed, it had: strength 1\.0, not 0\.5"
-    ) as told:
-        stylize(strength=0.5)
-    assert str(told.value).endswith(
-        "use the same inputs and settings, or switch resume off to discard it"
-    )
+    path, _ = stylize(overwrite=False, strength=0.5)
+    assert Path(path).name == "painted_00002_.tif"
+    host.progress.clear()
+    path, _ = stylize(overwrite=False)
+    assert Path(path).name == "painted_00001_.tif"
+    assert host.progress[0][0] > 0
+    assert results_in(base) == ["sub/painted_00001_.tif", "sub/painted_00002_.tif"]
 
 
 @pytest.mark.slow
-def test_a_finished_file_is_replaced_only_where_that_is_asked_for(stylize, errors):
-    path, _ = stylize()
-    with pytest.raises(
-        errors.OutputError, match=r"painted\.tif exists; choose another name"
-    ) as told:
-        stylize(strength=0.5)
-    assert str(told.value).endswith("or switch overwrite on")
-    first = load_picture(Path(path))
-    stylize(strength=0.5, overwrite=True)
-    assert not torch.equal(load_picture(Path(path)), first)
+def test_start_over_discards_interrupted_runs_of_that_name(stylize, host, base):
+    cancel_after(host, 5)
+    with pytest.raises(host.cancelled):
+        stylize(overwrite=False)
+    cancel_after(host, None)
+    path, _ = stylize(overwrite=False, resume=False)
+    assert Path(path).name == "painted_00002_.tif"
+    assert host.progress[0][0] == 0
+    assert results_in(base) == ["sub/painted_00002_.tif"]
+
+
+@pytest.mark.slow
+def test_files_are_numbered_and_named_as_core_does(stylize, base):
+    names = [
+        Path(stylize(overwrite=False, output_name=name, strength=strength)[0])
+        for name, strength in (("sub/a", 1.0), ("sub/a", 0.5), ("%year%/%width%x%height%.jpg", 1.0))
+    ]
+    output = base / "output"
+    assert names == [
+        output / "sub" / "a_00001_.tif",
+        output / "sub" / "a_00002_.tif",
+        output / "2024" / "200x120_00001_.tif",
+    ]
+    [exact, _] = stylize(overwrite=True, output_name="sub/a_00001_")
+    assert Path(exact) == names[0]
+
+
+def results_in(base: Path) -> list[str]:
+    """All files below ComfyUI's output folder, those of work folders, too."""
+    output = base / "output"
+    return sorted(p.relative_to(output).as_posix() for p in output.rglob("*") if p.is_file())
 
 
 def test_errors_name_inputs(part, errors):
@@ -224,6 +249,9 @@ def test_paths_outside_are_refused(stylize, nodes, errors):
     assert "is outside the folder" in node.validate_inputs(content="../a.tif")
     assert node.validate_inputs(content="a.tif") is True
     assert node.validate_inputs() is True
+    assert "is outside the folder" in node.validate_inputs(output_name="../painted")
+    assert "tile_size 4 is out of range; use 64 to" in node.validate_inputs(tile_size=4)
+    assert node.validate_inputs(output_name="a", file_format="JPEG", tile_size=64) is True
 
 
 def test_a_replaced_content_changes_the_fingerprint(stylize, nodes, base):

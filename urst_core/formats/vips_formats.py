@@ -18,7 +18,7 @@ from ..pictures.metadata import PictureMetadata, metadata_of, wrapped_iptc
 from ..pictures.source import Source
 from .output_format import GROWTH, STORED_TILE_SIZE, Encoding, Format, tiled_bytes
 from .output_options import DEFAULT_COMPRESSION, DEFAULT_QUALITY, OutputOptions
-from .png_text import append_texts
+from .png_text import insert_texts
 from .vips import can_save, vips
 from .vips_saver import picture_to_save
 from .work_file import raw_bytes
@@ -133,7 +133,7 @@ JPEG = PlainFormat(
     takes=("quality",),
     adapt=_wrap_for_jpeg,
 )
-PNG = PlainFormat("PNG", (".png",), add_texts=append_texts)
+PNG = PlainFormat("PNG", (".png",), add_texts=insert_texts)
 TIFF = TiffFormat("TIFF", (".tif", ".tiff"), takes=("compression", "pyramid", "stored_tile_size"))
 WEBP = PlainFormat("WebP", (".webp",), longest_side=16_383, holds_16_bits=False, takes=("quality",))
 AVIF = PlainFormat(

@@ -94,6 +94,11 @@ class OneLevel:
     level: Level
     is_complete: bool = False
 
+    def __repr__(self) -> str:
+        """In one line, without the pictures."""
+        height, width = self.contents[self.level.number].size
+        return f"OneLevel({self.level.number + 1} of {len(self.contents)}, {width} x {height} px)"
+
     @classmethod
     def coarsest(cls, image: Source, settings: Settings, listener: Listener = ignore) -> OneLevel:
         """The first level, whose content is painted directly.

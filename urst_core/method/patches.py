@@ -45,6 +45,11 @@ class Layout:
     frame: Size
     tiles: tuple[Tile, ...]
 
+    def __repr__(self) -> str:
+        """In one line, without the tiles."""
+        (height, width), (rows, columns) = self.image, self.window
+        return f"Layout({len(self.tiles)} windows of {columns} x {rows} px of {width} x {height})"
+
     @property
     def window(self) -> Size:
         """Height and width of every window."""

@@ -43,6 +43,10 @@ class FrozenStats:
     sites: Mapping[str, SiteStats]
     strength: float = 1.0
 
+    def __repr__(self) -> str:
+        """In one line, without the values."""
+        return f"FrozenStats({self.backbone}, {len(self.sites)} sites, strength {self.strength:g})"
+
     def to(self, device: torch.device) -> FrozenStats:
         sites = {name: stats.to(device) for name, stats in self.sites.items()}
         return replace(self, code=self.code.to(device), sites=sites)

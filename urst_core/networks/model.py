@@ -31,6 +31,10 @@ class Backbone:
     network: StylizationNetwork
     fingerprint: str
 
+    def __repr__(self) -> str:
+        """In one line, without the layers."""
+        return f"Backbone({self.traits.name}, weights {self.fingerprint[:12]})"
+
     @property
     def traits(self) -> Traits:
         return self.network.traits

@@ -132,6 +132,34 @@ class FileRun:
                 raise
             folder.remove()
 
+    def can_resume(self) -> bool:
+        """Whether an earlier run for the output was interrupted and had the same inputs.
+
+        False, too, if its record cannot be read.
+
+        Raises:
+            URSTError: an input of this run cannot be used.
+        """
+        try:
+            record = WorkFolder(self.output).load_record()
+        except OutputError:
+            return False
+        try:
+            return record is not None and record.identity == self.identity(record)
+        finally:
+            self.close()
+
+    def discard_interrupted(self) -> None:
+        """Remove the finished tiles of an earlier, interrupted run for the output.
+
+        Raises:
+            OutputError: another run is using them, or they cannot be removed.
+        """
+        folder = WorkFolder(self.output)
+        with folder.locked():
+            folder.clear()
+            folder.remove()
+
     def close(self) -> None:
         """Close content, styles and mask, which are opened again when they are needed again.
 

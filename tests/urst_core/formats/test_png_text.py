@@ -9,8 +9,9 @@ import torch
 from examples import load_picture, stored_picture
 from PIL import Image
 
+from urst_core.formats import png_text
 from urst_core.formats.open import ImageFileCanvas, copy_picture
-from urst_core.formats.png_text import append_texts
+from urst_core.formats.png_text import insert_texts
 from urst_core.pictures.metadata import PictureMetadata
 from urst_core.pictures.source import TensorSource
 
@@ -21,13 +22,16 @@ class Described(TensorSource):
     )
 
 
+@pytest.mark.parametrize("block", [100, 1 << 24])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
-def test_texts_are_plain_and_the_picture_is_as_it_was(tmp_path, dtype):
+def test_texts_are_plain_and_the_picture_is_as_it_was(tmp_path, dtype, block, monkeypatch):
+    monkeypatch.setattr(png_text, "BLOCK_BYTES", block)
     source, path = Described(stored_picture((40, 60), dtype)), tmp_path / "a.png"
     with ImageFileCanvas(path, source) as canvas:
         copy_picture(source, canvas)
     stored = path.read_bytes()
     assert stored.count(b"tEXtprompt\0") == 1
+    assert stored.index(b"tEXta note") < stored.index(b"IDAT")
     assert stored.endswith(b"IEND\xaeB`\x82")
     with Image.open(path) as image:
         image.load()
@@ -47,7 +51,7 @@ def test_other_formats_leave_texts_out(tmp_path):
 def test_invalid_png_keywords_are_adapted(tmp_path):
     path = tmp_path / "a.png"
     Image.new("RGB", (4, 4)).save(path)
-    append_texts(path, {"k" * 90: "1", "→": "2"})
+    insert_texts(path, {"k" * 90: "1", "→": "2"})
     with Image.open(path) as image:
         image.load()
         assert image.text == {"k" * 79: "1", "?": "2"}
@@ -58,4 +62,4 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path):
     Image.new("RGB", (4, 4)).save(path)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(OSError, match="is not a complete PNG file"):
-        append_texts(path, {"a": "b"})
+        insert_texts(path, {"a": "b"})
