@@ -25,6 +25,8 @@ REGISTRY = {
     "multimodal": ".multimodal:Multimodal",
     "wct": ".wct:WCT",
     "cd16x": ".wct:CollaborativeDistillation",
+    "din": ".din:DIN",
+    "metanet": ".metanet:MetaNet",
 }
 """The module and class of each backbone, by ``traits.name``. The first is the default."""
 

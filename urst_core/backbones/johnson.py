@@ -205,7 +205,12 @@ class Johnson(SingleStyleNetwork):
 
 
 class JohnsonExamples(SingleStyleNetwork):
-    """The layout of pytorch/examples, fast_neural_style: pixels in 0..255, biased variance."""
+    """The layout of pytorch/examples, fast_neural_style: pixels in 0..255, biased variance.
+
+    Args:
+        width: channels of the first layer; 32 as published, fewer in networks that
+            :class:`~urst_core.backbones.metanet.MetaNet` generates.
+    """
 
     traits: Traits = _traits("johnson_examples", "Johnson (PyTorch examples)", "BSD-3-Clause")
     site_names: tuple[str, ...] = (
@@ -216,21 +221,28 @@ class JohnsonExamples(SingleStyleNetwork):
     # Files from early PyTorch versions have running statistics, which were never used.
     ignored_weights: tuple[str, ...] = tuple(f"{site}.running_" for site in site_names)
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH // 4) -> None:
         super().__init__(PixelScale(torch.full((3,), 255.0), torch.zeros(3)))
         biased = partial(ChannelMoments, unbiased=False)
         norm = partial(AffineSite, axes=1, moments=biased)
-        self.conv1 = ReflectedConvolution(3, 32, 9)
-        self.in1 = norm(32)
-        self.conv2 = ReflectedConvolution(32, 64, 3, stride=2)
-        self.in2 = norm(64)
-        self.conv3 = ReflectedConvolution(64, WIDTH, 3, stride=2)
-        self.in3 = norm(WIDTH)
+        outer, middle, inner = width, 2 * width, 4 * width
+        self.conv1 = ReflectedConvolution(3, outer, 9)
+        self.in1 = norm(outer)
+        self.conv2 = ReflectedConvolution(outer, middle, 3, stride=2)
+        self.in2 = norm(middle)
+        self.conv3 = ReflectedConvolution(middle, inner, 3, stride=2)
+        self.in3 = norm(inner)
         for name in BLOCKS:
-            self.add_module(name, ResidualBlock(WIDTH, axes=1, moments=biased))
-        self.deconv1 = ReflectedConvolution(WIDTH, 64, 3)
-        self.in4 = norm(64)
-        self.deconv2 = ReflectedConvolution(64, 32, 3)
-        self.in5 = norm(32)
-        self.deconv3 = ReflectedConvolution(32, 3, 9)
+            self.add_module(name, ResidualBlock(inner, axes=1, moments=biased))
+        self.deconv1 = ReflectedConvolution(inner, middle, 3)
+        self.in4 = norm(middle)
+        self.deconv2 = ReflectedConvolution(middle, outer, 3)
+        self.in5 = norm(outer)
+        self.deconv3 = ReflectedConvolution(outer, 3, 9)
         name_sites(self, self.site_names)
+
+    @classmethod
+    def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
+        first = state.get("conv1.conv2d.weight")
+        # An empty layer is refused by its shape, like other damage.
+        return cls() if first is None or first.ndim != 4 else cls(max(first.shape[0], 1))

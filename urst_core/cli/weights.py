@@ -1,4 +1,4 @@
-"""``urst weights``: list, get, check, convert and publish weights."""
+"""``urst weights``: list, get, check, convert, generate and publish weights."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import argparse
 from pathlib import Path
 
 from ..backbones import REGISTRY
+from ..backbones.johnson import JohnsonExamples
+from ..backbones.metanet import MetaNet
 from ..errors import WeightsError, abbreviated
+from ..formats.styles import open_style
+from ..method.pipeline import encode_styles
+from ..progress import ignore
+from ..tiling.settings import Settings
 from ..weights.conversion.convert import Conversion, check_output, convert_weights, save_conversion
+from ..weights.generation import save_generated
+from ..weights.loading import load_backbone
 from ..weights.manifest import find_entry, read_manifest
 from ..weights.publish import publish
 from ..weights.store import WeightsStore, default_folders
@@ -18,7 +26,9 @@ from .options import Commands
 
 def add_weights_command(commands: Commands) -> None:
     """Add ``weights`` to the commands of a parser."""
-    command = commands.add_parser("weights", help="list, get, check, convert, publish weights")
+    command = commands.add_parser(
+        "weights", help="list, get, check, convert, generate, publish weights"
+    )
     actions = command.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser(
         "list", help="list all weights, their licenses, and where they are"
@@ -42,6 +52,7 @@ def add_weights_command(commands: Commands) -> None:
             help="a folder to look in first, such as ComfyUI's models/urst; may be repeated",
         )
     _add_convert(actions)
+    _add_generate(actions)
     publish = actions.add_parser("publish", help="upload weights to the hub, and pin the commit")
     publish.add_argument(
         "directory", type=Path, metavar="DIR", help="a folder of files called NAME.safetensors"
@@ -78,6 +89,35 @@ def _add_convert(
     convert.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
     convert.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(run=run_convert)
+
+
+def _add_generate(actions: Commands) -> None:
+    generate = actions.add_parser(
+        "generate",
+        help="have MetaNets generate the network of one style, as a small file",
+        description="Have MetaNets generate a network that paints in one style, and save it for "
+        f"--backbone {JohnsonExamples.traits.name}.",
+    )
+    add = generate.add_argument
+    add(
+        "styles",
+        nargs="+",
+        metavar="STYLE",
+        help="a painting, or a style file of MetaNets; several are mixed",
+    )
+    add("--style-weights", type=float, nargs="+", metavar="W", help="share of each style")
+    add("--backbone", default=MetaNet.traits.name, metavar="NAME", help="(default: %(default)s)")
+    add("--weights", type=Path, required=True, metavar="FILE", help="weights of MetaNets")
+    add(
+        "--style-size",
+        type=int,
+        default=Settings().style_size,
+        metavar="PX",
+        help="longest side to which paintings are shrunk (default: %(default)s)",
+    )
+    add("-o", "--output", type=Path, required=True, metavar="OUT.safetensors")
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
+    generate.set_defaults(run=run_generate)
 
 
 def run_list(options: argparse.Namespace) -> None:
@@ -144,6 +184,20 @@ def run_publish(options: argparse.Namespace) -> None:
 
 def _store(options: argparse.Namespace) -> WeightsStore:
     return WeightsStore((*(options.folder or ()), *default_folders()))
+
+
+def run_generate(options: argparse.Namespace) -> None:
+    """Generate a network, and print how to use it."""
+    check_output(options.output, overwrite=options.overwrite)
+    backbone = load_backbone(options.backbone, options.weights)
+    styles = [open_style(name, backbone) for name in options.styles]
+    settings = Settings(style_size=options.style_size)
+    code = encode_styles(styles, options.style_weights, backbone, settings, ignore)
+    title = ", ".join(Path(name).name for name in options.styles)
+    save_generated(backbone, code, options.output, title=title)
+    put(f"{options.output}: {title}, {options.output.stat().st_size / 1000:.0f} KB")
+    name = JohnsonExamples.traits.name
+    put(f"  urst stylize PHOTO -o OUT --backbone {name} --weights {options.output}")
 
 
 def run_convert(options: argparse.Namespace) -> None:

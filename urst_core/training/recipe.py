@@ -27,6 +27,7 @@ from .losses import (
 )
 from .normalization import stylize_thumbnail_and_patch
 from .style_targets import StyleTargets
+from .teacher import Teacher
 from .vgg import LAYER_ENDS, VGGFeatures, features_without_gradient
 
 DEEPEST = len(LAYER_ENDS) - 1
@@ -50,6 +51,8 @@ class LossWeights:
         ssim: difference between the structure of the stylized thumbnail and of the content.
         color: difference between the colors of the stylized thumbnail and of the style; only if
             batches have styles.
+        teacher: difference from what the built-in MicroAST paints (distillation); only if batches
+            have styles. Content and style may then have weight 0, which saves most of the time.
     """
 
     content: float = 1.0
@@ -61,6 +64,7 @@ class LossWeights:
     out_of_range: float = 0.0
     ssim: float = 0.0
     color: float = 0.0
+    teacher: float = 0.0
 
     def check(self) -> None:
         """Check that weights are finite, not negative, and sufficient to train.
@@ -72,7 +76,7 @@ class LossWeights:
         for name, value in values.items():
             if not 0.0 <= value < float("inf"):
                 raise SettingsError(f"{name} weight {value} cannot be used; use 0 or more")
-        if self.content == 0 or self.style == 0:
+        if not self.teacher and (self.content == 0 or self.style == 0):
             raise SettingsError(
                 f"content weight {self.content} and style weight {self.style}: "
                 "training needs both; use values above 0"
@@ -127,23 +131,29 @@ class Recipe(ABC):
         """Targets of the style loss; :meth:`prepare` must have been called."""
         return StyleTargets(self.vgg)
 
+    @cached_property
+    def teacher(self) -> Teacher:
+        """The network that a student learns from."""
+        return Teacher()
+
     def check(self, weights: LossWeights) -> None:
         """Check that the network supports the losses.
 
         Raises:
             SettingsError: the contrastive loss has a weight, but the network has no signals; or
-                the color loss has, but batches have no styles.
+                the color or teacher loss has, but batches have no styles.
         """
         if weights.contrastive and not self.has_signals:
             raise SettingsError(
                 f"{self.network.traits.title} has no style signals to contrast; "
                 "leave the contrastive loss at weight 0"
             )
-        if weights.color and not self.takes_styles:
-            raise SettingsError(
-                f"{self.network.traits.title} is trained for one style, and its batches have no "
-                "styles; leave the color loss at weight 0"
-            )
+        for name in ("color", "teacher"):
+            if getattr(weights, name) and not self.takes_styles:
+                raise SettingsError(
+                    f"{self.network.traits.title} is trained for one style, and its batches have "
+                    f"no styles; leave the {name} loss at weight 0"
+                )
 
     def prepare(self, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         """Move everything to a device, and enable gradients only for the trained parameters.
@@ -182,12 +192,13 @@ class Recipe(ABC):
         stylized, patches = self.stylize(
             batch.given, code, batch.patches if needs_patches else None
         )
-        features = self.vgg(stylized, DEEPEST + 1 if deep else DEEPEST)
         losses: dict[str, Tensor] = {}
-        if len(features) > self.content_layer:
-            share = deep if self.content_layer == DEEPEST else 1.0
-            losses["content"] = share * self.content_loss(features, batch, code)
-        losses["style"] = self.style_loss(features, batch, deep)
+        if weights.content or weights.style:
+            features = self.vgg(stylized, DEEPEST + 1 if deep else DEEPEST)
+            if len(features) > self.content_layer:
+                share = deep if self.content_layer == DEEPEST else 1.0
+                losses["content"] = share * self.content_loss(features, batch, code)
+            losses["style"] = self.style_loss(features, batch, deep)
         if patches is not None:
             # If a thumbnail is flat and its patch is not, the patch is divided by almost zero;
             # one such picture would outweigh all others.
@@ -213,6 +224,10 @@ class Recipe(ABC):
         if weights.color:
             assert batch.styles is not None
             losses["color"] = color_loss(stylized, batch.styles)
+        if weights.teacher:
+            assert batch.styles is not None
+            painted = self.teacher.paint(batch.thumbnails, batch.styles)
+            losses["teacher"] = content_loss(stylized, painted)
         return {name: getattr(weights, name) * loss for name, loss in losses.items()}
 
     def stylize(

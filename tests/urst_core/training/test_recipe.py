@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from training_examples import made_up_batch, microast_recipe, random_vgg
 
 from urst_core.backbones.johnson import BLOCKS
+from urst_core.backbones.metanet import WIDTHS
 from urst_core.errors import SettingsError, TrainingError
 from urst_core.networks.sites import collect, replay
 from urst_core.training import recipe as recipe_module
@@ -411,14 +412,16 @@ def test_shown_pictures_are_the_network_results(vgg, name):
 
 
 def test_every_recipe_is_found_by_its_name():
-    assert [entry.name for entry in RECIPES] == [*NAMES[:3], "linear_r31", "linear_r41", "johnson"]
+    metanets = [f"metanet_{width}" for width in WIDTHS]
+    names = [*NAMES[:3], "linear_r31", "linear_r41", "din", *metanets, "johnson"]
+    assert [entry.name for entry in RECIPES] == names
     for entry in RECIPES:
         assert find_recipe(entry.name) is entry
     with pytest.raises(SettingsError) as caught:
         find_recipe("stylegan")
     message = (
         "there is no recipe 'stylegan'; use one of: microast, microast_blurred, adain, linear_r31, "
-        "linear_r41, johnson"
+        "linear_r41, din, metanet_8, metanet_16, metanet_32, johnson"
     )
     assert str(caught.value) == message
 

@@ -247,6 +247,7 @@ def test_description_names_all_but_length_precision_and_device():
         "out_of_range weight": "0.0",
         "ssim weight": "0.0",
         "color weight": "0.0",
+        "teacher weight": "0.0",
     }
     other = settings(learning_rate=0.25, seed=7, steps=9, checkpoint_minutes=1, precision="bf16")
     assert other.description() == described

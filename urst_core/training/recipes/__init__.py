@@ -10,12 +10,15 @@ import torch
 from torch import nn
 
 from ...backbones.linear import LinearR31, LinearR41
+from ...backbones.metanet import WIDTHS
 from ...errors import SettingsError
 from ..pictures import load_style
 from ..recipe import LossWeights, Recipe
 from .adain import AdaINRecipe
+from .din import DINRecipe
 from .johnson import JohnsonRecipe
 from .linear import LinearRecipe
+from .metanet import MetaNetRecipe
 from .microast import MicroASTRecipe
 
 Builder = Callable[[nn.Sequential, Sequence[Path], int], Recipe]
@@ -38,6 +41,16 @@ class RecipeEntry:
     default_weights: LossWeights
     takes_folders: bool
     build: Builder
+
+
+def _metanet_entry(width: int) -> RecipeEntry:
+    return RecipeEntry(
+        f"metanet_{width}",
+        f"MetaNets of width {width}, any style",
+        MetaNetRecipe.default_weights,
+        takes_folders=True,
+        build=lambda vgg, _styles, _edge: MetaNetRecipe(vgg, width),
+    )
 
 
 def _build_johnson(vgg: nn.Sequential, styles: Sequence[Path], edge: int) -> Recipe:
@@ -84,6 +97,14 @@ RECIPES: tuple[RecipeEntry, ...] = (
         takes_folders=True,
         build=lambda vgg, _styles, _edge: LinearRecipe(vgg, LinearR41()),
     ),
+    RecipeEntry(
+        "din",
+        "Dynamic instance normalization, any style",
+        DINRecipe.default_weights,
+        takes_folders=True,
+        build=lambda vgg, _styles, _edge: DINRecipe(vgg),
+    ),
+    *map(_metanet_entry, WIDTHS),
     RecipeEntry(
         "johnson",
         "Johnson, one style",
