@@ -11,7 +11,7 @@ from .options import Commands
 
 SHELLS = ("bash", "zsh", "fish", "powershell", "tcsh")
 
-FILE_OPTIONS = frozenset({"weights", "mask", "like", "vgg"})
+FILE_OPTIONS = frozenset({"weights", "mask", "regions", "mix_map", "like", "vgg"})
 FILE_ARGUMENTS = frozenset(
     {"content", "contents", "styles", "output", "picture", "file", "files", "source", "sources"}
 )

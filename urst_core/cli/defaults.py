@@ -118,7 +118,13 @@ def _values_like(options: argparse.Namespace) -> Mapping[str, Any]:
             f"{options.like} was painted with the setting {unknown[0]!r}, which is unknown here",
             f"use urst {described.urst}",
         )
-    if not options.styles:
+    if described.regions is not None and not (options.styles or options.region):
+        raise SettingsError(
+            f"{options.like} was painted with a map of its styles, which is not repeated",
+            "name the styles after CONTENT",
+            "name a map with --regions or --mix-map, and its styles",
+        )
+    if not (options.styles or options.region):
         values["styles"] = [_found(style, options) for style in described.styles]
         values["style_weights"] = described.style_weights
     taken = _options_taken(options.output)

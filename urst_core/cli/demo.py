@@ -15,6 +15,7 @@ from ..pictures.source import TensorSource
 from ..tiling.settings import IfInterrupted
 from .console import say
 from .options import Commands, add_stylizing_options
+from .regions import NO_REGIONS
 from .stylize import stylize_file
 
 DEMO_SIZE: Size = (832, 1248)
@@ -42,7 +43,13 @@ def add_demo_command(commands: Commands) -> None:
     add_stylizing_options(command)
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(
-        run=run_demo, style_weights=None, mask=None, mask_feather=0, no_metadata=False, like=None
+        run=run_demo,
+        style_weights=None,
+        mask=None,
+        mask_feather=0,
+        no_metadata=False,
+        like=None,
+        **NO_REGIONS,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..cluster.run import add_distributed_arguments
@@ -33,6 +33,7 @@ from .options import (
     settings_of,
 )
 from .ray import stylize_on_ray
+from .regions import add_region_arguments, map_of, region_styles_of
 
 
 def add_stylize_command(commands: Commands) -> None:
@@ -96,6 +97,7 @@ def add_run_arguments(
     add_default_arguments(command)
     add_input_arguments(command)
     add_mask_arguments(command)
+    add_region_arguments(command)
     add_stylizing_options(command)
     add_output_arguments(command)
     command.set_defaults(command=command)
@@ -105,12 +107,17 @@ def run_stylize(options: argparse.Namespace) -> None:
     """Stylize one picture in one style, or in a mixture of several; or every picture of a job."""
     options.stored = output_options(options)
     if is_job(options):
+        for option, value in _given(options, "regions", "mix_map"):
+            raise SettingsError(
+                f"{option} {value} is the map of one picture; name one picture and one file"
+            )
         _run_job(options)
         return
-    if options.ray is not None and options.mask is not None:
-        raise SettingsError(
-            f"--mask {options.mask} does not work on clusters; leave out --mask or --ray"
-        )
+    if options.ray is not None:
+        for option, value in _given(options, "mask", "regions", "mix_map"):
+            raise SettingsError(
+                f"{option} {value} does not work on clusters; leave out {option} or --ray"
+            )
     if options.ray is not None:
         stylize_on_ray(options)
         return
@@ -129,6 +136,13 @@ def run_stylize(options: argparse.Namespace) -> None:
         output=options.output,
         if_interrupted=if_interrupted_of(options),
     )
+
+
+def _given(options: argparse.Namespace, *names: str) -> Iterator[tuple[str, Path]]:
+    """Options that were given, as users write them, and their values."""
+    for name in names:
+        if getattr(options, name) is not None:
+            yield f"--{name.replace('_', '-')}", getattr(options, name)
 
 
 def _run_job(options: argparse.Namespace) -> None:
@@ -199,7 +213,7 @@ def file_run_of(
     """
     return FileRun(
         _local_path(content),
-        styles,
+        [*styles, *region_styles_of(options)],
         _local_path(output),
         backbone or _backbone_of(options),
         settings_of(options),
@@ -208,6 +222,7 @@ def file_run_of(
         input_options=input_options_of(options),
         overwrite=options.overwrite,
         mask=mask_of(options),
+        regions=map_of(options, input_options_of(options)),
         describe=not options.no_metadata,
     )
 

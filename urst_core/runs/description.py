@@ -19,6 +19,7 @@ from ..pictures.metadata import metadata_of
 from ..pictures.source import close_picture
 from ..tiling.settings import Settings
 from .mask_file import MaskFile
+from .region_file import MapFile
 
 NOT_IN_PIXELS = frozenset({"tile_size", "device"})
 """Settings that do not change the picture."""
@@ -63,6 +64,7 @@ class Description:
         stored: chosen options of the output format, by their names.
         mask: the mask's file; None without a mask.
         mask_feather: in px.
+        regions: the map of styles and how it was used; None without a map.
     """
 
     backbone: str
@@ -73,6 +75,7 @@ class Description:
     stored: Mapping[str, Any] | None = None
     mask: DescribedStyle | None = None
     mask_feather: int = 0
+    regions: Mapping[str, str] | None = None
     urst: str = __version__
 
     @classmethod
@@ -85,11 +88,12 @@ class Description:
         *,
         style_weights: Sequence[float] | None = None,
         mask: MaskFile | None = None,
+        regions: MapFile | None = None,
     ) -> Description:
         """Describe a result before it is made.
 
         Args:
-            backbone, styles, settings, style_weights, mask: of the run.
+            backbone, styles, settings, style_weights, mask, regions: of the run.
             stored: options of the output format.
 
         Raises:
@@ -104,6 +108,7 @@ class Description:
             stored={name: getattr(stored, name) for name in stored.chosen} or None,
             mask=mask and DescribedStyle.of(str(mask.path)),
             mask_feather=mask.feather if mask else 0,
+            regions=regions and regions.fingerprint(),
         )
 
     def text(self) -> str:

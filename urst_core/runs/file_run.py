@@ -28,6 +28,7 @@ from ..formats.vips import vips, vips_errors
 from ..formats.vips_loader import UNPACKING_STAGE
 from ..formats.work_file import WorkFile
 from ..method.pipeline import Run, check_matchable
+from ..method.regions import Regions
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.saved_style import is_style_file
@@ -44,6 +45,7 @@ from .levels import finishing, make_levels
 from .mask_file import MaskFile
 from .plan import Plan, plan_run
 from .record import RunRecord
+from .region_file import MapFile
 from .work_folder import WorkFolder
 
 
@@ -62,6 +64,7 @@ class FileRun:
         input_options: how strictly to check pictures that are read.
         overwrite: whether an existing result may be replaced.
         mask: where to stylize; everywhere if None.
+        regions: where to use which of the styles; their mixture everywhere if None.
         style_code: the styles' code, if they have been encoded for other pictures before.
         describe: whether the result's metadata say what it was made with.
     """
@@ -76,6 +79,7 @@ class FileRun:
     input_options: InputOptions = field(default_factory=InputOptions)
     overwrite: bool = False
     mask: MaskFile | None = None
+    regions: MapFile | None = None
     style_code: StyleCode | None = None
     describe: bool = True
 
@@ -96,6 +100,24 @@ class FileRun:
             ImageError, StatsError: a style cannot be used.
         """
         return [open_style(style, self.backbone, self.input_options) for style in self.styles]
+
+    @cached_property
+    def run_regions(self) -> Regions | None:
+        """The regions with their styles, opened; None if there is no map.
+
+        Raises:
+            URSTError: the map or a style cannot be used.
+        """
+        if self.regions is None:
+            return None
+        return self.regions.regions(self.style_sources, self.style_weights)
+
+    @property
+    def run_styles(self) -> Sequence[AnyStyle] | StyleCode | Regions:
+        """The styles as a :class:`~urst_core.method.pipeline.Run` takes them."""
+        if self.style_code is not None:
+            return self.style_code
+        return self.run_regions or self.style_sources
 
     def run(
         self, listener: Listener = ignore, *, if_interrupted: IfInterrupted = IfInterrupted.REFUSE
@@ -166,7 +188,8 @@ class FileRun:
         Otherwise an unpacked JPEG would stay on the disk of temporary files.
         """
         opened = [self.__dict__.pop("source", None), *self.__dict__.pop("style_sources", ())]
-        for picture in (*opened, self.mask):
+        self.__dict__.pop("run_regions", None)
+        for picture in (*opened, self.mask, self.regions):
             close_picture(picture)
 
     def run_value(self, listener: Listener = ignore, **chosen: Any) -> Run:
@@ -177,12 +200,19 @@ class FileRun:
         """
         settings = replace(self.settings, **chosen)
         mask = self.mask.mask if self.mask else None
-        return Run.of(self.source, self.backbone, settings, mask=mask, listener=listener)
+        return Run.of(
+            self.source,
+            self.backbone,
+            settings,
+            mask=mask,
+            regions=self.run_regions,
+            listener=listener,
+        )
 
     @property
     def shares_style_code(self) -> bool:
         """Whether the styles have the same code with every content."""
-        return self.settings.colors != "matched"
+        return self.settings.colors != "matched" and self.regions is None
 
     def encode_styles(self, listener: Listener = ignore) -> StyleCode:
         """Encode the styles, for several runs with the same ones.
@@ -202,12 +232,17 @@ class FileRun:
         inputs = [("style", Path(style)) for style in self.styles]
         if self.mask is not None:
             inputs.append(("mask", self.mask.path))
+        if self.regions is not None:
+            inputs.append(("region map", self.regions.path))
         for kind, path in inputs:
             check_apart(self.output, kind, path)
         check_output_name(self.output, self.source, self.options, overwrite=overwrite)
         if self.mask is not None:
             self.mask.mask.check_size(self.source.size)
-        check_matchable(self.style_sources, self.backbone, self.settings)
+        if self.regions is not None:
+            self.run_value()
+            self.regions.check()
+        check_matchable(self.run_styles, self.backbone, self.settings)
 
     def unpack(self, listener: Listener = ignore) -> None:
         """Unpack the content if it cannot be read in parts, which may take minutes.
@@ -230,13 +265,13 @@ class FileRun:
 
     def plan(self) -> Plan:
         """Plan the run without trying any tile."""
-        mask = [] if self.mask is None else [self.mask.picture]
+        maps = [each.picture for each in (self.mask, self.regions) if each is not None]
         return plan_run(
             self.run_value(),
             self.style_sources,
             self.output,
             self.options,
-            temporary=TemporarySpace.of([self.source, *self.style_sources, *mask]),
+            temporary=TemporarySpace.of([self.source, *self.style_sources, *maps]),
         )
 
     def _interrupted(self, folder: WorkFolder, if_interrupted: IfInterrupted) -> RunRecord | None:
@@ -294,6 +329,7 @@ class FileRun:
             "colors": settings.colors,
             **self._strokes_identity(),
             **(self.mask.fingerprint() if self.mask else {}),
+            **(self.regions.fingerprint() if self.regions else {}),
             "precision": settings.precision,
             "tile size": str(settings.tile_size or "auto"),
             "device": find_device(settings.device).type,
@@ -334,11 +370,7 @@ class FileRun:
         self._encode(folder, listener)
 
     def _code_for_levels(self, run: Run) -> StyleCode:
-        return run.code_for_levels(self._styles, self.style_weights)
-
-    @property
-    def _styles(self) -> Sequence[AnyStyle] | StyleCode:
-        return self.style_sources if self.style_code is None else self.style_code
+        return run.code_for_levels(self.run_styles, self.style_weights)
 
     def _make_tiles(
         self,
@@ -367,7 +399,7 @@ class FileRun:
         if earlier is not None and (self.settings.stats != "exact" or len(earlier.sites) == sites):
             return earlier
         stats = self.run_value(listener, tile_size=record.statistics_tile_size).measure(
-            self._styles,
+            self.run_styles,
             style_weights=self.style_weights,
             earlier=earlier,
             keep=folder.save_stats,
@@ -404,6 +436,7 @@ class FileRun:
             self.options,
             style_weights=self.style_weights,
             mask=self.mask,
+            regions=self.regions,
         )
 
     def _described(self) -> Source:

@@ -52,7 +52,7 @@ def calibrated(run: FileRun, plan: Plan) -> Plan:
     """
     sample = replace(run.run_value(stats="thumbnail", tile_size=plan.tile_size), mask=None)
     started = time.monotonic()
-    stats = sample.measure(run.style_sources, style_weights=run.style_weights)
+    stats = sample.measure(run.run_styles, style_weights=run.style_weights)
     # Precisions are tried here, too.
     network = sample.network(stats)
     statistics = time.monotonic() - started

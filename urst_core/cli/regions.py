@@ -1,0 +1,133 @@
+"""``--regions``, ``--region`` and ``--mix-map``: a style for each part of the picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..errors import SettingsError
+from ..formats.input_options import InputOptions
+from ..pictures.color_names import parse_color
+from ..pictures.region_map import LARGEST_REGION_FEATHER, Color, color_name
+from ..runs.region_file import MapFile, MixFile, RegionFile, RegionStyle
+
+NO_REGIONS: dict[str, Any] = {
+    "regions": None,
+    "region": (),
+    "region_strength": (),
+    "region_feather": 0,
+    "mix_map": None,
+}
+"""Values of these options for commands that do not have them."""
+
+
+def add_region_arguments(command: argparse.ArgumentParser) -> None:
+    """Add ``--regions``, ``--mix-map``, and the options of regions."""
+    add = command.add_argument_group("a style for each region").add_argument
+    add(
+        "--regions",
+        type=Path,
+        metavar="MAP",
+        help="a picture of CONTENT's size in which each color is a region; black stays as it is",
+    )
+    add(
+        "--region",
+        action="append",
+        default=[],
+        metavar="COLOR=STYLE",
+        help="style of a region, as in red=painting.jpg or '#0000ff'=painting.jpg; several for one "
+        "color are mixed",
+    )
+    add(
+        "--region-strength",
+        action="append",
+        default=[],
+        metavar="COLOR=0..1",
+        help="strength of a region, times --strength (default: 1)",
+    )
+    add(
+        "--region-feather",
+        type=int,
+        default=0,
+        metavar="PX",
+        help=f"width over which neighboring regions cross-fade, 0 to {LARGEST_REGION_FEATHER} "
+        "(default: %(default)s)",
+    )
+    add(
+        "--mix-map",
+        type=Path,
+        metavar="MAP",
+        help="a gray picture of CONTENT's size: black takes the first STYLE, white the last, gray "
+        "a mixture",
+    )
+
+
+def region_styles_of(options: argparse.Namespace) -> list[str]:
+    """The styles that ``--region`` names, in their order."""
+    return [_split(text, "--region")[1] for text in options.region]
+
+
+def map_of(options: argparse.Namespace, input_options: InputOptions) -> MapFile | None:
+    """The map that the options describe; None if there is none.
+
+    Raises:
+        SettingsError: options are missing, or contradict one another.
+    """
+    if options.regions is None:
+        _check_unused(options)
+        return options.mix_map and MixFile(options.mix_map, options=input_options)
+    if options.mix_map is not None:
+        raise SettingsError("--regions and --mix-map exclude each other; leave one out")
+    if options.styles:
+        raise SettingsError(
+            f"style {options.styles[0]} has no region; name its color, as in "
+            f"--region red={options.styles[0]}"
+        )
+    styles: dict[Color, list[int]] = {}
+    for number, text in enumerate(options.region):
+        styles.setdefault(parse_color(_split(text, "--region")[0]), []).append(number)
+    if not styles:
+        raise SettingsError(
+            f"region map {options.regions} has no styles; give each color one, as in "
+            "--region red=painting.jpg"
+        )
+    strengths = _strengths(options, styles)
+    each = [RegionStyle(c, tuple(numbers), strengths.get(c, 1.0)) for c, numbers in styles.items()]
+    return RegionFile(options.regions, tuple(each), options.region_feather, options=input_options)
+
+
+def _check_unused(options: argparse.Namespace) -> None:
+    given = [
+        *(f"--region {text}" for text in options.region),
+        *(f"--region-strength {text}" for text in options.region_strength),
+        *([f"--region-feather {options.region_feather}"] if options.region_feather else []),
+    ]
+    if given:
+        raise SettingsError(f"{given[0]} needs a map of regions; name one with --regions")
+
+
+def _strengths(options: argparse.Namespace, styles: dict[Color, list[int]]) -> dict[Color, float]:
+    strengths: dict[Color, float] = {}
+    for text in options.region_strength:
+        name, value = _split(text, "--region-strength")
+        color = parse_color(name)
+        if color not in styles:
+            raise SettingsError(
+                f"--region-strength {text}: region {color_name(color)} has no style; "
+                f"give it one with --region {name}=STYLE"
+            )
+        try:
+            strengths[color] = float(value)
+        except ValueError:
+            raise SettingsError(
+                f"--region-strength {text}: {value!r} is not a number; use 0 to 1"
+            ) from None
+    return strengths
+
+
+def _split(text: str, option: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise SettingsError(f"{option} {text!r} is not COLOR=VALUE, as in red=painting.jpg")
+    return name, value
