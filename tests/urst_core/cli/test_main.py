@@ -269,15 +269,20 @@ OPTIONS = {
     ),
     "--strict": (["--strict"], lambda seen: seen.input_options == InputOptions(strict=True)),
     "--any-size": (["--any-size"], lambda seen: seen.input_options == InputOptions(any_size=True)),
+    "--colors": (
+        ["--colors", "content"],
+        lambda seen: seen.settings == Settings(colors="content"),
+    ),
     "--quiet": (["--quiet"], lambda seen: seen.settings == Settings()),
     "--size": (["--size", "40x24"], lambda seen: seen.source.size == (24, 40)),
 }
 
 
 TESTED_ELSEWHERE = {
-    *("--ray", "--ray-workers", "--name", "--recursive", "--like", "--preset", "--no-metadata")
+    *("--ray", "--ray-workers", "--name", "--recursive", "--like", "--preset", "--no-metadata"),
+    *("--regions", "--region", "--region-strength", "--region-feather", "--mix-map"),
 }
-"""In test_ray.py, test_job.py and test_describe.py."""
+"""In test_ray.py, test_job.py, test_describe.py and test_regions.py."""
 
 
 def command_options(command: str) -> list[str]:
