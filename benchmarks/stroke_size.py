@@ -45,7 +45,7 @@ from pictures import DEMO, content_of, save, style_of
 from quality import crispness, named_backbone, strokes_size
 
 from urst_core.method.pipeline import stylize
-from urst_core.method.strokes import GAIN, level_sizes
+from urst_core.method.strokes import FAINT_GAIN, GAIN_KNEE, OVERLAP, STRONG_GAIN, level_sizes
 from urst_core.networks.model import Backbone
 from urst_core.pictures.source import TensorCanvas, TensorSource, from_unit, to_unit
 from urst_core.pictures.thumbnail import make_thumbnail
@@ -59,6 +59,8 @@ OCTAVES = 8
 """The last one has all wavelengths from 256 px on: shifts of color."""
 
 PATCH = 256
+
+MERGING = FAINT_GAIN, STRONG_GAIN, GAIN_KNEE, OVERLAP
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Case:
                     self.size,
                     settings.strokes,
                     settings.precision,
-                    *(numbers if settings.strokes == "fine" else (*numbers, GAIN)),
+                    *(numbers if settings.strokes == "fine" else (*numbers, *MERGING)),
                 ),
             )
         )

@@ -8,8 +8,8 @@ painted first, and each larger one repaints it with strokes of half the size::
          │
       ┌──▼───┐     input   = d * c + E K (p - d * B c') + brushwork    a painting, with detail
       │ join │     fine    = network (input)
-      └──▼───┘     picture = g * fine + E K B (p - S (g * fine))       colors and large strokes
-      network                                                         stay those below
+      └──▼───┘     own     = fine - E K B S fine                       only its finest strokes
+      network      picture = E K B p + emphasized (own)                over the ones below
       ┌──▼────┐
       │ merge │    E enlarges, S shrinks (both cubic, of finite reach); K = 2 - S E makes S E K
       └──▼────┘    nearly the identity: no drift of color from level to level
@@ -46,8 +46,14 @@ from ..tiling.exact_statistics import stage_of_site
 from ..tiling.settings import Settings
 from . import brushwork
 
-GAIN = 1.5
-"""Gain of each level's own band, which restores some of the sharpness that merging loses."""
+FAINT_GAIN, STRONG_GAIN = 2.4, 0.55
+"""Gains of the faintest and of the strongest strokes of each level's own band."""
+
+GAIN_KNEE = 0.06
+"""Strength at which strokes have the mean of both gains, for pixels in 0..1."""
+
+OVERLAP = 0.55
+"""Share of the finest octave below that a level repaints, at twice the coarsest level's size."""
 
 SLACK = 1.01
 """A remaining factor of up to twice this is one step, so that rounding a size adds no level."""
@@ -166,8 +172,13 @@ class Step:
 
         Removes nothing if that is the coarsest level, and most of it from twice its size on.
         """
-        share = min(1.0, 0.8 * (max(self.coarse) / max(self.coarsest) - 1.0))
+        share = min(1.0, OVERLAP * self._growth)
         return Resampling(*(Smooth(length, share) for length in self.coarse))
+
+    @property
+    def _growth(self) -> float:
+        """How much larger the coarse level is than the coarsest: 0 if it is that, 1 if twice."""
+        return max(self.coarse) / max(self.coarsest) - 1.0
 
     @property
     def _up(self) -> list[Resample]:
@@ -235,18 +246,26 @@ class Step:
         return self.sharpen_and_enlarge(difference, target).add_(content * detail)
 
     def merge(self, below: Tensor, fine: Tensor, target: Rectangle) -> Tensor:
-        """Add the finest band of a painting to the picture below.
+        """Add the finest band of a painting, emphasized, to the picture below.
 
         Args:
             below: the picture below in :meth:`below`, (3, h, w), floating.
-            fine: the painting with its gain, in :meth:`painted_area`, (3, h, w), floating.
+            fine: the painting, in :meth:`painted_area`, (3, h, w), floating.
             target: the fine pixels to compute.
         """
         wide, painted_area = self.below(target), self.painted_area(target)
-        error = below - self.shrinking.apply(fine, painted_area, wide)
-        error = self.smoothing.apply(error, wide, self.kept(target))
         inner = fine[(..., *target.relative_to(painted_area).slices)]
-        return self.sharpen_and_enlarge(error, target).add_(inner)
+        shrunk = self.shrinking.apply(fine, painted_area, wide)
+        # One after the other, so that both fit in a processor's caches.
+        own = inner - self._smooth_and_enlarge(shrunk, target)
+        return self._smooth_and_enlarge(below, target).add_(emphasized(own))
+
+    def _smooth_and_enlarge(self, pixels: Tensor, target: Rectangle) -> Tensor:
+        """E K B: what remains in ``target`` of the pixels of :meth:`below`, enlarged."""
+        kept = self.kept(target)
+        return self.sharpen_and_enlarge(
+            self.smoothing.apply(pixels, self.below(target), kept), target
+        )
 
     def painted_area(self, target: Rectangle) -> Rectangle:
         """The fine pixels that the merged ones of ``target`` depend on."""
@@ -257,6 +276,20 @@ class Step:
             max(needed.bottom, target.bottom),
             max(needed.right, target.right),
         )
+
+
+def emphasized(band: Tensor) -> Tensor:
+    """Strengthen faint strokes, and weaken strong ones, without changing their hue.
+
+    Merging makes strokes softer, and a single gain that makes up for it overdoes strong edges.
+
+    Args:
+        band: (3, h, w), floating, with a mean near 0.
+    """
+    red, green, blue = band
+    power = (red * red).addcmul_(green, green).addcmul_(blue, blue)
+    power.mul_(1 / (3 * GAIN_KNEE**2)).add_(1.0).reciprocal_()
+    return band * power.mul_(FAINT_GAIN - STRONG_GAIN).add_(STRONG_GAIN)
 
 
 @dataclass(frozen=True)
@@ -430,7 +463,7 @@ class Level:
         if self.step and below is not None:
             needed = self.step.painted_area(block)
             fine = painted[(..., *needed.relative_to(area).slices)].to(self.dtype)
-            fine = fine.clamp(0.0, 1.0).mul_(GAIN)
+            fine = fine.clamp(0.0, 1.0)
             coarse_area, all_below = self.step.below(block), self.step.below(area)
             coarse = below[(slice(3, None), *coarse_area.relative_to(all_below).slices)]
             picture = self.step.merge(self._unit(coarse), fine, block)

@@ -292,9 +292,8 @@ def _sum_of_slices(
 def _sum(weights: list[Tensor], values: Callable[[int], Tensor]) -> Tensor:
     """``weights[t] * values(t)``, added up over the taps in their order."""
     total = values(0) * weights[0]
-    product = torch.empty_like(total)
     for tap in range(1, len(weights)):
-        total.add_(torch.mul(values(tap), weights[tap], out=product))
+        total.addcmul_(values(tap), weights[tap])
     return total
 
 

@@ -182,13 +182,26 @@ def to_unit(pixels: Tensor) -> Tensor:
     return values / FULL_SCALE[pixels.dtype] if pixels.dtype in FULL_SCALE else values
 
 
+CONVERTED_PIXELS = 1 << 16
+"""Pixels that a processor converts at a time, few enough to stay in its caches."""
+
+
 def from_unit(values: Tensor, dtype: torch.dtype) -> Tensor:
     """Floating pixels clamped to 0..1 and stored as ``dtype``, rounded to nearest."""
-    values = values.clamp(0.0, 1.0)
     if dtype not in FULL_SCALE:
-        return values.to(dtype)
+        return values.clamp(0.0, 1.0).to(dtype)
+    if values.device.type != "cpu" or values.numel() <= CONVERTED_PIXELS:
+        return _rounded(values, dtype)
+    stored = torch.empty(values.shape, dtype=dtype)
+    rows = max(1, CONVERTED_PIXELS // values.shape[-1])
+    for part, target in zip(values.split(rows, -2), stored.split(rows, -2)):
+        target.copy_(_rounded(part, dtype))
+    return stored
+
+
+def _rounded(values: Tensor, dtype: torch.dtype) -> Tensor:
     # torch has few kernels for 16-bit integers: convert by way of 32.
-    return (values * FULL_SCALE[dtype]).round().to(torch.int32).to(dtype)
+    return values.clamp(0.0, 1.0).mul_(FULL_SCALE[dtype]).round_().to(torch.int32).to(dtype)
 
 
 def check_finite(pixels: Tensor, inside: Rectangle) -> None:
