@@ -19,7 +19,9 @@ async def comfy_entrypoint() -> URSTExtension:
     """Return this pack's nodes to ComfyUI."""
     from .nodes.extension import URSTExtension  # noqa: PLC0415
     from .nodes.host import quiet_libvips, register_model_folder  # noqa: PLC0415
+    from .nodes.sample_pictures import offer_sample_pictures  # noqa: PLC0415
 
     register_model_folder()
     quiet_libvips()
+    offer_sample_pictures()
     return URSTExtension()

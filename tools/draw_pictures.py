@@ -45,6 +45,8 @@ ICON_SCENE: Size = (832, 1248)
 DEMO_SCENE: Size = (832, 1248)
 """As `urst demo` makes it."""
 STROKES_SCENE: Size = (3600, 5400)
+OFFERED_SCENE: Size = (1024, 1536)
+"""Of the pictures that ComfyUI's users begin with."""
 GAP = 8
 LARGEST_HELP_PICTURE = 58_000
 ICON_SIDE = 256
@@ -293,9 +295,27 @@ def strokes() -> Image.Image:
     return sheet
 
 
+def offered_photograph() -> Image.Image:
+    return image_of(scene(OFFERED_SCENE))
+
+
+def offered_painting() -> Image.Image:
+    return image_of(painting(OFFERED_SCENE[0]))
+
+
+def other_offered_painting() -> Image.Image:
+    """The painting with its channels rotated: red becomes green, green blue, and blue red."""
+    return image_of(painting(OFFERED_SCENE[0]).pixels.roll(1, 0))
+
+
 def main() -> None:
     drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner, DOCS / "demo.jpg": demo}
     drawings[DOCS / "strokes.jpg"] = strokes
+    drawings |= {
+        ROOT / "pictures" / "urst_photograph.jpg": offered_photograph,
+        ROOT / "pictures" / "urst_painting.jpg": offered_painting,
+        ROOT / "pictures" / "urst_painting_2.jpg": other_offered_painting,
+    }
     drawings |= {PAGES / name / "example.jpg": draw for name, draw in HELP_PICTURES.items()}
     wanted = set(sys.argv[1:])
     for path, draw in drawings.items():

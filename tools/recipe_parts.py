@@ -7,22 +7,36 @@ from typing import Any
 
 from workflow_graph import Graph, Link, Node
 
-EXAMPLE = "example.png"
-"""The only picture in ComfyUI's input folder after installation."""
+PHOTOGRAPH, PAINTING, OTHER_PAINTING = (
+    f"urst_{name}.jpg" for name in ("photograph", "painting", "painting_2")
+)
+"""The pack's own pictures, which it puts into ComfyUI's input folder."""
 
-UPSCALE_MODEL = "RealESRGAN_x2plus.pth"
+UPSCALE_MODEL = "RealESRGAN_x4plus.pth"
+UPSCALE_MODEL_ADDRESS = (
+    f"https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/{UPSCALE_MODEL}"
+)
+"""Of its authors' release; the page offers to download a missing file from there."""
 
 PICTURES, MODELS, RESULT, OTHERS = "#88a", "#8aa", "#8a8", "#b58b2a"
 """Colors of groups, from the page's own palette; groups of our nodes have the page's blue."""
 
 CHOOSE = (
-    "Choose your photograph in **{content}** and a painting in **{style}**. Both are set to "
-    "ComfyUI's `example.png`, so that the graph runs at once; choose a painting to see its style."
+    "The graph begins with pictures of this pack, so that it runs at once. Choose your own "
+    "photograph in **{content}**, and a painting in **{style}**."
 )
 
 
-def load_image(graph: Graph, title: str) -> Node:
-    return graph.add("LoadImage", title=title, height=314, values={"image": EXAMPLE})
+def load_content(graph: Graph) -> Node:
+    return load_image(graph, "content", PHOTOGRAPH)
+
+
+def load_style(graph: Graph, title: str = "style", picture: str = PAINTING) -> Node:
+    return load_image(graph, title, picture)
+
+
+def load_image(graph: Graph, title: str, picture: str) -> Node:
+    return graph.add("LoadImage", title=title, height=314, values={"image": picture})
 
 
 def stylize(
@@ -32,13 +46,16 @@ def stylize(
     values: Mapping[str, Any] | None = None,
     **links: Link,
 ) -> Node:
-    return graph.add("URSTStylizeImage", title=title, width=340, values=values, **links)
+    return graph.add("URSTStylizeImage", title=title, width=320, values=values, **links)
 
 
-def save(graph: Graph, name: str, image: Link, *, width: int = 480, height: int = 480) -> Node:
+def save(graph: Graph, name: str, image: Link, *, width: int = 440, height: int = 440) -> Node:
     values = {"filename_prefix": f"urst/{name}"}
     return graph.add("SaveImage", width=width, height=height, values=values, images=image)
 
 
 def load_upscale_model(graph: Graph) -> Node:
-    return graph.add("UpscaleModelLoader", values={"model_name": UPSCALE_MODEL})
+    node = graph.add("UpscaleModelLoader", values={"model_name": UPSCALE_MODEL})
+    file = {"name": UPSCALE_MODEL, "url": UPSCALE_MODEL_ADDRESS, "directory": "upscale_models"}
+    node["properties"]["models"] = [file]
+    return node

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from recipe_parts import CHOOSE, MODELS, OTHERS, PICTURES, RESULT, load_image, save, stylize
+from recipe_parts import (
+    CHOOSE,
+    MODELS,
+    OTHER_PAINTING,
+    OTHERS,
+    PICTURES,
+    RESULT,
+    load_content,
+    load_style,
+    save,
+    stylize,
+)
 from workflow_graph import Graph, Group, Node
 
 FRAMES, GRAIN = 4, 0.1
@@ -28,10 +39,9 @@ def regions_with_masks(graph: Graph) -> None:
         "paint only one region of a photograph, use just the first Stylize Image.",
         height=300,
     )
-    content = load_image(graph, "content")
-    inside_style, outside_style = (
-        load_image(graph, f"style {side}") for side in ("inside", "outside")
-    )
+    content = load_content(graph)
+    inside_style = load_style(graph, "style inside")
+    outside_style = load_style(graph, "style outside", OTHER_PAINTING)
     channel = graph.add("ImageToMask", values={"channel": "blue"}, image=(content, 0))
     mask = graph.add("ThresholdMask", values={"value": 0.6}, mask=(channel, 0))
     inverted = graph.add("InvertMask", mask=(mask, 0))
@@ -64,8 +74,7 @@ def regions_with_masks(graph: Graph) -> None:
         [Group("Styles", [inside_style, outside_style], PICTURES)],
         [Group("1. Regions", [channel, mask, inverted], OTHERS)],
         [Group("2. Stylize each region", [inside, outside])],
-        [Group("3. Join", [joined], OTHERS)],
-        [Group("Result", [saved], RESULT)],
+        [Group("3. Join", [joined], OTHERS), Group("Result", [saved], RESULT)],
     )
 
 
@@ -86,7 +95,7 @@ def video_shared_statistics(graph: Graph) -> None:
         "- All frames are in memory at once, so cut long videos into parts.",
         height=260,
     )
-    content, style = load_image(graph, "content"), load_image(graph, "style")
+    content, style = load_content(graph), load_style(graph)
     repeated = graph.add("RepeatImageBatch", values={"amount": FRAMES}, image=(content, 0))
     frames = graph.add("ImageAddNoise", values={"strength": GRAIN}, image=(repeated, 0))
     backbone = graph.add("URSTLoadBackbone")
@@ -137,7 +146,7 @@ def compare_backbones(graph: Graph) -> None:
         "For pictures much larger than the thumbnail, also compare `statistics` **exact**.",
         height=330,
     )
-    content, style = load_image(graph, "content"), load_image(graph, "style")
+    content, style = load_content(graph), load_style(graph)
     lanes = [_lane(graph, lane, content, style) for lane in COMPARED]
     graph.lay_out(
         [note], [Group("Pictures", [content, style], PICTURES)], *([lane] for lane in lanes)

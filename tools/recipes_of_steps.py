@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from recipe_parts import (
     CHOOSE,
-    EXAMPLE,
     MODELS,
     OTHERS,
+    PHOTOGRAPH,
     PICTURES,
     RESULT,
     UPSCALE_MODEL,
-    load_image,
+    load_content,
+    load_style,
     load_upscale_model,
     save,
     stylize,
@@ -33,7 +34,7 @@ def quick_start(graph: Graph) -> None:
         "- **style_2** mixes in a second painting.",
         height=260,
     )
-    content, style = load_image(graph, "content"), load_image(graph, "style")
+    content, style = load_content(graph), load_style(graph)
     backbone = graph.add("URSTLoadBackbone")
     painted = stylize(graph, backbone=(backbone, 0), content=(content, 0), style=(style, 0))
     saved = save(graph, "quick_start", (painted, 0))
@@ -60,7 +61,7 @@ def five_nodes(graph: Graph) -> None:
         "If you do not need other nodes in between, `quick_start` uses less memory.",
         height=290,
     )
-    content, style = load_image(graph, "content"), load_image(graph, "style")
+    content, style = load_content(graph), load_style(graph)
     backbone = graph.add("URSTLoadBackbone")
     stats = graph.add(
         "URSTMakeThumbnailStats", backbone=(backbone, 0), content=(content, 0), style=(style, 0)
@@ -105,24 +106,23 @@ def strokes_by_hand(graph: Graph) -> None:
         "- For larger strokes, set `strokes` to 8 in the first Join Detail, and add a level.\n"
         "- `detail`: how much of the photograph each level sees. `brushwork` fills skies.\n\n"
         "If you do not need other nodes in between, `quick_start` uses less memory.",
-        height=420,
+        height=480,
+        width=330,
     )
-    content, style = load_image(graph, "content"), load_image(graph, "style")
+    content, style = load_content(graph), load_style(graph)
     backbone = graph.add("URSTLoadBackbone")
     models: dict[str, Link] = {"backbone": (backbone, 0), "style": (style, 0)}
-    join = graph.add(
-        "URSTJoinDetail", values={"strokes": STROKES_BY_HAND}, image=(content, 0), width=340
-    )
+    join = graph.add("URSTJoinDetail", values={"strokes": STROKES_BY_HAND}, image=(content, 0))
     stats = _level_stats(graph, join, models)
     preview = graph.add("PreviewImage", title="the first painting", height=260, images=(stats, 1))
     first = Group("1. A small copy, painted", [join, stats])
-    join_2 = graph.add("URSTJoinDetail", width=340, painting=(stats, 1), below=(join, 1))
+    join_2 = graph.add("URSTJoinDetail", painting=(stats, 1), below=(join, 1))
     stats_2 = _level_stats(graph, join_2, models)
     tiles_2 = _painted_level(graph, join_2, stats_2, backbone)
     painting = (tiles_2[-1], 0)
-    join_3 = graph.add("URSTJoinDetail", width=340, painting=painting, below=(join_2, 1))
+    join_3 = graph.add("URSTJoinDetail", painting=painting, below=(join_2, 1))
     tiles_3 = _painted_level(graph, join_3, stats_2, backbone)
-    saved = save(graph, "strokes_by_hand", (tiles_3[-1], 0))
+    saved = save(graph, "strokes_by_hand", (tiles_3[-1], 0), width=360)
     graph.lay_out(
         [note],
         [Group("Pictures", [content, style], PICTURES), Group("Models", [backbone], MODELS)],
@@ -136,9 +136,7 @@ def strokes_by_hand(graph: Graph) -> None:
 
 
 def _level_stats(graph: Graph, join: Node, models: dict[str, Link]) -> Node:
-    return graph.add(
-        "URSTMakeThumbnailStats", width=340, content=(join, 0), level=(join, 1), **models
-    )
+    return graph.add("URSTMakeThumbnailStats", content=(join, 0), level=(join, 1), **models)
 
 
 def _painted_level(graph: Graph, join: Node, stats: Node, backbone: Node) -> list[Node]:
@@ -158,7 +156,7 @@ def hundred_megapixels(graph: Graph) -> None:
         "For pictures that are too large for memory, or for a browser to show: **Stylize File** "
         "reads a file, works tile by tile, and writes a file.\n\n"
         "1. Copy your picture into ComfyUI's `input` folder, press `R`, and choose it in **Stylize "
-        "File**. It is set to `example.png`, so that the graph runs at once.\n"
+        "File**. It is set to a photograph of this pack, so that the graph runs at once.\n"
         "2. Choose a painting in **style**.\n"
         "3. Run. The result is in `output/urst`; a preview fills up while the node "
         "works.\n\n"
@@ -168,9 +166,9 @@ def hundred_megapixels(graph: Graph) -> None:
         "- Depth, alpha, color profile and metadata are kept.",
         height=280,
     )
-    style = load_image(graph, "style")
+    style = load_style(graph)
     backbone = graph.add("URSTLoadBackbone")
-    values = {"content": EXAMPLE}
+    values = {"content": PHOTOGRAPH}
     painted = graph.add(
         "URSTStylizeFile",
         width=380,
@@ -198,15 +196,15 @@ def upscale_then_stylize(graph: Graph) -> None:
         "enlarged picture.\n\n"
         "1. "
         + CHOOSE.format(content="content", style="style")
-        + "\n2. **Load Upscale Model** needs a file in `models/upscale_models`: any that *Upscale "
-        f"Image (using Model)* takes, `{UPSCALE_MODEL}` say. Put it there, press `R`, choose it.\n"
+        + "\n2. **Load Upscale Model** needs a file in `models/upscale_models`: the page offers to "
+        f"download `{UPSCALE_MODEL}`, or choose another one.\n"
         "3. Run. Statistics are measured on the *upscaled* picture, since that is the one that is "
         "stylized.\n\n"
         "`strokes` = 1 gives the finest strokes. For strokes that grow with the picture, see "
         "`stylize_then_upscale`.",
         height=250,
     )
-    content, style = load_image(graph, "content"), load_image(graph, "style")
+    content, style = load_content(graph), load_style(graph)
     model = load_upscale_model(graph)
     upscaled = graph.add("ImageUpscaleWithModel", upscale_model=(model, 0), image=(content, 0))
     backbone = graph.add("URSTLoadBackbone")
@@ -231,8 +229,8 @@ def stylize_then_upscale(graph: Graph) -> None:
         "the network has less work.\n\n"
         "1. "
         + CHOOSE.format(content="content", style="style")
-        + "\n2. **Load Upscale Model** needs a file in `models/upscale_models`: any that *Upscale "
-        f"Image (using Model)* takes, `{UPSCALE_MODEL}` say. Put it there, press `R`, choose it.\n"
+        + "\n2. **Load Upscale Model** needs a file in `models/upscale_models`: the page offers to "
+        f"download `{UPSCALE_MODEL}`, or choose another one.\n"
         "3. Run.\n\n"
         "The upscaler can also be placed between **Stylize Patches** and **Assemble Tiles** of "
         "`five_nodes`; the scale is detected. Set Assemble Tiles' `feather` to 16, for example, "
@@ -240,7 +238,7 @@ def stylize_then_upscale(graph: Graph) -> None:
         "For strokes painted at the final size, see `upscale_then_stylize`.",
         height=290,
     )
-    content, style = load_image(graph, "content"), load_image(graph, "style")
+    content, style = load_content(graph), load_style(graph)
     backbone = graph.add("URSTLoadBackbone")
     painted = stylize(graph, backbone=(backbone, 0), content=(content, 0), style=(style, 0))
     model = load_upscale_model(graph)

@@ -10,6 +10,8 @@ widgets, so that nodes do not overlap when a node gets another widget.
 
 from __future__ import annotations
 
+import math
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,17 +22,17 @@ from node_types import NodeType, Socket
 TITLE = 30
 """Height of a node's title, which is above its position, in px."""
 
-GROUP_TITLE, PADDING, GAP = 40, 20, 50
+GROUP_TITLE, PADDING, GAP = 40, 20, 24
 """Height of a group's title, padding around its nodes, and gap between columns, in px."""
 
-SCREEN = (1500, 760)
-"""Width and height of the visible part of a graph on a small laptop, in px."""
+SCREEN = (1780, 920)
+"""Width and height of the visible part of a graph on a screen of 1920 x 1080 px."""
 
 SCREEN_CORNER = (90, 110)
 """Left and top of the visible part, next to the page's own bars, in px."""
 
-SMALLEST_SCALE = 0.65
-"""At much smaller scales, the page does not draw text."""
+SMALLEST_SCALE = 0.6
+"""At smaller scales, the page does not draw text."""
 
 SHOW_THEIR_WORK = frozenset({"URSTStylizeImage", "URSTStylizePatches", "URSTStylizeFile"})
 LEAST_PREVIEW = 220
@@ -39,6 +41,13 @@ LEAST_PREVIEW = 220
 UNCONNECTED_SHAPE = 7
 """Shape with which the page draws optional sockets."""
 
+
+CODE = re.compile(r"`([^`]+)`")
+
+APP_WIDGETS = frozenset({"image", "content", "strength", "strokes"})
+"""Widgets that the page's app mode shows, of the nodes that have them."""
+
+APP_RESULTS = frozenset({"SaveImage", "SaveAnimatedWEBP", "URSTSaveImage", "URSTStylizeFile"})
 
 Node = dict[str, Any]
 Link = tuple[Node, int]
@@ -74,7 +83,8 @@ class Graph:
     def note(
         self, text: str, *, height: int, width: int = 380, title: str = "How it works"
     ) -> Node:
-        """Add an explanation, in Markdown."""
+        """Add an explanation, in Markdown; code becomes bold, which Nodes 2.0 can show."""
+        text = CODE.sub(r"**\1**", text)
         node = self.add("MarkdownNote", title=title, width=width, height=height)
         node.update(widgets_values=[text], properties={}, color="#432", bgcolor="#653")
         return node
@@ -84,7 +94,7 @@ class Graph:
         kind: str,
         *,
         title: str | None = None,
-        width: int = 320,
+        width: int = 300,
         height: int = 0,
         values: Mapping[str, Any] | None = None,
         **links: Link,
@@ -188,9 +198,20 @@ class Graph:
             "links": self.links,
             "groups": self.groups,
             "config": {},
-            "extra": {"ds": self._view()},
+            "extra": {"ds": self._view(), "linearData": self._app()},
             "version": 0.4,
         }
+
+    def _app(self) -> dict[str, Any]:
+        """Widgets and results that the page's app mode shows in place of the graph."""
+        widgets = [
+            [node["id"], widget.name]
+            for node in self.nodes
+            for widget in self.types[node["type"]].widgets
+            if widget.name in APP_WIDGETS and node["type"] != "ImageAddNoise"
+        ]
+        results = [node["id"] for node in self.nodes if node["type"] in APP_RESULTS]
+        return {"inputs": widgets, "outputs": results}
 
     def _view(self) -> dict[str, Any]:
         """Scale and offset with which the page shows the whole graph when it opens, if possible."""
@@ -198,7 +219,7 @@ class Graph:
             max(node["pos"][axis] + node["size"][axis] for node in self.nodes) for axis in (0, 1)
         )
         scale = min(1.0, SCREEN[0] / width, SCREEN[1] / height)
-        scale = round(max(scale, SMALLEST_SCALE), 3)
+        scale = max(math.floor(1000 * scale) / 1000, SMALLEST_SCALE)
         return {"scale": scale, "offset": [round(corner / scale) for corner in SCREEN_CORNER]}
 
 

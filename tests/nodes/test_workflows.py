@@ -141,6 +141,51 @@ def test_a_note_explains_it_first(path):
 
 
 @by_file
+def test_notes_have_no_code_which_nodes_2_0_cannot_show(path):
+    [text] = graph_in(path)["nodes"][0]["widgets_values"]
+    assert "`" not in text
+    assert "****" not in text
+
+
+@by_file
+def test_a_graph_is_readable_on_a_screen_of_1080_lines(path):
+    extra = graph_in(path)["extra"]
+    boxes = [box_of(node) for node in graph_in(path)["nodes"]]
+    width, height = max(box[2] for box in boxes), max(box[3] for box in boxes)
+    scale = extra["ds"]["scale"]
+    # Below, the page draws no text.
+    assert scale >= 0.6
+    assert scale * width <= 1780
+    assert scale * height <= 920
+
+
+@by_file
+def test_the_app_shows_widgets_and_results_of_the_graph(types, path):
+    graph = graph_in(path)
+    kinds = {node["id"]: types[node["type"]] for node in graph["nodes"]}
+    app = graph["extra"]["linearData"]
+    assert app["outputs"]
+    assert {name for _, name in app["inputs"]} >= {"strength"}
+    assert {name for _, name in app["inputs"]} & {"image", "content"}
+    for number, name in app["inputs"]:
+        assert name in [widget.name for widget in kinds[number].widgets]
+    assert set(app["outputs"]) <= set(kinds)
+
+
+@by_file
+def test_pictures_and_models_of_a_new_user_are_there(path):
+    for node in graph_in(path)["nodes"]:
+        for value in map(str, node["widgets_values"]):
+            if value.endswith((".jpg", ".png")):
+                assert (ROOT / "pictures" / value).is_file()
+        if node["type"] == "UpscaleModelLoader":
+            [model] = node["properties"]["models"]
+            assert model["name"] == node["widgets_values"][0]
+            assert model["url"].endswith(f"/{model['name']}")
+            assert model["directory"] == "upscale_models"
+
+
+@by_file
 def test_each_workflow_has_a_small_square_picture(path):
     picture = path.with_suffix(".jpg")
     assert picture.stat().st_size < 80_000

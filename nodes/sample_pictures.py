@@ -1,0 +1,41 @@
+"""The pack's own photograph and paintings, offered as inputs, so that a template runs at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import folder_paths
+
+FOLDER = Path(__file__).resolve().parents[1] / "pictures"
+
+
+def offer_sample_pictures() -> None:
+    """Copy the pictures into ComfyUI's input folder, where Load Image finds them.
+
+    Existing files stay as they are, whatever they are. A folder that cannot be written to is
+    logged: everything else works without the pictures.
+    """
+    folder = Path(folder_paths.get_input_directory())
+    if not folder.is_dir():
+        return
+    try:
+        for picture in sorted(FOLDER.glob("*.jpg")):
+            _copy(picture, folder / picture.name)
+    except OSError as error:
+        logging.warning("URST: the sample pictures cannot be copied to %s (%s)", folder, error)
+
+
+def _copy(picture: Path, target: Path) -> None:
+    if os.path.lexists(target):
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        shutil.copyfile(picture, partial)
+        os.replace(partial, target)
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
