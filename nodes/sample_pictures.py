@@ -10,7 +10,7 @@ from pathlib import Path
 
 import folder_paths
 
-FOLDER = Path(__file__).resolve().parents[1] / "pictures"
+FOLDER = Path(__file__).resolve().parents[1] / "sample_pictures"
 
 
 def offer_sample_pictures() -> None:

@@ -312,9 +312,9 @@ def main() -> None:
     drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner, DOCS / "demo.jpg": demo}
     drawings[DOCS / "strokes.jpg"] = strokes
     drawings |= {
-        ROOT / "pictures" / "urst_photograph.jpg": offered_photograph,
-        ROOT / "pictures" / "urst_painting.jpg": offered_painting,
-        ROOT / "pictures" / "urst_painting_2.jpg": other_offered_painting,
+        ROOT / "sample_pictures" / "urst_photograph.jpg": offered_photograph,
+        ROOT / "sample_pictures" / "urst_painting.jpg": offered_painting,
+        ROOT / "sample_pictures" / "urst_painting_2.jpg": other_offered_painting,
     }
     drawings |= {PAGES / name / "example.jpg": draw for name, draw in HELP_PICTURES.items()}
     wanted = set(sys.argv[1:])

@@ -24,7 +24,7 @@ LARGEST_FILE = 79_000
 
 
 def sample(name: str) -> np.ndarray:
-    return read_picture(ROOT / "pictures" / f"urst_{name}.jpg")
+    return read_picture(ROOT / "sample_pictures" / f"urst_{name}.jpg")
 
 
 def enlarged(pictures: np.ndarray) -> np.ndarray:

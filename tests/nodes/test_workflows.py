@@ -177,7 +177,7 @@ def test_pictures_and_models_of_a_new_user_are_there(path):
     for node in graph_in(path)["nodes"]:
         for value in map(str, node["widgets_values"]):
             if value.endswith((".jpg", ".png")):
-                assert (ROOT / "pictures" / value).is_file()
+                assert (ROOT / "sample_pictures" / value).is_file()
         if node["type"] == "UpscaleModelLoader":
             [model] = node["properties"]["models"]
             assert model["name"] == node["widgets_values"][0]
