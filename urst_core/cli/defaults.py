@@ -26,6 +26,7 @@ PRESET_KEYS = (
     frozenset(each.name for each in fields(Settings))
     | OUTPUT_OPTIONS
     | {"styles", "style_weights", "backbone", "weights", "mask_feather", "name"}
+    | {"print_size", "dpi", "fit"}
 )
 """Options that a preset may set, by their names in the library."""
 
@@ -112,6 +113,7 @@ def _values_of_preset(name: str) -> Mapping[str, Any]:
 def _values_like(options: argparse.Namespace) -> Mapping[str, Any]:
     described = read_description(options.like)
     values: dict[str, Any] = {"backbone": described.backbone, **described.settings}
+    values |= described.printing or {}
     unknown = sorted(set(described.settings) - PRESET_KEYS)
     if unknown:
         raise SettingsError(

@@ -40,7 +40,11 @@ def _lines(described: Description) -> Iterator[str]:
         yield f"mask      {_named(described.mask)}, feather {described.mask_feather} px"
     for name, value in (described.regions or {}).items():
         yield f"{name}: {value}"
-    for label, values in (("settings", described.settings), ("stored", described.stored or {})):
+    for label, values in (
+        ("settings", described.settings),
+        ("print", described.printing or {}),
+        ("stored", described.stored or {}),
+    ):
         for name, value in values.items():
             yield f"{label:9} {name.replace('_', ' ')}: {value}"
 

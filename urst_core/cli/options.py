@@ -12,6 +12,7 @@ from ..formats.input_options import InputOptions
 from ..formats.vips_loader import SUSPICIOUS_RATIO
 from ..pictures.mask import LARGEST_FEATHER
 from ..runs.mask_file import MaskFile
+from ..runs.printing import DEFAULT_DPI, FITS, PaperSize, Printing
 from ..tiling.device import PRECISIONS
 from ..tiling.settings import COLORS, STATS_KINDS, IfInterrupted, Settings
 
@@ -184,6 +185,52 @@ def add_input_arguments(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_print_arguments(command: argparse.ArgumentParser) -> None:
+    """Add ``--print-size``, ``--dpi`` and ``--fit``."""
+    add = command.add_argument_group("prints").add_argument
+    add(
+        "--print-size",
+        type=_paper_size,
+        metavar="WxH",
+        help="enlarge or shrink CONTENT to a print of this size, as in 100x70cm, 24x36in, "
+        "400x300mm",
+    )
+    add(
+        "--dpi",
+        type=float,
+        metavar="N",
+        help=f"dots per inch of the print ({DEFAULT_DPI:g} if not given); without --print-size, "
+        "only noted in OUT",
+    )
+    add(
+        "--fit",
+        choices=FITS,
+        default="cover",
+        help="cover: fill the print, and crop what is too long; contain: keep the whole picture "
+        "(default: %(default)s)",
+    )
+
+
+def _paper_size(text: str) -> PaperSize:
+    try:
+        return PaperSize.parse(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def printing_of(options: argparse.Namespace) -> Printing:
+    """The print of :func:`add_print_arguments`; none in commands without them.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+    if not hasattr(options, "print_size"):
+        return Printing()
+    printing = Printing(options.print_size, options.dpi, options.fit)
+    printing.check()
+    return printing
+
+
 def input_options_of(options: argparse.Namespace) -> InputOptions:
     """The options of :func:`add_input_arguments`; the defaults in commands without them."""
     return InputOptions(
@@ -205,7 +252,9 @@ def mask_of(options: argparse.Namespace) -> MaskFile | None:
         SettingsError: a feather without a mask.
     """
     if options.mask is not None:
-        return MaskFile(options.mask, options.mask_feather, input_options_of(options))
+        return MaskFile(
+            options.mask, options.mask_feather, input_options_of(options), printing_of(options)
+        )
     if options.mask_feather:
         raise SettingsError(
             f"--mask-feather {options.mask_feather} needs a mask; name one with --mask"

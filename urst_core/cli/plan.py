@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..formats.output_options import output_options
+from ..geometry import Rectangle
+from ..pictures.resized import Resized
 from ..progress import Progress
 from ..runs.file_run import FileRun
 from ..runs.plan import Plan, format_bytes
@@ -74,6 +76,7 @@ def _told(plan: Plan, run: FileRun) -> str:
     lines = [
         f"picture   {width} x {height} px, {height * width / 1e6:.1f} MP, "
         f"{run.source.channels} channels of {8 * run.source.dtype.itemsize} bits",
+        *_print_line(run),
         f"frame     {plan.frame[1]} x {plan.frame[0]} px",
         f"tiles     {plan.tiles} of {plan.tile_size} px{levels}{passes}; their halo of "
         f"{run.backbone.traits.halo} px costs {plan.halo_share:.0%} more pixels",
@@ -98,6 +101,19 @@ def _told(plan: Plan, run: FileRun) -> str:
             f"tiles {_duration(seconds.tiles)}, encoding {_duration(seconds.encoding)}"
         )
     return "\n".join(lines)
+
+
+def _print_line(run: FileRun) -> list[str]:
+    """How the content becomes the print; nothing without one."""
+    printing, picture = run.printing, run.source
+    if printing.paper is None or not isinstance(picture, Resized):
+        return []
+    scale = picture.size[1] / picture.part.width
+    cropped = 1 - picture.part.area / Rectangle.of_size(picture.picture.size).area
+    return [
+        f"print     {printing.paper} at {printing.used_dpi:g} dpi, {printing.fit}: {scale:.2f} "
+        f"times the photograph's size, {cropped:.0%} of it cropped"
+    ]
 
 
 def _duration(seconds: float) -> str:

@@ -26,10 +26,12 @@ from .options import (
     Commands,
     add_input_arguments,
     add_mask_arguments,
+    add_print_arguments,
     add_stylizing_options,
     if_interrupted_of,
     input_options_of,
     mask_of,
+    printing_of,
     settings_of,
 )
 from .ray import stylize_on_ray
@@ -99,6 +101,7 @@ def add_run_arguments(
     add_mask_arguments(command)
     add_region_arguments(command)
     add_stylizing_options(command)
+    add_print_arguments(command)
     add_output_arguments(command)
     command.set_defaults(command=command)
 
@@ -106,26 +109,13 @@ def add_run_arguments(
 def run_stylize(options: argparse.Namespace) -> None:
     """Stylize one picture in one style, or in a mixture of several; or every picture of a job."""
     options.stored = output_options(options)
+    _check_combination(options)
     if is_job(options):
-        for option, value in _given(options, "regions", "mix_map"):
-            raise SettingsError(
-                f"{option} {value} is the map of one picture; name one picture and one file"
-            )
         _run_job(options)
         return
     if options.ray is not None:
-        for option, value in _given(options, "mask", "regions", "mix_map"):
-            raise SettingsError(
-                f"{option} {value} does not work on clusters; leave out {option} or --ray"
-            )
-    if options.ray is not None:
         stylize_on_ray(options)
         return
-    if options.ray_workers is not None:
-        raise SettingsError(
-            f"--ray-workers {options.ray_workers} is for clusters; name one with --ray, "
-            "or leave it out"
-        )
     if options.resume and not options.quiet:
         interruption = WorkFolder(_local_path(options.output)).interruption()
         say(f"resuming with {interruption}" if interruption else "nothing to resume, starting")
@@ -143,6 +133,33 @@ def _given(options: argparse.Namespace, *names: str) -> Iterator[tuple[str, Path
     for name in names:
         if getattr(options, name) is not None:
             yield f"--{name.replace('_', '-')}", getattr(options, name)
+
+
+def _check_combination(options: argparse.Namespace) -> None:
+    """Refuse options that do not work together.
+
+    Raises:
+        SettingsError: names both.
+    """
+    maps = list(_given(options, "regions", "mix_map"))
+    for option, value in maps if is_job(options) else ():
+        raise SettingsError(
+            f"{option} {value} is the map of one picture; name one picture and one file"
+        )
+    for option, value in maps if options.print_size is not None else ():
+        raise SettingsError(
+            f"{option} {value} does not work with prints; leave out {option} or --print-size"
+        )
+    on_one_machine = _given(options, "mask", "regions", "mix_map", "print_size", "dpi")
+    for option, value in on_one_machine if options.ray is not None else ():
+        raise SettingsError(
+            f"{option} {value} does not work on clusters; leave out {option} or --ray"
+        )
+    if options.ray is None and options.ray_workers is not None:
+        raise SettingsError(
+            f"--ray-workers {options.ray_workers} is for clusters; name one with --ray, "
+            "or leave it out"
+        )
 
 
 def _run_job(options: argparse.Namespace) -> None:
@@ -224,6 +241,7 @@ def file_run_of(
         mask=mask_of(options),
         regions=map_of(options, input_options_of(options)),
         describe=not options.no_metadata,
+        printing=printing_of(options),
     )
 
 

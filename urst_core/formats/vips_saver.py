@@ -68,6 +68,10 @@ def _with_metadata(image: Any, metadata: PictureMetadata) -> Any:
         image.set_type(vips().GValue.gstr_type, "image-description", text)
     # Also over the one inside the EXIF block.
     image.set_type(vips().GValue.gint_type, "orientation", 1)
+    if metadata.resolution and metadata.is_resolution_chosen:
+        # Once more, since libvips has taken over that of the EXIF block.
+        xres, yres = metadata.resolution
+        return image.copy(xres=xres, yres=yres)
     return image
 
 

@@ -43,6 +43,7 @@ class PictureMetadata:
         texts: text chunks by keyword; only PNG has them.
         painting: what the picture was painted with, if urst painted it. It is taken out of the XMP
             packet, since a result is painted with something else.
+        is_resolution_chosen: whether the resolution replaces that of the EXIF block.
     """
 
     profile: bytes | None = None
@@ -52,6 +53,7 @@ class PictureMetadata:
     iptc: bytes | None = None
     texts: Mapping[str, str] = field(default_factory=dict[str, str])
     painting: str | None = None
+    is_resolution_chosen: bool = False
 
     def with_painting(self, text: str) -> PictureMetadata:
         """Metadata of a result with a text about how it was painted, for all formats."""

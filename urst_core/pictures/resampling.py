@@ -146,7 +146,8 @@ class Resample:
         places = first + np.arange(math.ceil(2 * reach))[:, None]
         weights = self.kernel.weights((places + 0.5 - centers) / width)
         weights[(places < 0) | (places >= self.length)] = 0.0
-        return Taps(first, weights / weights.sum(0))
+        # Not sum(), which adds in another order where there is one output pixel only.
+        return Taps(first, weights / np.cumsum(weights, 0)[-1])
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ..pictures.metadata import metadata_of
 from ..pictures.source import close_picture
 from ..tiling.settings import Settings
 from .mask_file import MaskFile
+from .printing import Printing
 from .region_file import MapFile
 
 NOT_IN_PIXELS = frozenset({"tile_size", "device"})
@@ -65,6 +66,7 @@ class Description:
         mask: the mask's file; None without a mask.
         mask_feather: in px.
         regions: the map of styles and how it was used; None without a map.
+        printing: ``print_size``, ``dpi`` and ``fit`` of a print, as far as they were chosen.
     """
 
     backbone: str
@@ -76,6 +78,7 @@ class Description:
     mask: DescribedStyle | None = None
     mask_feather: int = 0
     regions: Mapping[str, str] | None = None
+    printing: Mapping[str, Any] | None = None
     urst: str = __version__
 
     @classmethod
@@ -89,11 +92,12 @@ class Description:
         style_weights: Sequence[float] | None = None,
         mask: MaskFile | None = None,
         regions: MapFile | None = None,
+        printing: Printing | None = None,
     ) -> Description:
         """Describe a result before it is made.
 
         Args:
-            backbone, styles, settings, style_weights, mask, regions: of the run.
+            backbone, styles, settings, style_weights, mask, regions, printing: of the run.
             stored: options of the output format.
 
         Raises:
@@ -109,6 +113,7 @@ class Description:
             mask=mask and DescribedStyle.of(str(mask.path)),
             mask_feather=mask.feather if mask else 0,
             regions=regions and regions.fingerprint(),
+            printing=_described_printing(printing or Printing()),
         )
 
     def text(self) -> str:
@@ -139,6 +144,12 @@ def _described_settings(settings: Settings) -> dict[str, Any]:
         for each in fields(settings)
         if each.name not in NOT_IN_PIXELS
     }
+
+
+def _described_printing(printing: Printing) -> dict[str, Any] | None:
+    if printing.paper is None:
+        return None if printing.dpi is None else {"dpi": printing.dpi}
+    return {"print_size": str(printing.paper), "dpi": printing.used_dpi, "fit": printing.fit}
 
 
 def read_description(location: Location) -> Description:

@@ -44,6 +44,7 @@ from .journal import Journal
 from .levels import finishing, make_levels
 from .mask_file import MaskFile
 from .plan import Plan, plan_run
+from .printing import Printing
 from .record import RunRecord
 from .region_file import MapFile
 from .work_folder import WorkFolder
@@ -67,6 +68,7 @@ class FileRun:
         regions: where to use which of the styles; their mixture everywhere if None.
         style_code: the styles' code, if they have been encoded for other pictures before.
         describe: whether the result's metadata say what it was made with.
+        printing: size and resolution of a print.
     """
 
     content: Path
@@ -82,15 +84,16 @@ class FileRun:
     regions: MapFile | None = None
     style_code: StyleCode | None = None
     describe: bool = True
+    printing: Printing = field(default_factory=Printing)
 
     @cached_property
     def source(self) -> Source:
-        """The content, opened.
+        """The content, opened; in the pixels of the print, if there is one.
 
         Raises:
             ImageError: it cannot be used.
         """
-        return open_picture(self.content, options=self.input_options)
+        return self.printing.resize(open_picture(self.content, options=self.input_options))
 
     @cached_property
     def style_sources(self) -> list[AnyStyle]:
@@ -229,6 +232,7 @@ class FileRun:
             URSTError: a setting, a picture, the output, or the device cannot be used.
         """
         self.settings.check(self.backbone.traits)
+        self.printing.check()
         inputs = [("style", Path(style)) for style in self.styles]
         if self.mask is not None:
             inputs.append(("mask", self.mask.path))
@@ -330,6 +334,7 @@ class FileRun:
             **self._strokes_identity(),
             **(self.mask.fingerprint() if self.mask else {}),
             **(self.regions.fingerprint() if self.regions else {}),
+            **self.printing.identity(),
             "precision": settings.precision,
             "tile size": str(settings.tile_size or "auto"),
             "device": find_device(settings.device).type,
@@ -437,13 +442,14 @@ class FileRun:
             style_weights=self.style_weights,
             mask=self.mask,
             regions=self.regions,
+            printing=self.printing,
         )
 
     def _described(self) -> Source:
         """The content, with the metadata of the result."""
-        if not self.describe:
-            return self.source
-        metadata = metadata_of(self.source).with_painting(self.description().text())
+        metadata = self.printing.describe(metadata_of(self.source))
+        if self.describe:
+            metadata = metadata.with_painting(self.description().text())
         return WithMetadata(self.source, metadata)
 
 

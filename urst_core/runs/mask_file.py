@@ -11,6 +11,7 @@ from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
 from ..pictures.mask import Mask, PictureMask
 from ..pictures.source import Source, close_picture
+from .printing import Printing
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class MaskFile:
         path: path of the picture, which has the content's size.
         feather: in px, see :class:`~urst_core.pictures.mask.Mask`.
         options: how strictly to check the file when it is read.
+        printing: the content's print, for which the mask is cropped and resized, too.
     """
 
     path: Path
     feather: int = 0
     options: InputOptions = field(default_factory=InputOptions)
+    printing: Printing = field(default_factory=Printing)
 
     @cached_property
     def mask(self) -> Mask:
@@ -44,7 +47,7 @@ class MaskFile:
         Raises:
             ImageError: the file cannot be used.
         """
-        return open_picture(self.path, options=self.options)
+        return self.printing.resize(open_picture(self.path, options=self.options))
 
     def close(self) -> None:
         """Close the file, which is opened again when it is needed again."""

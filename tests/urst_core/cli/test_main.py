@@ -281,8 +281,9 @@ OPTIONS = {
 TESTED_ELSEWHERE = {
     *("--ray", "--ray-workers", "--name", "--recursive", "--like", "--preset", "--no-metadata"),
     *("--regions", "--region", "--region-strength", "--region-feather", "--mix-map"),
+    *("--print-size", "--dpi", "--fit"),
 }
-"""In test_ray.py, test_job.py, test_describe.py and test_regions.py."""
+"""In test_ray.py, test_job.py, test_describe.py, test_regions.py and test_printing.py."""
 
 
 def command_options(command: str) -> list[str]:
