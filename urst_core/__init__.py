@@ -15,8 +15,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import list_backbones, load_backbone, open_picture, stylize, stylize_file
+    from .api import (
+        color_regions,
+        list_backbones,
+        load_backbone,
+        mask_regions,
+        mix_along_map,
+        open_picture,
+        stylize,
+        stylize_file,
+    )
     from .errors import URSTError
+    from .method.regions import Regions
     from .networks.frozen_stats import FrozenStats
     from .networks.saved_style import SavedStyle
     from .networks.style import StyleCode
@@ -32,6 +42,7 @@ __all__ = [
     "FrozenStats",
     "Mask",
     "Progress",
+    "Regions",
     "SavedStyle",
     "Settings",
     "Source",
@@ -39,8 +50,11 @@ __all__ = [
     "TensorCanvas",
     "TensorSource",
     "URSTError",
+    "color_regions",
     "list_backbones",
     "load_backbone",
+    "mask_regions",
+    "mix_along_map",
     "open_picture",
     "stylize",
     "stylize_file",
@@ -51,6 +65,7 @@ _MODULES = {
     "FrozenStats": ".networks.frozen_stats",
     "Mask": ".pictures.mask",
     "Progress": ".progress",
+    "Regions": ".method.regions",
     "SavedStyle": ".networks.saved_style",
     "Settings": ".tiling.settings",
     "Source": ".pictures.source",
@@ -58,8 +73,11 @@ _MODULES = {
     "TensorCanvas": ".pictures.source",
     "TensorSource": ".pictures.source",
     "URSTError": ".errors",
+    "color_regions": ".api",
     "list_backbones": ".api",
     "load_backbone": ".api",
+    "mask_regions": ".api",
+    "mix_along_map": ".api",
     "open_picture": ".api",
     "stylize": ".api",
     "stylize_file": ".api",

@@ -15,9 +15,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from .backbones import DEFAULT_BACKBONE, REGISTRY
 from .cli.bars import download_bar
@@ -26,13 +26,17 @@ from .formats import open as files
 from .formats.input_options import InputOptions
 from .formats.output_options import OutputOptions
 from .formats.zarr.store import parse_location
+from .kinds import read_content, read_mask
+from .method.regions import Region, Regions, mix_along
 from .method.video import BatchStatistics
 from .model import Model, ProgressOption, listening, replaced
 from .networks.frozen_stats import FrozenStats
 from .pictures.mask import Mask
+from .pictures.region_map import ColorMap, ColorRegions, MaskRegions
 from .pictures.source import Source
 from .runs.file_run import FileRun
 from .runs.mask_file import MaskFile
+from .runs.region_file import MapFile, MixFile, RegionFile, region_styles
 from .tiling.device import find_device
 from .tiling.settings import IfInterrupted, Settings, SettingsOptions
 from .weights import loading
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .kinds import Picture, PicturePath, PictureT
-    from .model import Styles
+    from .model import Style, Styles
 
 WhenInterrupted = Literal["resume", "restart", "refuse"]
 
@@ -56,7 +60,7 @@ _IF_INTERRUPTED: dict[str, IfInterrupted] = {
 @overload
 def stylize(
     content: PictureT,
-    styles: Styles | FrozenStats | None = None,
+    styles: Styles | FrozenStats | Regions | None = None,
     *,
     weights: Sequence[float] | None = None,
     mask: Mask | Picture | PicturePath | None = None,
@@ -73,7 +77,7 @@ def stylize(
 @overload
 def stylize(
     content: PicturePath,
-    styles: Styles | FrozenStats | None = None,
+    styles: Styles | FrozenStats | Regions | None = None,
     *,
     weights: Sequence[float] | None = None,
     mask: Mask | Picture | PicturePath | None = None,
@@ -119,8 +123,9 @@ def stylize(
               see :func:`stylize_file`.
         styles: a picture of any such kind; or a style file, or a :class:`SavedStyle`; or the name
             of a style inside the weights; or what :meth:`Model.encode` returned; or a list of
-            those, which are mixed; or what :meth:`Model.measure` returned. None where the weights
-            hold one style only.
+            those, which are mixed; or what :meth:`Model.measure` returned; or a style for each
+            region, from :func:`color_regions`, :func:`mask_regions` or :func:`mix_along_map`. None
+            where the weights hold one style only.
         weights: share of each style, on any scale; equal when not given.
         mask: where to stylize, of the content's size: white, 1.0 or True is stylized, black stays
             as it is, bit for bit, gray mixes; what is transparent stays, too. A picture of any
@@ -168,14 +173,126 @@ def stylize(
     )
 
 
+def color_regions(
+    picture: Picture | PicturePath,
+    styles: Mapping[str, Styles],
+    *,
+    strengths: Mapping[str, float] | None = None,
+    feather: int = 0,
+) -> Regions:
+    """A style for each color of a map, for :func:`stylize`.
+
+    Args:
+        picture: the map, of the content's size, of any kind of picture. Black, if it has no style,
+            and transparent pixels keep the content.
+        styles: by color: a CSS name, ``#rrggbb``, or a gray of 0 to 255. Each is whatever
+            :func:`stylize` takes as styles; several are mixed.
+        strengths: by color, 0 to 1, times the strength of the settings; 1 where not given.
+        feather: width over which neighboring regions cross-fade, in px.
+
+    Raises:
+        SettingsError: a color is unknown or not in the map, or a value is out of range.
+        ImageError: the map cannot be read, or has a color without a style.
+
+    Example:
+        >>> import numpy as np
+        >>> import urst_core as urst
+        >>> areas = np.zeros((48, 64, 3), np.uint8)
+        >>> areas[:, :32] = (255, 0, 0)
+        >>> regions = urst.color_regions(areas, {"red": "painting.jpg"}, feather=4)
+        >>> painted = urst.stylize("photo.jpg", regions)
+    """
+    [source] = read_content(picture).sources
+    each = region_styles(list(styles), strengths or {})
+    numbers = ColorMap(source, tuple(region.color for region in each))
+    numbers.check_used()
+    several = [_several(style) for style in styles.values()]
+    mixed = [
+        Region(
+            [style for number in region.styles for style in several[number]], None, region.strength
+        )
+        for region in each
+    ]
+    return Regions(ColorRegions(numbers, feather), mixed)
+
+
+def mask_regions(
+    masks: Sequence[Mask | Picture | PicturePath],
+    styles: Sequence[Styles],
+    *,
+    strengths: Sequence[float] | None = None,
+    feather: int = 0,
+) -> Regions:
+    """A style for each mask, for :func:`stylize`.
+
+    Args:
+        masks: of the content's size, as the ``mask`` of :func:`stylize`. Where they overlap, the
+            last is on top; where there are none, the content stays.
+        styles: one for each mask, whatever :func:`stylize` takes as styles.
+        strengths: one for each mask, 0 to 1, times the strength of the settings; 1 if None.
+        feather: how far inside the masks their styles fade in, in px.
+
+    Raises:
+        SettingsError: the numbers of masks, styles and strengths differ.
+        ShapeError: the masks have several sizes.
+
+    Example:
+        >>> import numpy as np
+        >>> import urst_core as urst
+        >>> left = np.arange(64) < np.full((48, 1), 32)
+        >>> regions = urst.mask_regions([left, ~left], ["painting.jpg", "other.jpg"])
+        >>> painted = urst.stylize("photo.jpg", regions)
+    """
+    strengths = [1.0] * len(styles) if strengths is None else strengths
+    if not len(masks) == len(styles) == len(strengths):
+        raise SettingsError(
+            f"{len(masks)} masks, {len(styles)} styles and {len(strengths)} strengths; "
+            "give as many of each"
+        )
+    given = [read_mask(mask, feather) for mask in masks]
+    each = [Region(_several(style), None, strength) for style, strength in zip(styles, strengths)]
+    return Regions(MaskRegions([mask for mask in given if mask is not None]), each)
+
+
+def mix_along_map(picture: Picture | PicturePath, styles: Sequence[Style]) -> Regions:
+    """Blend from style to style across the picture, for :func:`stylize`.
+
+    Args:
+        picture: of the content's size: where it is black, the result has the first style, where it
+            is white the last, and mixtures in between.
+        styles: two or more, each whatever :func:`stylize` takes as one.
+
+    Raises:
+        SettingsError: there are fewer than two styles, or too many.
+
+    Example:
+        >>> import numpy as np
+        >>> import urst_core as urst
+        >>> to_the_right = np.linspace(0, 1, 64) * np.ones((48, 1))
+        >>> regions = urst.mix_along_map(to_the_right, ["painting.jpg", "other.jpg"])
+        >>> painted = urst.stylize("photo.jpg", regions)
+    """
+    mask = read_mask(picture, 0)
+    assert mask is not None  # a picture was given
+    return mix_along(mask.values, cast("Any", styles))
+
+
+def _several(styles: Any) -> list[Any]:
+    return [*styles] if isinstance(styles, (list, tuple)) else [styles]
+
+
 def stylize_file(
     content: PicturePath,
-    styles: PicturePath | Sequence[PicturePath],
+    styles: PicturePath | Sequence[PicturePath] | Mapping[str, PicturePath | Sequence[PicturePath]],
     output: PicturePath,
     *,
     weights: Sequence[float] | None = None,
     mask: PicturePath | None = None,
     mask_feather: int = 0,
+    regions: PicturePath | None = None,
+    region_strengths: Mapping[str, float] | None = None,
+    region_feather: int = 0,
+    mix_map: PicturePath | None = None,
     backbone: str | Model = DEFAULT_BACKBONE,
     overwrite: bool = False,
     if_interrupted: WhenInterrupted = "resume",
@@ -194,12 +311,15 @@ def stylize_file(
     Args:
         content: the picture.
         styles: picture files, style files, or names of styles inside the weights; one, or a list
-            to be mixed.
+            to be mixed; or by color of a map of regions, as in :func:`color_regions`.
         output: the file to make. Its ending chooses the format: ``.jpg .png .tif .webp .avif .dzi
             .npy .zarr``.
         weights: share of each style, on any scale; equal when not given.
         mask: a picture file of the content's size; white is stylized, black stays.
         mask_feather: how far inside the mask style fades in, in px.
+        regions: a picture file in which each color is a region.
+        region_strengths, region_feather: as for :func:`color_regions`.
+        mix_map: a gray picture file, as for :func:`mix_along_map`; ``styles`` are then its row.
         backbone: as for :func:`stylize`.
         overwrite: whether to replace a file of the output's name.
         if_interrupted: what to do about an earlier, interrupted run for this output: ``resume``
@@ -227,11 +347,13 @@ def stylize_file(
             f"if_interrupted {if_interrupted!r} is unknown", f"use {', '.join(_IF_INTERRUPTED)}"
         )
     model = _model_of(backbone, progress)
-    several = [styles] if isinstance(styles, (str, os.PathLike)) else styles
     input_options = InputOptions(strict=strict, any_size=any_size)
+    several, map_file = _styles_and_map(
+        styles, regions, region_strengths or {}, region_feather, mix_map, input_options
+    )
     run = FileRun(
         Path(content),
-        [os.fspath(style) for style in several],
+        several,
         Path(output),
         model.backbone,
         model.settings_with(options),
@@ -240,10 +362,37 @@ def stylize_file(
         overwrite=overwrite,
         input_options=input_options,
         mask=None if mask is None else MaskFile(Path(mask), mask_feather, input_options),
+        regions=map_file,
     )
     with listening(progress) as listener:
         run.run(listener, if_interrupted=_IF_INTERRUPTED[if_interrupted])
     return run.output
+
+
+def _styles_and_map(
+    styles: Any,
+    regions: PicturePath | None,
+    strengths: Mapping[str, float],
+    feather: int,
+    mix_map: PicturePath | None,
+    options: InputOptions,
+) -> tuple[list[str], MapFile | None]:
+    """The files of all styles, and the map of regions or mixtures, if there is one."""
+    if isinstance(styles, Mapping) != (regions is not None) or (regions and mix_map):
+        raise SettingsError(
+            "a map of regions and styles by color belong together; pass both, or neither"
+        )
+    if regions is None:
+        if strengths or feather:
+            raise SettingsError("regions have strengths and a feather, and there is no map of them")
+        map_file = None if mix_map is None else MixFile(Path(mix_map), options=options)
+        return [os.fspath(style) for style in _several(styles)], map_file
+    by_color = cast("Mapping[str, Any]", styles)
+    named = [(name, style) for name, each in by_color.items() for style in _several(each)]
+    each = region_styles([name for name, _ in named], strengths)
+    return [os.fspath(style) for _, style in named], RegionFile(
+        Path(regions), each, feather, options=options
+    )
 
 
 def load_backbone(

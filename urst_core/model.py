@@ -15,6 +15,7 @@ from .errors import Change, SettingsError, ShapeError
 from .formats.input_options import InputOptions
 from .kinds import read_content, read_mask, read_style
 from .method import pipeline
+from .method.regions import Regions
 from .method.video import BatchStatistics, Frames, stylize_frames
 from .networks.frozen_stats import FrozenStats
 from .networks.model import Backbone
@@ -69,7 +70,7 @@ class Model:
     def __call__(
         self,
         content: PictureT,
-        styles: Styles | FrozenStats | None = None,
+        styles: Styles | FrozenStats | Regions | None = None,
         *,
         weights: Sequence[float] | None = None,
         mask: Mask | Picture | PicturePath | None = None,
@@ -85,7 +86,7 @@ class Model:
     def __call__(
         self,
         content: PicturePath,
-        styles: Styles | FrozenStats | None = None,
+        styles: Styles | FrozenStats | Regions | None = None,
         *,
         weights: Sequence[float] | None = None,
         mask: Mask | Picture | PicturePath | None = None,
@@ -209,7 +210,7 @@ class Model:
     def write(
         self,
         content: Source,
-        styles: Styles | FrozenStats | None,
+        styles: Styles | FrozenStats | Regions | None,
         canvas: Canvas,
         *,
         weights: Sequence[float] | None = None,
@@ -273,14 +274,29 @@ class Model:
 
     def _code_or_stats(
         self,
-        styles: Styles | FrozenStats | None,
+        styles: Styles | FrozenStats | Regions | None,
         weights: Sequence[float] | None,
         options: SettingsOptions,
         listener: Listener,
         contents: Sequence[Source],
-    ) -> StyleCode | FrozenStats:
+    ) -> StyleCode | FrozenStats | Regions:
+        settings = self.settings_with(options)
+        if isinstance(styles, Regions):
+            if weights is not None:
+                raise SettingsError("weights of styles are part of their regions")
+            each = [
+                replace(
+                    region,
+                    styles=[
+                        self._encode(region.styles, region.weights, settings, listener, contents)
+                    ],
+                    weights=None,
+                )
+                for region in styles.each
+            ]
+            return replace(styles, each=each)
         if not isinstance(styles, FrozenStats):
-            return self._encode(styles, weights, self.settings_with(options), listener, contents)
+            return self._encode(styles, weights, settings, listener, contents)
         strength = options.get("strength", styles.strength)
         if weights is not None or strength != styles.strength:
             raise SettingsError(
@@ -343,7 +359,7 @@ class Model:
     def _stylize(
         self,
         source: Source,
-        shared: StyleCode | FrozenStats,
+        shared: StyleCode | FrozenStats | Regions,
         canvas: Canvas,
         settings: Settings,
         mask: Mask | None,

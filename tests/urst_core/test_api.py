@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import inspect
 import json
@@ -96,6 +97,7 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_exported_names():
     assert set(urst.__all__) == {
         *("stylize", "stylize_file", "load_backbone", "list_backbones", "open_picture"),
+        *("color_regions", "mask_regions", "mix_along_map", "Regions"),
         *("Settings", "Mask", "Progress", "StyleCode", "SavedStyle", "FrozenStats", "URSTError"),
         *("Source", "Canvas", "TensorSource", "TensorCanvas"),
     }
@@ -107,9 +109,8 @@ def test_exported_names():
 
 def test_type_checkers_see_the_same_names():
     source = Path(urst.__file__).read_text(encoding="utf-8")
-    block = source.split("if TYPE_CHECKING:")[1].split("\n\n")[0]
-    lines = [line.split(" import ")[1] for line in block.splitlines()[1:]]
-    seen = {name for line in lines for name in line.split(", ")}
+    [block] = [node for node in ast.parse(source).body if isinstance(node, ast.If)]
+    seen = {each.name for line in block.body for each in line.names}
     assert seen == set(urst.__all__)
     assert Path(urst.__file__).with_name("py.typed").is_file()
 

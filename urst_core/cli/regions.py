@@ -8,9 +8,8 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..formats.input_options import InputOptions
-from ..pictures.color_names import parse_color
-from ..pictures.region_map import LARGEST_REGION_FEATHER, Color, color_name
-from ..runs.region_file import MapFile, MixFile, RegionFile, RegionStyle
+from ..pictures.region_map import LARGEST_REGION_FEATHER
+from ..runs.region_file import MapFile, MixFile, RegionFile, region_styles
 
 NO_REGIONS: dict[str, Any] = {
     "regions": None,
@@ -84,17 +83,14 @@ def map_of(options: argparse.Namespace, input_options: InputOptions) -> MapFile 
             f"style {options.styles[0]} has no region; name its color, as in "
             f"--region red={options.styles[0]}"
         )
-    styles: dict[Color, list[int]] = {}
-    for number, text in enumerate(options.region):
-        styles.setdefault(parse_color(_split(text, "--region")[0]), []).append(number)
-    if not styles:
+    if not options.region:
         raise SettingsError(
             f"region map {options.regions} has no styles; give each color one, as in "
             "--region red=painting.jpg"
         )
-    strengths = _strengths(options, styles)
-    each = [RegionStyle(c, tuple(numbers), strengths.get(c, 1.0)) for c, numbers in styles.items()]
-    return RegionFile(options.regions, tuple(each), options.region_feather, options=input_options)
+    colors = [_split(text, "--region")[0] for text in options.region]
+    each = region_styles(colors, _strengths(options))
+    return RegionFile(options.regions, each, options.region_feather, options=input_options)
 
 
 def _check_unused(options: argparse.Namespace) -> None:
@@ -107,18 +103,12 @@ def _check_unused(options: argparse.Namespace) -> None:
         raise SettingsError(f"{given[0]} needs a map of regions; name one with --regions")
 
 
-def _strengths(options: argparse.Namespace, styles: dict[Color, list[int]]) -> dict[Color, float]:
-    strengths: dict[Color, float] = {}
+def _strengths(options: argparse.Namespace) -> dict[str, float]:
+    strengths: dict[str, float] = {}
     for text in options.region_strength:
         name, value = _split(text, "--region-strength")
-        color = parse_color(name)
-        if color not in styles:
-            raise SettingsError(
-                f"--region-strength {text}: region {color_name(color)} has no style; "
-                f"give it one with --region {name}=STYLE"
-            )
         try:
-            strengths[color] = float(value)
+            strengths[name] = float(value)
         except ValueError:
             raise SettingsError(
                 f"--region-strength {text}: {value!r} is not a number; use 0 to 1"

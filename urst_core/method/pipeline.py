@@ -339,7 +339,7 @@ class Run:
         """
         with self._explained():
             code = self._code_of(styles, style_weights)
-            strengths = self._strengths(code)
+            strengths = self.strengths(code)
             if min(strengths) == 1.0:
                 return code
             thumbnail = thumbnail_of(self.content, self.settings.thumbnail_size, self.listener)
@@ -355,17 +355,11 @@ class Run:
         style_weights: Sequence[float] | None,
     ) -> StyleCode:
         """Styles → their code, without the strength; that of all regions if there are any."""
-        if isinstance(styles, StyleCode):
-            return styles
-        if isinstance(styles, Regions):
-            return self._encode_regions(styles)
-        return self.encode(styles, style_weights)
+        return styles if isinstance(styles, StyleCode) else self.encode(styles, style_weights)
 
-    def _encode_regions(self, regions: Regions) -> RegionCodes:
+    def _encode_regions(self, regions: Regions, colors: ColorStatistics | None) -> RegionCodes:
         """Each style is encoded once, even if several regions mix it."""
         every = {id(style): style for region in regions.each for style in region.styles}
-        is_matched = self.settings.colors == "matched"
-        colors = color_statistics([self]) if is_matched else None
         codes = {key: self.encode([style], colors=colors) for key, style in every.items()}
         mixed: list[StyleCode] = []
         for region in regions.each:
@@ -373,12 +367,16 @@ class Run:
             mixed.append(blend([codes[id(style)] for style in region.styles], weights))
         return RegionCodes.of(mixed)
 
-    def _strengths(self, code: StyleCode) -> list[float]:
+    def strengths(self, code: StyleCode) -> list[float]:
         """The strength of each region, or of the only style."""
         strength = self.settings.strength
         if self.regions is None or not isinstance(code, RegionCodes):
             return [strength]
         return [strength * region.strength for region in self.regions.each]
+
+    def without_regions(self, strength: float) -> Run:
+        """The run as if the style of one region, of that strength, were everywhere."""
+        return replace(self, regions=None, settings=replace(self.settings, strength=strength))
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained_out_of_memory(
@@ -387,7 +385,7 @@ class Run:
 
     def encode(
         self,
-        styles: Sequence[AnyStyle],
+        styles: Sequence[AnyStyle] | Regions,
         style_weights: Sequence[float] | None = None,
         *,
         colors: ColorStatistics | None = None,
@@ -401,6 +399,8 @@ class Run:
         """
         if self.settings.colors == "matched":
             colors = colors or color_statistics([self])
+        if isinstance(styles, Regions):
+            return self._encode_regions(styles, colors)
         return encode_styles(
             styles, style_weights, self.backbone, self.settings, self.listener, colors=colors
         )
@@ -433,7 +433,7 @@ class Run:
             if self.settings.stats == "thumbnail":
                 stats = [
                     self.backbone.collect(thumbnail, part, strength=strength)
-                    for part, strength in zip(_parts(code), self._strengths(code))
+                    for part, strength in zip(_parts(code), self.strengths(code))
                 ]
                 return RegionStats.of(stats) if isinstance(code, RegionCodes) else stats[0]
             code = self.backbone.code_for(thumbnail, code, strength=strength)

@@ -26,12 +26,12 @@ import torch
 
 from ..errors import SettingsError, ShapeError
 from ..geometry import Rectangle
-from ..networks.frozen_stats import FrozenStats
+from ..networks.frozen_stats import FrozenStats, RegionStats
 from ..networks.model import Backbone
 from ..networks.pooling import pool
 from ..networks.sites import replay_until
 from ..networks.statistics import Moments, SiteStats
-from ..networks.style import AnyStyle, StyleCode, blend
+from ..networks.style import AnyStyle, RegionCodes, StyleCode, blend
 from ..networks.tile_network import TileNetwork
 from ..pictures.mask import Mask
 from ..pictures.padding import pad_to_frame, size_of
@@ -42,6 +42,7 @@ from ..tiling.device import explained_out_of_memory, find_device
 from ..tiling.exact_statistics import SiteMeasurement, stage_of_site
 from ..tiling.settings import Settings
 from .pipeline import Run, check_matchable, color_statistics, stylize_levels
+from .regions import Regions
 from .strokes import Below, level_canvas, level_contents, level_pictures
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
@@ -65,7 +66,7 @@ class Frames:
     """
 
     contents: Sequence[Source]
-    styles: Sequence[AnyStyle] | StyleCode
+    styles: Sequence[AnyStyle] | StyleCode | Regions
     style_weights: Sequence[float] | None = None
     listener_of: Callable[[int], Listener] = lambda _: ignore
 
@@ -80,8 +81,9 @@ class Frames:
         settings.check(backbone.traits)
         backbone = backbone.on(find_device(settings.device))
         masks = masks or [None] * len(self.contents)
+        regions = self.styles if isinstance(self.styles, Regions) else None
         return [
-            Run.of(content, backbone, settings, mask=mask)
+            Run.of(content, backbone, settings, mask=mask, regions=regions)
             for content, mask in zip(self.contents, masks)
         ]
 
@@ -270,6 +272,8 @@ def _measure_together(runs: Sequence[Run], code: StyleCode) -> FrozenStats:
     Progress is reported to the listener of the first run. If the strength is below 1, the contents'
     own style codes are averaged over the pictures.
     """
+    if isinstance(code, RegionCodes):
+        return RegionStats.of([_measure_together(*each) for each in _regions_apart(runs, code)])
     first = runs[0]
     code = _code_for_all(runs, code)
     measure_site = _exact_site if first.settings.stats == "exact" else _thumbnail_site
@@ -280,6 +284,8 @@ def _measure_together(runs: Sequence[Run], code: StyleCode) -> FrozenStats:
 
 
 def _code_for_all(runs: Sequence[Run], code: StyleCode) -> StyleCode:
+    if isinstance(code, RegionCodes):
+        return RegionCodes.of([_code_for_all(*each) for each in _regions_apart(runs, code)])
     backbone, settings = runs[0].backbone, runs[0].settings
     if settings.strength == 1.0 or backbone.network.style_names:
         return code
@@ -290,6 +296,12 @@ def _code_for_all(runs: Sequence[Run], code: StyleCode) -> StyleCode:
             thumbnail = make_thumbnail(run.source, settings.thumbnail_size)
             codes.append(backbone.code_for(thumbnail, code, strength=settings.strength))
         return blend(codes, [1.0] * len(codes))
+
+
+def _regions_apart(runs: Sequence[Run], code: RegionCodes) -> Iterator[tuple[list[Run], StyleCode]]:
+    """For each region the runs as if its style were everywhere, and the style's code."""
+    for part, strength in zip(code.parts, runs[0].strengths(code)):
+        yield [run.without_regions(strength) for run in runs], part
 
 
 def _thumbnail_site(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import StatsError
-from .frozen_stats import FrozenStats
+from .frozen_stats import FrozenStats, RegionStats
 from .statistics import (
     EPSILON,
     ChannelStats,
@@ -42,6 +42,9 @@ def pool(parts: Sequence[FrozenStats], shares: Sequence[float]) -> FrozenStats:
         StatsError: a site has a kind of statistics that cannot be pooled.
         SettingsError: as in :func:`urst_core.networks.style.blend`.
     """
+    regions = [part.parts for part in parts if isinstance(part, RegionStats)]
+    if regions:
+        return RegionStats.of([pool(each, shares) for each in zip(*regions)])
     code = blend([part.code for part in parts], shares)
     shares = [share / sum(shares) for share in shares]
     sites = {name: pool_site([p.sites[name] for p in parts], shares) for name in parts[0].sites}

@@ -242,9 +242,20 @@ class MaskRegions:
 
     Attributes:
         masks: of one size.
+
+    Raises:
+        SettingsError: their sizes differ, or there are none.
     """
 
     masks: Sequence[Mask]
+
+    def __post_init__(self) -> None:
+        sizes = list(dict.fromkeys(mask.values.size for mask in self.masks))
+        if len(sizes) != 1:
+            told = ", ".join(f"{height} x {width}" for height, width in sizes) or "none"
+            raise SettingsError(
+                f"masks of several sizes cannot be one map: {told} px (height x width)"
+            )
 
     @property
     def size(self) -> Size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
 from ..method.regions import Region, Regions, mix_along
 from ..networks.style import AnyStyle
+from ..pictures.color_names import parse_color
 from ..pictures.mask import PictureMask
 from ..pictures.region_map import Color, ColorRegions, color_name
 from ..pictures.source import Source, close_picture
@@ -84,6 +85,32 @@ class RegionStyle:
     def __str__(self) -> str:
         numbers = ", ".join(str(number + 1) for number in self.styles)
         return f"{color_name(self.color)} style {numbers} at {self.strength!r}"
+
+
+def region_styles(colors: Sequence[str], strengths: Mapping[str, float]) -> tuple[RegionStyle, ...]:
+    """The regions of a row of styles.
+
+    Args:
+        colors: name of the color of each style; those of one color are mixed.
+        strengths: by name of a color.
+
+    Raises:
+        SettingsError: a color is unknown, or has a strength but no style.
+    """
+    numbers: dict[Color, list[int]] = {}
+    for number, name in enumerate(colors):
+        numbers.setdefault(parse_color(name), []).append(number)
+    given = {parse_color(name): strength for name, strength in strengths.items()}
+    for color in given:
+        if color not in numbers:
+            raise SettingsError(
+                f"region {color_name(color)} has a strength, but no style",
+                "give it a style",
+                "leave the strength out",
+            )
+    return tuple(
+        RegionStyle(color, tuple(each), given.get(color, 1.0)) for color, each in numbers.items()
+    )
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,8 @@ RED = ["--region", "red=one.png"]
         ),
         (
             ["--regions", "map.png", *RED, "--region-strength", "blue=0.5"],
-            "--region-strength blue=0.5: region #0000ff has no style; give it one with "
-            "--region blue=STYLE",
+            "region #0000ff has a strength, but no style; give it a style, or leave the strength "
+            "out",
         ),
         (
             ["--regions", "map.png", *RED, "--region-strength", "red=much"],
