@@ -16,10 +16,14 @@ from torch.nn import functional as F
 
 from ..urst_core.errors import ImageError, ShapeError
 from ..urst_core.geometry import Rectangle, Size
+from ..urst_core.networks.saved_style import SavedStyle
+from ..urst_core.networks.style import StyleCode
 from ..urst_core.pictures.mask import Mask, TensorMask
 from ..urst_core.pictures.metadata import PictureMetadata
 from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import TensorSource, check_finite, from_unit
+from .remedies import naming_inputs
+from .sockets import LoadedBackbone
 
 PREVIEW_SIZE = 2048
 """Longest side of the preview of a result, in px: much larger ones crash browsers."""
@@ -184,17 +188,28 @@ def _scaled(plane: Tensor, size: Size) -> Tensor:
 
 
 def mixture_of(
-    style: Tensor | None, style_2: Tensor | None, style_2_weight: float, style_names: str
-) -> tuple[list[TensorSource | str], list[float]]:
-    """Styles and their weights, from two IMAGEs or from names separated by commas.
+    style: Tensor | None,
+    style_2: Tensor | None,
+    style_2_weight: float,
+    style_names: str,
+    saved_style: SavedStyle | None,
+    backbone: LoadedBackbone,
+) -> tuple[list[TensorSource | str | StyleCode], list[float]]:
+    """Styles and their weights, from IMAGEs and a saved style, or from names with commas.
 
-    The pictures of a batch share equally, and so do names. Both lists are empty if nothing was
-    given: a backbone with a single built-in style needs nothing.
+    The pictures of a batch share equally, with a saved style, and so do names. Both lists are empty
+    if nothing was given: a backbone with a single built-in style needs nothing.
+
+    Raises:
+        StatsError: the saved style belongs to another backbone.
     """
     names = [name.strip() for name in style_names.split(",") if name.strip()]
     if names:
         return [*names], [1.0] * len(names)
-    first = [] if style is None else sources_of(style)
+    first: list[TensorSource | StyleCode] = [] if style is None else [*sources_of(style)]
+    if saved_style is not None:
+        with naming_inputs():
+            first.append(saved_style.code_for(backbone.backbone))
     second = [] if style_2 is None else sources_of(style_2)
     share = style_2_weight if first and second else float(bool(second))
     weights = [(1.0 - share) / len(first) for _ in first] + [share / len(second) for _ in second]

@@ -8,9 +8,11 @@ from .assemble_tiles import AssembleTiles
 from .join_detail import JoinDetail
 from .load_backbone import LoadBackbone
 from .load_large_image import LoadLargeImage
+from .load_style import LoadStyle
 from .make_thumbnail_stats import MakeThumbnailStats
 from .merge_strokes import MergeStrokes
 from .save_large_image import SaveLargeImage
+from .save_style import SaveStyle
 from .stylize_file import StylizeFile
 from .stylize_image import StylizeImage
 from .stylize_patches import StylizePatches
@@ -28,6 +30,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     LoadLargeImage,
     SaveLargeImage,
     StylizeFile,
+    LoadStyle,
+    SaveStyle,
 )
 
 

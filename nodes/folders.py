@@ -129,6 +129,30 @@ class NumberedOutput:
         return self.folder / f"{self.name}_{number:05}_{ending}"
 
 
+STYLE_ENDING = ".style.safetensors"
+
+
+def style_path(base: Path, name: str) -> Path:
+    """Path of a style file below a folder, which is created.
+
+    Raises:
+        OutputError: the name is empty, or leads out of the folder.
+    """
+    name = name.strip().removesuffix(STYLE_ENDING)
+    if not name or name.endswith(("/", os.sep)):
+        raise OutputError(f"style name {name!r} has no file name; give one, for example starry")
+    path = _inside(base, name + STYLE_ENDING)
+    if path is None:
+        raise _outside(name, base)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {path.parent} cannot be created ({error}); choose another name"
+        ) from error
+    return path
+
+
 def numbered_output(prefix: str, size: Size) -> NumberedOutput:
     """Number files with a prefix like ComfyUI's own nodes do; their folder is created.
 

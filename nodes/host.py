@@ -18,12 +18,13 @@ import folder_paths
 import torch
 from PIL import Image
 
-from ..urst_core.errors import URSTError, WeightsError
+from ..urst_core.errors import StatsError, URSTError, WeightsError
 from ..urst_core.pictures.source import from_unit
 from ..urst_core.weights.manifest import WeightsEntry, entry_named, find_entry, read_manifest
 from ..urst_core.weights.store import WeightsStore
 from ..urst_core.weights.verified import file_state
 from . import folders
+from .folders import STYLE_ENDING
 from .memory import (
     device_of,
     image_bytes,
@@ -61,6 +62,8 @@ __all__ = [
     "settings_for",
     "stages_of",
     "style_areas",
+    "style_choices",
+    "style_file",
     "weights_choices",
     "weights_folders",
     "weights_of",
@@ -98,7 +101,7 @@ def weights_choices() -> list[str]:
     Does not access the network. Without a usable manifest, only files are offered.
     """
     names = folder_paths.get_filename_list(MODEL_FOLDER)
-    files = sorted(name for name in names if name.endswith(".safetensors"))
+    files = sorted(n for n in names if n.endswith(".safetensors") and not n.endswith(STYLE_ENDING))
     return [BUILT_IN, *(e.name for e in _manifest() if e.home is not None), *files]
 
 
@@ -118,6 +121,24 @@ def weights_of(choice: str) -> Path | str | None:
             f"weights {choice!r} are not in the folder models/{MODEL_FOLDER}; "
             f"put the file there, or choose {BUILT_IN!r}"
         )
+    return Path(path)
+
+
+def style_choices() -> list[str]:
+    """Files of styles in models/urst, which are not weights."""
+    names = folder_paths.get_filename_list(MODEL_FOLDER)
+    return sorted(name for name in names if name.endswith(STYLE_ENDING))
+
+
+def style_file(choice: str) -> Path:
+    """The path of a choice.
+
+    Raises:
+        StatsError: the file is missing.
+    """
+    path = folder_paths.get_full_path(MODEL_FOLDER, choice)
+    if path is None:
+        raise StatsError(f"style {choice!r} is not in the folder models/{MODEL_FOLDER}")
     return Path(path)
 
 

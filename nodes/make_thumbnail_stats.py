@@ -15,6 +15,7 @@ from ..urst_core.method.pipeline import TILES_STAGE
 from ..urst_core.method.video import PER_PICTURE, SHARED, Frames, measure_frames
 from ..urst_core.networks.frozen_stats import FrozenStats
 from ..urst_core.networks.model import Backbone
+from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.pictures.thumbnail import thumbnail_size_of
 from ..urst_core.tiling.settings import Settings
 from . import host
@@ -99,6 +100,7 @@ class MakeThumbnailStats(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
+        saved_style: SavedStyle | None = None,
         batch_statistics: str = PER_PICTURE,
         level: OneLevel | None = None,
     ) -> io.NodeOutput:
@@ -108,7 +110,9 @@ class MakeThumbnailStats(io.ComfyNode):
                 f"Make Thumbnail Stats takes one picture, not a batch of {len(sources)}; pick one "
                 "with ImageFromBatch, or set batch_statistics to shared, without a level"
             )
-        styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
+        styles, weights = mixture_of(
+            style, style_2, style_2_weight, style_names, saved_style, backbone
+        )
         settings = replace(
             host.settings_for(backbone),
             thumbnail_size=thumbnail_size,

@@ -20,6 +20,7 @@ BackboneSocket = io.Custom("URST_BACKBONE")
 StatsSocket = io.Custom("URST_STATS")
 LayoutSocket = io.Custom("URST_LAYOUT")
 LevelSocket = io.Custom("URST_LEVEL")
+StyleSocket = io.Custom("URST_STYLE")
 
 LARGEST_SIZE = 1 << 16
 """Upper limit of size widgets, in px."""
@@ -133,7 +134,22 @@ def other_style_inputs() -> list[io.Input]:
             tooltip="Only for backbones with several built-in styles: the name of one, or several "
             "names separated by commas, which are mixed in equal shares.",
         ),
+        StyleSocket.Input(
+            "saved_style",
+            optional=True,
+            tooltip="A style from Load Style or Save Style. If style is connected, too, both "
+            "share equally.",
+        ),
     ]
+
+
+def style_size_input() -> io.Input:
+    return size_input(
+        "style_size",
+        default=1024,
+        tooltip="Longest side, in px, to which styles are shrunk. Smaller makes strokes finer; "
+        "0 keeps each style's size.",
+    )
 
 
 def look_inputs() -> list[io.Input]:
@@ -145,12 +161,7 @@ def look_inputs() -> list[io.Input]:
             tooltip="Longest side, in px, of the small copy of the content on which the statistics "
             "are measured. Larger takes more memory; 0 keeps the content's size.",
         ),
-        size_input(
-            "style_size",
-            default=1024,
-            tooltip="Longest side, in px, to which styles are shrunk. Smaller makes strokes finer; "
-            "0 keeps each style's size.",
-        ),
+        style_size_input(),
         share_input(
             "strength",
             default=1.0,

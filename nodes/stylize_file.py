@@ -19,6 +19,9 @@ from ..urst_core.formats.output_format import Format
 from ..urst_core.formats.output_options import OutputOptions
 from ..urst_core.method.pipeline import TILES_STAGE
 from ..urst_core.method.strokes import level_sizes
+from ..urst_core.networks.saved_style import ENDING as STYLE_ENDING
+from ..urst_core.networks.saved_style import SavedStyle
+from ..urst_core.networks.style import StyleCode
 from ..urst_core.pictures.metadata import PictureMetadata
 from ..urst_core.pictures.preview import LayeredPreview
 from ..urst_core.pictures.source import TensorSource, close_picture, read_bands
@@ -162,13 +165,16 @@ class StylizeFile(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
+        saved_style: SavedStyle | None = None,
         strokes: float = 0.0,
         detail: float = 1.0,
         brushwork: float = 0.5,
         brushwork_seed: int = 0,
         colors: str = "style",
     ) -> io.NodeOutput:
-        styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
+        styles, weights = mixture_of(
+            style, style_2, style_2_weight, style_names, saved_style, backbone
+        )
         settings = replace(
             host.settings_for(backbone),
             thumbnail_size=thumbnail_size,
@@ -180,7 +186,7 @@ class StylizeFile(io.ComfyNode):
             colors=colors,
         )
         place = OutputPlace(fill_in(output_name, cls.hidden), find_format(file_format), overwrite)
-        with naming_inputs(), _style_files(styles) as style_paths:
+        with naming_inputs(), _style_files(styles, backbone) as style_paths:
             path = folders.picture_path(content)
             outputs = place.outputs(path)
             from ..urst_core.runs.file_run import FileRun  # noqa: PLC0415 - on use
@@ -272,18 +278,26 @@ def _run(
 
 
 @contextmanager
-def _style_files(styles: Sequence[TensorSource | str]) -> Iterator[list[str]]:
-    """Styles as a file run takes them: names, or temporary 16-bit files."""
+def _style_files(
+    styles: Sequence[TensorSource | str | StyleCode], backbone: LoadedBackbone
+) -> Iterator[list[str]]:
+    """Styles as a file run takes them: names, or temporary files (pictures of 16 bits)."""
+    name = backbone.backbone.traits.name
     temporary = Path(folder_paths.get_temp_directory())
     temporary.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=temporary, ignore_cleanup_errors=True) as folder:
         yield [
-            style if isinstance(style, str) else _save_style(style, Path(folder) / f"{index}.tif")
+            style if isinstance(style, str) else _save_style(style, Path(folder) / str(index), name)
             for index, style in enumerate(styles)
         ]
 
 
-def _save_style(style: TensorSource, path: Path) -> str:
+def _save_style(style: TensorSource | StyleCode, path: Path, backbone_name: str) -> str:
+    if isinstance(style, StyleCode):
+        path = path.with_suffix(STYLE_ENDING)
+        SavedStyle(style, backbone_name).save(path)
+        return str(path)
+    path = path.with_suffix(".tif")
     # Without alpha, as in Stylize Image.
     colors = style.pixels[:3].permute(1, 2, 0)
     picture = StoredPicture(colors, torch.uint16, PictureMetadata())

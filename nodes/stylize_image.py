@@ -15,6 +15,7 @@ from ..urst_core.method.video import (
     Frames,
     stylize_frames,
 )
+from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.progress import Listener
 from . import host
 from .convert import blank_image, masks_of, mixture_of, sources_of
@@ -114,6 +115,7 @@ class StylizeImage(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
+        saved_style: SavedStyle | None = None,
         mask: Tensor | None = None,
         mask_feather: int = 0,
         batch_statistics: str = PER_PICTURE,
@@ -125,7 +127,9 @@ class StylizeImage(io.ComfyNode):
         colors: str = "style",
     ) -> io.NodeOutput:
         contents = sources_of(content)
-        styles, weights = mixture_of(style, style_2, style_2_weight, style_names)
+        styles, weights = mixture_of(
+            style, style_2, style_2_weight, style_names, saved_style, backbone
+        )
         settings = replace(
             host.settings_for(backbone),
             thumbnail_size=thumbnail_size,

@@ -29,6 +29,7 @@ from urst_core.geometry import Rectangle, Size, cut
 from urst_core.method.one_level import OneLevel, ResampledSource
 from urst_core.method.patches import Layout, cut_windows, plan_layout
 from urst_core.method.pipeline import stylize
+from urst_core.method.style_saving import make_saved_style
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
 from urst_core.weights.loading import load_backbone
@@ -224,6 +225,13 @@ def level_by_hand() -> list[Image.Image]:
     ]
 
 
+def style_preview() -> Image.Image:
+    """What a file of the painting's style shows."""
+    saved = make_saved_style([painting(512)], load_backbone(), Settings(device="cpu"))
+    assert saved.preview is not None
+    return image_of(saved.preview)
+
+
 DETAIL = Rectangle(560, 700, 960, 1100)
 """Of the large scene: the boat and its reflection."""
 
@@ -247,6 +255,10 @@ HELP_PICTURES: dict[str, Callable[[], Image.Image]] = {
     "URSTLoadImage": lambda: with_detail(scene(LARGE_SCENE), DETAIL),
     "URSTSaveImage": lambda: with_detail(painted_scene(LARGE_SCENE), DETAIL),
     "URSTStylizeFile": lambda: half_finished(SCENE, 104, 15),
+    "URSTLoadStyle": lambda: side_by_side(
+        style_preview(), image_of(scene(SCENE)), image_of(painted_scene(SCENE))
+    ),
+    "URSTSaveStyle": lambda: side_by_side(image_of(painting(512)), style_preview()),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDGETS = ("INT", "FLOAT", "COMBO", "STRING", "BOOLEAN")
-FILE_CHOICES = ("image", "content")
+FILE_CHOICES = ("image", "content", "style_file")
 """Combos whose options are files of a user's folder."""
 NODE_IDS = (
     "URSTLoadBackbone",
@@ -24,6 +24,8 @@ NODE_IDS = (
     "URSTLoadImage",
     "URSTSaveImage",
     "URSTStylizeFile",
+    "URSTLoadStyle",
+    "URSTSaveStyle",
 )
 
 
