@@ -73,8 +73,9 @@ def regions_with_masks(graph: Graph) -> None:
         [Group("Picture", [content], PICTURES), Group("Models", [backbone], MODELS)],
         [Group("Styles", [inside_style, outside_style], PICTURES)],
         [Group("1. Regions", [channel, mask, inverted], OTHERS)],
-        [Group("2. Stylize each region", [inside, outside])],
-        [Group("3. Join", [joined], OTHERS), Group("Result", [saved], RESULT)],
+        [Group("2. Inside", [inside])],
+        [Group("3. Outside", [outside])],
+        [Group("4. Join", [joined], OTHERS), Group("Result", [saved], RESULT)],
     )
 
 
