@@ -15,7 +15,7 @@ from .zarr.store import is_zarr
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
 """Endings of the image files in folders."""
 
-PICTURE_ENDINGS = (*IMAGE_ENDINGS, ".npy", ".zarr")
+PICTURE_ENDINGS = (*IMAGE_ENDINGS, ".jxl", ".exr", ".npy", ".zarr")
 """Endings of what is taken from a folder; a pattern takes all files that it matches."""
 
 _MAGIC = re.compile(r"[*?\[]")

@@ -36,10 +36,15 @@ from .vips_loader import (
     told_of_unpacking,
 )
 
-RGB_SPACES = ("srgb", "rgb", "rgb16")
+RGB_SPACES = ("srgb", "rgb", "rgb16", "scrgb")
+
+READ_TYPES = {**VIPS_TYPES, "float": torch.float32}
+"""Types of picture files that are read; floats are scene-linear light."""
 
 HEIF_HEADER_BYTES = 1 << 16
 """Where the boxes of a HEIF file's header are."""
+
+JPEG_XL_MAGICS = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1")
 
@@ -94,7 +99,7 @@ class ImageFile:
         self._is_lenient = not may_be_lenient(stored)
         self._size: Size = (self._image.height, self._image.width)
         self._channels: int = self._image.bands
-        self._dtype = VIPS_TYPES[self._image.format]
+        self._dtype = READ_TYPES[self._image.format]
 
     @property
     def size(self) -> Size:
@@ -253,7 +258,7 @@ def _crop(image: Any, rectangle: Rectangle) -> np.ndarray[Any, Any]:
 
 def _as_rgb(image: Any, path: Path, *, to_srgb: bool) -> Any:
     """RGB or RGBA of 8 or 16 bits."""
-    if image.format not in VIPS_TYPES:
+    if image.format not in READ_TYPES:
         raise ImageError(
             f"picture {path} stores {image.format} values; convert it to 8 or 16 bits a channel"
         )
@@ -263,6 +268,9 @@ def _as_rgb(image: Any, path: Path, *, to_srgb: bool) -> Any:
             f"picture {path} has {image.bands} channels; "
             "use gray, RGB or CMYK, with or without alpha"
         )
+    if image.format == "float":
+        # Left as it is: a profile describes it, and sRGB's curve is not for light beyond 1.
+        return image if image.bands >= 3 else _repeated_gray(image)
     wide = image.format == "ushort"
     has_profile = image.get_typeof("icc-profile-data") != 0
     is_rgb = image.interpretation in RGB_SPACES
@@ -273,6 +281,11 @@ def _as_rgb(image: Any, path: Path, *, to_srgb: bool) -> Any:
     elif not is_rgb:
         image = image.colourspace("rgb16" if wide else "srgb")
     return image
+
+
+def _repeated_gray(image: Any) -> Any:
+    gray = image[0].bandjoin([image[0], image[0]])
+    return gray.bandjoin(image[1]) if image.bands == 2 else gray
 
 
 def _metadata_of(image: Any, *, turned: bool) -> PictureMetadata:
@@ -343,6 +356,11 @@ def _remedy(path: Path) -> str:
         return (
             "HEIC needs a libvips with an HEVC decoder, as those of conda-forge or the system with "
             "pip install pyvips; or convert the picture to JPEG or AVIF"
+        )
+    if beginning.startswith(JPEG_XL_MAGICS):
+        return (
+            "JPEG XL needs a libvips with libjxl, as those of conda-forge or the system with "
+            "pip install pyvips; or convert the picture to JPEG or PNG"
         )
     return "use a complete JPEG, PNG, TIFF, WebP or AVIF file"
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+import torch
 from torch import Tensor
 
 from ..errors import Change, OutputError
 from ..geometry import Rectangle
 from ..pictures.on_white import on_white
+from ..pictures.scene_linear import SceneLinear
 from ..pictures.source import Source
 from .disk_needs import check_disk
 from .encode import encode
+from .exr import ExrPicture, is_exr
 from .image_file import ImageFile, check_picture_path
 from .input_options import InputOptions
 from .numpy_file import NumpyPicture
@@ -72,9 +76,29 @@ def open_picture(
         picture: Source = ZarrPicture(location, to_srgb=flatten)
     elif _is_numpy_file(location):
         picture = NumpyPicture(location)
+    elif is_exr(location):
+        picture = SceneLinear(ExrPicture(location))
     else:
         picture = ImageFile(location, to_srgb=flatten, options=options)
+        if picture.dtype.is_floating_point:
+            picture = SceneLinear(picture)
     return on_white(picture) if flatten else picture
+
+
+def for_format(picture: Source, output: Path) -> Source:
+    """Scene-linear light as 16 or 8 bits, if the format of an output does not hold floats.
+
+    Other pictures are returned as they are.
+
+    Raises:
+        OutputError: the output's ending names no known format.
+    """
+    if not isinstance(picture, SceneLinear):
+        return picture
+    format_ = format_of(output)
+    if format_.holds_floats:
+        return picture
+    return replace(picture, dtype=torch.uint16 if format_.holds_16_bits else torch.uint8)
 
 
 def _is_in_zarr_store(path: Path) -> bool:

@@ -7,13 +7,17 @@ from pathlib import Path, PurePath
 from ..errors import OutputError
 from ..pictures.source import Source
 from .deep_zoom import DEEP_ZOOM
+from .exr import EXR
 from .numpy_file import NUMPY
 from .output_format import Format
 from .output_options import LABELS, OutputOptions
-from .vips_formats import AVIF, JPEG, PNG, TIFF, WEBP
+from .vips_formats import AVIF, HEIC, JPEG, JPEG_XL, PNG, TIFF, WEBP
 from .zarr.format import ZARR
 
-FORMATS: tuple[Format, ...] = (JPEG, PNG, TIFF, WEBP, AVIF, DEEP_ZOOM, NUMPY, ZARR)
+FORMATS: tuple[Format, ...] = (
+    *(JPEG, PNG, TIFF, WEBP, AVIF, HEIC, JPEG_XL),
+    *(EXR, DEEP_ZOOM, NUMPY, ZARR),
+)
 
 
 def format_of(path: Path) -> Format:

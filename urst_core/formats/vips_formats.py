@@ -1,4 +1,4 @@
-"""JPEG, PNG, TIFF, WebP and AVIF as libvips writes them.
+"""JPEG, PNG, TIFF, WebP, AVIF, HEIC and JPEG XL as libvips writes them, if it can.
 
 The encoders of WebP and AVIF do not work in rows, and take the whole picture into memory (10 bytes
 a pixel for WebP); and the smaller levels of a TIFF's pyramid, a third of the file, are kept there
@@ -16,6 +16,7 @@ from ..durable import flush_file
 from ..errors import OutputError
 from ..pictures.metadata import PictureMetadata, metadata_of, wrapped_iptc
 from ..pictures.source import Source
+from .light_file import light_file, light_file_bytes
 from .output_format import GROWTH, STORED_TILE_SIZE, Encoding, Format, tiled_bytes
 from .output_options import DEFAULT_COMPRESSION, DEFAULT_QUALITY, OutputOptions
 from .png_text import insert_texts
@@ -105,10 +106,17 @@ class TiffFormat(Format):
     def result_bytes(self, like: Source, options: OutputOptions) -> float:
         edge = options.stored_tile_size or STORED_TILE_SIZE
         growth = LZW_GROWTH if options.compression == "lzw" else GROWTH
-        return tiled_bytes(like, edge, levels=options.pyramid) * growth
+        extra = light_file_bytes(like) if like.dtype.is_floating_point else 0
+        return tiled_bytes(like, edge, levels=options.pyramid) * growth + extra
 
     def save(self, task: Encoding) -> None:
-        _save(task, self._arguments(task.options), _pad_for_tiff(metadata_of(task.like)))
+        metadata = _pad_for_tiff(metadata_of(task.like))
+        if not task.like.dtype.is_floating_point:
+            _save(task, self._arguments(task.options), metadata)
+        else:
+            with light_file(task) as light:
+                arguments = {**self._arguments(task.options), "predictor": "float"}
+                _save(light, arguments, metadata)
         flush_file(task.partial)
 
     def _arguments(self, options: OutputOptions) -> dict[str, Any]:
@@ -134,7 +142,12 @@ JPEG = PlainFormat(
     adapt=_wrap_for_jpeg,
 )
 PNG = PlainFormat("PNG", (".png",), add_texts=insert_texts)
-TIFF = TiffFormat("TIFF", (".tif", ".tiff"), takes=("compression", "pyramid", "stored_tile_size"))
+TIFF = TiffFormat(
+    "TIFF",
+    (".tif", ".tiff"),
+    holds_floats=True,
+    takes=("compression", "pyramid", "stored_tile_size"),
+)
 WEBP = PlainFormat("WebP", (".webp",), longest_side=16_383, holds_16_bits=False, takes=("quality",))
 AVIF = PlainFormat(
     "AVIF",
@@ -144,4 +157,19 @@ AVIF = PlainFormat(
     takes=("quality",),
     settings={"compression": "av1", "bitdepth": 8},
     build_remedy='use .webp, or pip install --upgrade "pyvips[binary]"',
+)
+HEIC = PlainFormat(
+    "HEIC",
+    (".heic",),
+    longest_side=16_384,
+    holds_16_bits=False,
+    takes=("quality",),
+    settings={"compression": "hevc", "bitdepth": 8},
+    build_remedy="use .avif or .jpg, or a libvips with an HEVC encoder",
+)
+JPEG_XL = PlainFormat(
+    "JPEG XL",
+    (".jxl",),
+    takes=("quality",),
+    build_remedy="use .avif or .png, or a libvips with libjxl, as those of conda-forge",
 )

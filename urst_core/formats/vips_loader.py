@@ -23,6 +23,9 @@ from .vips import FULL_DISK_BYTES, vips
 LARGEST_IN_MEMORY = 100 << 20
 """In bytes: libvips unpacks larger pictures into a file."""
 
+BYTES_OF_VALUES = {"ushort": 2, "float": 4}
+"""Bytes of a value, where it is not one, by libvips's names of types."""
+
 SUSPICIOUS_BYTES = 1 << 30
 SUSPICIOUS_RATIO = 1000
 """A picture that unpacks to more than so many bytes, and to so many times its file, is confirmed
@@ -113,7 +116,7 @@ def _unpacked_bytes(image: Any) -> int:
     # Tiles are read one by one, and libvips's own files are mapped.
     if image.get_typeof("tile-width") or not loader_of(image):
         return 0
-    return image.width * image.height * image.bands * (2 if image.format == "ushort" else 1)
+    return image.width * image.height * image.bands * BYTES_OF_VALUES.get(image.format, 1)
 
 
 def check_expansion(path: Path, image: Any) -> None:

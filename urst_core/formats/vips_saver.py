@@ -44,7 +44,8 @@ def picture_to_save(task: Encoding, metadata: PictureMetadata) -> Generator[Any]
 def _open_work_file(work_file: Path, like: Source) -> Any:
     """The picture, to be read once, from top to bottom."""
     image = vips().Image.tiffload(str(work_file), access="sequential", fail_on="warning")
-    return image.copy(interpretation="rgb16" if like.dtype == torch.uint16 else "srgb")
+    spaces = {torch.uint8: "srgb", torch.uint16: "rgb16"}
+    return image.copy(interpretation=spaces.get(like.dtype, "scrgb"))
 
 
 def _with_metadata(image: Any, metadata: PictureMetadata) -> Any:

@@ -21,7 +21,7 @@ from ..errors import Change, OutputError, URSTError
 from ..formats.disk_needs import TemporarySpace
 from ..formats.encode import encode
 from ..formats.input_options import InputOptions
-from ..formats.open import check_apart, check_output_name, open_picture
+from ..formats.open import check_apart, check_output_name, for_format, open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.styles import open_style
 from ..formats.vips import vips, vips_errors
@@ -93,7 +93,8 @@ class FileRun:
         Raises:
             ImageError: it cannot be used.
         """
-        return self.printing.resize(open_picture(self.content, options=self.input_options))
+        picture = open_picture(self.content, options=self.input_options)
+        return self.printing.resize(for_format(picture, self.output))
 
     @cached_property
     def style_sources(self) -> list[AnyStyle]:

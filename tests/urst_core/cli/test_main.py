@@ -493,7 +493,7 @@ def test_output_exists(folder, capsys):
         (
             "out.gif",
             "{folder}/out.gif: ending '.gif' names no known format; "
-            "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy .zarr",
+            "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .heic .jxl .exr .dzi .npy .zarr",
         ),
         ("content.png", "output {folder}/content.png is the content itself; choose another name"),
     ],

@@ -65,7 +65,7 @@ def test_unknown_ending(file_name, ending):
     shown = path.suffix.lower() if ending is None else ending
     assert str(caught.value) == (
         f"{path}: ending {shown!r} names no known format; "
-        "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .dzi .npy .zarr"
+        "use one of: .jpg .jpeg .png .tif .tiff .webp .avif .heic .jxl .exr .dzi .npy .zarr"
     )
 
 
