@@ -5,8 +5,8 @@
 
 Every kind of input becomes a TIFF, and a baseline JPEG becomes every kind of output: reading and
 writing are phases of a run that do not overlap, so the peak of a pair is the larger one of its row
-and its column. The temporary space is what `urst plan` says. With --masked only a square of 4,500 px
-in the middle is stylized, and the other tiles of the last level are copied, to save time.
+and its column. The temporary space is what `urst plan` says. With --masked, only the middle 4500 px
+are stylized and the other tiles of the last level are copied, to save time.
 """
 
 from __future__ import annotations

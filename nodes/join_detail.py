@@ -8,8 +8,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.errors import SettingsError
+from ..urst_core.method.level_pictures import CONTENTS_STAGE
 from ..urst_core.method.one_level import OneLevel
-from ..urst_core.method.strokes import CONTENTS_STAGE
 from ..urst_core.tiling.settings import Settings
 from . import host
 from .convert import empty_image, single_source_of

@@ -193,8 +193,8 @@ def test_any_upscaler_may_enlarge(second_level, part):
     """One that enlarges as the engine does changes nothing; sizes follow by themselves."""
     painting, join = second_level
     joined, level = join()
-    strokes, rectangle = part("urst_core.method.strokes"), part("urst_core.geometry").Rectangle
-    step = strokes.Step((43, 64), (80, 120), (43, 64))
+    steps, rectangle = part("urst_core.method.level_step"), part("urst_core.geometry").Rectangle
+    step = steps.Step((43, 64), (80, 120), (43, 64))
     pixels = painting[0].permute(2, 0, 1)
     enlarged = step.sharpen_and_enlarge(pixels, rectangle(0, 0, 80, 120))
     enlarged = enlarged.permute(1, 2, 0).unsqueeze(0)

@@ -23,7 +23,8 @@ from ..formats.zarr.canvas import ZarrCanvas, notes_at
 from ..formats.zarr.source import ZarrPicture
 from ..formats.zarr.store import Location, exists, remove, unfinished_location
 from ..geometry import Rectangle, Size
-from ..method.strokes import Below, Level, LevelPicture
+from ..method.level_pictures import LevelPicture
+from ..method.strokes import Below, Level
 from ..tiling.settings import IfInterrupted
 from .output import OvertakenError, Target, with_kept_tiles
 

@@ -26,8 +26,9 @@ from ..formats.zarr.canvas import ZarrCanvas, notes_at
 from ..formats.zarr.source import ZarrPicture
 from ..formats.zarr.store import Location, unfinished_location
 from ..geometry import Rectangle, cut, round_up
+from ..method.level_pictures import TILES_STAGE, LevelPicture, level_contents, level_pictures
 from ..method.pipeline import Run, check_matchable
-from ..method.strokes import TILES_STAGE, Below, LevelPicture, level_contents, level_pictures
+from ..method.strokes import Below
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.style import AnyStyle, StyleCode

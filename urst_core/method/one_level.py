@@ -29,17 +29,9 @@ from ..pictures.resampling import Resampling
 from ..pictures.source import Canvas, Source, TensorSource, bands, from_unit, to_unit
 from ..progress import Listener, Progress, ignore
 from ..tiling.settings import Settings
+from .level_pictures import LEVEL_DTYPE, level_canvas, level_contents
 from .pipeline import Run
-from .strokes import (
-    LEVEL_DTYPE,
-    Below,
-    JoinedSource,
-    Level,
-    WithoutBrushwork,
-    level_canvas,
-    level_contents,
-    level_sizes,
-)
+from .strokes import Below, JoinedSource, Level, WithoutBrushwork, level_sizes
 
 SHAPE_TOLERANCE = 0.05
 """Tolerance of an enlarged painting's aspect ratio, since sizes are rounded."""

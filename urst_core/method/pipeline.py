@@ -27,22 +27,17 @@ from ..tiling.precision import fastest_proven
 from ..tiling.settings import Settings
 from ..tiling.stylize_tile import TileStylizer
 from ..tiling.tile_size import choose_tile_size
-from .regions import Regions
-from .strokes import (
+from .level_pictures import (
     PREPARATION_STAGE,
     TILES_STAGE,
-    Below,
-    JoinedSource,
-    Level,
     LevelPicture,
     LevelPixels,
-    WithoutBrushwork,
-    is_plain,
     level_canvas,
     level_contents,
     level_pictures,
-    level_sizes,
 )
+from .regions import Regions
+from .strokes import Below, JoinedSource, Level, WithoutBrushwork, is_plain, level_sizes
 
 
 def stylize(
@@ -148,7 +143,7 @@ class Run:
         level: joins the content with a smaller painting, and merges the network's output into that;
             None in a plain pass.
         level_dtype: of the pictures between levels, and what levels are joined and merged in; None
-            for that of :func:`~urst_core.method.strokes.level_pictures`, and float32. Proofs that
+            for that of :func:`~urst_core.method.level_pictures.level_pictures`, and float32. Proofs that
             tiles are exact choose float64.
     """
 

@@ -25,56 +25,23 @@ from the coarsest, 0, which is the stylized thumbnail.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..geometry import Rectangle, Size, round_up
-from ..networks.network import Traits
-from ..pictures.resampling import Chain, Resample, Resampling, Smooth
-from ..pictures.source import Canvas, Source, TensorCanvas, bands, from_unit, to_unit
-from ..pictures.thumbnail import make_thumbnail, thumbnail_size_of
-from ..progress import Listener, Progress, ignore
-from ..tiling.exact_statistics import stage_of_site
+from ..pictures.source import Source, bands, to_unit
+from ..pictures.thumbnail import thumbnail_size_of
 from ..tiling.settings import Settings
 from . import brushwork
-
-FAINT_GAIN, STRONG_GAIN = 2.4, 0.55
-"""Gains of the faintest and of the strongest strokes of each level's own band."""
-
-GAIN_KNEE = 0.06
-"""Strength at which strokes have the mean of both gains, for pixels in 0..1."""
-
-OVERLAP = 0.55
-"""Share of the finest octave below that a level repaints, at twice the coarsest level's size."""
+from .level_step import Step, blocks
 
 SLACK = 1.01
 """A remaining factor of up to twice this is one step, so that rounding a size adds no level."""
-
-BLOCK = (256, 512)
-"""Height and width of the parts that a processor joins and merges at a time, in px."""
-
-LEVEL_DTYPE = torch.uint16
-"""Type of the pictures between levels."""
-
-COARSEST_DTYPE = torch.float32
-"""Type of the pictures of the coarsest level, which equals the stylized thumbnail bit for bit."""
-
-CONTENTS_STAGE = "contents"
-"""Name of the stage in which the contents of the levels are made."""
-
-TILES_STAGE = "tiles"
-"""Name of the stage in which tiles are stylized."""
-
-PREPARATION_STAGE = "thumbnail"
-"""Name of the stage in which a large picture's thumbnail is made, band by band."""
 
 
 def level_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
@@ -138,158 +105,6 @@ def _margin(reach: int, stride: int, *, has_noise: bool) -> int:
 
 def _factor(size: Size, coarsest: Size) -> float:
     return max(size[0] / coarsest[0], size[1] / coarsest[1])
-
-
-@dataclass(frozen=True)
-class Step:
-    """Resampling between two neighboring levels.
-
-    Attributes:
-        coarse, fine: height and width of the levels.
-        coarsest: height and width of the coarsest level, whose painting is kept whole.
-    """
-
-    coarse: Size
-    fine: Size
-    coarsest: Size
-
-    @cached_property
-    def enlarging(self) -> Resampling:
-        return Resampling(*self._up)
-
-    @cached_property
-    def shrinking(self) -> Resampling:
-        return Resampling(*self._down)
-
-    @cached_property
-    def both(self) -> Resampling:
-        """Enlarging, then shrinking again."""
-        return Resampling(*(Chain(up, down) for up, down in zip(self._up, self._down)))
-
-    @cached_property
-    def smoothing(self) -> Resampling:
-        """B: removes the finest structure of the level below, which is repainted.
-
-        Removes nothing if that is the coarsest level, and most of it from twice its size on.
-        """
-        share = min(1.0, OVERLAP * self._growth)
-        return Resampling(*(Smooth(length, share) for length in self.coarse))
-
-    @property
-    def _growth(self) -> float:
-        """How much larger the coarse level is than the coarsest: 0 if it is that, 1 if twice."""
-        return max(self.coarse) / max(self.coarsest) - 1.0
-
-    @property
-    def _up(self) -> list[Resample]:
-        return [Resample(self.coarse[axis], self._scale(axis)) for axis in (0, 1)]
-
-    @property
-    def _down(self) -> list[Resample]:
-        return [Resample(self.fine[axis], 1 / self._scale(axis)) for axis in (0, 1)]
-
-    @property
-    def reach(self) -> int:
-        """How far around a pixel, in fine px, the merged picture depends on the painted one.
-
-        Five kernels of 2 coarse px in a row, and rounding to whole pixels.
-        """
-        return math.ceil(10 / min(self._scale(0), self._scale(1)))
-
-    def _scale(self, axis: int) -> Fraction:
-        """Coarse px per fine px.
-
-        Exactly one half if the coarse size is half of the fine one, rounded up: half of its last
-        pixel is then outside the border.
-        """
-        coarse, fine = self.coarse[axis], self.fine[axis]
-        return Fraction(1, 2) if coarse == -(-fine // 2) else Fraction(coarse, fine)
-
-    def enlarge(self, pixels: Tensor, at: Rectangle, target: Rectangle) -> Tensor:
-        return self.enlarging.apply(pixels, at, target)
-
-    def sharpen_and_enlarge(self, pixels: Tensor, target: Rectangle) -> Tensor:
-        """E K: enlarge so that shrinking gives nearly the same pixels back.
-
-        Args:
-            pixels: the pixels of :meth:`kept`, (C, h, w), floating.
-            target: the fine pixels to compute.
-        """
-        area, wide = self.enlarging.needs(target), self.kept(target)
-        inner = pixels[(..., *area.relative_to(wide).slices)]
-        sharpened = inner * 2.0 - self.both.apply(pixels, wide, area)
-        return self.enlarge(sharpened, area, target)
-
-    def kept(self, target: Rectangle) -> Rectangle:
-        """The coarse pixels from which :meth:`sharpen_and_enlarge` computes ``target``."""
-        return self.both.needs(self.enlarging.needs(target))
-
-    def below(self, target: Rectangle) -> Rectangle:
-        """The coarse pixels from which an input for the fine pixels of ``target`` is computed."""
-        return self.smoothing.needs(self.kept(target))
-
-    def join(
-        self, content: Tensor, below: Tensor, painting: Tensor, detail: float, target: Rectangle
-    ) -> Tensor:
-        """Enlarge a painting, and add the content's detail.
-
-        Args:
-            content: the fine content in ``target``, (3, h, w), floating.
-            below: the coarse content in :meth:`below`, (3, h, w), floating.
-            painting: the coarse painting in :meth:`below`, (3, h, w), floating.
-            detail: share of the content's detail, 0 to 1.
-            target: the fine pixels to compute.
-        """
-        wide, kept = self.below(target), self.kept(target)
-        known = self.smoothing.apply(below, wide, kept)
-        difference = painting[(..., *kept.relative_to(wide).slices)] - detail * known
-        return self.sharpen_and_enlarge(difference, target).add_(content * detail)
-
-    def merge(self, below: Tensor, fine: Tensor, target: Rectangle) -> Tensor:
-        """Add the finest band of a painting, emphasized, to the picture below.
-
-        Args:
-            below: the picture below in :meth:`below`, (3, h, w), floating.
-            fine: the painting, in :meth:`painted_area`, (3, h, w), floating.
-            target: the fine pixels to compute.
-        """
-        wide, painted_area = self.below(target), self.painted_area(target)
-        inner = fine[(..., *target.relative_to(painted_area).slices)]
-        shrunk = self.shrinking.apply(fine, painted_area, wide)
-        # One after the other, so that both fit in a processor's caches.
-        own = inner - self._smooth_and_enlarge(shrunk, target)
-        return self._smooth_and_enlarge(below, target).add_(emphasized(own))
-
-    def _smooth_and_enlarge(self, pixels: Tensor, target: Rectangle) -> Tensor:
-        """E K B: what remains in ``target`` of the pixels of :meth:`below`, enlarged."""
-        kept = self.kept(target)
-        return self.sharpen_and_enlarge(
-            self.smoothing.apply(pixels, self.below(target), kept), target
-        )
-
-    def painted_area(self, target: Rectangle) -> Rectangle:
-        """The fine pixels that the merged ones of ``target`` depend on."""
-        needed = self.shrinking.needs(self.below(target))
-        return Rectangle(
-            min(needed.top, target.top),
-            min(needed.left, target.left),
-            max(needed.bottom, target.bottom),
-            max(needed.right, target.right),
-        )
-
-
-def emphasized(band: Tensor) -> Tensor:
-    """Strengthen faint strokes, and weaken strong ones, without changing their hue.
-
-    Merging makes strokes softer, and a single gain that makes up for it overdoes strong edges.
-
-    Args:
-        band: (3, h, w), floating, with a mean near 0.
-    """
-    red, green, blue = band
-    power = (red * red).addcmul_(green, green).addcmul_(blue, blue)
-    power.mul_(1 / (3 * GAIN_KNEE**2)).add_(1.0).reciprocal_()
-    return band * power.mul_(FAINT_GAIN - STRONG_GAIN).add_(STRONG_GAIN)
 
 
 @dataclass(frozen=True)
@@ -378,7 +193,7 @@ class Level:
             (3, h, w), 0..1, in ``dtype``.
         """
         joined = torch.empty((3, *area.size), dtype=self.dtype, device=content.device)
-        for block in _blocks(area, content.device):
+        for block in blocks(area, content.device):
             pixels = self._join_block(content, below, noise, area, block)
             inside = joined[(..., *block.relative_to(area).slices)]
             torch.clamp(pixels, 0.0, 1.0, out=inside)
@@ -444,7 +259,7 @@ class Level:
         """
         dtype = self.dtype if self.step else painted.dtype
         picture = torch.empty((3, *core.size), dtype=dtype, device=painted.device)
-        for block in _blocks(core, painted.device):
+        for block in blocks(core, painted.device):
             picture[(..., *block.relative_to(core).slices)] = self._merge_block(
                 painted, content, below, area, block
             )
@@ -476,22 +291,6 @@ class Level:
 
     def _unit(self, stored: Tensor) -> Tensor:
         return to_unit(stored).to(self.dtype)
-
-
-def _blocks(area: Rectangle, device: torch.device) -> Iterator[Rectangle]:
-    """The parts of an area that are joined and merged one after the other.
-
-    On a CPU, a block fits in the caches; with whole windows every addition would wait for memory.
-    Blocks begin at multiples of their size, so that weights are computed once for many of them.
-    Other devices need large areas to be busy.
-    """
-    if device.type != "cpu":
-        yield area
-        return
-    height, width = BLOCK
-    for top in range(area.top // height * height, area.bottom, height):
-        for left in range(area.left // width * width, area.right, width):
-            yield Rectangle(top, left, top + height, left + width).clipped_to(area)
 
 
 @dataclass(frozen=True)
@@ -582,146 +381,3 @@ class WithoutBrushwork:
             inner = area.relative_to(wide).slices
             pixels[(..., *band.slices)] -= self.level.strokes_of(noise.to(pixels), colors, inner)
         return pixels
-
-
-class Picture(Source, Canvas, Protocol):
-    """A picture that can be written and read again: that of a level, for the next one."""
-
-
-@dataclass(frozen=True)
-class LevelPicture:
-    """Size, channels and dtype of a picture between levels."""
-
-    size: Size
-    channels: int = 3
-    dtype: torch.dtype = LEVEL_DTYPE
-
-    @property
-    def bytes(self) -> int:
-        """Size of its pixels, in bytes."""
-        return Rectangle.of_size(self.size).area * self.channels * self.dtype.itemsize
-
-
-def level_pictures(sizes: Sequence[Size]) -> list[LevelPicture]:
-    """Size, channels and dtype of the levels below the last one.
-
-    Args:
-        sizes: sizes of all levels, coarsest first.
-    """
-    dtypes = [COARSEST_DTYPE, *[LEVEL_DTYPE] * len(sizes)]
-    return [LevelPicture(size, dtype=dtype) for size, dtype in zip(sizes[:-1], dtypes)]
-
-
-def level_canvas(like: LevelPicture) -> TensorCanvas:
-    """Allocate a picture between levels in memory."""
-    return TensorCanvas(like.size, dtype=like.dtype)
-
-
-def level_contents(
-    content: Source,
-    sizes: Sequence[Size],
-    new_picture: Callable[[LevelPicture], Picture],
-    listener: Listener = ignore,
-) -> list[Source]:
-    """Make the contents of all levels, the coarsest first: the thumbnail, then larger ones.
-
-    Args:
-        content: the picture, which is the content of the last level.
-        sizes: from :func:`level_sizes`.
-        new_picture: allocates a picture.
-        listener: called with the progress; if it raises, the work ends.
-    """
-    contents = [content]
-    for number, like in reversed([*enumerate(level_pictures(sizes))]):
-        smaller = new_picture(like)
-        make = shrink_content if number else make_coarsest
-        make(contents[0] if number else content, smaller, listener)
-        contents.insert(0, smaller)
-    return contents
-
-
-def make_coarsest(content: Source, thumbnail: Picture, listener: Listener = ignore) -> None:
-    """Make the content of level 0, the same thumbnail that statistics are measured on."""
-    area = Rectangle.of_size(content.size).area
-
-    def tell(share: float) -> None:
-        listener(Progress(CONTENTS_STAGE, 0, 0, round(share * area), area))
-
-    pixels = make_thumbnail(content, max(thumbnail.size), tell=tell)[0]
-    thumbnail.write(Rectangle.of_size(thumbnail.size), from_unit(pixels, thumbnail.dtype))
-
-
-def shrink_content(content: Source, smaller: Picture, listener: Listener = ignore) -> None:
-    """Make the content of the next lower level, band by band."""
-    shrinking = Step(smaller.size, content.size, smaller.size).shrinking
-    total = Rectangle.of_size(content.size).area
-    listener(Progress(CONTENTS_STAGE, 0, 0, 0, total))
-    for band in bands(smaller.size):
-        needed = shrinking.needs(band)
-        pixels = content.read(needed)[:3]
-        shrunk = torch.empty((3, *band.size), dtype=smaller.dtype)
-        for block in _blocks(band, pixels.device):
-            area = shrinking.needs(block)
-            values = to_unit(pixels[(..., *area.relative_to(needed).slices)])
-            shrunk[(..., *block.relative_to(band).slices)] = from_unit(
-                shrinking.apply(values, area, block), smaller.dtype
-            )
-        smaller.write(band, shrunk)
-        listener(Progress(CONTENTS_STAGE, 0, 0, total * band.bottom // smaller.size[0], total))
-
-
-class LevelPixels:
-    """Counts the pixels of all levels, and of all passes over them, as one stage.
-
-    Args:
-        sizes: sizes of the levels, coarsest first.
-        traits: traits of the backbone, which determine the padding.
-        listener: called with the progress of all levels.
-        sites: names of the sites of exact statistics, each of which takes a pass.
-    """
-
-    def __init__(
-        self, sizes: Sequence[Size], traits: Traits, listener: Listener, sites: Sequence[str] = ()
-    ) -> None:
-        self._sizes, self._listener = sizes, listener
-        self._areas = [Rectangle.of_size(traits.frame_of(size)).area for size in sizes]
-        self._stages = [*map(stage_of_site, sites), TILES_STAGE]
-        self._total = sum(self._areas) * len(self._stages)
-        self._last = Progress(TILES_STAGE, 0, 0, 0, self._total)
-        self._tiles_before = [0] * (len(sizes) * len(self._stages) + 1)
-
-    @property
-    def total(self) -> int:
-        """Pixels of all levels' frames."""
-        return sum(self._areas)
-
-    def listener(self, number: int) -> Listener:
-        """Return a listener for one level."""
-
-        def tell(progress: Progress) -> None:
-            self._listener(self._counted(number, progress))
-
-        return tell
-
-    def _counted(self, number: int, progress: Progress) -> Progress:
-        if progress.stage not in self._stages:
-            # Too short to be counted, or to start another bar.
-            return replace(self._last, core=None, pixels=None)
-        areas, count = self._areas, len(self._stages)
-        pass_ = self._stages.index(progress.stage)
-        index = number * count + pass_
-        before = self._tiles_before
-        before[index + 1] = before[index] + progress.tiles_total
-        left = (count - 1 - pass_) * areas[number] + count * sum(areas[number + 1 :])
-        done = sum(areas[:number]) * count + pass_ * areas[number]
-        self._last = replace(
-            progress,
-            stage=TILES_STAGE,
-            tiles_done=before[index] + progress.tiles_done,
-            # The approximate pixels of the other passes, by their areas.
-            tiles_total=before[index + 1] + -(-progress.tiles_total * left // areas[number]),
-            pixels_done=done + progress.pixels_done,
-            pixels_total=self._total,
-            frame=self._sizes[number] if number + 1 < len(self._sizes) else None,
-        )
-        return self._last

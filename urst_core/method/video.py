@@ -41,9 +41,10 @@ from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device
 from ..tiling.exact_statistics import SiteMeasurement, stage_of_site
 from ..tiling.settings import Settings
+from .level_pictures import level_canvas, level_contents, level_pictures
 from .pipeline import Run, check_matchable, color_statistics, stylize_levels
 from .regions import Regions
-from .strokes import Below, level_canvas, level_contents, level_pictures
+from .strokes import Below
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
 

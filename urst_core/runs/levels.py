@@ -11,8 +11,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from ..errors import OutputError
 from ..formats.work_file import WorkFile
+from ..method.level_pictures import LevelPicture, level_contents, level_pictures
 from ..method.pipeline import LevelPainter, Run
-from ..method.strokes import Below, LevelPicture, level_contents, level_pictures
+from ..method.strokes import Below
 from ..networks.style import StyleCode
 from ..pictures.source import Raster, Source
 from .checked_pixels import CheckedPixels

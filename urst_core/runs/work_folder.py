@@ -33,7 +33,7 @@ from ..errors import Change, OutputError, StatsError
 from ..formats.encode import is_partial_name
 from ..formats.work_file import WorkFile
 from ..geometry import Size
-from ..method.strokes import level_pictures
+from ..method.level_pictures import level_pictures
 from ..networks.frozen_stats import FrozenStats
 from ..pictures.preview import LayeredPreview, Preview, SampledPreview
 from ..pictures.source import Raster, Source

@@ -29,8 +29,9 @@ from urst_core.formats.output_options import OutputOptions
 from urst_core.formats.zarr.canvas import ZarrCanvas
 from urst_core.formats.zarr.source import ZarrPicture
 from urst_core.geometry import Rectangle, cut
+from urst_core.method.level_pictures import LevelPicture
 from urst_core.method.pipeline import stylize
-from urst_core.method.strokes import LevelPicture, level_sizes
+from urst_core.method.strokes import level_sizes
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import IfInterrupted, Settings

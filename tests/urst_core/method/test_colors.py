@@ -9,8 +9,9 @@ import torch
 from examples import picture
 
 from urst_core.errors import SettingsError
+from urst_core.method.level_pictures import level_contents
 from urst_core.method.pipeline import Run, stylize
-from urst_core.method.strokes import Below, level_contents
+from urst_core.method.strokes import Below
 from urst_core.method.video import Frames, stylize_frames
 from urst_core.model import Model
 from urst_core.pictures.colors import ColorStatistics, keep_chroma

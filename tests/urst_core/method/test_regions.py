@@ -10,9 +10,10 @@ from examples import picture
 
 from urst_core.errors import SettingsError, ShapeError
 from urst_core.geometry import Rectangle
+from urst_core.method.level_pictures import level_contents
 from urst_core.method.pipeline import Run, stylize
 from urst_core.method.regions import Region, Regions, mix_along
-from urst_core.method.strokes import Below, level_contents
+from urst_core.method.strokes import Below
 from urst_core.networks.frozen_stats import FrozenStats, RegionStats
 from urst_core.networks.tile_network import RegionNetworks, TileNetwork
 from urst_core.pictures.mask import Mask, TensorMask

@@ -15,16 +15,10 @@ from torch.nn import functional as F
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.errors import SettingsError
 from urst_core.geometry import Rectangle
+from urst_core.method.level_pictures import level_contents
+from urst_core.method.level_step import Step
 from urst_core.method.pipeline import Run, stylize, stylize_levels
-from urst_core.method.strokes import (
-    Below,
-    JoinedSource,
-    Level,
-    Step,
-    largest_margin,
-    level_contents,
-    level_sizes,
-)
+from urst_core.method.strokes import Below, JoinedSource, Level, largest_margin, level_sizes
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
@@ -175,18 +169,6 @@ def test_all_levels_are_exact_under_tiles_in_float64(microast, random_backbones,
             assert float((first - second).abs().max()) <= 1e-9
 
 
-def test_steps_stay_within_their_declared_reach():
-    for coarse, fine in [((50, 70), (100, 140)), ((50, 70), (99, 139)), ((61, 80), (99, 101))]:
-        step = Step(coarse, fine, coarse)
-        for top in range(0, 80, 4):
-            core = Rectangle(top, top, top + 16, top + 20).clipped(fine)
-            needed = core.grown(step.reach).clipped(fine)
-            area = step.painted_area(core)
-            assert needed.contains(area)
-            # Everything below that the merging reads is part of what the joining reads.
-            assert step.below(needed).contains(step.below(core))
-
-
 def test_the_join_is_the_content_where_painting_and_content_agree():
     """No level adds anything of its own: a painting that is the content stays it."""
     content = TensorSource(picture((100, 140)).double())
@@ -201,18 +183,6 @@ def test_the_join_is_the_content_where_painting_and_content_agree():
     flat = replace(level, detail=0.0)
     enlarged = step.sharpen_and_enlarge(small.pixels, whole).clamp(0, 1)
     assert float((JoinedSource(content, flat).read(whole) - enlarged).abs().max()) <= 1e-12
-
-
-def test_a_merged_picture_shrinks_to_the_one_below():
-    step = Step((50, 70), (100, 140), (50, 70))
-    below, fine = picture((50, 70), seed=1).double(), picture((100, 140), seed=2).double()
-    whole, small = Rectangle.of_size((100, 140)), Rectangle.of_size((50, 70))
-    merged = step.merge(below, fine, whole)
-    back = step.shrinking.apply(merged, whole, small)
-    enlarged = step.enlarge(below, small, whole)
-    once = enlarged + fine - step.enlarge(step.shrinking.apply(fine, whole, small), small, whole)
-    naive = step.shrinking.apply(once, whole, small)
-    assert float((back - below).square().mean()) < 0.4 * float((naive - below).square().mean())
 
 
 @pytest.mark.slow

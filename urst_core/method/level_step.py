@@ -1,0 +1,195 @@
+"""Resampling between two neighboring levels of larger strokes; see :mod:`.strokes`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..geometry import Rectangle, Size
+from ..pictures.resampling import Chain, Resample, Resampling, Smooth
+
+FAINT_GAIN, STRONG_GAIN = 2.35, 0.65
+"""Gains of the faintest and of the strongest strokes of each level's own band."""
+
+GAIN_KNEE = 0.07
+"""Strength at which strokes have the mean of both gains, for pixels in 0..1."""
+
+OVERLAP = 0.6
+"""Share of the finest octave below that a level repaints, at twice the coarsest level's size."""
+
+BLOCK = (256, 512)
+"""Height and width of the parts that a processor joins and merges at a time, in px."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Resampling between two neighboring levels.
+
+    Attributes:
+        coarse, fine: height and width of the levels.
+        coarsest: height and width of the coarsest level, whose painting is kept whole.
+    """
+
+    coarse: Size
+    fine: Size
+    coarsest: Size
+
+    @cached_property
+    def enlarging(self) -> Resampling:
+        return Resampling(*self._up)
+
+    @cached_property
+    def shrinking(self) -> Resampling:
+        return Resampling(*self._down)
+
+    @cached_property
+    def both(self) -> Resampling:
+        """Enlarging, then shrinking again."""
+        return Resampling(*(Chain(up, down) for up, down in zip(self._up, self._down)))
+
+    @cached_property
+    def smoothing(self) -> Resampling:
+        """B: removes the finest structure of the level below, which is repainted.
+
+        Removes nothing if that is the coarsest level, and most of it from twice its size on.
+        """
+        share = min(1.0, OVERLAP * self._growth)
+        return Resampling(*(Smooth(length, share) for length in self.coarse))
+
+    @property
+    def _growth(self) -> float:
+        """How much larger the coarse level is than the coarsest: 0 if it is that, 1 if twice."""
+        return max(self.coarse) / max(self.coarsest) - 1.0
+
+    @property
+    def _up(self) -> list[Resample]:
+        return [Resample(self.coarse[axis], self._scale(axis)) for axis in (0, 1)]
+
+    @property
+    def _down(self) -> list[Resample]:
+        return [Resample(self.fine[axis], 1 / self._scale(axis)) for axis in (0, 1)]
+
+    @property
+    def reach(self) -> int:
+        """How far around a pixel, in fine px, the merged picture depends on the painted one.
+
+        Five kernels of 2 coarse px in a row, and rounding to whole pixels.
+        """
+        return math.ceil(10 / min(self._scale(0), self._scale(1)))
+
+    def _scale(self, axis: int) -> Fraction:
+        """Coarse px per fine px.
+
+        Exactly one half if the coarse size is half of the fine one, rounded up: half of its last
+        pixel is then outside the border.
+        """
+        coarse, fine = self.coarse[axis], self.fine[axis]
+        return Fraction(1, 2) if coarse == -(-fine // 2) else Fraction(coarse, fine)
+
+    def enlarge(self, pixels: Tensor, at: Rectangle, target: Rectangle) -> Tensor:
+        return self.enlarging.apply(pixels, at, target)
+
+    def sharpen_and_enlarge(self, pixels: Tensor, target: Rectangle) -> Tensor:
+        """E K: enlarge so that shrinking gives nearly the same pixels back.
+
+        Args:
+            pixels: the pixels of :meth:`kept`, (C, h, w), floating.
+            target: the fine pixels to compute.
+        """
+        area, wide = self.enlarging.needs(target), self.kept(target)
+        inner = pixels[(..., *area.relative_to(wide).slices)]
+        sharpened = inner * 2.0 - self.both.apply(pixels, wide, area)
+        return self.enlarge(sharpened, area, target)
+
+    def kept(self, target: Rectangle) -> Rectangle:
+        """The coarse pixels from which :meth:`sharpen_and_enlarge` computes ``target``."""
+        return self.both.needs(self.enlarging.needs(target))
+
+    def below(self, target: Rectangle) -> Rectangle:
+        """The coarse pixels from which an input for the fine pixels of ``target`` is computed."""
+        return self.smoothing.needs(self.kept(target))
+
+    def join(
+        self, content: Tensor, below: Tensor, painting: Tensor, detail: float, target: Rectangle
+    ) -> Tensor:
+        """Enlarge a painting, and add the content's detail.
+
+        Args:
+            content: the fine content in ``target``, (3, h, w), floating.
+            below: the coarse content in :meth:`below`, (3, h, w), floating.
+            painting: the coarse painting in :meth:`below`, (3, h, w), floating.
+            detail: share of the content's detail, 0 to 1.
+            target: the fine pixels to compute.
+        """
+        wide, kept = self.below(target), self.kept(target)
+        known = self.smoothing.apply(below, wide, kept)
+        difference = painting[(..., *kept.relative_to(wide).slices)] - detail * known
+        return self.sharpen_and_enlarge(difference, target).add_(content * detail)
+
+    def merge(self, below: Tensor, fine: Tensor, target: Rectangle) -> Tensor:
+        """Add the finest band of a painting, emphasized, to the picture below.
+
+        Args:
+            below: the picture below in :meth:`below`, (3, h, w), floating.
+            fine: the painting, in :meth:`painted_area`, (3, h, w), floating.
+            target: the fine pixels to compute.
+        """
+        wide, painted_area = self.below(target), self.painted_area(target)
+        inner = fine[(..., *target.relative_to(painted_area).slices)]
+        shrunk = self.shrinking.apply(fine, painted_area, wide)
+        # One after the other, so that both fit in a processor's caches.
+        own = inner - self._smooth_and_enlarge(shrunk, target)
+        return self._smooth_and_enlarge(below, target).add_(emphasized(own))
+
+    def _smooth_and_enlarge(self, pixels: Tensor, target: Rectangle) -> Tensor:
+        """E K B: what remains in ``target`` of the pixels of :meth:`below`, enlarged."""
+        kept = self.kept(target)
+        return self.sharpen_and_enlarge(
+            self.smoothing.apply(pixels, self.below(target), kept), target
+        )
+
+    def painted_area(self, target: Rectangle) -> Rectangle:
+        """The fine pixels that the merged ones of ``target`` depend on."""
+        needed = self.shrinking.needs(self.below(target))
+        return Rectangle(
+            min(needed.top, target.top),
+            min(needed.left, target.left),
+            max(needed.bottom, target.bottom),
+            max(needed.right, target.right),
+        )
+
+
+def emphasized(band: Tensor) -> Tensor:
+    """Strengthen faint strokes, and weaken strong ones, without changing their hue.
+
+    Merging makes strokes softer, and a single gain that makes up for it overdoes strong edges.
+
+    Args:
+        band: (3, h, w), floating, with a mean near 0.
+    """
+    red, green, blue = band
+    power = (red * red).addcmul_(green, green).addcmul_(blue, blue)
+    power.mul_(1 / (3 * GAIN_KNEE**2)).add_(1.0).reciprocal_()
+    return band * power.mul_(FAINT_GAIN - STRONG_GAIN).add_(STRONG_GAIN)
+
+
+def blocks(area: Rectangle, device: torch.device) -> Iterator[Rectangle]:
+    """The parts of an area that are joined and merged one after the other.
+
+    On a CPU, a block fits in the caches; with whole windows every addition would wait for memory.
+    Blocks begin at multiples of their size, so that weights are computed once for many of them.
+    Other devices need large areas to be busy.
+    """
+    if device.type != "cpu":
+        yield area
+        return
+    height, width = BLOCK
+    for top in range(area.top // height * height, area.bottom, height):
+        for left in range(area.left // width * width, area.right, width):
+            yield Rectangle(top, left, top + height, left + width).clipped_to(area)
