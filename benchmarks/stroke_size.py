@@ -41,9 +41,9 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from pictures import DEMO, content_of, save, style_of
 from quality import crispness, named_backbone, strokes_size
 
-from pictures import DEMO, content_of, save, style_of
 from urst_core.method.level_step import FAINT_GAIN, GAIN_KNEE, OVERLAP, STRONG_GAIN
 from urst_core.method.pipeline import stylize
 from urst_core.method.strokes import level_sizes

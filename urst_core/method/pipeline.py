@@ -143,8 +143,8 @@ class Run:
         level: joins the content with a smaller painting, and merges the network's output into that;
             None in a plain pass.
         level_dtype: of the pictures between levels, and what levels are joined and merged in; None
-            for that of :func:`~urst_core.method.level_pictures.level_pictures`, and float32. Proofs that
-            tiles are exact choose float64.
+            for those of :func:`~urst_core.method.level_pictures.level_pictures`, and float32.
+            Proofs that tiles are exact choose float64.
     """
 
     content: Source
