@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .assemble_tiles import AssembleTiles
+from .convert_weights import ConvertWeights
 from .join_detail import JoinDetail
 from .load_backbone import LoadBackbone
 from .load_large_image import LoadLargeImage
@@ -32,6 +33,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     StylizeFile,
     LoadStyle,
     SaveStyle,
+    ConvertWeights,
 )
 
 

@@ -51,11 +51,14 @@ __all__ = [
     "download_listener",
     "encoding_listener",
     "existing_preview",
+    "file_state",
     "fill_preview",
     "image_bytes",
     "image_kind",
     "page_output",
     "progress_listener",
+    "published_choices",
+    "published_files",
     "quiet_libvips",
     "register_model_folder",
     "run_areas",
@@ -81,6 +84,11 @@ BROWSER_ENDINGS = (".png", ".jpg", ".webp")
 """Of results that every browser shows; AVIF is left out for Pillow, which may not read its size."""
 
 PREVIEW_QUALITY = 90
+
+
+PUBLISHED_ENDINGS = (  # of weights as their authors publish them
+    *(".bin", ".ckpt", ".model", ".pt", ".pth", ".pth.tar", ".safetensors", ".t7"),
+)
 
 
 def register_model_folder() -> None:
@@ -140,6 +148,34 @@ def style_file(choice: str) -> Path:
     if path is None:
         raise StatsError(f"style {choice!r} is not in the folder models/{MODEL_FOLDER}")
     return Path(path)
+
+
+def published_choices() -> list[str]:
+    """Files in models/urst that may be published weights, and folders of them."""
+    names = [name.replace(os.sep, "/") for name in folder_paths.get_filename_list(MODEL_FOLDER)]
+    files = [name for name in names if name.lower().endswith(PUBLISHED_ENDINGS)]
+    folders = {f"{parent}/" for name in files if (parent := os.path.dirname(name))}
+    return [*sorted(folders), *sorted(files)]
+
+
+def published_files(choice: str) -> list[Path]:
+    """The files of one of :func:`published_choices`.
+
+    Raises:
+        WeightsError: they are missing.
+    """
+    if choice.endswith("/"):
+        inside = [c for c in published_choices() if os.path.dirname(c) + "/" == choice]
+        names = [name for name in inside if not name.endswith("/")]
+    else:
+        names = [choice]
+    paths = [folder_paths.get_full_path(MODEL_FOLDER, name) for name in names]
+    found = [Path(path) for path in paths if path is not None]
+    if not found:
+        raise WeightsError(
+            f"{choice!r} is not in the folder models/{MODEL_FOLDER}; put the published files there"
+        )
+    return found
 
 
 def weights_folders() -> list[Path]:

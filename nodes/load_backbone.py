@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..urst_core.backbones import DEFAULT_BACKBONE, REGISTRY
+from ..urst_core.backbones import REGISTRY
 from ..urst_core.tiling.device import PRECISIONS
-from ..urst_core.weights.loading import load_backbone
+from ..urst_core.weights.loading import AUTO, load_backbone
 from . import host
-from .sockets import CATEGORY, BackboneSocket, LoadedBackbone, found_by
+from .remedies import naming_inputs
+from .sockets import ADVANCED, CATEGORY, BackboneSocket, LoadedBackbone, found_by
 
 
 class LoadBackbone(io.ComfyNode):
@@ -28,23 +29,25 @@ class LoadBackbone(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "backbone",
-                    options=list(REGISTRY),
-                    default=DEFAULT_BACKBONE,
-                    tooltip="The stylization network. microast is small and fast, and its weights "
-                    "come with the pack; the others need a weights file.",
+                    options=[AUTO, *REGISTRY],
+                    default=AUTO,
+                    tooltip="The stylization network. auto: the one that the weights belong to. "
+                    "microast is small and fast, and its weights come with the pack; the others "
+                    "need a weights file.",
                 ),
                 io.Combo.Input(
                     "weights",
                     options=host.weights_choices(),
                     default=host.BUILT_IN,
                     tooltip="built-in; a name, which is downloaded once and verified when the "
-                    "graph runs; or a .safetensors file from the folder models/urst. Must fit "
-                    "the network.",
+                    "graph runs; or a .safetensors file from the folder models/urst. Convert "
+                    "published files of other kinds with Convert Weights.",
                 ),
                 io.Combo.Input(
                     "precision",
                     options=["auto", *PRECISIONS],
                     default="auto",
+                    extra_dict=ADVANCED,
                     tooltip="auto: half precision on CUDA devices if a trial on the picture shows "
                     "that it is accurate enough, otherwise fp32.",
                 ),
@@ -52,6 +55,7 @@ class LoadBackbone(io.ComfyNode):
                     "device",
                     options=["auto", "cpu"],
                     default="auto",
+                    extra_dict=ADVANCED,
                     tooltip="auto: the device that ComfyUI uses. cpu: does not use the GPU.",
                 ),
             ],
@@ -71,10 +75,11 @@ class LoadBackbone(io.ComfyNode):
 
     @classmethod
     def execute(cls, *, backbone: str, weights: str, precision: str, device: str) -> io.NodeOutput:
-        loaded = load_backbone(
-            backbone,
-            host.weights_of(weights),
-            folders=host.weights_folders(),
-            listener=host.download_listener(),
-        )
+        with naming_inputs():
+            loaded = load_backbone(
+                backbone,
+                host.weights_of(weights),
+                folders=host.weights_folders(),
+                listener=host.download_listener(),
+            )
         return io.NodeOutput(LoadedBackbone(loaded, precision, device))

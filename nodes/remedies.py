@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ..urst_core.errors import Change, Command, URSTError
+
+PACK = Path(__file__).resolve().parents[1]
 
 WORDS: dict[tuple[str, object], str] = {
     ("overwrite", True): "switch overwrite on",
@@ -28,8 +32,14 @@ def naming_inputs() -> Iterator[None]:
 
 def _words(remedy: Change | Command) -> str:
     if isinstance(remedy, Command):
+        if remedy.line.startswith("urst weights convert"):
+            return (
+                "put the published files into a folder of models/urst, and convert them with the "
+                "node Convert Weights"
+            )
         # ComfyUI does not install the command, but its Python runs the package from this folder.
-        return f"{remedy.how} 'python -m urst_core{remedy.line.removeprefix('urst')}'"
+        line = f"{sys.executable} -m urst_core{remedy.line.removeprefix('urst')}"
+        return f"{remedy.how} '{line}' in the folder {PACK}"
     words = WORDS.get((remedy.setting, remedy.value))
     if words is not None:
         return words

@@ -14,7 +14,11 @@ from ..urst_core.networks.model import Backbone
 from ..urst_core.pictures.mask import LARGEST_FEATHER
 from ..urst_core.tiling.settings import COLORS, LARGEST_SEED, STATS_KINDS, Settings
 
-CATEGORY = "URST"
+CATEGORY = "image/style transfer"
+
+ADVANCED = {"advanced": True}
+"""Extra facts about inputs that pages fold away. 0.3.64 has no argument for them, but passes them
+on; older pages ignore them."""
 
 BackboneSocket = io.Custom("URST_BACKBONE")
 StatsSocket = io.Custom("URST_STATS")
@@ -59,19 +63,23 @@ class LoadedBackbone:
         return f"{self.backbone!r} in {self.precision} on {self.device}"
 
 
-def found_by(words: str) -> dict[str, Any]:
-    """Keyword arguments for a schema that let a search find the node by other words.
+def found_by(words: str, *, essentials: str | None = None) -> dict[str, Any]:
+    """Keyword arguments for a schema that let users find the node by other words.
 
     Args:
         words: separated by commas.
+        essentials: its place in the page's list of essential nodes, if any.
 
     Returns:
-        Empty if this ComfyUI's schemas have no such argument (0.3.64 and 0.8.0 do not): an unknown
-        argument would fail, and ComfyUI drops all nodes after one that fails.
+        Only arguments that this ComfyUI's schemas have (0.3.64 and 0.8.0 have none of them): an
+        unknown argument would fail, and ComfyUI drops all nodes after one that fails.
     """
-    if "search_aliases" not in inspect.signature(io.Schema).parameters:
-        return {}
-    return {"search_aliases": [word.strip() for word in words.split(",")]}
+    facts = {
+        "search_aliases": [word.strip() for word in words.split(",")],
+        "essentials_category": essentials,
+    }
+    known = inspect.signature(io.Schema).parameters
+    return {name: value for name, value in facts.items() if value and name in known}
 
 
 def backbone_input() -> io.Input:
@@ -96,12 +104,13 @@ def share_input(name: str, *, default: float, tooltip: str, optional: bool = Fal
         min=0.0,
         max=1.0,
         step=0.01,
+        display_mode=io.NumberDisplay.slider,
         tooltip=tooltip,
     )
 
 
 def size_input(name: str, *, default: int, tooltip: str, optional: bool = False) -> io.Input:
-    """A length in px; 0 has a meaning of its own."""
+    """A length in px, which few users change; 0 has a meaning of its own."""
     return io.Int.Input(
         name,
         optional=optional,
@@ -109,6 +118,7 @@ def size_input(name: str, *, default: int, tooltip: str, optional: bool = False)
         min=0,
         max=LARGEST_SIZE,
         step=8,
+        extra_dict=ADVANCED,
         tooltip=tooltip,
     )
 
@@ -131,6 +141,7 @@ def other_style_inputs() -> list[io.Input]:
             "style_names",
             optional=True,
             default="",
+            extra_dict=ADVANCED,
             tooltip="Only for backbones with several built-in styles: the name of one, or several "
             "names separated by commas, which are mixed in equal shares.",
         ),
@@ -227,6 +238,7 @@ def stroke_inputs(strokes_tooltip: str = STROKES_TOOLTIP) -> list[io.Input]:
             default=_DEFAULTS.seed,
             min=0,
             max=LARGEST_SEED,
+            extra_dict=ADVANCED,
             tooltip="Another seed gives different brushwork.",
         ),
     ]

@@ -50,7 +50,8 @@ class StylizeImage(io.ComfyNode):
             "result is the same as with the five separate nodes, and takes less memory.",
             **found_by(
                 "style transfer, neural style, painting, AdaIN, MicroAST, tiled, "
-                "high resolution, 风格迁移, 绘画, 高分辨率"
+                "high resolution, 风格迁移, 绘画, 高分辨率",
+                essentials="Image Tools",
             ),
             inputs=[
                 backbone_input(),

@@ -237,6 +237,7 @@ DETAIL = Rectangle(560, 700, 960, 1100)
 
 HELP_PICTURES: dict[str, Callable[[], Image.Image]] = {
     "URSTLoadBackbone": some_backbones,
+    "URSTConvertWeights": some_backbones,
     "URSTMakeThumbnailStats": lambda: side_by_side(
         image_of(scene(SCENE)), image_of(painting(512)), image_of(painted_scene(SCENE)), height=180
     ),

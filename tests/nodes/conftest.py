@@ -48,7 +48,7 @@ class Socket:
         return self.values.get("optional", False)
 
 
-INPUT = ("optional", "lazy")
+INPUT = ("optional", "lazy", "extra_dict")
 NUMBER = (*INPUT, "default", "min", "max", "step", "display_mode")
 TEXT = (
     *INPUT,
@@ -175,6 +175,7 @@ def stub_modules() -> dict[str, ModuleType]:
         NodeOutput=NodeOutput,
         Custom=socket_type,
         Input=Socket,
+        NumberDisplay=SimpleNamespace(number="number", slider="slider"),
         Image=socket_type("IMAGE"),
         Int=socket_type("INT", NUMBER),
         Float=socket_type("FLOAT", (*NUMBER, "round")),
@@ -206,7 +207,8 @@ def fill_folder_paths(folders: ModuleType) -> None:
 
     def file_names(kind: str) -> list[str]:
         assert kind == "urst"
-        return [path.name for path in HOST.folder.iterdir()] if HOST.folder else []
+        found = sorted(HOST.folder.rglob("*")) if HOST.folder else []
+        return [path.relative_to(HOST.folder).as_posix() for path in found if path.is_file()]
 
     def directory(kind: str) -> Callable[[], str]:
         return lambda: str(HOST.base / kind) if HOST.base else f"no-{kind}-folder"

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 WIDGETS = ("INT", "FLOAT", "COMBO", "STRING", "BOOLEAN")
 FILE_CHOICES = ("image", "content", "style_file")
+FILE_CHOICES = ("image", "content", "files")
 """Combos whose options are files of a user's folder."""
 NODE_IDS = (
     "URSTLoadBackbone",
@@ -26,6 +27,7 @@ NODE_IDS = (
     "URSTStylizeFile",
     "URSTLoadStyle",
     "URSTSaveStyle",
+    "URSTConvertWeights",
 )
 
 
@@ -45,7 +47,7 @@ def test_the_nodes_and_the_model_folder(nodes, host):
 def test_every_socket_is_explained_and_has_an_id_of_its_own(nodes, node_id):
     schema = nodes[node_id].define_schema()
     sockets = [*schema.inputs, *schema.outputs]
-    assert schema.category == "URST"
+    assert schema.category == "image/style transfer"
     assert schema.description
     assert all(socket.tooltip for socket in sockets)
     assert all(output.values.get("display_name") for output in schema.outputs)
@@ -63,6 +65,16 @@ def test_execute_accepts_all_inputs_of_the_schema(nodes, node_id):
         assert has_default == socket.optional, socket.id
         if has_default and "default" in socket.values:
             assert parameters[socket.id].default == socket.values["default"]
+
+
+def test_pages_fold_away_what_few_users_change_and_show_shares_as_sliders(nodes):
+    sockets = [s for node in nodes.values() for s in node.define_schema().inputs]
+    folded = {s.id for s in sockets if s.values.get("extra_dict") == {"advanced": True}}
+    assert folded >= {"precision", "device", "tile_size", "style_names", "brushwork_seed"}
+    assert not folded & {"content", "style", "strength", "strokes", "backbone", "weights"}
+    for socket in sockets:
+        is_share = socket.io_type == "FLOAT" and socket.values["max"] == 1.0
+        assert (socket.values.get("display_mode") == "slider") == is_share, socket.id
 
 
 @pytest.mark.parametrize("node_id", NODE_IDS)

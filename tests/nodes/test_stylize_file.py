@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ FILE = {
     "tile_size": 64,
 }
 SIZE = (120, 200)
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.usefixtures("inference_mode")
 
@@ -233,9 +236,12 @@ def test_errors_name_inputs(part, errors):
         )
     assert str(told.value) == (
         "9 GB are too many; close other programs, or set tile_size to 512, or lower style_size, or "
-        "put a safetensors file into models/urst and choose it, or see 'python -m urst_core "
-        "weights list'"
+        "put a safetensors file into models/urst and choose it, or see "
+        f"'{sys.executable} -m urst_core weights list' in the folder {ROOT}"
     )
+    with pytest.raises(errors.WeightsError) as told, naming_inputs():
+        raise errors.WeightsError("no", command("urst weights convert FILES", how="convert with"))
+    assert str(told.value).endswith("convert them with the node Convert Weights")
     with pytest.raises(ValueError, match=r"^tile_size$"), naming_inputs():
         raise ValueError("tile_size")
 

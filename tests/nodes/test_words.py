@@ -200,10 +200,16 @@ def test_versions_without_search_words_get_none(nodes, part):
 
 def test_versions_with_search_words_find_every_node_by_some(nodes, part, monkeypatch):
     stand_in = part("nodes.sockets").io
-    fields = [("search_aliases", list, dataclasses.field(default_factory=list))]
+    fields = [
+        ("search_aliases", list, dataclasses.field(default_factory=list)),
+        ("essentials_category", str, None),
+    ]
     newer = dataclasses.make_dataclass("Schema", fields, bases=(stand_in.Schema,))
     monkeypatch.setattr(stand_in, "Schema", newer)
-    found = {node_id: node.define_schema().search_aliases for node_id, node in nodes.items()}
+    schemas = {node_id: node.define_schema() for node_id, node in nodes.items()}
+    found = {node_id: schema.search_aliases for node_id, schema in schemas.items()}
+    essentials = {node_id for node_id, schema in schemas.items() if schema.essentials_category}
+    assert essentials == {"URSTStylizeImage"}
     for words in found.values():
         assert len(words) == len(set(words)) >= 5
         assert all(word == word.strip() != "" for word in words)

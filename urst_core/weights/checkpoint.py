@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..backbones import all_backbones
 from ..durable import check_tensors
-from ..errors import WeightsError, abbreviated
+from ..errors import Change, Command, WeightsError, abbreviated
 from ..networks.model import Backbone
 from ..networks.network import StylizationNetwork
 
@@ -67,6 +67,30 @@ def build_backbone(
         network.load_state_dict(values)
         network.eval().requires_grad_(False)
     return Backbone(network, fingerprint(values))
+
+
+def recognize(state: Mapping[str, Tensor], *, origin: str) -> type[StylizationNetwork]:
+    """The network that has parameters of these names and shapes.
+
+    Args:
+        state: the content of a weights file.
+        origin: names its source in errors.
+
+    Raises:
+        WeightsError: no network has, or several do.
+    """
+    fitting = [network for network in all_backbones() if _fits(network, state)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        raise WeightsError(
+            f"weights {origin} do not have the parameter names of any network",
+            Command(f"urst weights convert {origin} --backbone NAME -o OUT", how="convert with"),
+        )
+    names = ", ".join(network.traits.name for network in fitting)
+    raise WeightsError(
+        f"weights {origin} fit several networks", Change("backbone", how=f"name one of {names} as")
+    )
 
 
 def used_weights(
@@ -138,5 +162,6 @@ def _check_values(network: StylizationNetwork, state: Mapping[str, Tensor], orig
 def _fits(network_class: type[StylizationNetwork], state: Mapping[str, Tensor]) -> bool:
     wanted = used_weights(network_class, state)
     with torch.device("meta"):
-        expected = network_class.for_weights(wanted).state_dict().keys()
-    return expected == wanted.keys()
+        expected = network_class.for_weights(wanted).state_dict()
+    shapes = {name: value.shape for name, value in expected.items()}
+    return shapes == {name: value.shape for name, value in wanted.items()}

@@ -9,13 +9,17 @@ from ..backbones import DEFAULT_BACKBONE, find_backbone
 from ..errors import Change, Command, WeightsError
 from ..networks.model import Backbone
 from ..networks.network import StylizationNetwork
-from .checkpoint import build_backbone, read_weights
+from .checkpoint import build_backbone, read_weights, recognize
 from .hub import DownloadListener
 from .manifest import WeightsEntry, find_entry, read_manifest
 from .store import WeightsStore, default_folders
 
 EMBEDDED_FILES: Mapping[str, str] = {DEFAULT_BACKBONE: "microast_default.safetensors"}
 """Weights inside the package, by backbone."""
+
+
+AUTO = "auto"
+"""In place of a backbone's name: the network that the weights belong to."""
 
 
 def load_backbone(
@@ -40,6 +44,8 @@ def load_backbone(
             or lacks or exceeds the keys; or none was given and none is embedded; or it is
             in the manifest, and cannot be had.
     """
+    if name == AUTO:
+        name = _network_name(weights)
     if weights is None and "-" in name:
         weights, name = name, find_entry(name).backbone
     network_class = find_backbone(name)
@@ -53,6 +59,16 @@ def load_backbone(
     # Not importlib.resources: ComfyUI loads the pack under a path, not under an importable name.
     path = Path(__file__).parents[1] / "data" / EMBEDDED_FILES[name]
     return build_backbone(network_class, read_weights(path), origin=path.name)
+
+
+def _network_name(weights: Path | str | None) -> str:
+    """The name of the network that weights belong to."""
+    if weights is None:
+        return DEFAULT_BACKBONE
+    path = Path(weights)
+    if _is_name(path):
+        return find_entry(str(weights)).backbone
+    return recognize(read_weights(path), origin=str(path)).traits.name
 
 
 def _is_name(path: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,9 +16,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ...backbones import find_backbone
+from ...backbones import all_backbones, find_backbone
 from ...durable import write_tensors
 from ...errors import Change, OutputError, WeightsError, first_line
+from ...networks.network import StylizationNetwork
 from ..checkpoint import PICKLE_STARTS, build_backbone, read_weights
 from .layouts import Part
 from .matching import Match, check_complete, identify, wanted_files
@@ -94,10 +96,44 @@ def convert_weights(files: Sequence[Path], backbone: str) -> Conversion:
     network_class = find_backbone(backbone)
     if not files:
         raise WeightsError(f"no file to convert; give {wanted_files(network_class)}")
+    return _gather([read_published(path) for path in files], network_class)
+
+
+def convert_unknown(files: Sequence[Path]) -> Conversion:
+    """Gather the weights of whichever backbone published files are complete for.
+
+    Args:
+        files: as for :func:`convert_weights`.
+
+    Raises:
+        WeightsError: a file cannot be read without risk or is damaged; or the files are complete
+            for no backbone, or for several.
+    """
+    if not files:
+        raise WeightsError("no file to convert; give all published files of a network")
+    published = [read_published(path) for path in files]
+    found: list[Conversion] = []
+    for network_class in all_backbones():
+        with suppress(WeightsError):
+            found.append(_gather(published, network_class))
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(path.name for path in files)
+    if not found:
+        raise WeightsError(
+            f"{names}: not all published files of one network; give all of them, and no others",
+            Change("backbone", how="learn what is missing by choosing the"),
+        )
+    fitting = ", ".join(each.backbone for each in found)
+    raise WeightsError(f"{names} may be of several networks: {fitting}", Change("backbone"))
+
+
+def _gather(files: Sequence[PublishedFile], network_class: type[StylizationNetwork]) -> Conversion:
+    """Errors as in :func:`convert_weights`."""
     found: dict[Part, tuple[PublishedFile, Match]] = {}
     mapped: list[MappedKey] = []
     dropped: list[DroppedKey] = []
-    for published in map(read_published, files):
+    for published in files:
         name = published.path.name
         for match in identify(published.path, published.tensors, network_class):
             if match.part in found:
@@ -112,11 +148,13 @@ def convert_weights(files: Sequence[Path], backbone: str) -> Conversion:
         dropped += [DroppedKey(name, old, "no tensor of numbers") for old in published.others]
     state = {key: value for _, match in found.values() for key, value in match.state.items()}
     check_complete(network_class, state)
-    names = tuple(path.name for path in files)
+    names = tuple(published.path.name for published in files)
     build_backbone(network_class, state, origin=", ".join(names))
     filled = tuple(key for _, match in found.values() for key in match.filled)
     groups = tuple(part.prefix for part in found)
-    return Conversion(backbone, names, state, groups, tuple(mapped), tuple(dropped), filled)
+    return Conversion(
+        network_class.traits.name, names, state, groups, tuple(mapped), tuple(dropped), filled
+    )
 
 
 def save_conversion(conversion: Conversion, path: Path, *, overwrite: bool = False) -> None:
