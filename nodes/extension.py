@@ -14,6 +14,7 @@ from .make_thumbnail_stats import MakeThumbnailStats
 from .merge_strokes import MergeStrokes
 from .save_large_image import SaveLargeImage
 from .save_style import SaveStyle
+from .style_region import StyleRegion
 from .stylize_file import StylizeFile
 from .stylize_image import StylizeImage
 from .stylize_patches import StylizePatches
@@ -28,6 +29,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     JoinDetail,
     MergeStrokes,
     StylizeImage,
+    StyleRegion,
     LoadLargeImage,
     SaveLargeImage,
     StylizeFile,

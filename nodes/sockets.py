@@ -25,6 +25,7 @@ StatsSocket = io.Custom("URST_STATS")
 LayoutSocket = io.Custom("URST_LAYOUT")
 LevelSocket = io.Custom("URST_LEVEL")
 StyleSocket = io.Custom("URST_STYLE")
+RegionsSocket = io.Custom("URST_REGIONS")
 
 LARGEST_SIZE = 1 << 16
 """Upper limit of size widgets, in px."""

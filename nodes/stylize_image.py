@@ -22,6 +22,7 @@ from .convert import blank_image, masks_of, mixture_of, sources_of
 from .sockets import (
     CATEGORY,
     LoadedBackbone,
+    RegionsSocket,
     backbone_input,
     batch_statistics_input,
     colors_input,
@@ -35,6 +36,7 @@ from .sockets import (
     style_input,
     tile_size_input,
 )
+from .style_region import StyledRegion, regions_of
 
 
 class StylizeImage(io.ComfyNode):
@@ -86,6 +88,12 @@ class StylizeImage(io.ComfyNode):
                 ),
                 *stroke_inputs(),
                 colors_input(),
+                RegionsSocket.Input(
+                    "regions",
+                    optional=True,
+                    tooltip="Styles for parts of the picture, from Style Region, on top of style. "
+                    "If no style is connected, the rest of the picture stays as it is.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -126,6 +134,7 @@ class StylizeImage(io.ComfyNode):
         brushwork: float = 0.5,
         brushwork_seed: int = 0,
         colors: str = "style",
+        regions: tuple[StyledRegion, ...] = (),
     ) -> io.NodeOutput:
         contents = sources_of(content)
         styles, weights = mixture_of(
@@ -142,7 +151,11 @@ class StylizeImage(io.ComfyNode):
             colors=colors,
         )
         masks = masks_of(mask, mask_feather, [each.size for each in contents])
-        areas = host.run_areas(backbone, contents[0].size, styles, settings)
+        all_styles, used = styles, styles
+        if regions:
+            all_styles = regions_of(contents[0].size, (styles, weights), regions, backbone)
+            used = [style for region in all_styles.each for style in region.styles]
+        areas = host.run_areas(backbone, contents[0].size, used, settings)
         progress = host.NodeProgress(
             pictures=len(contents),
             stages=host.stages_of(backbone, settings, contents[0].size, TILES_STAGE),
@@ -156,7 +169,7 @@ class StylizeImage(io.ComfyNode):
         with host.working_memory(backbone, *areas, result_bytes=result_bytes):
             image, canvases = blank_image(contents, *host.image_kind())
             stylize_frames(
-                Frames(contents, styles, weights, listener_of),
+                Frames(contents, all_styles, weights, listener_of),
                 canvases,
                 backbone.backbone,
                 settings,

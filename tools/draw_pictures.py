@@ -29,7 +29,10 @@ from urst_core.geometry import Rectangle, Size, cut
 from urst_core.method.one_level import OneLevel, ResampledSource
 from urst_core.method.patches import Layout, cut_windows, plan_layout
 from urst_core.method.pipeline import stylize
+from urst_core.method.regions import Region, Regions
 from urst_core.method.style_saving import make_saved_style
+from urst_core.pictures.mask import Mask, TensorMask
+from urst_core.pictures.region_map import MaskRegions
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
 from urst_core.weights.loading import load_backbone
@@ -176,6 +179,25 @@ def with_detail(source: TensorSource, detail: Rectangle) -> Image.Image:
     return side_by_side(framed, whole.crop(box_of(detail)))
 
 
+def in_regions(size: Size) -> Image.Image:
+    """A picture with three regions drawn on it, and painted in their styles."""
+    content, height = scene(size), size[0]
+    rows = torch.arange(height)[:, None] / height + torch.zeros(size)
+    sky, water = (rows < 0.42).float(), (rows >= 0.62).float()
+    style = painting(512)
+    styles = [TensorSource(style.pixels.roll(turn, 0)) for turn in (0, 1, 2)]
+    masks = [torch.ones(size), sky, water]
+    regions = Regions(
+        MaskRegions([Mask(TensorMask(mask), feather=12) for mask in masks]),
+        [Region([each]) for each in styles],
+    )
+    canvas = TensorCanvas(size)
+    stylize(content, regions, canvas, load_backbone(), Settings(device="cpu"))
+    tints = 255 * torch.stack([1 - sky - water, water, sky])
+    drawn = (content.pixels * 0.6 + tints * 0.4).round().to(torch.uint8)
+    return side_by_side(image_of(drawn), image_of(canvas.pixels))
+
+
 def half_finished(size: Size, edge: int, tiles: int) -> Image.Image:
     result = image_of(painted_scene(size))
     picture = Image.new("RGB", result.size, "black")
@@ -253,6 +275,7 @@ HELP_PICTURES: dict[str, Callable[[], Image.Image]] = {
     "URSTStylizeImage": lambda: side_by_side(
         image_of(scene(SCENE)), image_of(painting(512)), image_of(painted_scene(SCENE))
     ),
+    "URSTStyleRegion": lambda: in_regions(SCENE),
     "URSTLoadImage": lambda: with_detail(scene(LARGE_SCENE), DETAIL),
     "URSTSaveImage": lambda: with_detail(painted_scene(LARGE_SCENE), DETAIL),
     "URSTStylizeFile": lambda: half_finished(SCENE, 104, 15),

@@ -31,51 +31,37 @@ def regions_with_masks(graph: Graph) -> None:
         "3. For your own mask, right-click **content**, choose *Open in MaskEditor*, paint, and "
         "save; then connect its MASK in place of Threshold Mask's. A mask of another size is "
         "scaled.\n\n"
-        "Each **Stylize Image** paints its region and leaves the rest unchanged; tiles outside the "
-        "mask take no time. Statistics are measured on the whole picture, so a region looks as it "
-        "would if all of the picture were painted.\n\n"
-        "`mask_feather` sets the width in px over which a style fades in inside its region: two "
-        "styles then meet softly, with some of the photograph between them. 0 gives hard edges. To "
-        "paint only one region of a photograph, use just the first Stylize Image.",
+        "**Stylize Image** paints all styles in one pass. Its own style is everywhere; a **Style "
+        "Region** puts another one on top, where its mask is white. Connect more of them in a row "
+        "for more styles. Without a style of its own, Stylize Image leaves the rest of the "
+        "photograph as it is.\n\n"
+        "`mask_feather` sets the width in px over which a style fades in inside its region. 0 "
+        "gives hard edges. Statistics are measured on the whole picture, so a region looks as it "
+        "would if all of the picture were painted.",
         height=300,
     )
     content = load_content(graph)
-    inside_style = load_style(graph, "style inside")
-    outside_style = load_style(graph, "style outside", OTHER_PAINTING)
+    inside = load_style(graph, "style inside")
+    outside = load_style(graph, "style outside", OTHER_PAINTING)
     channel = graph.add("ImageToMask", values={"channel": "blue"}, image=(content, 0))
     mask = graph.add("ThresholdMask", values={"value": 0.6}, mask=(channel, 0))
-    inverted = graph.add("InvertMask", mask=(mask, 0))
+    region = graph.add("URSTStyleRegion", style=(inside, 0), mask=(mask, 0))
     backbone = graph.add("URSTLoadBackbone")
-    inside, outside = (
-        stylize(
-            graph,
-            f"Stylize {side}",
-            backbone=(backbone, 0),
-            content=(content, 0),
-            style=(style, 0),
-            mask=(region, 0),
-        )
-        for side, style, region in (
-            ("inside", inside_style, mask),
-            ("outside", outside_style, inverted),
-        )
+    painted = stylize(
+        graph,
+        backbone=(backbone, 0),
+        content=(content, 0),
+        style=(outside, 0),
+        regions=(region, 0),
     )
-    joined = graph.add(
-        "ImageCompositeMasked",
-        title="inside over outside",
-        destination=(outside, 0),
-        source=(inside, 0),
-        mask=(mask, 0),
-    )
-    saved = save(graph, "regions_with_masks", (joined, 0))
+    saved = save(graph, "regions_with_masks", (painted, 0))
     graph.lay_out(
         [note],
         [Group("Picture", [content], PICTURES), Group("Models", [backbone], MODELS)],
-        [Group("Styles", [inside_style, outside_style], PICTURES)],
-        [Group("1. Regions", [channel, mask, inverted], OTHERS)],
-        [Group("2. Inside", [inside])],
-        [Group("3. Outside", [outside])],
-        [Group("4. Join", [joined], OTHERS), Group("Result", [saved], RESULT)],
+        [Group("Styles", [inside, outside], PICTURES)],
+        [Group("1. Regions", [channel, mask], OTHERS), Group("Their styles", [region])],
+        [Group("2. Stylize", [painted])],
+        [Group("Result", [saved], RESULT)],
     )
 
 

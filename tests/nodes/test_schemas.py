@@ -22,6 +22,7 @@ NODE_IDS = (
     "URSTJoinDetail",
     "URSTMergeStrokes",
     "URSTStylizeImage",
+    "URSTStyleRegion",
     "URSTLoadImage",
     "URSTSaveImage",
     "URSTStylizeFile",

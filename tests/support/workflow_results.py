@@ -15,8 +15,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from urst_core.method.regions import Region, Regions
 from urst_core.method.video import SHARED, Frames, stylize_frames
 from urst_core.pictures.mask import Mask, TensorMask
+from urst_core.pictures.region_map import MaskRegions
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
 from urst_core.weights.loading import load_backbone
@@ -34,21 +36,19 @@ def read_picture(path: Any) -> np.ndarray:
 
 def stylized(
     contents: np.ndarray,
-    style: np.ndarray,
+    style: np.ndarray | Regions,
     *,
-    mask: Mask | None = None,
     batch_statistics: str = "per picture",
     **settings: Any,
 ) -> np.ndarray:
-    """A batch, (N, H, W, 3), in a style."""
+    """A batch, (N, H, W, 3), in a style, or in a style for each region."""
     sources = [_source(content) for content in contents]
     canvases = [TensorCanvas(source.size, dtype=torch.float32) for source in sources]
     stylize_frames(
-        Frames(sources, [_source(style)]),
+        Frames(sources, style if isinstance(style, Regions) else [_source(style)]),
         canvases,
         load_backbone(),
         Settings(device="cpu", **settings),
-        masks=[mask] * len(sources),
         batch_statistics=batch_statistics,
     )
     return np.stack([canvas.pixels.permute(1, 2, 0).numpy() for canvas in canvases])
@@ -88,16 +88,11 @@ def _upscaled_last(pictures: Pictures, upscale: Any) -> Results:
 
 def _regions(pictures: Pictures, _: Any) -> Results:
     content = pictures["content"]
-    inside = content[..., 2] > 0.6
-    parts = [
-        stylized(
-            content[None],
-            pictures[f"style {side}"],
-            mask=Mask(TensorMask(torch.from_numpy(region.astype(np.float32)))),
-        )
-        for side, region in (("inside", inside), ("outside", ~inside))
-    ]
-    return {"regions_with_masks": np.where(inside[None, ..., None], *parts)}
+    inside = torch.from_numpy((content[..., 2] > 0.6).astype(np.float32))
+    masks = [Mask(TensorMask(mask)) for mask in (torch.ones_like(inside), inside)]
+    styles = [Region([_source(pictures[f"style {side}"])]) for side in ("outside", "inside")]
+    regions = Regions(MaskRegions(masks), styles)
+    return {"regions_with_masks": stylized(content[None], regions)}
 
 
 def _video(pictures: Pictures, _: Any) -> Results:
