@@ -10,8 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDGETS = ("INT", "FLOAT", "COMBO", "STRING", "BOOLEAN")
-FILE_CHOICES = ("image", "content", "style_file")
-FILE_CHOICES = ("image", "content", "files")
+FILE_CHOICES = ("image", "content", "style_file", "files")
 """Combos whose options are files of a user's folder."""
 NODE_IDS = (
     "URSTLoadBackbone",
