@@ -45,6 +45,11 @@ def test_ci_runs_the_project_checks(parsed):
         assert f"\n{command}\n" in local
 
 
+def test_ci_builds_the_site_without_warnings(parsed):
+    commands = [step["run"] for step in parsed["ci.yml"]["jobs"]["docs"]["steps"] if "run" in step]
+    assert commands == ['pip install -e ".[docs]" -c constraints.txt', "mkdocs build --strict"]
+
+
 def test_publishing_looks_for_the_version_where_it_is(parsed):
     [compare] = [s for s in parsed["publish.yml"]["jobs"]["version"]["steps"] if "run" in s]
     [pattern] = re.findall(r"sed -n 's/(\^version = .*?\$)/", compare["run"])
