@@ -143,7 +143,7 @@ def stylize(
         **options: fields of :class:`Settings`: ``strength`` (0..1), ``tile_size``,
             ``thumbnail_size`` and ``style_size`` (px), ``stats``, ``precision``, ``device``;
             ``strokes``, ``detail``, ``brushwork`` and ``seed`` for the size and texture of strokes;
-            ``colors``: the style's, the content's, or the style's matched to them.
+            ``colors``: the style's, the content's, or the style's matched to them; ``match``.
 
     Raises:
         TypeError: the content is not a kind of picture, or an option is unknown.

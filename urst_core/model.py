@@ -354,7 +354,8 @@ class Model:
         if isinstance(style, str) and self.styles:
             return backbone.encode_style([style])
         picture = pipeline.thumbnail_of(read_style(style), settings.style_size, listener)
-        return backbone.encode_style([picture if colors is None else colors.match(picture)])
+        picture = picture if colors is None else colors.match(picture)
+        return backbone.encode_style([picture], match=settings.match)
 
     def _stylize(
         self,

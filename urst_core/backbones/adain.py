@@ -6,7 +6,7 @@ Layers are numbered as in naoto0804/pytorch-AdaIN, whose weights load under the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,19 @@ from ..networks.layers.convolutions import (
     OutputConvolution,
     TileConvolution,
 )
-from ..networks.layers.elementwise import MaxPooling, SubtractMean
+from ..networks.layers.elementwise import MatchDistribution, MaxPooling, SubtractMean
 from ..networks.network import StylizationNetwork, Traits
+from ..networks.quantiles import at_ranks, quantiles_of
 from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.sites import Site, Stages, measure_features
-from ..networks.statistics import ChannelStats, SiteStats, stats_at
-from ..networks.style import StyleCode
+from ..networks.statistics import (
+    ChannelStats,
+    QuantileMoments,
+    QuantileStats,
+    SiteStats,
+    stats_at,
+)
+from ..networks.style import QUANTILES, StyleCode
 
 SITE = "relu4_1"
 
@@ -108,6 +115,7 @@ class AdaIN(StylizationNetwork):
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
         paper="arXiv:1703.06868",
+        matches=("moments", "distribution"),
     )
     site_names: tuple[str, ...] = (SITE,)
     # The published encoder continues to relu5_4.
@@ -121,12 +129,29 @@ class AdaIN(StylizationNetwork):
     def style_code(self, style: Tensor) -> StyleCode:
         return code_of(measure_features(self.vgg(style)))
 
+    def distribution_code(self, style: Tensor) -> StyleCode:
+        """EFDM (arXiv:2203.07740), without any training."""
+        return StyleCode({f"{SITE}{QUANTILES}": quantiles_of(self.vgg(style)[0].flatten(1))})
+
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
+        if code.match == "distribution":
+            rank = yield Site(SITE, self.vgg(image), QuantileMoments)
+            return self.decoder(at_ranks(rank, code.tensors[f"{SITE}{QUANTILES}"]))
         target = code.channel_stats(SITE)
         normalized = yield Site(SITE, self.vgg(image))
         return self.decoder(normalized * target.std + target.mean)
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
+        if code.match == "distribution":
+            ranked = stats_at(sites, SITE, QuantileStats)
+            matching = MatchDistribution(ranked.quantiles, code.tensors[f"{SITE}{QUANTILES}"])
+            return RowSequence(
+                [
+                    *_encoder_layers(self.vgg),
+                    matching,
+                    *_decoder_layers(_kernels(self.decoder), self.decoder),
+                ]
+            )
         measured = stats_at(sites, SITE, ChannelStats)
         return RowSequence(tile_layers(self.vgg, self.decoder, measured, code.channel_stats(SITE)))
 
@@ -140,6 +165,17 @@ def tile_layers(
     vgg: nn.Sequential, decoder: nn.Sequential, measured: ChannelStats, target: ChannelStats
 ) -> Iterator[RowLayer]:
     """Layers of encoder and decoder, with the normalization and the color transform folded in."""
+    yield from _encoder_layers(vgg)
+    # The mean is subtracted before the convolution, not folded into its bias: in channels of low
+    # variance, the sum would be a small difference of large numbers.
+    yield SubtractMean(measured.mean)
+    first, *others = _kernels(decoder)
+    scale, _ = measured.affine_to(target)
+    yield from _decoder_layers([fold_input(first, scale, target.mean.flatten()), *others], decoder)
+
+
+def _encoder_layers(vgg: nn.Sequential) -> Iterator[RowLayer]:
+    """Layers of the encoder, with the color transform folded in."""
     color, *encoder_kernels = _kernels(vgg)
     encoder_kernels[0] = fold_pointwise(color, encoder_kernels[0])
     pool_before = _positions(vgg, nn.MaxPool2d)
@@ -147,12 +183,10 @@ def tile_layers(
         if index in pool_before:
             yield MaxPooling()
         yield TileConvolution(kernel, relu=True)
-    # The mean is subtracted before the convolution, not folded into its bias: in channels of low
-    # variance, the sum would be a small difference of large numbers.
-    yield SubtractMean(measured.mean)
-    *decoder_kernels, picture = _kernels(decoder)
-    scale, _ = measured.affine_to(target)
-    decoder_kernels[0] = fold_input(decoder_kernels[0], scale, target.mean.flatten())
+
+
+def _decoder_layers(kernels: Sequence[Kernel], decoder: nn.Sequential) -> Iterator[RowLayer]:
+    *decoder_kernels, picture = kernels
     upsample_before = _positions(decoder, nn.Upsample)
     for index, kernel in enumerate(decoder_kernels):
         if index in upsample_before:

@@ -14,7 +14,7 @@ from ..pictures.mask import LARGEST_FEATHER
 from ..runs.mask_file import MaskFile
 from ..runs.printing import DEFAULT_DPI, FITS, PaperSize, Printing
 from ..tiling.device import PRECISIONS
-from ..tiling.settings import COLORS, STATS_KINDS, IfInterrupted, Settings
+from ..tiling.settings import COLORS, MATCHES, STATS_KINDS, IfInterrupted, Settings
 
 # argparse has no public name for what add_subparsers returns.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
@@ -76,6 +76,13 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         help="style: the painting's; content: the photograph's, with the painting's lights and "
         "darks; matched: the painting is recolored first, to the photograph's range of colors "
         "(default: %(default)s)",
+    )
+    add(
+        "--match",
+        choices=MATCHES,
+        default=defaults.match,
+        help="what features take from the style: its moments, or its whole distribution, with "
+        "--backbone adain (default: %(default)s)",
     )
     _add_stroke_options(command, defaults)
     add(
@@ -148,6 +155,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         brushwork=options.brushwork,
         seed=options.seed,
         colors=options.colors,
+        match=options.match,
     )
 
 

@@ -561,7 +561,7 @@ def encode_styles(
         return thumbnail if colors is None else colors.match(thumbnail)
 
     each = [style if isinstance(style, (str, StyleCode)) else small(style) for style in styles]
-    return backbone.encode_style(each, weights)
+    return backbone.encode_style(each, weights, match=settings.match)
 
 
 def check_matchable(styles: object, backbone: Backbone, settings: Settings) -> None:

@@ -49,6 +49,8 @@ class Backbone:
         self,
         styles: Sequence[Tensor | str | StyleCode] = (),
         weights: Sequence[float] | None = None,
+        *,
+        match: str = "moments",
     ) -> StyleCode:
         """Encode one style or a mixture of several.
 
@@ -56,6 +58,7 @@ class Backbone:
             styles: pictures, each (1, 3, H, W), 0..1, of any size; names of built-in styles; or
                 codes; empty for networks with a single built-in style.
             weights: share of each, >= 0, normalized to a sum of 1; equal if None.
+            match: what is encoded of pictures, one of ``traits.matches``.
 
         Raises:
             ShapeError: a style is smaller than the network's minimum.
@@ -69,11 +72,11 @@ class Backbone:
             choice = f"name one of: {', '.join(names)}" if names else "give a picture"
             raise SettingsError(f"{self.traits.title} needs a style; {choice}")
         with torch.inference_mode():
-            codes = [self._encode_one(style) for style in styles]
+            codes = [self._encode_one(style, match) for style in styles]
             code = blend(codes, weights if weights is not None else [1.0] * len(codes))
         return replace(code, fingerprint=self.fingerprint)
 
-    def _encode_one(self, style: Tensor | str | StyleCode) -> StyleCode:
+    def _encode_one(self, style: Tensor | str | StyleCode, match: str) -> StyleCode:
         if isinstance(style, StyleCode):
             style.check_fingerprint(self.fingerprint)
             return style.to(self.device)
@@ -86,7 +89,10 @@ class Backbone:
             return self.network.named_style_code(style)
         if not names:
             self._check_style(style)
-        return self.network.style_code(style.to(self.device, self.dtype))
+        picture = style.to(self.device, self.dtype)
+        if match == "distribution":
+            return self.network.distribution_code(picture)
+        return self.network.style_code(picture)
 
     def collect(self, thumbnail: Tensor, code: StyleCode, *, strength: float = 1.0) -> FrozenStats:
         """Measure the statistics that all tiles share, in one pass up to the last site.
@@ -119,7 +125,7 @@ class Backbone:
         code.check_fingerprint(self.fingerprint)
         if strength == 1.0 or self.network.style_names:
             return code
-        own = self.encode_style([self._framed(thumbnail)])
+        own = self.encode_style([self._framed(thumbnail)], match=code.match)
         return blend([own, code], [1.0 - strength, strength])
 
     def stats(

@@ -43,6 +43,7 @@ class Traits:
             at an edge of 2048 px, or 1024 where that takes minutes; ``bytes_per_pixel`` if None.
         half_precision: half-precision formats that are accurate enough on real pictures (also tried
             for each picture).
+        matches: what of the style's features the network can take: ``moments``, ``distribution``.
         license: license of the published code and weights.
         paper: reference of the method.
     """
@@ -57,6 +58,7 @@ class Traits:
     license: str
     paper: str
     tile_bytes_per_pixel: int | None = None
+    matches: tuple[str, ...] = ("moments",)
 
     @property
     def halo(self) -> int:
@@ -96,6 +98,10 @@ class StylizationNetwork(nn.Module, ABC):
             f"{self.traits.title} takes no style picture, its styles are built in; "
             f"name one of: {', '.join(self.style_names)}"
         )
+
+    def distribution_code(self, style: Tensor) -> StyleCode:
+        """As :meth:`style_code`, of the distributions of features; see :mod:`.quantiles`."""
+        raise NotImplementedError
 
     def named_style_code(self, name: str) -> StyleCode:
         """The code of a built-in style.

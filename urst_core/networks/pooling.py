@@ -21,6 +21,7 @@ from .statistics import (
     ChannelStats,
     GramStats,
     MeanStats,
+    QuantileStats,
     SiteStats,
     WhiteningStats,
     matrix_power,
@@ -99,11 +100,17 @@ def _pool_whitening(parts: Sequence[WhiteningStats], shares: Sequence[float]) ->
     return WhiteningStats(mean.to(like.mean), whitening.to(like.whitening))
 
 
+def _pool_quantiles(parts: Sequence[QuantileStats], shares: Sequence[float]) -> QuantileStats:
+    """Quantile by quantile: the barycenter of the distributions, not that of joined pictures."""
+    return QuantileStats(_sum([_wide(p.quantiles) for p in parts], shares).to(parts[0].quantiles))
+
+
 POOLING: dict[type[SiteStats], Callable[[Any, Sequence[float]], SiteStats]] = {
     ChannelStats: _pool_channels,
     MeanStats: _pool_means,
     GramStats: _pool_grams,
     WhiteningStats: _pool_whitening,
+    QuantileStats: _pool_quantiles,
 }
 """How each kind of statistics is pooled."""
 

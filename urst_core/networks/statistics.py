@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ShapeError, StatsError
+from .quantiles import quantiles_of, ranks
 
 CHANNELS_AT_ONCE = 8
 
@@ -117,7 +118,24 @@ class GramStats(SiteStats):
         return self.gram
 
 
-SITE_STATS: tuple[type[SiteStats], ...] = (ChannelStats, MeanStats, WhiteningStats, GramStats)
+@dataclass(frozen=True)
+class QuantileStats(SiteStats):
+    """Quantiles of each channel, ascending, (1, C, K), float32 or wider."""
+
+    quantiles: Tensor
+
+    def normalize(self, features: Tensor) -> Tensor:
+        """Map features to their ranks, 0..1 within the range that was measured."""
+        return ranks(features, self.quantiles)
+
+
+SITE_STATS: tuple[type[SiteStats], ...] = (
+    ChannelStats,
+    MeanStats,
+    WhiteningStats,
+    GramStats,
+    QuantileStats,
+)
 """All kinds of statistics; in a file, the names of their tensors identify them."""
 
 
@@ -306,6 +324,27 @@ class GramMoments:
     def stats(self) -> GramStats:
         _check_count(self._count)
         return GramStats((self._products / self._count).unsqueeze(0).to(self._dtype))
+
+
+class QuantileMoments:
+    """Collects the features of thumbnails, and sorts them."""
+
+    def __init__(self) -> None:
+        self._parts: list[Tensor] = []
+
+    def add(self, features: Tensor) -> None:
+        """Add (1, C, H, W) features."""
+        if features.numel():
+            self._parts.append(features[0].flatten(1))
+
+    def stats(self) -> QuantileStats:
+        """The quantiles of all features so far.
+
+        Raises:
+            ShapeError: there are fewer than two positions.
+        """
+        _check_count(sum(part.shape[1] for part in self._parts))
+        return QuantileStats(quantiles_of(torch.cat(self._parts, dim=1)))
 
 
 def matrix_power(symmetric: Tensor, exponent: float, *, smallest: float = 1e-5) -> Tensor:

@@ -18,6 +18,9 @@ from ..errors import SettingsError, StatsError
 from ..pictures.source import Source
 from .statistics import ChannelStats, to_device
 
+QUANTILES = ".quantiles"
+"""Ending of the names of tensors that describe distributions."""
+
 
 @dataclass(frozen=True)
 class StyleCode:
@@ -43,6 +46,12 @@ class StyleCode:
     def channel_stats(self, name: str) -> ChannelStats:
         """The target statistics stored as ``name.mean`` and ``name.std``."""
         return ChannelStats(self.tensors[f"{name}.mean"], self.tensors[f"{name}.std"])
+
+    @property
+    def match(self) -> str:
+        """What the code describes of the style's features: ``moments`` or the ``distribution``."""
+        is_distribution = any(name.endswith(QUANTILES) for name in self.tensors)
+        return "distribution" if is_distribution else "moments"
 
     def to(self, device: torch.device) -> StyleCode:
         tensors = {name: to_device(value, device) for name, value in self.tensors.items()}
@@ -112,6 +121,11 @@ def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
     first = codes[0]
     for code in codes[1:]:
         code.check_fingerprint(first.fingerprint)
+        if code.match != first.match:
+            raise StatsError(
+                f"a style of {code.match} cannot be mixed with one of {first.match}; "
+                "encode both in the same way"
+            )
     return StyleCode(
         {
             name: torch.stack([s * code.tensors[name] for s, code in zip(shares, codes)]).sum(0)

@@ -332,6 +332,7 @@ class FileRun:
             "statistics": settings.stats,
             "strength": repr(settings.strength),
             "colors": settings.colors,
+            "match": settings.match,
             **self._strokes_identity(),
             **(self.mask.fingerprint() if self.mask else {}),
             **(self.regions.fingerprint() if self.regions else {}),

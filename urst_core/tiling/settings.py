@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, TypedDict
 
-from ..errors import SettingsError
+from ..errors import Change, SettingsError
 from ..geometry import check_tile_size
 from ..networks.network import Traits
 from ..networks.style import check_strength
@@ -20,6 +20,9 @@ Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
 Colors = Literal["style", "content", "matched"]
 COLORS: tuple[Colors, ...] = ("style", "content", "matched")
+
+Match = Literal["moments", "distribution"]
+MATCHES: tuple[Match, ...] = ("moments", "distribution")
 
 Strokes = Literal["preview", "fine"] | float
 STROKES_WORDS = ("preview", "fine")
@@ -49,6 +52,8 @@ class Settings:
         colors: ``style``: the painting's. ``content``: the result keeps the content's chroma, and
             has the painting's lightness. ``matched``: style pictures are brought to the content's
             mean and covariance of colors first. See :mod:`urst_core.pictures.colors`.
+        match: ``moments``: features get the style's mean and deviation. ``distribution``: they get
+            its whole distribution, with AdaIN. See :mod:`urst_core.networks.quantiles`.
 
     Example:
         >>> import urst_core as urst
@@ -68,6 +73,7 @@ class Settings:
     brushwork: float = 0.5
     seed: int = 0
     colors: Colors = "style"
+    match: Match = "moments"
 
     def check(self, traits: Traits) -> None:
         """Refuse settings that the backbone or the machine does not support.
@@ -91,6 +97,7 @@ class Settings:
         check_strength(self.strength)
         self.check_strokes()
         self.check_colors()
+        self.check_match(traits)
         find_device(self.device)
         find_precision(self.precision, traits)
 
@@ -103,6 +110,24 @@ class Settings:
         if self.colors not in COLORS:
             raise SettingsError(
                 f"colors {self.colors!r} are unknown; use {', '.join(COLORS[:-1])} or {COLORS[-1]}"
+            )
+
+    def check_match(self, traits: Traits) -> None:
+        """Refuse a match that is unknown, or that the backbone does not have.
+
+        Raises:
+            SettingsError: it is.
+        """
+        if self.match not in MATCHES:
+            raise SettingsError(f"match {self.match!r} is unknown; use {' or '.join(MATCHES)}")
+        if self.match not in traits.matches:
+            raise SettingsError(
+                f"{traits.title} matches no distribution", Change("match", "moments")
+            )
+        if self.match == "distribution" and self.stats == "exact":
+            raise SettingsError(
+                "exact distributions of a whole picture cannot be measured tile by tile",
+                Change("stats", "thumbnail"),
             )
 
     def check_strokes(self) -> None:
@@ -140,6 +165,7 @@ class SettingsOptions(TypedDict, total=False):
     brushwork: float
     seed: int
     colors: Colors
+    match: Match
 
 
 class IfInterrupted(Enum):

@@ -273,6 +273,7 @@ OPTIONS = {
         ["--colors", "content"],
         lambda seen: seen.settings == Settings(colors="content"),
     ),
+    "--match": (["--match", "moments"], lambda seen: seen.settings == Settings(match="moments")),
     "--quiet": (["--quiet"], lambda seen: seen.settings == Settings()),
     "--size": (["--size", "40x24"], lambda seen: seen.source.size == (24, 40)),
 }

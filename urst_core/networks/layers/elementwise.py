@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..quantiles import at_ranks, ranks
 from .banded import Bands, Edge, RowLayer, RowReader, slabs
 
 
@@ -42,6 +43,26 @@ class SubtractMean(RowLayer):
         del at_border
         for band in bands:
             yield band - self.mean
+
+
+class MatchDistribution(RowLayer):
+    """Maps features from one distribution to another, each (1, C, K) quantiles.
+
+    At least in float32: in half precision, several quantiles would have one value.
+    """
+
+    def __init__(self, measured: Tensor, target: Tensor) -> None:
+        super().__init__()
+        self.measured = nn.Parameter(measured.detach().clone())
+        self.target = nn.Parameter(target.detach().clone())
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        return at_ranks(ranks(features, self.measured), self.target)
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        for band in bands:
+            yield self(band, at_border=at_border)
 
 
 class Sigmoid(RowLayer):
