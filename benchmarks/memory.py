@@ -1,6 +1,6 @@
 """Memory of a tile pass: the source of ``Traits.bytes_per_pixel``.
 
-    python benchmarks/memory.py [--edge PX] [--device cpu|cuda]
+    python benchmarks/memory.py [--backbones NAME ...] [--edge PX] [--device cpu|cuda]
 
 On a CPU each measurement runs in a process of its own, and the peak of its resident memory above
 what it held before the pass counts; on CUDA the allocator's peak does.
@@ -18,27 +18,27 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from urst_core.backbones import all_backbones, find_backbone
+from urst_core.backbones import REGISTRY, find_backbone
 from urst_core.weights.checkpoint import build_backbone
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backbones", nargs="+", default=list(REGISTRY), choices=list(REGISTRY))
     parser.add_argument("--edge", type=int, default=1024)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     print("backbone    inner   border   unbaked   (bytes per window pixel, float32)   declared")
     processes = multiprocessing.get_context("spawn")
-    for network in all_backbones():
-        name = network.traits.name
+    for name in options.backbones:
+        declared = find_backbone(name).traits.bytes_per_pixel
         figures = []
         for way in ("inner", "border", "unbaked"):
             with processes.Pool(1) as pool:
                 arguments = (name, way, options.edge, options.device)
                 figures.append(pool.apply(peak_bytes, arguments) / options.edge**2)
         print(
-            f"{name:9s} {figures[0]:7.0f}  {figures[1]:7.0f}   {figures[2]:7.0f}"
-            f"   {network.traits.bytes_per_pixel:42d}"
+            f"{name:9s} {figures[0]:7.0f}  {figures[1]:7.0f}   {figures[2]:7.0f}   {declared:42d}"
         )
 
 

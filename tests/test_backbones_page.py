@@ -27,6 +27,7 @@ def test_every_network_is_listed(rows):
     assert list(dict.fromkeys(name for name, *_ in rows)) == list(REGISTRY)
 
 
+@pytest.mark.slow
 def test_sizes_and_halos_are_those_of_the_networks(rows):
     for name, width, parameters, halo in rows:
         with torch.device("meta"):
