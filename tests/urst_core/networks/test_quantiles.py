@@ -43,8 +43,9 @@ def test_matched_features_have_the_styles_distribution(relu):
     inside = content[0].flatten(1) > (0.02 if relu else -0.25)
     inside &= content[0].flatten(1) < 0.65
     errors = (result - by_sorting)[inside].abs()
-    assert float(errors.max()) <= 0.06
-    assert float(errors.mean()) <= 0.005
+    # A table has a quantile for every fourth of the style's values, which are up to 0.02 apart.
+    assert float(errors.max()) <= 0.08
+    assert float(errors.mean()) <= 0.01
     if relu:
         zeros = result[content[0].flatten(1) == 0].view(-1)
         assert len(zeros.unique()) == 5
