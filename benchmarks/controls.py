@@ -2,8 +2,8 @@
 
     python benchmarks/controls.py [EDGE]
 
-Runs alternate; the figures are process CPU time and wall time, relative to the plain run of the same
-round, and the median of the rounds.
+Runs alternate; the figures are process CPU time and wall time, relative to the plain run of the
+same round, and the median of the rounds.
 """
 
 from __future__ import annotations

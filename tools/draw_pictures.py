@@ -34,7 +34,7 @@ from urst_core.method.style_saving import make_saved_style
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.region_map import MaskRegions
 from urst_core.pictures.source import TensorCanvas, TensorSource
-from urst_core.tiling.settings import Settings
+from urst_core.tiling.settings import COLORS, Colors, Settings
 from urst_core.weights.loading import load_backbone
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +49,7 @@ ICON_SCENE: Size = (832, 1248)
 DEMO_SCENE: Size = (832, 1248)
 """As `urst demo` makes it."""
 STROKES_SCENE: Size = (3600, 5400)
+CONTROLS_SCENE: Size = (416, 624)
 OFFERED_SCENE: Size = (1024, 1536)
 """Of the pictures that ComfyUI's users begin with."""
 GAP = 8
@@ -331,6 +332,31 @@ def strokes() -> Image.Image:
     return sheet
 
 
+def controls() -> Image.Image:
+    """Colors of the painting, of the photograph, matched; and colors of one painting in another's
+    strokes, with the step between."""
+    content, style = scene(CONTROLS_SCENE), painting(512)
+    other = TensorSource(style.pixels.roll(1, 0))
+
+    def stylized(picture: TensorSource, by: TensorSource, colors: Colors) -> TensorSource:
+        canvas = TensorCanvas(picture.size)
+        stylize(picture, [by], canvas, load_backbone(), Settings(device="cpu", colors=colors))
+        return TensorSource(canvas.pixels)
+
+    tinted = stylized(content, other, "style")
+    rows = [
+        [content, style, *(stylized(content, style, colors) for colors in COLORS)],
+        [content, other, tinted, style, stylized(tinted, style, "content")],
+    ]
+    sheets = [
+        side_by_side(*map(image_of, row), height=190, background=(255, 255, 255)) for row in rows
+    ]
+    sheet = Image.new("RGB", (max(each.width for each in sheets), 380 + GAP), "white")
+    for number, each in enumerate(sheets):
+        sheet.paste(each, (0, number * (190 + GAP)))
+    return sheet
+
+
 def offered_photograph() -> Image.Image:
     return image_of(scene(OFFERED_SCENE))
 
@@ -347,6 +373,7 @@ def other_offered_painting() -> Image.Image:
 def main() -> None:
     drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner, DOCS / "demo.jpg": demo}
     drawings[DOCS / "strokes.jpg"] = strokes
+    drawings[DOCS / "controls.jpg"] = controls
     drawings |= {
         ROOT / "sample_pictures" / "urst_photograph.jpg": offered_photograph,
         ROOT / "sample_pictures" / "urst_painting.jpg": offered_painting,
