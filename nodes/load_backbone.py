@@ -9,7 +9,7 @@ from ..urst_core.tiling.device import PRECISIONS
 from ..urst_core.weights.loading import AUTO, load_backbone
 from . import host
 from .remedies import naming_inputs
-from .sockets import ADVANCED, CATEGORY, BackboneSocket, LoadedBackbone, found_by
+from .sockets import CATEGORY, BackboneSocket, LoadedBackbone, folded_away, found_by
 
 
 class LoadBackbone(io.ComfyNode):
@@ -43,20 +43,22 @@ class LoadBackbone(io.ComfyNode):
                     "graph runs; or a .safetensors file from the folder models/urst. Convert "
                     "published files of other kinds with Convert Weights.",
                 ),
-                io.Combo.Input(
-                    "precision",
-                    options=["auto", *PRECISIONS],
-                    default="auto",
-                    extra_dict=ADVANCED,
-                    tooltip="auto: half precision on CUDA devices if a trial on the picture shows "
-                    "that it is accurate enough, otherwise fp32.",
+                folded_away(
+                    io.Combo.Input(
+                        "precision",
+                        options=["auto", *PRECISIONS],
+                        default="auto",
+                        tooltip="auto: half precision on CUDA devices if a trial on the picture "
+                        "shows that it is accurate enough, otherwise fp32.",
+                    )
                 ),
-                io.Combo.Input(
-                    "device",
-                    options=["auto", "cpu"],
-                    default="auto",
-                    extra_dict=ADVANCED,
-                    tooltip="auto: the device that ComfyUI uses. cpu: does not use the GPU.",
+                folded_away(
+                    io.Combo.Input(
+                        "device",
+                        options=["auto", "cpu"],
+                        default="auto",
+                        tooltip="auto: the device that ComfyUI uses. cpu: does not use the GPU.",
+                    )
                 ),
             ],
             outputs=[

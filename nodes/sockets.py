@@ -16,10 +16,6 @@ from ..urst_core.tiling.settings import COLORS, LARGEST_SEED, STATS_KINDS, Setti
 
 CATEGORY = "image/style transfer"
 
-ADVANCED = {"advanced": True}
-"""Extra facts about inputs that pages fold away. 0.3.64 has no argument for them, but passes them
-on; older pages ignore them."""
-
 BackboneSocket = io.Custom("URST_BACKBONE")
 StatsSocket = io.Custom("URST_STATS")
 LayoutSocket = io.Custom("URST_LAYOUT")
@@ -83,6 +79,15 @@ def found_by(words: str, *, essentials: str | None = None) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value and name in known}
 
 
+def folded_away(socket: io.Input) -> io.Input:
+    """Mark an input that few users change: newer pages fold it away, older ones ignore the mark.
+
+    Set on the input, since 0.3.64 and 0.8.0 have no argument for it.
+    """
+    socket.extra_dict = {**socket.extra_dict, "advanced": True}
+    return socket
+
+
 def backbone_input() -> io.Input:
     return BackboneSocket.Input("backbone", tooltip="The stylization network, from Load Backbone.")
 
@@ -112,15 +117,16 @@ def share_input(name: str, *, default: float, tooltip: str, optional: bool = Fal
 
 def size_input(name: str, *, default: int, tooltip: str, optional: bool = False) -> io.Input:
     """A length in px, which few users change; 0 has a meaning of its own."""
-    return io.Int.Input(
-        name,
-        optional=optional,
-        default=default,
-        min=0,
-        max=LARGEST_SIZE,
-        step=8,
-        extra_dict=ADVANCED,
-        tooltip=tooltip,
+    return folded_away(
+        io.Int.Input(
+            name,
+            optional=optional,
+            default=default,
+            min=0,
+            max=LARGEST_SIZE,
+            step=8,
+            tooltip=tooltip,
+        )
     )
 
 
@@ -138,13 +144,14 @@ def other_style_inputs() -> list[io.Input]:
             tooltip="Share of the second style: 0 is only the first, 1 only the second. Has no "
             "effect without a second style.",
         ),
-        io.String.Input(
-            "style_names",
-            optional=True,
-            default="",
-            extra_dict=ADVANCED,
-            tooltip="Only for backbones with several built-in styles: the name of one, or several "
-            "names separated by commas, which are mixed in equal shares.",
+        folded_away(
+            io.String.Input(
+                "style_names",
+                optional=True,
+                default="",
+                tooltip="Only for backbones with several built-in styles: the name of one, or "
+                "several names separated by commas, which are mixed in equal shares.",
+            )
         ),
         StyleSocket.Input(
             "saved_style",
@@ -233,14 +240,15 @@ def stroke_inputs(strokes_tooltip: str = STROKES_TOOLTIP) -> list[io.Input]:
             tooltip="How much brushwork fills flat areas such as skies. Has no effect if strokes "
             "is 1.",
         ),
-        io.Int.Input(
-            "brushwork_seed",
-            optional=True,
-            default=_DEFAULTS.seed,
-            min=0,
-            max=LARGEST_SEED,
-            extra_dict=ADVANCED,
-            tooltip="Another seed gives different brushwork.",
+        folded_away(
+            io.Int.Input(
+                "brushwork_seed",
+                optional=True,
+                default=_DEFAULTS.seed,
+                min=0,
+                max=LARGEST_SEED,
+                tooltip="Another seed gives different brushwork.",
+            )
         ),
     ]
 

@@ -17,13 +17,14 @@ from torch import Tensor
 from ..urst_core.formats.open import ImageFileCanvas, open_picture
 from ..urst_core.formats.output_format import Format
 from ..urst_core.formats.output_options import OutputOptions
+from ..urst_core.geometry import Rectangle
 from ..urst_core.method.pipeline import TILES_STAGE
 from ..urst_core.method.strokes import level_sizes
 from ..urst_core.networks.saved_style import ENDING as STYLE_ENDING
 from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.networks.style import StyleCode
 from ..urst_core.pictures.metadata import PictureMetadata
-from ..urst_core.pictures.preview import LayeredPreview
+from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import TensorSource, close_picture, read_bands
 from ..urst_core.progress import Progress
 from ..urst_core.tiling.settings import IfInterrupted
@@ -32,6 +33,7 @@ from .convert import (
     PREVIEW_SIZE,
     StoredPicture,
     mixture_of,
+    page_preview,
     preview_image,
 )
 from .file_inputs import (
@@ -49,6 +51,7 @@ from .sockets import (
     backbone_input,
     colors_input,
     complaint_about_tile_size,
+    folded_away,
     found_by,
     look_inputs,
     other_style_inputs,
@@ -111,6 +114,7 @@ class StylizeFile(io.ComfyNode):
                 *other_style_inputs(),
                 *stroke_inputs(),
                 colors_input(),
+                *_crop_inputs(),
             ],
             outputs=[
                 io.String.Output("path", display_name="path", tooltip="Path of the file."),
@@ -171,6 +175,10 @@ class StylizeFile(io.ComfyNode):
         brushwork: float = 0.5,
         brushwork_seed: int = 0,
         colors: str = "style",
+        crop_width: int = 0,
+        crop_height: int = 0,
+        crop_left: int = 0,
+        crop_top: int = 0,
     ) -> io.NodeOutput:
         styles, weights = mixture_of(
             style, style_2, style_2_weight, style_names, saved_style, backbone
@@ -204,7 +212,8 @@ class StylizeFile(io.ComfyNode):
                 )
                 for output in outputs
             ]
-            run, if_interrupted = _choose(runs, resume=resume)
+            region = Rectangle(crop_top, crop_left, crop_top + crop_height, crop_left + crop_width)
+            run, if_interrupted = _choose(runs, resume=resume or region.area > 0)
             areas = host.run_areas(backbone, run.source.size, styles, settings)
             with host.working_memory(backbone, *areas):
                 progress = host.NodeProgress(
@@ -212,10 +221,38 @@ class StylizeFile(io.ComfyNode):
                         backbone, settings, run.source.size, TILES_STAGE, "encoding"
                     )
                 )
-                preview = _run(run, if_interrupted, progress)
+                if region.area:
+                    run = runs[-1]
+                    preview = _paint_region(run, region, progress)
+                else:
+                    preview = _run(run, if_interrupted, progress)
         image = preview_image(preview)
         shown = host.page_output(image, [run.output])
         return io.NodeOutput(str(run.output), image, ui=shown)
+
+
+def _crop_inputs() -> list[io.Input]:
+    """A region to try settings with; none if its width or height is 0."""
+    tooltips = {
+        "crop_width": "Width of a region to try, in px; 0 paints the whole picture. Only this "
+        "region is painted then, with the pixels that it has in the finished picture.",
+        "crop_height": "Height of the region to try, in px; 0 paints the whole picture.",
+        "crop_left": "Left edge of the region to try, in px.",
+        "crop_top": "Upper edge of the region to try, in px.",
+    }
+    return [
+        folded_away(
+            io.Int.Input(
+                name,
+                optional=True,
+                default=0,
+                min=0,
+                max=1 << 30,
+                tooltip=tooltip,
+            )
+        )
+        for name, tooltip in tooltips.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -251,6 +288,20 @@ def _choose(runs: Sequence[FileRun], *, resume: bool) -> tuple[FileRun, IfInterr
         for run in runs[:-1]:
             run.discard_interrupted()
     return runs[-1], IfInterrupted.DISCARD
+
+
+def _paint_region(
+    run: FileRun, region: Rectangle, node_progress: host.NodeProgress
+) -> SampledPreview:
+    """Paint one region as the run's output, and return its preview."""
+    from ..urst_core.runs.crop import write_region  # noqa: PLC0415 - on use
+
+    write_region(run, region, node_progress.listener())
+    preview, painted = page_preview(region.size), open_picture(run.output)
+    for band, pixels in read_bands(painted, "preview"):
+        preview.add(band, pixels)
+    close_picture(painted)
+    return preview
 
 
 def _run(

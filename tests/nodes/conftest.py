@@ -38,6 +38,7 @@ class Socket:
         unknown = set(values) - {*allowed, "display_name", "tooltip"}
         assert not unknown, f"{id}: ComfyUI 0.3.64 has no {unknown}"
         self.id, self.io_type, self.values = id, io_type, values
+        self.extra_dict: dict[str, Any] = {}
 
     @property
     def tooltip(self) -> str | None:
@@ -48,7 +49,7 @@ class Socket:
         return self.values.get("optional", False)
 
 
-INPUT = ("optional", "lazy", "extra_dict")
+INPUT = ("optional", "lazy")
 NUMBER = (*INPUT, "default", "min", "max", "step", "display_mode")
 TEXT = (
     *INPUT,

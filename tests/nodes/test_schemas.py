@@ -69,7 +69,7 @@ def test_execute_accepts_all_inputs_of_the_schema(nodes, node_id):
 
 def test_pages_fold_away_what_few_users_change_and_show_shares_as_sliders(nodes):
     sockets = [s for node in nodes.values() for s in node.define_schema().inputs]
-    folded = {s.id for s in sockets if s.values.get("extra_dict") == {"advanced": True}}
+    folded = {s.id for s in sockets if s.extra_dict == {"advanced": True}}
     assert folded >= {"precision", "device", "tile_size", "style_names", "brushwork_seed"}
     assert not folded & {"content", "style", "strength", "strokes", "backbone", "weights"}
     for socket in sockets:

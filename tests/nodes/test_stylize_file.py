@@ -216,6 +216,15 @@ def test_files_are_numbered_and_named_as_core_does(stylize, base):
     assert Path(exact) == names[0]
 
 
+def test_a_region_to_try_has_the_pixels_of_the_whole(stylize, shown):
+    whole, _ = stylize()
+    output = stylize(overwrite=False, crop_width=70, crop_height=50, crop_left=90, crop_top=30)
+    part = load_picture(Path(output[0]))
+    assert torch.equal(part, load_picture(Path(whole))[:, 30:80, 90:160])
+    assert output[1].shape == (1, 50, 70, 3)
+    assert shown(output).shape == (1, 50, 70, 3)
+
+
 def results_in(base: Path) -> list[str]:
     """All files below ComfyUI's output folder, those of work folders, too."""
     output = base / "output"
@@ -287,15 +296,15 @@ def test_several_styles_and_alpha_of_styles(stylize, call, backbone, style, base
     assert float((stored - expected[0].permute(2, 0, 1)).abs().max()) <= 0.5 / 255 + 1e-3
 
 
-def test_styles_inside_the_weights_are_named(part, base):
-    with part("nodes.stylize_file")._style_files(["3", "12"]) as styles:
+def test_styles_inside_the_weights_are_named(part, base, backbone):
+    with part("nodes.stylize_file")._style_files(["3", "12"], backbone) as styles:
         assert styles == ["3", "12"]
     assert files_in(base) == []
 
 
-def test_a_style_becomes_a_file_of_the_same_values(part, base, style):
+def test_a_style_becomes_a_file_of_the_same_values(part, base, backbone, style):
     source = part("urst_core.pictures.source").TensorSource(style[0].permute(2, 0, 1))
-    with part("nodes.stylize_file")._style_files([source, source]) as paths:
+    with part("nodes.stylize_file")._style_files([source, source], backbone) as paths:
         assert files_in(base) == [Path(path).relative_to(base).as_posix() for path in paths]
         for path in paths:
             stored = load_picture(Path(path)).float() / 65535

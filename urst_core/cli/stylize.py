@@ -20,6 +20,7 @@ from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
 from .console import say
+from .crop import add_crop_argument, paint_crop
 from .defaults import add_default_arguments, check_weights
 from .job import add_job_arguments, is_job, run_job
 from .options import (
@@ -48,6 +49,7 @@ def add_stylize_command(commands: Commands) -> None:
     )
     add_run_arguments(command)
     add_job_arguments(command)
+    add_crop_argument(command)
     start = command.add_mutually_exclusive_group()
     start.add_argument(
         "--resume",
@@ -116,6 +118,11 @@ def run_stylize(options: argparse.Namespace) -> None:
     if options.ray is not None:
         stylize_on_ray(options)
         return
+    if options.crop is not None:
+        content, output = options.content, options.output
+        run = file_run_of(options, content=content, styles=options.styles, output=output)
+        paint_crop(options, run)
+        return
     if options.resume and not options.quiet:
         interruption = WorkFolder(_local_path(options.output)).interruption()
         say(f"resuming with {interruption}" if interruption else "nothing to resume, starting")
@@ -141,6 +148,13 @@ def _check_combination(options: argparse.Namespace) -> None:
     Raises:
         SettingsError: names both.
     """
+    whole = [*_given(options, "mask", "regions", "mix_map", "ray")]
+    whole += [("folder", options.output)] if is_job(options) else []
+    for option, value in whole if options.crop is not None else ():
+        raise SettingsError(
+            f"--crop {options.crop} tries one region of a picture in one style; leave out {option} "
+            f"{value}"
+        )
     maps = list(_given(options, "regions", "mix_map"))
     for option, value in maps if is_job(options) else ():
         raise SettingsError(
