@@ -100,7 +100,7 @@ def check_name_template(name: str) -> None:
     if unknown:
         raise SettingsError(f"name {name!r} has {{{unknown[0]}}}, which is unknown", f"use {known}")
     path = PurePath(name)
-    if path.is_absolute() or path.drive or ".." in path.parts or not path.name:
+    if path.anchor or ".." in path.parts or not path.name:
         raise SettingsError(f"name {name!r} leads out of the folder", "use a name inside it")
 
 

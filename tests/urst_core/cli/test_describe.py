@@ -173,7 +173,8 @@ def preset_file(tmp_path, monkeypatch):
 
 
 def test_presets(folder, preset_file, capsys, monkeypatch):
-    monkeypatch.setenv("HOME", str(folder))
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(folder))
     assert cli.main(["presets"]) == 0
     assert capsys.readouterr().out == f"{preset_file}: no presets yet\n"
     preset_file.write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -231,6 +232,10 @@ def test_a_list_that_cannot_be_used(tmp_path):
     (tmp_path / LIST_NAME).mkdir()
     with pytest.raises(OutputError, match=r"of results cannot be read .*; remove it"):
         ResultList(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links are followed on this system")
+def test_a_link_in_place_of_the_list_is_not_followed(tmp_path):
     target = tmp_path / "target"
     target.touch()
     results = ResultList(tmp_path / "other")
