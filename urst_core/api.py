@@ -312,8 +312,8 @@ def stylize_file(
         content: the picture.
         styles: picture files, style files, or names of styles inside the weights; one, or a list
             to be mixed; or by color of a map of regions, as in :func:`color_regions`.
-        output: the file to make. Its ending chooses the format: ``.jpg .png .tif .webp .avif .exr .dzi
-            .npy .zarr``.
+        output: the file to make. Its ending chooses the format: ``.jpg .png .tif .webp .avif
+            .exr .dzi .npy .zarr``.
         weights: share of each style, on any scale; equal when not given.
         mask: a picture file of the content's size; white is stylized, black stays.
         mask_feather: how far inside the mask style fades in, in px.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePath
 from string import Formatter
 
-from ..errors import Change, OutputError, SettingsError
+from ..errors import Change, OutputError, SettingsError, URSTError
 from ..formats.find_pictures import FoundPicture
-from ..formats.registry import has_known_ending
+from ..formats.output_options import OutputOptions
+from ..formats.registry import format_of, has_known_ending
 
 DEFAULT_NAME = "{content}_{style}"
 
@@ -18,7 +20,7 @@ FIELDS = ("content", "style")
 """What a name may contain in braces."""
 
 OTHER_ENDING = ".png"
-"""For contents of a format that is not written: it holds 16 bits and alpha, at any size."""
+"""For contents of a format that is not written here: PNG holds 16 bits and alpha, at any size."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,19 @@ def _result_name(name: str, content: FoundPicture, style: StyleChoice) -> str:
     result = name.format(content=content.label, style=style.label)
     if has_known_ending(PurePath(name)):
         return result
-    return result + (content.path.suffix if has_known_ending(content.path) else OTHER_ENDING)
+    ending = content.path.suffix
+    return result + (ending if _is_written(ending.lower()) else OTHER_ENDING)
+
+
+@cache
+def _is_written(ending: str) -> bool:
+    """Whether there is a format with that ending, which the installed libraries write."""
+    path = Path(f"result{ending}")
+    try:
+        format_of(path).check_build(path, OutputOptions())
+    except URSTError:
+        return False
+    return True
 
 
 def _check_distinct(paintings: Sequence[Painting]) -> None:

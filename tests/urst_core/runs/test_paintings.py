@@ -8,10 +8,11 @@ import pytest
 
 from urst_core.errors import OutputError, SettingsError
 from urst_core.formats.find_pictures import FoundPicture
+from urst_core.formats.vips import can_save
 from urst_core.runs.paintings import StyleChoice, pair_up
 
 LAKE = FoundPicture(Path("photos/2024/lake.JPG"), "2024/lake")
-HUT = FoundPicture(Path("photos/hut.heic"), "hut")
+HUT = FoundPicture(Path("photos/hut.gif"), "hut")
 MONET = StyleChoice(("monet.jpg",), "monet")
 BOTH = StyleChoice(("monet.jpg", "klee.png"), "monet+klee")
 
@@ -36,6 +37,12 @@ def test_folders_and_endings_in_names():
         "out/monet+klee/2024/lake.tif",
     ]
     assert names(HUT, name="{content}.v2", styles=[MONET]) == ["out/hut.v2.png"]
+
+
+def test_formats_that_this_build_does_not_write():
+    phone = FoundPicture(Path("hut.heic"), "hut")
+    ending = ".heic" if can_save(".heic", {"compression": "hevc"}) else ".png"
+    assert names(phone, name="{content}", styles=[MONET]) == [f"out/hut{ending}"]
 
 
 @pytest.mark.parametrize(
