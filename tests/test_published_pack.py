@@ -69,7 +69,7 @@ def project():
 
 def test_published_files_are_exactly_those_that_users_need(published):
     assert {name.split("/")[0] for name in published} == {
-        *("__init__.py", "nodes", "urst_core", "web", "locales", "workflows"),
+        *("__init__.py", "nodes", "urst_core", "web", "locales", "workflows", "sample_pictures"),
         *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE"),
         *("weights_manifest.json", "weights_manifest.schema.json"),
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -100,6 +102,20 @@ def test_a_cancelled_file_run_resumes(server, file_graph, expected):
     painted = pixels_of(output / "resumed_00001_.tif")
     assert np.abs(painted.astype(int) - expected).max() <= 1
     assert hidden_files(server) == []
+
+
+def test_the_script_in_the_docs_fetches_a_file(server, tmp_path):
+    script = Path(__file__).resolve().parents[2] / "docs" / "comfyui_script.py"
+    printed = subprocess.run(
+        [sys.executable, script, server.url],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert printed == "script_00001_.jpg\n"
+    fetched = (tmp_path / "script_00001_.jpg").read_bytes()
+    assert fetched == (server.base / "output" / "urst" / "script_00001_.jpg").read_bytes()
 
 
 @pytest.mark.parametrize("file_format", ["TIFF", "PNG", "JPEG", "WebP"])
