@@ -75,15 +75,18 @@ def test_a_blank_image_is_filled_through_its_canvases(convert, part):
     assert image.sum() == pytest.approx(float(pixels.sum()), rel=1e-5)
 
 
-def test_shares_of_styles(convert):
+def test_shares_of_styles(convert, backbone):
     first, second = torch.rand(2, 4, 4, 3), torch.rand(1, 8, 8, 3)
-    assert convert.mixture_of(first, None, 0.3, "")[1] == [0.5, 0.5]
-    styles, weights = convert.mixture_of(first, second, 0.25, "")
+    assert convert.mixture_of(first, None, 0.3, "", None, backbone)[1] == [0.5, 0.5]
+    styles, weights = convert.mixture_of(first, second, 0.25, "", None, backbone)
     assert [style.size for style in styles] == [(4, 4), (4, 4), (8, 8)]
     assert weights == [0.375, 0.375, 0.25]
-    assert convert.mixture_of(None, second, 0.25, "")[1] == [1.0]
+    assert convert.mixture_of(None, second, 0.25, "", None, backbone)[1] == [1.0]
 
 
-def test_named_styles(convert):
-    assert convert.mixture_of(None, None, 0.5, " 3, 12,") == (["3", "12"], [1.0, 1.0])
-    assert convert.mixture_of(None, None, 0.5, "") == ([], [])
+def test_named_styles(convert, backbone):
+    assert convert.mixture_of(None, None, 0.5, " 3, 12,", None, backbone) == (
+        ["3", "12"],
+        [1.0, 1.0],
+    )
+    assert convert.mixture_of(None, None, 0.5, "", None, backbone) == ([], [])

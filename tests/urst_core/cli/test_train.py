@@ -461,7 +461,7 @@ def test_refused_options(train, tmp_path, capsys, options, message):
 def test_unknown_recipe(train, capsys):
     message = (
         "there is no recipe 'stylegan'; use one of: microast, microast_blurred, adain, "
-        "linear_r31, linear_r41, johnson"
+        "linear_r31, linear_r41, din, metanet_8, metanet_16, metanet_32, johnson"
     )
     assert refused(train, capsys, "--steps", 1, recipe="stylegan") == message
 

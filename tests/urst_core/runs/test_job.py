@@ -108,7 +108,9 @@ def test_results_are_those_of_single_runs(job_of, tmp_path, monkeypatch):
     job, follower = job_of(settings=replace(SETTINGS, strokes="preview")), Follower()
     encoded = []
     encode = Backbone.encode_style
-    monkeypatch.setattr(Backbone, "encode_style", lambda *args: encoded.append(1) or encode(*args))
+    monkeypatch.setattr(
+        Backbone, "encode_style", lambda *args, **more: encoded.append(1) or encode(*args, **more)
+    )
     outcome = job.run(follower)
     assert len(encoded) == 2  # not for each picture
     assert [p.output.name for p in outcome.painted] == follower.begun
