@@ -53,7 +53,7 @@ def draw_table(rows: Sequence[Sequence[Cell]], edge: int) -> Tensor:
             left, top = column * width + gap // 2, row * height + gap // 2
             if cell.picture is not None:
                 image = Image.fromarray(array_of_pixels(cell.picture))
-                at = left + (edge - image.width) // 2, top + (edge - image.height) // 2
+                at = left + (edge - image.width) // 2, top + edge - image.height
                 sheet.paste(image, at)
             text = cell.caption
             while text and draw.textlength(text, font) > edge:

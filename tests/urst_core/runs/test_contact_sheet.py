@@ -41,7 +41,7 @@ def test_tables():
     assert sheet.shape == (3, 32 + LEAST_CAPTION + gap // 2, 2 * (32 + gap))
     left, right = sheet.chunk(2, dim=2)
     assert bool((left == 255).all())
-    place = right[:, gap // 2 + 6 : gap // 2 + 26, gap // 2 : gap // 2 + 32]
+    place = right[:, gap // 2 + 12 : gap // 2 + 32, gap // 2 : gap // 2 + 32]
     assert torch.equal(place, red)
     caption = right[:, gap // 2 + 33 :]
     assert int(caption.min()) < 128
@@ -62,7 +62,7 @@ def test_a_cell_is_the_preview_of_the_result(folder, microast):
     run.stylize(run.network(run.measure([style])), canvas)
     small = from_unit(make_thumbnail(canvas, edge)[0], torch.uint8)
     gap = LEAST_CAPTION // 3
-    top = edge + LEAST_CAPTION + gap // 2 + gap // 2 + (edge - small.shape[1]) // 2
+    top = edge + LEAST_CAPTION + gap // 2 + gap // 2 + edge - small.shape[1]
     left = edge + gap + gap // 2
     cell = sheet[:, top : top + small.shape[1], left : left + edge]
     assert torch.equal(cell, small)
