@@ -159,14 +159,18 @@ def message_of(node):
 
 
 def messages_in(path):
-    """Texts with something filled in, and those that are raised as they are."""
+    """Texts with something filled in, and those that are raised or logged as they are."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             yield message_of(node)
-        elif isinstance(node, ast.Raise):
+        elif isinstance(node, ast.Raise) or _is_warning(node):
             constants = [part for part in ast.walk(node) if isinstance(part, ast.Constant)]
             yield from (part.value for part in constants if isinstance(part.value, str))
+
+
+def _is_warning(node):
+    return isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "warning"
 
 
 @pytest.mark.slow

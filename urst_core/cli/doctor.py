@@ -228,16 +228,10 @@ def _temporary() -> Path:
 
 
 def _hub() -> str:
-    from urllib.error import HTTPError  # noqa: PLC0415
-    from urllib.request import Request, urlopen  # noqa: PLC0415
-
     constants: Any = import_module("huggingface_hub.constants")
     if constants.HF_HUB_OFFLINE:
         return "offline, as HF_HUB_OFFLINE asks"
-    request = Request(constants.ENDPOINT, method="HEAD")
-    try:
-        with urlopen(request, timeout=HUB_SECONDS):
-            pass
-    except HTTPError:
-        pass  # it answers
+    utilities: Any = import_module("huggingface_hub.utils")
+    # Whatever status it answers with: it answers.
+    utilities.get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
     return f"{constants.ENDPOINT} answers; weights are kept in {constants.HF_HUB_CACHE}"

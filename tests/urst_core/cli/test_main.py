@@ -282,9 +282,9 @@ OPTIONS = {
 TESTED_ELSEWHERE = {
     *("--ray", "--ray-workers", "--name", "--recursive", "--like", "--preset", "--no-metadata"),
     *("--regions", "--region", "--region-strength", "--region-feather", "--mix-map"),
-    *("--print-size", "--dpi", "--fit"),
+    *("--print-size", "--dpi", "--fit", "--crop"),
 }
-"""In test_ray.py, test_job.py, test_describe.py, test_regions.py and test_printing.py."""
+"""In the files of those subjects: test_ray.py, test_job.py, test_describe.py, test_crop.py, …"""
 
 
 def command_options(command: str) -> list[str]:
