@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -25,7 +24,7 @@ from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.style import AnyStyle, StyleCode
 from ..pictures.padding import read_stored
-from ..pictures.resampling import Resampling
+from ..pictures.resized import Resized
 from ..pictures.source import Canvas, Source, TensorSource, bands, from_unit, to_unit
 from ..progress import Listener, Progress, ignore
 from ..tiling.settings import Settings
@@ -46,29 +45,6 @@ class LevelStats(FrozenStats):
     """
 
     content_share: float = 0.0
-
-
-@dataclass(frozen=True)
-class ResampledSource:
-    """A source that resizes a picture.
-
-    Attributes:
-        picture: the picture, of any size.
-        size: height and width after resizing.
-    """
-
-    picture: Source
-    size: Size
-    channels: int = 3
-    dtype: torch.dtype = torch.float32
-
-    def read(self, rectangle: Rectangle) -> Tensor:
-        (height, width), (rows, columns) = self.picture.size, self.size
-        scale = Fraction(height, rows), Fraction(width, columns)
-        resampling = Resampling.between(self.picture.size, scale)
-        needed = resampling.needs(rectangle)
-        pixels = to_unit(self.picture.read(needed)[:3])
-        return resampling.apply(pixels, needed, rectangle).clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -189,7 +165,7 @@ class OneLevel:
         """
         below = self.level.below
         if self.is_complete and below is not None:
-            read = ResampledSource(below.picture, self.level.size).read
+            read = _resized(below.picture, self.level.size).read
         else:
             read = JoinedSource(self.content, self.level).read
         _write_bands(self.level.size, read, canvas, "joining", listener)
@@ -302,7 +278,11 @@ def _fitted(enlarged: Source, size: Size) -> Source:
             f"{_pixels(size)}; enlarge the whole painting"
         )
     whole = TensorSource(_whole(enlarged))
-    return whole if enlarged.size == size else ResampledSource(whole, size)
+    return whole if enlarged.size == size else _resized(whole, size)
+
+
+def _resized(picture: Source, size: Size) -> Resized:
+    return Resized(picture, Rectangle.of_size(picture.size), size)
 
 
 def _whole(picture: Source) -> Tensor:

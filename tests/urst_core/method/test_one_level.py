@@ -6,8 +6,7 @@ import pytest
 import torch
 from examples import picture
 
-from urst_core.geometry import Rectangle
-from urst_core.method.one_level import OneLevel, ResampledSource, measure_level
+from urst_core.method.one_level import OneLevel, measure_level
 from urst_core.method.pipeline import Run, stylize
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
@@ -48,16 +47,6 @@ def test_levels_one_at_a_time_are_those_of_one_run(microast, strength):
         *["joining", "merging"] * 2,
     ]
     assert all(step.pixels_done == step.pixels_total for step in told if step.tiles_done)
-
-
-def test_a_resampled_picture_is_the_same_in_any_window():
-    source = ResampledSource(TensorSource(picture((50, 70))), (131, 187))
-    whole = source.read(Rectangle(0, 0, 131, 187))
-    assert whole.shape == (3, 131, 187)
-    for window in (Rectangle(0, 0, 40, 50), Rectangle(33, 60, 131, 187)):
-        assert torch.equal(source.read(window), whole[(..., *window.slices)])
-    smaller = ResampledSource(source, (50, 70)).read(Rectangle(0, 0, 50, 70))
-    assert float((smaller - picture((50, 70))).square().mean().sqrt()) < 0.1
 
 
 def test_a_cancel_ends_joining_and_merging(microast):

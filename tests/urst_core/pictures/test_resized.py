@@ -30,6 +30,17 @@ def test_windows_equal_the_whole(monkeypatch, size, dtype):
         assert window.dtype == dtype
 
 
+def test_a_picture_of_floats_is_the_same_in_any_window_and_back_again():
+    source = Resized(TensorSource(picture((50, 70))), Rectangle.of_size((50, 70)), (131, 187))
+    whole = source.read(Rectangle(0, 0, 131, 187))
+    assert whole.shape == (3, 131, 187)
+    for window in (Rectangle(0, 0, 40, 50), Rectangle(33, 60, 131, 187)):
+        assert torch.equal(source.read(window), whole[(..., *window.slices)])
+    smaller = Resized(source, Rectangle.of_size(source.size), (50, 70))
+    back = smaller.read(Rectangle(0, 0, 50, 70))
+    assert float((back - picture((50, 70))).square().mean().sqrt()) < 0.1
+
+
 def test_the_size_of_the_part_changes_nothing():
     pixels = stored_picture((40, 50))
     resized = Resized(TensorSource(pixels), PART, PART.size)
