@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ..errors import SettingsError, ShapeError
+from ..errors import SettingsError
 from ..geometry import Size
 from ..networks.style import AnyStyle, check_strength
-from ..pictures.mask import MaskValues
+from ..pictures.mask import MaskValues, check_same_size
 from ..pictures.region_map import MOST_REGIONS, FilledRegions, GrayRegions, RegionMap, ScaledRegions
 
 MIXING_STEPS = 4
@@ -88,12 +88,7 @@ class Regions:
         Raises:
             ShapeError: it does.
         """
-        if self.map.size != picture:
-            (height, width), (rows, columns) = picture, self.map.size
-            raise ShapeError(
-                f"region map of {rows} x {columns} px (height x width) does not fit a picture of "
-                f"{height} x {width} px; resize the map to {height} x {width} px"
-            )
+        check_same_size("region map", self.map.size, picture)
 
     def on_level(self, size: Size) -> Regions:
         """The regions of a level below the last one."""

@@ -135,12 +135,7 @@ class Mask:
         Raises:
             ShapeError: it does.
         """
-        if self.values.size != picture:
-            (height, width), (rows, columns) = picture, self.values.size
-            raise ShapeError(
-                f"mask of {rows} x {columns} px (height x width) does not fit a picture of "
-                f"{height} x {width} px; resize the mask to {height} x {width} px"
-            )
+        check_same_size("mask", self.values.size, picture)
 
     def coverage(self, rectangle: Rectangle) -> Tensor:
         """How much style each pixel of a rectangle takes, (h, w), float32, 0..1, on the CPU."""
@@ -156,6 +151,26 @@ class Mask:
         squares = _lowered(squares, axis=0)[inner.top : inner.bottom]
         squares = _lowered(squares, axis=1)[:, inner.left : inner.right]
         return squares.sqrt_().div_(self.feather)
+
+
+def check_same_size(name: str, size: Size, picture: Size) -> None:
+    """Refuse a mask or a map that differs from its picture in size.
+
+    Args:
+        name: what the mask is called; its last word stands in the remedy.
+        size: its height and width.
+        picture: height and width of the picture.
+
+    Raises:
+        ShapeError: they differ.
+    """
+    if size == picture:
+        return
+    (height, width), (rows, columns) = picture, size
+    raise ShapeError(
+        f"{name} of {rows} x {columns} px (height x width) does not fit a picture of "
+        f"{height} x {width} px; resize the {name.rsplit(maxsplit=1)[-1]} to {height} x {width} px"
+    )
 
 
 def blend(stored: Tensor, stylized: Tensor, coverage: Tensor) -> Tensor:
