@@ -21,6 +21,7 @@ from urst_core.training.losses import style_signal_contrastive_loss
 from urst_core.training.normalization import batch_stats
 from urst_core.training.pictures import PictureFolder
 from urst_core.training.recipe import Recipe
+from urst_core.training.recipes import build_recipe, find_recipe
 from urst_core.training.recipes.microast import MicroASTRecipe
 from urst_core.training.settings import Schedule, TrainingSettings
 from urst_core.training.trainer import Trainer
@@ -49,6 +50,13 @@ def random_vgg(*, thinness: int = 1, seed: int = 0) -> nn.Sequential:
             thin.bias.data = 0.05 * torch.randn(thin.bias.shape, generator=generator)
             layers[index] = thin
     return layers.eval().requires_grad_(False)
+
+
+def recipe_of(name: str, vgg: VGGFeatures) -> Recipe:
+    """A recipe of that name on the CPU, for crops of 32 px."""
+    recipe = build_recipe(find_recipe(name), vgg, [], edge=32, seed=0)
+    recipe.prepare(torch.device("cpu"))
+    return recipe
 
 
 def made_up_batch(count: int = 2, *, edge: int = EDGE, seed: int = 0) -> Batch:

@@ -21,18 +21,23 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # p
 """The commands of a parser; each module of a command adds its own."""
 
 
-def add_stylizing_options(command: argparse.ArgumentParser) -> None:
-    """Add the options of all commands that stylize."""
-    defaults = Settings()
-    names = list(REGISTRY)
+def add_backbone_options(command: argparse.ArgumentParser) -> None:
+    """Add ``--backbone`` and ``--weights``."""
     add = command.add_argument
-    add("--backbone", default=DEFAULT_BACKBONE, metavar="NAME", help=" or ".join(names))
+    add("--backbone", default=DEFAULT_BACKBONE, metavar="NAME", help=" or ".join(REGISTRY))
     add(
         "--weights",
         type=Path,
         metavar="FILE",
         help="a safetensors file, or a name from 'urst weights list' (default: built in)",
     )
+
+
+def add_stylizing_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of all commands that stylize."""
+    defaults = Settings()
+    add_backbone_options(command)
+    add = command.add_argument
     add(
         "--thumbnail-size",
         type=int,

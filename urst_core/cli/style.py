@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..backbones import DEFAULT_BACKBONE, REGISTRY
 from ..errors import Change, OutputError
 from ..formats.styles import open_style
 from ..method.style_saving import make_saved_style
@@ -16,7 +15,7 @@ from ..tiling.settings import Settings
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
 from .console import put
-from .options import Commands, add_input_arguments, input_options_of
+from .options import Commands, add_backbone_options, add_input_arguments, input_options_of
 
 
 def add_style_command(commands: Commands) -> None:
@@ -53,13 +52,7 @@ def _add_save(actions: Commands) -> None:
         metavar="W",
         help="share of each style, any scale (default: equal)",
     )
-    add("--backbone", default=DEFAULT_BACKBONE, metavar="NAME", help=" or ".join(REGISTRY))
-    add(
-        "--weights",
-        type=Path,
-        metavar="FILE",
-        help="a safetensors file, or a name from 'urst weights list' (default: built in)",
-    )
+    add_backbone_options(save)
     add(
         "--style-size",
         type=int,

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from training_examples import IMAGE_SIZE, made_up_batch, make_trainer
+from training_examples import IMAGE_SIZE, made_up_batch, make_trainer, recipe_of
 
 from urst_core.backbones.style_statistics import StyleStatistics
 from urst_core.errors import SettingsError
@@ -20,12 +20,6 @@ from urst_core.training.teacher import Teacher
 
 NAMES = ("din", "metanet_8")
 TEACHER = LossWeights(content=0.0, style=0.0, stroke=0.0, teacher=2.0)
-
-
-def recipe_of(name, vgg):
-    recipe = build_recipe(find_recipe(name), vgg, [], edge=32, seed=0)
-    recipe.prepare(torch.device("cpu"))
-    return recipe
 
 
 @pytest.mark.slow

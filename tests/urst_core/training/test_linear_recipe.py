@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from training_examples import IMAGE_SIZE, made_up_batch, make_trainer
+from training_examples import IMAGE_SIZE, made_up_batch, make_trainer, recipe_of
 
 from urst_core.networks.sites import collect, replay
 from urst_core.training.losses import content_loss, mean_std_loss, stroke_perceptual_loss
@@ -14,12 +14,6 @@ from urst_core.training.recipe import LossWeights
 from urst_core.training.recipes import build_recipe, find_recipe
 
 NAMES = ("linear_r31", "linear_r41")
-
-
-def recipe_of(name, vgg):
-    recipe = build_recipe(find_recipe(name), vgg, [], edge=32, seed=0)
-    recipe.prepare(torch.device("cpu"))
-    return recipe
 
 
 @pytest.mark.slow
