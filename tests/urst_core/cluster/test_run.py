@@ -491,7 +491,7 @@ def test_levels_on_a_cluster_are_those_of_one_machine(content, expected_levels, 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize("number", [1])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_level_that_was_stopped_is_resumed(content, expected_levels, microast, tmp_path, number):
     output, seen = tmp_path / "a.tif", []
 
