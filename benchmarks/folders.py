@@ -2,8 +2,8 @@
 
     python benchmarks/folders.py [--pictures N] [--size HxW] [--styles N] [--broken N] [--kills N]
 
-All results of the job are compared with those of the single commands, byte for byte. Times are of
-the wall and of all processor cores; those of the job include the kills.
+Each result of the job is compared with that of a single command, byte for byte. Times are wall time
+and processor time; the times of the job include the kills.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> int:
         results.pop(LIST_NAME)
         singles = {path.name: path.read_bytes() for path in (folder / "single").iterdir()}
         same = sum(results.get(name) == content for name, content in singles.items())
-        print(f"{len(results)} results, {same} of {count} identical to those of single commands")
+        print(f"{len(results)} results, {same} of {count} identical to single commands'")
         return int(len(results) != count or same != count)
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/networks.py [--backbones NAME ...]
 
-Prints the table of docs/backbones.md. Operations are those of a tile inside the picture, counted by
-PyTorch: 2 for each multiplication with its addition, of the network with folded statistics. Weights
+Prints the table of docs/backbones.md. Operations are counted by PyTorch for a tile inside the
+picture: 2 for each multiplication with its addition, in the network with folded statistics. Weights
 are random; networks whose size depends on their weights have their published size.
 """
 

@@ -3,9 +3,10 @@
     python benchmarks/styles_apart.py RECIPE --content DIR --style DIR --vgg FILE [--steps 150]
         [--learning-rate 3e-3]
 
-Four photographs in four paintings, in small, again and again. The first line is the squared
-difference of a network that paints the same for all styles, at best; the others that of the trained
-one, with the processor time so far. A network that stays above the first line ignores the style.
+Four photographs in four paintings, in small, again and again. The first line is the least
+squared difference that a network can reach which paints the same for all styles; each further line
+is the trained network's, with the processor time so far. A network that stays above the first line
+ignores the style.
 """
 
 from __future__ import annotations

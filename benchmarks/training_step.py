@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def modules_of(folder: Path) -> dict[str, ModuleType]:
-    """Import the modules of one checkout, beside those of another."""
+    """Import the modules of one checkout, even after another has been imported."""
     for name in [name for name in sys.modules if name.split(".")[0] == "urst_core"]:
         del sys.modules[name]
     sys.path.insert(0, str(folder))

@@ -95,7 +95,7 @@ def without_ending(name: str) -> str:
 
 @dataclass(frozen=True)
 class NumberedOutput:
-    """Names of output files that are numbered like those of ComfyUI's own nodes.
+    """Names of output files, numbered as ComfyUI's own nodes number theirs.
 
     Attributes:
         folder: the files' folder.

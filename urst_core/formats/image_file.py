@@ -354,12 +354,12 @@ def _remedy(path: Path) -> str:
         beginning = stored.read(12)
     if beginning[4:8] == b"ftyp" and beginning[8:12] in HEIC_BRANDS:
         return (
-            "HEIC needs a libvips with an HEVC decoder, as those of conda-forge or the system with "
-            "pip install pyvips; or convert the picture to JPEG or AVIF"
+            "HEIC needs a libvips with an HEVC decoder, for example from conda-forge or the "
+            "system with pip install pyvips; or convert the picture to JPEG or AVIF"
         )
     if beginning.startswith(JPEG_XL_MAGICS):
         return (
-            "JPEG XL needs a libvips with libjxl, as those of conda-forge or the system with "
+            "JPEG XL needs a libvips with libjxl, for example from conda-forge or the system with "
             "pip install pyvips; or convert the picture to JPEG or PNG"
         )
     return "use a complete JPEG, PNG, TIFF, WebP or AVIF file"

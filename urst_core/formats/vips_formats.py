@@ -171,5 +171,5 @@ JPEG_XL = PlainFormat(
     "JPEG XL",
     (".jxl",),
     takes=("quality",),
-    build_remedy="use .avif or .png, or a libvips with libjxl, as those of conda-forge",
+    build_remedy="use .avif or .png, or a libvips with libjxl, for example from conda-forge",
 )

@@ -145,6 +145,7 @@ class Run:
         level_dtype: of the pictures between levels, and what levels are joined and merged in; None
             for those of :func:`~urst_core.method.level_pictures.level_pictures`, and float32.
             Proofs that tiles are exact choose float64.
+        picture: the whole picture that this level belongs to; None if this is not a level.
     """
 
     content: Source

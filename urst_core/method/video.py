@@ -313,10 +313,9 @@ def _thumbnail_site(
     backbone, settings = runs[0].backbone, runs[0].settings
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
         for run in runs:
-            _tell_of_thumbnail(run.thumbnail_source, stage_of_site(name), runs[0].listener)
-            thumbnail = make_thumbnail(run.thumbnail_source, settings.thumbnail_size).to(
-                backbone.device
-            )
+            source = run.thumbnail_source
+            _tell_of_thumbnail(source, stage_of_site(name), runs[0].listener)
+            thumbnail = make_thumbnail(source, settings.thumbnail_size).to(backbone.device)
             framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
             with torch.inference_mode():
                 site = replay_until(backbone.network.stages(framed, code), name, earlier)
