@@ -37,7 +37,7 @@ from timing import best_of
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.formats.open import ImageFile, write_picture
 from urst_core.geometry import Rectangle, cut, tile_around
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.model import Backbone
 from urst_core.pictures.source import TensorCanvas, TensorSource

@@ -21,7 +21,7 @@ from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.formats.open import open_picture, write_picture
 from urst_core.formats.work_file import WorkFile
 from urst_core.geometry import tile_around
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling.loop import TileLoop
 from urst_core.tiling.settings import Settings

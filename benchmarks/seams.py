@@ -33,7 +33,7 @@ from pictures import content_of, save, style_of
 from quality import seam
 
 from urst_core.geometry import Rectangle, cut, tile_around
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.networks.model import Backbone
 from urst_core.networks.style import StyleCode
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit

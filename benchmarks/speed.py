@@ -37,7 +37,7 @@ from urst_core.backbones import DEFAULT_BACKBONE, REGISTRY, find_backbone
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.formats.open import write_picture
 from urst_core.geometry import Rectangle, cut, tile_around, windows_area
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.model import Backbone
 from urst_core.networks.sites import collect

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ..urst_core.formats.output_format import EncodingListener
 from ..urst_core.formats.vips_loader import UNPACKING_STAGE
 from ..urst_core.geometry import Size
-from ..urst_core.method.pipeline import PREPARATION_STAGE, TILES_STAGE
+from ..urst_core.method.level_pictures import PREPARATION_STAGE, TILES_STAGE
 from ..urst_core.method.strokes import level_sizes
 from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import Source, from_unit

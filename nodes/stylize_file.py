@@ -18,7 +18,7 @@ from ..urst_core.formats.open import ImageFileCanvas, open_picture
 from ..urst_core.formats.output_format import Format
 from ..urst_core.formats.output_options import OutputOptions
 from ..urst_core.geometry import Rectangle
-from ..urst_core.method.pipeline import TILES_STAGE
+from ..urst_core.method.level_pictures import TILES_STAGE
 from ..urst_core.method.strokes import level_sizes
 from ..urst_core.networks.saved_style import ENDING as STYLE_ENDING
 from ..urst_core.networks.saved_style import SavedStyle

@@ -7,7 +7,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.method.pipeline import TILES_STAGE
+from ..urst_core.method.level_pictures import TILES_STAGE
 from ..urst_core.method.video import (
     BATCH_STATISTICS,
     DEFAULT_RADIUS,

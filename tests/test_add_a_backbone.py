@@ -13,7 +13,7 @@ from torch import nn
 
 import urst_core.cli.main
 from urst_core.backbones import REGISTRY
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.networks.folding import fold_output, kernel_of
 from urst_core.networks.layers.banded import RowSequence
 from urst_core.networks.layers.convolutions import OutputConvolution, TileConvolution

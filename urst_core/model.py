@@ -15,7 +15,9 @@ from .errors import Change, SettingsError, ShapeError
 from .formats.input_options import InputOptions
 from .kinds import read_content, read_mask, read_style
 from .method import pipeline
+from .method.encoding import check_matchable, thumbnail_of
 from .method.regions import Regions
+from .method.run import Run
 from .method.video import BatchStatistics, Frames, stylize_frames
 from .networks.frozen_stats import FrozenStats
 from .networks.model import Backbone
@@ -202,9 +204,7 @@ class Model:
         settings = self._plain_settings(options)
         with listening(progress) as listener:
             code = self._encode(styles, weights, settings, listener, sources)
-            run = _single_level(
-                pipeline.Run.of(sources[0], self.backbone, settings, listener=listener)
-            )
+            run = _single_level(Run.of(sources[0], self.backbone, settings, listener=listener))
             return run.measure(code)
 
     def write(
@@ -335,7 +335,7 @@ class Model:
                 "colors 'matched' depend on the content; pass the styles with it, not encoded"
             )
         size = settings.thumbnail_size
-        return ColorStatistics.of(pipeline.thumbnail_of(c, size, listener) for c in contents)
+        return ColorStatistics.of(thumbnail_of(c, size, listener) for c in contents)
 
     def _code_of(
         self,
@@ -346,14 +346,14 @@ class Model:
         colors: ColorStatistics | None,
     ) -> StyleCode:
         style = self._opened(style, InputOptions())
-        pipeline.check_matchable(style, self.backbone, settings)
+        check_matchable(style, self.backbone, settings)
         if isinstance(style, StyleCode):
             return style
         if style is None:
             return backbone.encode_style()
         if isinstance(style, str) and self.styles:
             return backbone.encode_style([style])
-        picture = pipeline.thumbnail_of(read_style(style), settings.style_size, listener)
+        picture = thumbnail_of(read_style(style), settings.style_size, listener)
         picture = picture if colors is None else colors.match(picture)
         return backbone.encode_style([picture], match=settings.match)
 
@@ -368,7 +368,7 @@ class Model:
     ) -> None:
         if isinstance(shared, FrozenStats):
             run = _single_level(
-                pipeline.Run.of(source, self.backbone, settings, mask=mask, listener=listener)
+                Run.of(source, self.backbone, settings, mask=mask, listener=listener)
             )
             run.stylize(run.network(shared), canvas)
         else:
@@ -388,7 +388,7 @@ def _settings_after_encoding(settings: Settings) -> Settings:
     return replace(settings, colors="style") if settings.colors == "matched" else settings
 
 
-def _single_level(run: pipeline.Run) -> pipeline.Run:
+def _single_level(run: Run) -> Run:
     """The run, if its picture is painted in one pass, as statistics can be shared only there.
 
     Raises:

@@ -7,7 +7,7 @@ import torch
 
 from urst_core.errors import DeviceError, ShapeError
 from urst_core.method.patches import stylize_windows, stylized_thumbnail
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings

@@ -10,7 +10,7 @@ from ..backbones.johnson import JohnsonExamples
 from ..backbones.metanet import MetaNet
 from ..errors import WeightsError, abbreviated
 from ..formats.styles import open_style
-from ..method.pipeline import encode_styles
+from ..method.encoding import encode_styles
 from ..progress import ignore
 from ..tiling.settings import Settings
 from ..weights.conversion.convert import Conversion, check_output, convert_weights, save_conversion

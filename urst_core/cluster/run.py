@@ -26,8 +26,10 @@ from ..formats.zarr.canvas import ZarrCanvas, notes_at
 from ..formats.zarr.source import ZarrPicture
 from ..formats.zarr.store import Location, unfinished_location
 from ..geometry import Rectangle, cut, round_up
+from ..method.encoding import check_matchable
 from ..method.level_pictures import TILES_STAGE, LevelPicture, level_contents, level_pictures
-from ..method.pipeline import Run, check_matchable
+from ..method.level_run import level_run, level_stats
+from ..method.run import Run
 from ..method.strokes import Below
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
@@ -154,16 +156,16 @@ def _stylize_levels(
     below: Below | None = None
     stats: FrozenStats | None = None
     for number, like in enumerate(pictures):
-        level = run.at_level(number, contents[number], below, pixels.listener(number))
-        place, stats = stores.picture(number), level.level_stats(code, stats)
+        level = level_run(run, number, contents[number], below, pixels.listener(number))
+        place, stats = stores.picture(number), level_stats(level, code, stats)
         open_canvas = partial(_open_picture, place, like)
         cluster.stylize(
             cluster.job(level, stats, stores), stats, notes_at(place), open_canvas, level
         )
         finished = ZarrPicture(unfinished_location(place), unfinished=True)
         below = Below(contents[number], finished)
-    level = run.at_level(len(pictures), run.content, below, pixels.listener(len(pictures)))
-    stats = level.level_stats(code, stats)
+    level = level_run(run, len(pictures), run.content, below, pixels.listener(len(pictures)))
+    stats = level_stats(level, code, stats)
     job = cluster.job(level, stats, stores)
     cluster.stylize(job, stats, target.notes, target.open, level, pyramid=run.listener)
     return stats

@@ -1,1 +1,1 @@
-"""The method (pipeline.py) and its variants: video, patches."""
+"""The method (pipeline.py, run.py) and its variants: strokes, regions, video, patches."""

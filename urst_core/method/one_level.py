@@ -29,7 +29,7 @@ from ..pictures.source import Canvas, Source, TensorSource, bands, from_unit, to
 from ..progress import Listener, Progress, ignore
 from ..tiling.settings import Settings
 from .level_pictures import LEVEL_DTYPE, level_canvas, level_contents
-from .pipeline import Run
+from .run import Run
 from .strokes import Below, JoinedSource, Level, WithoutBrushwork, level_sizes
 
 SHAPE_TOLERANCE = 0.05

@@ -34,7 +34,8 @@ from ..pictures.padding import pad_to_frame
 from ..pictures.source import Canvas, Source, TensorCanvas, TensorSource
 from ..progress import Listener, Progress, ignore
 from ..tiling.settings import Settings
-from .pipeline import Run, thumbnail_of
+from .encoding import thumbnail_of
+from .run import Run
 
 
 @dataclass(frozen=True)

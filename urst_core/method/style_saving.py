@@ -15,7 +15,7 @@ from ..pictures.thumbnail import make_thumbnail
 from ..progress import Listener, ignore
 from ..tiling.device import explained_out_of_memory, find_device
 from ..tiling.settings import Settings
-from .pipeline import encode_styles
+from .encoding import encode_styles
 
 PREVIEW_SIZE = 160
 """Longest side of the picture in a style file, in px: at most 77 KB, like the code of a style."""

@@ -33,6 +33,7 @@ from ..networks.sites import replay_until
 from ..networks.statistics import Moments, SiteStats
 from ..networks.style import AnyStyle, RegionCodes, StyleCode, blend
 from ..networks.tile_network import TileNetwork
+from ..pictures.colors import ColorStatistics
 from ..pictures.mask import Mask
 from ..pictures.padding import pad_to_frame, size_of
 from ..pictures.source import Canvas, Source
@@ -41,9 +42,12 @@ from ..progress import Listener, Progress, ignore
 from ..tiling.device import explained_out_of_memory, find_device
 from ..tiling.exact_statistics import SiteMeasurement, stage_of_site
 from ..tiling.settings import Settings
+from .encoding import check_matchable
 from .level_pictures import level_canvas, level_contents, level_pictures
-from .pipeline import Run, check_matchable, color_statistics, stylize_levels
+from .level_run import level_run, shares_statistics
+from .pipeline import stylize_levels
 from .regions import Regions
+from .run import Run
 from .strokes import Below
 
 PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
@@ -149,10 +153,10 @@ def _stylize_levels_together(
     each: list[FrozenStats] = []
     for number, like in enumerate([*level_pictures(sizes), None]):
         levels = [
-            run.at_level(number, content[number], smaller, count.listener(number))
+            level_run(run, number, content[number], smaller, count.listener(number))
             for run, content, smaller, count in zip(runs, contents, below, counts)
         ]
-        if not levels[0].shares_statistics:
+        if not shares_statistics(levels[0]):
             each = list(_measured(levels, codes, batch_statistics, smoothing_radius))
         shares = batch_statistics == SHARED
         if like is None:  # the last one
@@ -229,8 +233,12 @@ def _encode(frames: Frames, runs: Sequence[Run], *, together: bool) -> list[Styl
     with explained_out_of_memory(first.device, "the styles", "a smaller style size"):
         if is_matched and not together:
             return [run.encode(styles, weights) for run in runs]
-        colors = color_statistics(runs) if is_matched else None
+        colors = _colors_of_all(runs) if is_matched else None
         return [first.encode(styles, weights, colors=colors)] * len(runs)
+
+
+def _colors_of_all(runs: Sequence[Run]) -> ColorStatistics:
+    return ColorStatistics.of(run.content_thumbnail() for run in runs)
 
 
 def _measured(

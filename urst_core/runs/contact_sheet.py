@@ -22,7 +22,8 @@ from ..formats.find_pictures import FoundPicture
 from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
 from ..formats.styles import open_style
-from ..method.pipeline import encode_styles, stylize
+from ..method.encoding import encode_styles
+from ..method.pipeline import stylize
 from ..method.strokes import level_sizes
 from ..networks.model import Backbone
 from ..networks.saved_style import SavedStyle, is_style_file

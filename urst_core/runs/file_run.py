@@ -27,8 +27,9 @@ from ..formats.styles import open_style
 from ..formats.vips import vips, vips_errors
 from ..formats.vips_loader import UNPACKING_STAGE
 from ..formats.work_file import WorkFile
-from ..method.pipeline import Run, check_matchable
+from ..method.encoding import check_matchable
 from ..method.regions import Regions
+from ..method.run import Run
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.saved_style import is_style_file

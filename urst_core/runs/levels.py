@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from ..errors import OutputError
 from ..formats.work_file import WorkFile
 from ..method.level_pictures import LevelPicture, level_contents, level_pictures
-from ..method.pipeline import LevelPainter, Run
+from ..method.level_run import LevelPainter, level_run, make_painter
+from ..method.run import Run
 from ..method.strokes import Below
 from ..networks.style import StyleCode
 from ..pictures.source import Raster, Source
@@ -46,14 +47,14 @@ def make_levels(run: Run, folder: WorkFolder, encode: Callable[[Run], StyleCode]
         painter: LevelPainter | None = None
         for number, like in enumerate(level_pictures(sizes)):
             content, level_files = contents[number], folder.level(number)
-            level = run.at_level(number, content, below, pixels.listener(number))
+            level = level_run(run, number, content, below, pixels.listener(number))
             if not level_files.pixels.is_file():
                 WorkFile.create(level_files.pixels, like).close()
             painter = _make_level(level, folder, level_files, like, code, painter)
             picture = files.enter_context(level_files.open_pixels(like))
             below = Below(content, picture)
         number = len(sizes) - 1
-        level = run.at_level(number, run.content, below, pixels.listener(number))
+        level = level_run(run, number, run.content, below, pixels.listener(number))
         _make_level(level, folder, folder.last_level(), run.content, code, painter)
 
 
@@ -67,7 +68,7 @@ def _make_level(
 ) -> LevelPainter:
     with finishing(folder, files, like) as (pixels, journal):
         earlier = files.load_stats()
-        painter = level.painter(code, below, earlier=earlier, keep=files.save_stats)
+        painter = make_painter(level, code, below, earlier=earlier, keep=files.save_stats)
         if painter.stats is not earlier:
             files.save_stats(painter.stats)
         level.stylize(painter.network, pixels, ledger=journal)

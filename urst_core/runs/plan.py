@@ -16,7 +16,7 @@ from ..formats.disk_needs import TemporarySpace, disk_needs
 from ..formats.output_options import OutputOptions
 from ..geometry import Size, windows_area
 from ..method.level_pictures import level_pictures
-from ..method.pipeline import Run
+from ..method.run import Run
 from ..method.strokes import largest_margin
 from ..networks.network import Traits
 from ..networks.style import AnyStyle, pictures_among

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..formats.encode import encode
 from ..formats.work_file import WorkFile
 from ..geometry import Rectangle, tile_around, windows_area
-from ..method.pipeline import Run
+from ..method.run import Run
 from ..networks.frozen_stats import FrozenStats
 from ..pictures.source import TensorSource
 from ..tiling.device import PRECISIONS

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from urst_core.backbones import REGISTRY, all_backbones, find_backbone
 from urst_core.errors import SettingsError
 from urst_core.geometry import Size
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.model import Backbone
 from urst_core.networks.network import Traits

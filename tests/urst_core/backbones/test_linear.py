@@ -16,7 +16,7 @@ from urst_core.backbones.linear import (
     products_layers,
 )
 from urst_core.errors import ShapeError, StatsError
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.reach import NearestUpsampling, influence_radius
 from urst_core.networks.sites import replay, replay_until

@@ -10,7 +10,7 @@ from examples import picture, seeder
 from safetensors.torch import load_file
 
 from urst_core.backbones.multimodal import Multimodal
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.networks.sites import collect, replay
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling.settings import Settings

@@ -24,7 +24,8 @@ from urst_core.backbones.wct import (
     level_layers,
 )
 from urst_core.errors import StatsError, WeightsError
-from urst_core.method.pipeline import Run, stylize
+from urst_core.method.pipeline import stylize
+from urst_core.method.run import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.layers.banded import RowSequence
 from urst_core.networks.model import Backbone

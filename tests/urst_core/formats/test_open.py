@@ -29,7 +29,8 @@ from urst_core.formats.open import (
 )
 from urst_core.formats.output_options import OutputOptions
 from urst_core.geometry import Rectangle
-from urst_core.method.pipeline import Run, stylize
+from urst_core.method.pipeline import stylize
+from urst_core.method.run import Run
 from urst_core.pictures.source import TensorSource, to_unit
 from urst_core.tiling.settings import Settings
 

@@ -10,7 +10,9 @@ from examples import picture
 
 from urst_core.errors import SettingsError
 from urst_core.method.level_pictures import level_contents
-from urst_core.method.pipeline import Run, stylize
+from urst_core.method.level_run import level_run
+from urst_core.method.pipeline import stylize
+from urst_core.method.run import Run
 from urst_core.method.strokes import Below
 from urst_core.method.video import Frames, stylize_frames
 from urst_core.model import Model
@@ -58,7 +60,7 @@ def test_tiles_equal_the_whole_in_float64(microast):
         tiled = replace(run, settings=replace(settings, tile_size=edge))
         below = None
         for number, smaller in enumerate([*small[:-1], content]):
-            level = tiled.at_level(number, smaller, below, ignore)
+            level = level_run(tiled, number, smaller, below, ignore)
             if number not in stats:
                 stats[number] = level.measure(code)
             canvas = TensorCanvas(smaller.size, dtype=torch.float64)

@@ -7,7 +7,8 @@ import torch
 from examples import picture
 
 from urst_core.method.one_level import OneLevel, measure_level
-from urst_core.method.pipeline import Run, stylize
+from urst_core.method.pipeline import stylize
+from urst_core.method.run import Run
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
 

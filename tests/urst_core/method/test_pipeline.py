@@ -8,7 +8,8 @@ from examples import picture
 
 from urst_core.errors import DeviceError, ImageError, SettingsError, ShapeError, WeightsError
 from urst_core.geometry import Rectangle, tile_around
-from urst_core.method.pipeline import Run, stylize
+from urst_core.method.pipeline import stylize
+from urst_core.method.run import Run
 from urst_core.networks.sites import collect
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource

@@ -11,8 +11,10 @@ from examples import picture
 from urst_core.errors import SettingsError, ShapeError
 from urst_core.geometry import Rectangle
 from urst_core.method.level_pictures import level_contents
-from urst_core.method.pipeline import Run, stylize
+from urst_core.method.level_run import level_run
+from urst_core.method.pipeline import stylize
 from urst_core.method.regions import Region, Regions, mix_along
+from urst_core.method.run import Run
 from urst_core.method.strokes import Below
 from urst_core.networks.frozen_stats import FrozenStats, RegionStats
 from urst_core.networks.tile_network import RegionNetworks, TileNetwork
@@ -112,7 +114,7 @@ def test_all_levels_are_exact_under_tiles_in_float64(microast):
         tiled = replace(run, settings=replace(settings, tile_size=edge))
         below, pictures = None, []
         for number, smaller in enumerate(contents):
-            level = tiled.at_level(number, smaller, below, ignore)
+            level = level_run(tiled, number, smaller, below, ignore)
             if number not in stats:
                 stats[number] = level.measure(code)
             parts = stats[number].parts

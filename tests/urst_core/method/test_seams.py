@@ -7,7 +7,7 @@ import torch
 from examples import picture
 
 from urst_core.method.patches import cut_windows, join_windows, plan_layout, stylize_windows
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.method.seams import worst_seam
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings

@@ -16,8 +16,10 @@ from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.errors import SettingsError
 from urst_core.geometry import Rectangle
 from urst_core.method.level_pictures import level_contents
+from urst_core.method.level_run import level_run
 from urst_core.method.level_step import Step
-from urst_core.method.pipeline import Run, stylize, stylize_levels
+from urst_core.method.pipeline import stylize, stylize_levels
+from urst_core.method.run import Run
 from urst_core.method.strokes import Below, JoinedSource, Level, largest_margin, level_sizes
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.pictures.mask import Mask, TensorMask
@@ -152,7 +154,7 @@ def test_all_levels_are_exact_under_tiles_in_float64(microast, random_backbones,
         contents = level_contents(content, sizes, run.level_canvas)
         below, pictures = None, []
         for number, smaller in enumerate(contents):
-            level = tiled.at_level(number, smaller, below, ignore)
+            level = level_run(tiled, number, smaller, below, ignore)
             if number not in stats:
                 stats[number] = level.measure(code)
             canvas = TensorCanvas(smaller.size, dtype=torch.float64)
@@ -371,7 +373,7 @@ def test_the_largest_margin_is_that_of_the_levels(microast, brushwork, strokes):
     sources = [TensorSource(torch.zeros(3, *size, dtype=torch.uint8)) for size in run.level_sizes]
     belows = [None, *(Below(source, source) for source in sources[:-1])]
     margins = [
-        run.at_level(number, source, below, ignore).level.margin(stride)
+        level_run(run, number, source, below, ignore).level.margin(stride)
         for number, (source, below) in enumerate(zip(sources, belows))
     ]
     expected = 0 if run.is_plain else max(margins)

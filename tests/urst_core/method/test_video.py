@@ -9,7 +9,8 @@ import torch
 from examples import picture, slow_where_large
 
 from urst_core.errors import SettingsError, ShapeError
-from urst_core.method.pipeline import Run, stylize
+from urst_core.method.pipeline import stylize
+from urst_core.method.run import Run
 from urst_core.method.video import Frames, measure_frames, smoothed, stylize_frames
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.statistics import MeanStats

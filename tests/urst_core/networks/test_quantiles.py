@@ -9,7 +9,7 @@ import torch
 from examples import picture
 
 from urst_core.errors import SettingsError, StatsError
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.model import Model
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.quantiles import at_ranks, quantiles_of, ranks

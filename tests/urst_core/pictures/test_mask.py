@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from urst_core.errors import ImageError, SettingsError, ShapeError
 from urst_core.geometry import Rectangle, cut
-from urst_core.method.pipeline import Run, stylize
+from urst_core.method.pipeline import stylize
+from urst_core.method.run import Run
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.mask import Mask, PictureMask, TensorMask, blend, blend_in_place
 from urst_core.pictures.source import TensorCanvas, TensorSource

@@ -10,7 +10,7 @@ from urst_core.cli import main as cli
 from urst_core.errors import ImageError
 from urst_core.formats.find_pictures import find_pictures
 from urst_core.formats.open import open_picture
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.method.style_saving import make_saved_style
 from urst_core.pictures.sheet import LEAST_CAPTION, Cell, draw_table
 from urst_core.pictures.source import TensorCanvas, TensorSource, from_unit

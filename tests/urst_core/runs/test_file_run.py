@@ -194,7 +194,7 @@ def test_automatic_choices_are_kept_from_the_first_run(folder, a_run, monkeypatc
     """Memory is another one when the run goes on; the tiles are not."""
     run = a_run(tile_size=None, stats="exact")
     with monkeypatch.context() as context:
-        context.setattr("urst_core.method.pipeline.choose_tile_size", lambda *_, **__: 48)
+        context.setattr("urst_core.method.run.choose_tile_size", lambda *_, **__: 48)
         a_run("whole.png", tile_size=None, stats="exact").run()
         with pytest.raises(Stop):
             run.run(stop_at(3, "statistics dec2"))

@@ -14,7 +14,7 @@ from urst_core.cli import main as cli
 from urst_core.errors import DeviceError, OutputError
 from urst_core.formats.output_options import OutputOptions
 from urst_core.geometry import Rectangle, cut, tile_around
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.pictures.source import TensorSource
 from urst_core.runs.file_run import FileRun
 from urst_core.runs.plan import plan_run

@@ -10,7 +10,7 @@ from examples import picture, stored_picture
 
 from urst_core.backbones.microast import MicroAST
 from urst_core.method.patches import stylize_windows
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.networks.layers.convolutions import OutputConvolution
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource

@@ -11,7 +11,7 @@ import torch
 from examples import picture
 
 from urst_core.geometry import Rectangle, Tile
-from urst_core.method.pipeline import Run
+from urst_core.method.run import Run
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.prefetch import AHEAD, BEHIND, Overlap
 from urst_core.tiling.settings import Settings
