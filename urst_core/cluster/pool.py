@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster: each gets a few tiles at a time; those of the dead go to others."""
+"""Workers of a Ray cluster: each gets a few tiles at a time; a dead worker's go to others."""
 
 from __future__ import annotations
 
@@ -31,23 +31,22 @@ END_SECONDS = 10.0
 class WorkerPool:
     """Actors of :class:`TileWorker`, replaced when they die. A context manager that ends them.
 
-    They start with the first call, all at once.
+    They start with the first call, all at once, and stay from one job to the next: starting a
+    process and loading what it needs takes longer than many a level of a picture.
 
     Args:
         ray: connected.
-        job: for all of them, sent to each machine once.
-        share: how many, and what each takes.
+        share: how many workers there are, and what each takes.
         start_seconds: how long to wait while no worker is there.
     """
 
     def __init__(
-        self, ray: Any, job: Job, share: WorkerShare, *, start_seconds: float = START_SECONDS
+        self, ray: Any, share: WorkerShare, *, start_seconds: float = START_SECONDS
     ) -> None:
         self._ray = ray
         self._share = share
         self._start_seconds = start_seconds
-        self._job = job
-        self._job_reference: Any = None
+        self._job: Any = None
         self._actor_class = ray.remote(TileWorker).options(
             num_cpus=0 if share.gpus else share.threads, num_gpus=share.gpus, max_restarts=0
         )
@@ -68,6 +67,14 @@ class WorkerPool:
             open_calls = [*self._running]
             self._ray.wait(open_calls, num_returns=len(open_calls), timeout=END_SECONDS)
 
+    def begin(self, job: Job) -> None:
+        """Give all workers another job, sent to each machine once; the last one is done."""
+        self._job = self._ray.put(job)
+        # Calls of an actor run in order: one that is starting ends that first.
+        actors = [*self._ready, *self._starting.values()]
+        self._starting = {actor.start.remote(self._job): actor for actor in actors}
+        self._ready = []
+
     def each(
         self, call: Callable[[Any, Item], Any], items: Iterable[Item]
     ) -> Iterator[tuple[Item, Any]]:
@@ -81,10 +88,9 @@ class WorkerPool:
             URSTError: that a worker raised.
             ClusterError: workers do not start, or keep dying.
         """
-        if self._job_reference is None:
-            self._job_reference = self._ray.put(self._job)
+        if not self._ready:
             self._idle_since = time.monotonic()
-            for _ in range(self._share.workers):
+            for _ in range(self._share.workers - len(self._starting)):
                 self._start_one()
         pending, deaths = deque(items), Counter[Item]()
         running = self._running
@@ -136,8 +142,8 @@ class WorkerPool:
         return done
 
     def _start_one(self) -> None:
-        actor = self._actor_class.remote(self._job_reference)
-        self._starting[actor.start.remote()] = actor
+        actor = self._actor_class.remote()
+        self._starting[actor.start.remote(self._job)] = actor
 
     def _admit(self, reference: Any) -> None:
         actor = self._starting.pop(reference)

@@ -128,14 +128,16 @@ def stylize_distributed(
         with joined_cluster(address) as ray:
             share = share_cluster(ray, device=settings.device, workers=workers)
             run = Run.of(source, backbone, here, listener=listener)
-            cluster = _Cluster(ray, share, content, input_options, settings)
+            pool = WorkerPool(ray, share)
+            cluster = _Cluster(pool, share, content, input_options, settings)
             if run.is_plain:
                 stats = run.measure(styles, style_weights=style_weights)
-                job = cluster.job(run, stats)
-                cluster.stylize(job, stats, target.notes, target.open, run)
+                with pool:
+                    job = cluster.job(run, stats)
+                    cluster.stylize(job, stats, target.notes, target.open, run)
             else:
                 stores = LevelStores(target.store, len(run.level_sizes) - 1)
-                with kept_levels(stores, output, if_interrupted, target):
+                with kept_levels(stores, output, if_interrupted, target), pool:
                     code = run.code_for_levels(styles, style_weights)
                     stats = _stylize_levels(cluster, run, code, stores, target)
         target.finish()
@@ -181,7 +183,7 @@ def _open_picture(place: Location, like: LevelPicture, edge: int) -> ZarrCanvas:
 class _Cluster:
     """The workers that there are, and what is the same for all passes over tiles."""
 
-    ray: Any
+    pool: WorkerPool
     share: WorkerShare
     content: Location
     input_options: InputOptions
@@ -239,23 +241,23 @@ class _Cluster:
             run: whose listener is told.
             pyramid: told of the pyramid; the run's listener when not given.
         """
-        with WorkerPool(self.ray, job, self.share) as pool:
-            edge, dtype = _plan(pool, job, self.settings, notes)
-            tiles = list(cut(Rectangle.of_size(job.frame), edge))
-            identity = run_identity(job, stats, edge=edge, dtype=dtype)
-            finished = FinishedTiles(len(tiles), edge=edge, dtype=dtype, identity=identity)
-            finished.restore(notes)
-            canvas = open_canvas(edge)
-            finished.begin(canvas)
-            plan = TilePlan(canvas.working_location, edge, dtype)
-            progress = _StageProgress(TILES_STAGE, tiles, finished.numbers, run.listener)
-            _stylize_tiles(pool, plan, tiles, finished, canvas, progress)
-            for level, cores in enumerate(canvas.take_pyramid(), start=1):
-                listener = pyramid or run.listener
-                progress = _StageProgress(f"pyramid {level}", cores, (), listener)
-                for core, _ in pool.each(_shrinking(level, plan), cores):
-                    progress.step(core)
-            finished.check_driver(canvas)
+        self.pool.begin(job)
+        edge, dtype = _plan(self.pool, job, self.settings, notes)
+        tiles = list(cut(Rectangle.of_size(job.frame), edge))
+        identity = run_identity(job, stats, edge=edge, dtype=dtype)
+        finished = FinishedTiles(len(tiles), edge=edge, dtype=dtype, identity=identity)
+        finished.restore(notes)
+        canvas = open_canvas(edge)
+        finished.begin(canvas)
+        plan = TilePlan(canvas.working_location, edge, dtype)
+        progress = _StageProgress(TILES_STAGE, tiles, finished.numbers, run.listener)
+        _stylize_tiles(self.pool, plan, tiles, finished, canvas, progress)
+        for level, cores in enumerate(canvas.take_pyramid(), start=1):
+            listener = pyramid or run.listener
+            progress = _StageProgress(f"pyramid {level}", cores, (), listener)
+            for core, _ in self.pool.each(_shrinking(level, plan), cores):
+                progress.step(core)
+        finished.check_driver(canvas)
 
 
 def _stylize_tiles(

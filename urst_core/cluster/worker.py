@@ -41,7 +41,7 @@ class PictureFacts:
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker gets, once.
+    """What every worker gets for one pass over tiles.
 
     Attributes:
         content: path or URL; each worker reads its windows from there.
@@ -96,18 +96,15 @@ class TilePlan:
 class TileWorker:
     """Holds the prepared network between tiles: baked once, and moved to the device once."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._network: TileNetwork | None = None
-        self._levels: dict[tuple[Location, int], ZarrLevel] = {}
-
-    def start(self) -> None:
-        """Open the content.
+    def start(self, job: Job) -> None:
+        """Begin a job: open its content.
 
         Raises:
             ClusterError: this machine cannot read it, or finds another picture in its place.
         """
-        job = self._job
+        self._job = job
+        self._network: TileNetwork | None = None
+        self._levels: dict[tuple[Location, int], ZarrLevel] = {}
         torch.set_num_threads(job.threads)
         self._device = find_device(job.device)
         try:

@@ -9,21 +9,12 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+from ray_in_process import EXCEPTIONS, ActorError, TaskError
 
 from urst_core.cluster import ray as ray_cluster
 from urst_core.cluster.pool import CALLS_AT_ONCE, WorkerPool
 from urst_core.cluster.ray import WorkerShare, joined_cluster, share_cluster, share_threads
 from urst_core.errors import ClusterError, DeviceError, OutputError, SettingsError
-
-
-class TaskError(Exception):
-    def __init__(self, cause):
-        super().__init__(f"a long trace\n{cause}")
-        self.cause = cause
-
-
-class ActorError(Exception):
-    pass
 
 
 class MadeUpRay:
@@ -34,23 +25,17 @@ class MadeUpRay:
         admit: says of an actor number whether the cluster has room for it.
     """
 
-    exceptions = SimpleNamespace(
-        RayTaskError=TaskError,
-        RayActorError=ActorError,
-        WorkerCrashedError=ActorError,
-        NodeDiedError=ActorError,
-        OutOfMemoryError=ActorError,
-    )
+    exceptions = EXCEPTIONS
 
     def __init__(self, *, die=lambda *_: False, admit=lambda _: True, work=str):
         self.die, self.admit, self.work = die, admit, work
-        self.calls, self.dead, self.killed, self.sent = {}, set(), [], []
+        self.calls, self.dead, self.killed, self.sent, self.begun = {}, set(), [], [], []
         self.started = 0
         self.most_open = 0
 
     def put(self, value):
         self.sent.append(value)
-        return "reference"
+        return f"reference to {value}"
 
     def remote(self, actor_class):
         del actor_class
@@ -59,14 +44,16 @@ class MadeUpRay:
     def options(self, **asked):
         self.asked = asked
 
-        def start(job):
-            assert job == "reference"
+        def start():
             number = self.started
             self.started += 1
-            remote = SimpleNamespace(remote=lambda: self.call(number, None))
-            return MadeUpActor(number, remote)
+            return MadeUpActor(number, SimpleNamespace(remote=lambda job: self.begin(number, job)))
 
         return SimpleNamespace(remote=start)
+
+    def begin(self, actor, job):
+        self.begun.append((actor, job))
+        return self.call(actor, None)
 
     def call(self, actor, item):
         reference = object()
@@ -103,7 +90,8 @@ class MadeUpActor:
 
 def run(ray, items, *, workers=2, **options):
     share = WorkerShare(workers, threads=3, gpus=0)
-    with WorkerPool(ray, "job", share, **options) as pool:
+    with WorkerPool(ray, share, **options) as pool:
+        pool.begin("job")
         return dict(pool.each(lambda actor, item: ray.call(actor.number, item), items))
 
 
@@ -112,6 +100,7 @@ def test_every_item_is_done_and_few_wait_at_a_time():
     assert run(ray, range(1000)) == {number: str(number) for number in range(1000)}
     assert ray.most_open == CALLS_AT_ONCE == 2
     assert ray.sent == ["job"]
+    assert ray.begun == [(0, "reference to job"), (1, "reference to job")]
     assert ray.asked == {"num_cpus": 3, "num_gpus": 0, "max_restarts": 0}
     assert sorted(ray.killed) == [0, 1]
 
@@ -179,10 +168,33 @@ def test_a_worker_that_lacks_a_package():
 
 def test_a_run_that_is_left_ends_its_workers():
     ray = MadeUpRay()
-    with WorkerPool(ray, "job", WorkerShare(2, threads=1, gpus=0)) as pool:
+    with WorkerPool(ray, WorkerShare(2, threads=1, gpus=0)) as pool:
+        pool.begin("job")
         next(pool.each(lambda actor, item: ray.call(actor.number, item), range(10)))
         assert ray.killed == []
     assert sorted(ray.killed) == [0, 1]
+
+
+def test_jobs_one_after_another_have_the_same_workers():
+    """One that did not start in time for the first job begins the second."""
+    rooms = {0}
+    ray = MadeUpRay(admit=lambda actor: actor in rooms)
+    with WorkerPool(ray, WorkerShare(2, threads=1, gpus=0)) as pool:
+        for job in ("one", "two"):
+            pool.begin(job)
+            done = list(pool.each(lambda actor, item: ray.call(actor.number, item), range(20)))
+            assert len(done) == 20
+            rooms.add(1)
+    assert ray.sent == ["one", "two"]
+    assert ray.begun == [(n, f"reference to {job}") for job in ("one", "two") for n in (0, 1)]
+    assert sorted(ray.killed) == [0, 1]
+
+
+def test_a_job_without_work_starts_no_worker():
+    ray = MadeUpRay()
+    with WorkerPool(ray, WorkerShare(2, threads=1, gpus=0)) as pool:
+        pool.begin("job")
+    assert ray.started == 0
 
 
 # The cluster
