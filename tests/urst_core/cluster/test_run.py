@@ -1,4 +1,7 @@
-"""A picture on a local Ray cluster of two workers has the pixels of an ordinary run."""
+"""A picture on a local Ray cluster of two workers has the pixels of an ordinary run.
+
+What the driver of a run decides is tested with workers in this process.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import psutil
 import pytest
 import torch
 from examples import load_picture, save_picture, stored_picture
+from ray_in_process import RayInProcess
 
 from urst_core.cluster import ray as ray_cluster
 from urst_core.cluster.levels import ContentStore, LevelStores, kept_levels
@@ -79,6 +83,22 @@ def cluster():
         assert not ray.is_initialized()
 
 
+@pytest.fixture
+def same_threads():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def workers_here(monkeypatch, request) -> RayInProcess:
+    """Workers that take their turns in this process."""
+    request.getfixturevalue("same_threads")
+    ray = RayInProcess()
+    monkeypatch.setattr(ray_cluster, "ray_module", lambda: ray)
+    return ray
+
+
 def whole(location) -> torch.Tensor:
     picture = ZarrPicture(location)
     return picture.read(Rectangle.of_size(picture.size))
@@ -141,7 +161,8 @@ stylize_distributed(content, styles, output, load_backbone(), settings,
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="nothing kills at once there")
-def test_a_driver_is_killed_and_another_resumes(content, expected, microast, tmp_path, request):
+@pytest.mark.usefixtures("workers_here")
+def test_a_driver_is_killed_and_another_resumes(content, expected, microast, tmp_path):
     """In a process and a cluster of its own; the lock dies with it."""
     pytest.importorskip("ray", reason="Ray is not installed")
     style = save_picture(tmp_path / "style.png", stored_picture((64, 72), seed=3))
@@ -151,7 +172,6 @@ def test_a_driver_is_killed_and_another_resumes(content, expected, microast, tmp
     driver = [sys.executable, "-c", KILLED_DRIVER, str(content), str(style), str(output)]
     assert subprocess.run(driver, check=False).returncode == -signal.SIGKILL
     assert not output.exists()
-    request.getfixturevalue("cluster")
     with pytest.raises(OutputError, match="was interrupted; pass if_interrupted='resume'"):
         run(content, output, microast)
     done = tiles_done_by_resuming(content, output, microast)
@@ -161,7 +181,7 @@ def test_a_driver_is_killed_and_another_resumes(content, expected, microast, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("workers_here")
 @pytest.mark.parametrize("name", ["a.zarr", "a.tif"])
 def test_two_drivers_of_one_output(content, expected, microast, tmp_path, name):
     """The second is refused, however it asks, and the first ends with its picture."""
@@ -240,6 +260,8 @@ def test_the_picture_is_correct_if_a_worker_dies(content, expected, microast, tm
     output = f"local://{tmp_path.as_posix()}/a.ome.zarr"
     run(content, output, microast, listener=kill_one)
     assert len(killed) == 1
+    psutil.wait_procs(workers_of_this_cluster(), timeout=60)
+    assert not workers_of_this_cluster()
     assert torch.equal(whole(output), expected)
     assert torch.equal(whole(tmp_path / "a.ome.zarr"), expected)
     assert os.listdir(tmp_path) == ["a.ome.zarr"]
@@ -257,8 +279,7 @@ def test_the_picture_is_correct_if_a_worker_dies(content, expected, microast, tm
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("cluster")
-def test_a_stopped_run_resumes(content, expected, microast, tmp_path):
+def test_a_stopped_run_resumes(content, expected, microast, tmp_path, workers_here):
     output = tmp_path / "a.tif"
 
     def stop(progress):
@@ -267,8 +288,7 @@ def test_a_stopped_run_resumes(content, expected, microast, tmp_path):
 
     with pytest.raises(DeviceError) as caught:
         run(content, output, microast, listener=stop)
-    psutil.wait_procs(workers_of_this_cluster(), timeout=60)
-    assert not workers_of_this_cluster()
+    assert len(workers_here.killed) == 2
     unfinished = tmp_path / "a.tif.tiles.zarr.unfinished"
     assert os.listdir(tmp_path) == [unfinished.name]
     assert str(caught.value) == (
@@ -344,17 +364,10 @@ def job(content, microast, *, size=SIZE) -> Job:
     return Job(content, facts, microast.bake(stats), microast.traits, "cpu", 1, 1)
 
 
-@pytest.fixture
-def same_threads():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.usefixtures("same_threads")
 def test_a_worker_that_finds_another_picture(content, microast):
     with pytest.raises(ClusterError) as caught:
-        TileWorker(job(content, microast, size=(150, 212))).start()
+        TileWorker().start(job(content, microast, size=(150, 212)))
     assert str(caught.value).endswith(
         f" finds another picture at {content} (211 x 150 px instead of 212 x 150 px, or of other "
         "channels); use a path that all machines share"
@@ -370,8 +383,8 @@ def test_a_worker_is_as_careful_as_asked(content, microast, monkeypatch):
         lambda path, options: opened.append(options) or ImageFile(path, options=options),
     )
     asked = InputOptions(strict=True, any_size=True)
-    TileWorker(replace(job(content, microast), input_options=asked)).start()
-    TileWorker(job(content, microast)).start()
+    TileWorker().start(replace(job(content, microast), input_options=asked))
+    TileWorker().start(job(content, microast))
     assert opened == [asked, InputOptions()]
 
 
@@ -387,8 +400,8 @@ def test_a_worker_out_of_memory_halves_its_tile(content, microast, tmp_path, mon
             raise torch.OutOfMemoryError("out of memory")
         return forward(network, window, **options)
 
-    worker = TileWorker(job(content, microast))
-    worker.start()
+    worker = TileWorker()
+    worker.start(job(content, microast))
     with ZarrCanvas(tmp_path / "a.zarr", ImageFile(content), edge=128) as canvas:
         plan = TilePlan(canvas.working_location, 128, torch.float32)
         for core in cut(Rectangle(0, 0, 152, 212), 128):
@@ -405,8 +418,8 @@ def test_a_worker_out_of_memory_halves_its_tile(content, microast, tmp_path, mon
 
 @pytest.mark.usefixtures("same_threads")
 def test_a_worker_proposes_tiles_for_its_share_of_memory(content, microast):
-    worker = TileWorker(job(content, microast))
-    worker.start()
+    worker = TileWorker()
+    worker.start(job(content, microast))
     dtype, edge = worker.survey(None)
     assert dtype == torch.float32
     assert edge % microast.traits.stride == 0
@@ -415,8 +428,8 @@ def test_a_worker_proposes_tiles_for_its_share_of_memory(content, microast):
 
 @pytest.mark.usefixtures("same_threads")
 def test_only_padding_is_not_written(content, microast):
-    worker = TileWorker(job(content, microast))
-    worker.start()
+    worker = TileWorker()
+    worker.start(job(content, microast))
     worker.stylize(Rectangle(152, 0, 160, 8), TilePlan("absent://", 32, torch.float32))
 
 
@@ -490,7 +503,7 @@ def test_levels_on_a_cluster_are_those_of_one_machine(content, expected_levels, 
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("workers_here")
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_level_that_was_stopped_is_resumed(content, expected_levels, microast, tmp_path, number):
     output, seen = tmp_path / "a.tif", []
