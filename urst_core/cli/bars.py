@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import Change, SettingsError
 from ..progress import Progress
+from ..runs.clip_run import FRAMES_STAGE
 from ..weights.hub import DownloadListener, DownloadProgress
 from .console import ForgivingStream
 
@@ -76,8 +77,9 @@ class ProgressBar:
                 bar_format=TILES_FORMAT,
                 **self._options,
             )
-        tiles = f"tile {progress.tiles_done}/{progress.tiles_total},"
-        self._bar.show(progress.pixels_done, tiles if progress.tiles_total else "")
+        part = "frame" if progress.stage == FRAMES_STAGE else "tile"
+        parts = f"{part} {progress.tiles_done}/{progress.tiles_total},"
+        self._bar.show(progress.pixels_done, parts if progress.tiles_total else "")
 
     def close(self) -> None:
         if self._bar is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..cluster.run import add_distributed_arguments
@@ -19,6 +20,7 @@ from ..runs.work_folder import WorkFolder
 from ..tiling.settings import IfInterrupted
 from ..weights.loading import load_backbone
 from .bars import ProgressBar, download_bar
+from .clip import is_clip_run, stylize_clip
 from .console import say
 from .crop import add_crop_argument, paint_crop
 from .defaults import add_default_arguments, check_weights
@@ -112,6 +114,10 @@ def run_stylize(options: argparse.Namespace) -> None:
     """Stylize one picture in one style, or in a mixture of several; or every picture of a job."""
     options.stored = output_options(options)
     _check_combination(options)
+    if is_clip_run(options):
+        with _kept_if_stopped(options):
+            stylize_clip(options, lambda: _backbone_of(options))
+        return
     if is_job(options):
         _run_job(options)
         return
@@ -274,6 +280,17 @@ def _local_path(location: Location) -> Path:
         f"{location} is a URL, which only Ray workers read and write; use --ray local, or name a "
         "local file"
     )
+
+
+@contextmanager
+def _kept_if_stopped(options: argparse.Namespace) -> Generator[None, None, None]:
+    """Say what an interrupted run has kept."""
+    try:
+        yield
+    except BaseException:
+        if isinstance(options.output, Path):
+            options.kept = _kept(options.output)
+        raise
 
 
 def _kept(output: Path) -> str:

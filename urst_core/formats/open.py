@@ -209,7 +209,7 @@ def check_output_name(
     format_.check_build(path, options)
     check_name(path)
     check_apart(path, "content", path_of(like))
-    _check_place(path, is_folder=format_.is_folder, overwrite=overwrite)
+    check_place(path, is_folder=format_.is_folder, overwrite=overwrite)
     format_.check_replaced(path.resolve())
     return format_
 
@@ -229,7 +229,12 @@ def check_apart(output: Path, kind: str, path: Path | None) -> None:
     check_not_replaced(output, replaced, kind, path)
 
 
-def _check_place(path: Path, *, is_folder: bool, overwrite: bool) -> None:
+def check_place(path: Path, *, is_folder: bool, overwrite: bool) -> None:
+    """Refuse a name where no result can be written, or where there is one already.
+
+    Raises:
+        OutputError: see the messages.
+    """
     try:
         target = path.resolve()
         there = target.exists()

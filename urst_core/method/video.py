@@ -121,7 +121,7 @@ def stylize_frames(
     runs = frames.runs(backbone, settings, masks)
     runs = [replace(run, listener=frames.listener_of(index)) for index, run in enumerate(runs)]
     _check_sizes(runs, of_one_size=batch_statistics == SHARED)
-    codes = _encode(frames, runs, together=batch_statistics == SHARED)
+    codes = encode_for_each(frames, runs, together=batch_statistics == SHARED)
     if all(run.is_plain for run in runs):
         each = _measured(runs, codes, batch_statistics, smoothing_radius)
         _stylize_each(runs, each, canvases, shares_statistics=batch_statistics == SHARED)
@@ -141,10 +141,31 @@ def _stylize_levels_together(
     smoothing_radius: int,
 ) -> None:
     """Like :func:`pipeline.stylize_levels`, but measure each level on all pictures."""
+    shares = batch_statistics == SHARED
+    levels, each = deque(measure_levels(runs, codes, batch_statistics, smoothing_radius), 1).pop()
+    _stylize_each(levels, each, canvases, shares_statistics=shares)
+
+
+def measure_levels(
+    runs: Sequence[Run],
+    codes: Sequence[StyleCode],
+    batch_statistics: str,
+    smoothing_radius: int = DEFAULT_RADIUS,
+) -> Iterator[tuple[list[Run], list[FrozenStats]]]:
+    """Yield the runs and the statistics of each level, the coarsest first.
+
+    After each level but the last one, all pictures are stylized, since the next is based on them.
+
+    Args:
+        runs: of pictures of one size.
+        codes: code of the styles for each picture.
+        batch_statistics, smoothing_radius: as for :func:`stylize_frames`.
+    """
     sizes = runs[0].level_sizes
     counts = [run.level_pixels() for run in runs]
     runs = [replace(run, listener=count.listener(0)) for run, count in zip(runs, counts)]
-    if batch_statistics == SHARED:
+    shares = batch_statistics == SHARED
+    if shares:
         codes = [_code_for_all(runs, codes[0])] * len(runs)
     else:
         codes = [run.code_for_levels(code) for run, code in zip(runs, codes)]
@@ -158,13 +179,11 @@ def _stylize_levels_together(
         ]
         if not shares_statistics(levels[0]):
             each = list(_measured(levels, codes, batch_statistics, smoothing_radius))
-        shares = batch_statistics == SHARED
-        if like is None:  # the last one
-            _stylize_each(levels, each, canvases, shares_statistics=shares)
-            return
-        pictures = [level_canvas(like) for _ in levels]
-        _stylize_each(levels, each, pictures, shares_statistics=shares)
-        below = [Below(run.content, picture) for run, picture in zip(levels, pictures)]
+        yield levels, each
+        if like is not None:
+            pictures = [level_canvas(like) for _ in levels]
+            _stylize_each(levels, each, pictures, shares_statistics=shares)
+            below = [Below(run.content, picture) for run, picture in zip(levels, pictures)]
 
 
 def _stylize_each(
@@ -207,7 +226,7 @@ def measure_frames(
         for index, run in enumerate(frames.runs(backbone, settings))
     ]
     _check_sizes(runs, of_one_size=batch_statistics == SHARED)
-    codes = _encode(frames, runs, together=batch_statistics == SHARED)
+    codes = encode_for_each(frames, runs, together=batch_statistics == SHARED)
     return _measured(runs, codes, batch_statistics, smoothing_radius)
 
 
@@ -223,7 +242,7 @@ def _check_kind(batch_statistics: str, smoothing_radius: int) -> None:
         )
 
 
-def _encode(frames: Frames, runs: Sequence[Run], *, together: bool) -> list[StyleCode]:
+def encode_for_each(frames: Frames, runs: Sequence[Run], *, together: bool) -> list[StyleCode]:
     """The code of the styles for each picture; matched to its colors, or to those of all."""
     styles, weights, first = frames.styles, frames.style_weights, runs[0]
     check_matchable(styles, first.backbone, first.settings)

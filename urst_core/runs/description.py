@@ -11,6 +11,7 @@ from typing import Any
 from .. import __version__
 from ..durable import SHA_256, file_hash
 from ..errors import ImageError
+from ..formats.clip import Clip, is_clip
 from ..formats.open import open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.zarr.store import Location
@@ -156,16 +157,12 @@ def read_description(location: Location) -> Description:
     """Read what a result was made with.
 
     Args:
-        location: a picture file or a Zarr store.
+        location: a picture file, a video, or a Zarr store.
 
     Raises:
         ImageError: it cannot be read, or says nothing.
     """
-    picture = open_picture(location)
-    try:
-        text = metadata_of(picture).painting
-    finally:
-        close_picture(picture)
+    text = _painting_text(location)
     if text is None:
         raise ImageError(
             f"picture {location} does not say what it was painted with",
@@ -178,3 +175,13 @@ def read_description(location: Location) -> Description:
             f"picture {location} says in another way what it was painted with ({error})",
             "use the version of urst that painted it",
         ) from error
+
+
+def _painting_text(location: Location) -> str | None:
+    if isinstance(location, Path) and is_clip(location):
+        return Clip.open(location).comment
+    picture = open_picture(location)
+    try:
+        return metadata_of(picture).painting
+    finally:
+        close_picture(picture)

@@ -7,7 +7,6 @@ there and ends with the same bytes as an uninterrupted one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +14,7 @@ from typing import Any
 
 import torch
 
-from .. import __version__
 from ..durable import file_hash
-from ..errors import Change, OutputError, URSTError
 from ..formats.disk_needs import TemporarySpace
 from ..formats.encode import encode
 from ..formats.input_options import InputOptions
@@ -32,15 +29,16 @@ from ..method.regions import Regions
 from ..method.run import Run
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
-from ..networks.saved_style import is_style_file
 from ..networks.style import AnyStyle, StyleCode
 from ..pictures.metadata import WithMetadata, metadata_of
 from ..pictures.source import Source, close_picture
 from ..progress import Listener, Progress, ignore
-from ..tiling.device import PRECISIONS, cpu_threads, find_device
+from ..tiling.device import PRECISIONS, cpu_threads
 from ..tiling.settings import IfInterrupted, Settings
 from .checked_pixels import CheckedPixels
 from .description import Description
+from .identities import look_identity, machine_identity, style_identity
+from .interrupted import discard_interrupted, is_same_run, record_to_resume, removed_at_end
 from .journal import Journal
 from .levels import finishing, make_levels
 from .mask_file import MaskFile
@@ -148,16 +146,10 @@ class FileRun:
         self.plan().check(present_bytes=folder.stored_bytes() if record else 0)
         with folder.locked():
             record = self._interrupted(folder, if_interrupted)
-            try:
+            with removed_at_end(folder):
                 record = record or self._begin(folder)
                 with cpu_threads(record.threads):
                     self._continue(folder, record, listener)
-            except BaseException:
-                with suppress(URSTError):
-                    if folder.interruption() is None:
-                        folder.remove()
-                raise
-            folder.remove()
 
     def can_resume(self) -> bool:
         """Whether an earlier run for the output was interrupted and had the same inputs.
@@ -168,11 +160,7 @@ class FileRun:
             URSTError: an input of this run cannot be used.
         """
         try:
-            record = WorkFolder(self.output).load_record()
-        except OutputError:
-            return False
-        try:
-            return record is not None and record.identity == self.identity(record)
+            return is_same_run(WorkFolder(self.output), self.identity)
         finally:
             self.close()
 
@@ -182,10 +170,7 @@ class FileRun:
         Raises:
             OutputError: another run is using them, or they cannot be removed.
         """
-        folder = WorkFolder(self.output)
-        with folder.locked():
-            folder.clear()
-            folder.remove()
+        discard_interrupted(self.output)
 
     def close(self) -> None:
         """Close content, styles and mask, which are opened again when they are needed again.
@@ -282,19 +267,8 @@ class FileRun:
 
     def _interrupted(self, folder: WorkFolder, if_interrupted: IfInterrupted) -> RunRecord | None:
         """The record of the run to resume; None to start a new one."""
-        if if_interrupted is IfInterrupted.RESUME and (record := folder.load_record()) is not None:
-            record.check_same(self.identity(record))
-            return replace(record, overwrite=record.overwrite or self.overwrite)
-        if (
-            if_interrupted is not IfInterrupted.DISCARD
-            and (interruption := folder.interruption()) is not None
-        ):
-            raise OutputError(
-                f"an earlier run for {self.output} was interrupted with {interruption}",
-                Change("if_interrupted", "resume"),
-                Change("if_interrupted", "restart"),
-            )
-        return None
+        record = record_to_resume(folder, if_interrupted, self.identity)
+        return record and replace(record, overwrite=record.overwrite or self.overwrite)
 
     def _begin(self, folder: WorkFolder) -> RunRecord:
         """Empty the folder, and save the record of a new run in it."""
@@ -315,53 +289,17 @@ class FileRun:
 
     def identity(self, earlier: RunRecord | None = None) -> dict[str, str]:
         """Everything that determines the pixels; automatic choices are those of the earlier run."""
-        settings, network = self.settings, self.backbone.network
         source, (height, width) = self.source, self.source.size
-        styles = [
-            style if network.style_names and not is_style_file(style) else file_hash(Path(style))
-            for style in self.styles
-        ]
-        identity = {
+        return {
             "content": file_hash(self.content),
             "picture": f"{width} x {height} px, {source.channels} channels, {source.dtype}",
-            **{f"style {index}": style for index, style in enumerate(styles, start=1)},
-            "style weights": " ".join(map(repr, self.style_weights or ())) or "equal",
-            "backbone": self.backbone.traits.name,
-            "weights": f"SHA-256 {self.backbone.fingerprint}",
-            "thumbnail size": str(settings.thumbnail_size),
-            "style size": str(settings.style_size),
-            "statistics": settings.stats,
-            "strength": repr(settings.strength),
-            "colors": settings.colors,
-            "match": settings.match,
-            **self._strokes_identity(),
+            **style_identity(self.backbone, self.styles, self.style_weights),
+            **look_identity(self.settings, is_plain=self.run_value().is_plain),
             **(self.mask.fingerprint() if self.mask else {}),
             **(self.regions.fingerprint() if self.regions else {}),
             **self.printing.identity(),
-            "precision": settings.precision,
-            "tile size": str(settings.tile_size or "auto"),
-            "device": find_device(settings.device).type,
-            "urst": __version__,
-            "torch": torch.__version__,
+            **machine_identity(self.settings, earlier),
             "libvips": _libvips_version(),
-        }
-        if earlier is not None:
-            edge = str(earlier.tile_size or earlier.statistics_tile_size)
-            for name, chosen in (("precision", earlier.precision), ("tile size", edge)):
-                if identity[name] in ("auto", chosen):
-                    identity[name] = earlier.identity.get(name, "none")
-        return identity
-
-    def _strokes_identity(self) -> dict[str, str]:
-        """The settings of strokes that determine the levels; empty for a single plain pass."""
-        settings = self.settings
-        if self.run_value().is_plain:
-            return {"strokes": "fine"}
-        return {
-            "strokes": str(settings.strokes),
-            "detail": repr(settings.detail),
-            "brushwork": repr(settings.brushwork),
-            "seed": str(settings.seed),
         }
 
     def _continue(self, folder: WorkFolder, record: RunRecord, listener: Listener) -> None:

@@ -9,6 +9,7 @@ A run of ``OUT.tif`` works in ``.OUT.tif.urst``::
     pixels.tif          the finished cores
     journal.txt         the list of finished cores
     reserve             disk space, released for the journal's last lines
+    segment-000000.…    finished frames, if the result is a video
     level-0.pixels.tif  the same for a level below, if strokes take several: with its journal.txt,
                         stats.safetensors, and content.tif, the content of that size
 
@@ -40,6 +41,7 @@ from ..pictures.source import Raster, Source
 from .file_lock import file_lock_library
 from .journal import finished_cores
 from .record import RunRecord
+from .segments import count_frames, is_segment_name
 
 MARK = "urst-work-folder"
 MARK_TEXT = b"Unfinished work of urst; it is removed when the result is complete.\n"
@@ -67,14 +69,15 @@ RESERVE_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Interruption:
-    """Progress of an interrupted run: share of its tiles, 0 to 1, and measured sites."""
+    """Progress of an interrupted run: share of its tiles or frames, 0 to 1, and measured sites."""
 
     share: float
     sites: int
+    parts: str = "tiles"
 
     def __str__(self) -> str:
         if self.share > 0:
-            return f"{self.share:.0%} of its tiles done"
+            return f"{self.share:.0%} of its {self.parts} done"
         return f"statistics of {self.sites} sites done"
 
 
@@ -272,12 +275,15 @@ class WorkFolder:
         height, width = record.frame
         levels = self.levels()
         done = sum(core.area for level in levels for core in finished_cores(level.journal))
+        frames = count_frames(self.path)
+        done += frames * height * width
         stats = [stats for level in levels if (stats := level.load_stats()) is not None]
         # Statistics of a thumbnail are quickly measured again.
         is_exact = record.identity.get("statistics") == "exact"
         sites = sum(len(each.sites) for each in stats) if is_exact else 0
         share = done / (record.level_pixels or height * width)
-        return Interruption(share, sites) if done or sites else None
+        parts = "frames" if frames else "tiles"
+        return Interruption(share, sites, parts) if done or sites else None
 
     def load_record(self) -> RunRecord | None:
         """Load the record of an earlier run; None if there was none.
@@ -363,7 +369,8 @@ class WorkFolder:
 
 
 def _is_ours(name: str) -> bool:
-    return name in NAMES or LEVEL.fullmatch(name) is not None or _is_partial(name)
+    is_listed = name in NAMES or LEVEL.fullmatch(name) is not None
+    return is_listed or is_segment_name(name) or _is_partial(name)
 
 
 def _is_partial(name: str) -> bool:

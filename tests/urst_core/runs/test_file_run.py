@@ -26,7 +26,7 @@ from urst_core.method.strokes import level_sizes
 from urst_core.method.style_saving import make_saved_style
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas
-from urst_core.runs import file_run
+from urst_core.runs import identities
 from urst_core.runs.file_run import FileRun
 from urst_core.runs.mask_file import MaskFile
 from urst_core.runs.work_folder import Interruption, WorkFolder
@@ -391,7 +391,7 @@ def test_other_weights_and_versions(a_run, random_backbones, monkeypatch):
     assert "had: weights SHA-256 " in refusal(
         a_run(backbone=other), if_interrupted=IfInterrupted.RESUME
     )
-    monkeypatch.setattr(file_run, "__version__", "99.0")
+    monkeypatch.setattr(identities, "__version__", "99.0")
     expected = f"had: urst {urst_core.__version__}, not 99.0; use the same"
     assert expected in refusal(a_run(), if_interrupted=IfInterrupted.RESUME)
 

@@ -1,0 +1,224 @@
+"""Video clips, read frame by frame, by PyAV: an hour of film takes no more memory than a second.
+
+Frames are upright and have 8 bits per channel, in the clip's own colors: the colors are not
+converted, so that the result can be stored with the same description of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ImageError, first_line
+from ..geometry import Size
+
+CLIP_ENDINGS = (
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
+)
+"""Endings of files that are read as videos."""
+
+DEFAULT_RATE = Fraction(25)
+"""Frames per second of a clip that does not say."""
+
+
+def is_clip(path: Path) -> bool:
+    """Whether a file is a video, by its name."""
+    return path.suffix.lower() in CLIP_ENDINGS
+
+
+def av_library() -> Any:
+    """PyAV, which is loaded on use.
+
+    Raises:
+        ImageError: it is not installed.
+    """
+    try:
+        import av  # noqa: PLC0415 - of the extra "video"
+    except ImportError as error:
+        raise ImageError(
+            f"videos are read and written with PyAV, which did not load ({error})", "pip install av"
+        ) from error
+    return av
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a clip.
+
+    Attributes:
+        pixels: (3, height, width), uint8.
+        time: when it is shown, in units of the clip's ``time_base``.
+        duration: how long, in the same units; 0 if the clip does not say.
+    """
+
+    pixels: Tensor
+    time: int
+    duration: int
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """How a clip describes its colors, as numbers of ITU-T H.273; 2 is unspecified."""
+
+    space: int
+    primaries: int
+    transfer: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video file.
+
+    Attributes:
+        path: the file.
+        size: (height, width) of its upright frames, in px.
+        count: number of frames.
+        rate: mean number of frames per second.
+        time_base: unit of its times, in seconds.
+        colors: description of its colors.
+        comment: text that its metadata have, if any.
+    """
+
+    path: Path
+    size: Size
+    count: int
+    rate: Fraction
+    time_base: Fraction
+    colors: ColorTags
+    comment: str | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> Clip:
+        """Read what a file says about itself, and its first frame.
+
+        Raises:
+            ImageError: PyAV is not installed; or the file is missing, damaged, or has no pictures.
+        """
+        with opened_clip(path) as container:
+            stream = _video_stream(path, container)
+            count = stream.frames or _count_frames(container, stream)
+            container.seek(0)
+            first = next(container.decode(stream), None)
+            if first is None or not count:
+                raise ImageError(f"clip {path} has no frames")
+            return cls(
+                path,
+                _upright(first).shape[:2],
+                count,
+                stream.average_rate or DEFAULT_RATE,
+                stream.time_base,
+                ColorTags(int(first.colorspace), int(first.color_primaries), int(first.color_trc)),
+                _comment_of(container),
+            )
+
+    def frames(self, *, first: int = 0) -> Iterator[Frame]:
+        """All frames in the order in which they are shown, from a number on.
+
+        Every clip is decoded from its beginning: after a seek, some codecs decode other pixels.
+
+        Raises:
+            ImageError: a frame is damaged, or its size differs from that of the others.
+        """
+        with opened_clip(self.path) as container:
+            stream = _video_stream(self.path, container)
+            stream.thread_type = "AUTO"
+            last: int | None = None
+            for number, decoded in enumerate(container.decode(stream)):
+                time = _time_after(last, decoded.pts, self)
+                last = time
+                if number < first:
+                    continue
+                pixels = _upright(decoded)
+                self._check_size(number, pixels.shape[:2])
+                yield Frame(_as_tensor(pixels), time, decoded.duration or 0)
+
+    def sample(self, most: int) -> Iterator[Tensor]:
+        """Evenly spaced frames, no more than ``most``, as (3, height, width), uint8.
+
+        Raises:
+            ImageError: as in :meth:`frames`.
+        """
+        count = min(most, self.count)
+        wanted = {(2 * index + 1) * self.count // (2 * count) for index in range(count)}
+        for number, frame in enumerate(self.frames()):
+            if number in wanted:
+                yield frame.pixels
+
+    def _check_size(self, number: int, size: tuple[int, ...]) -> None:
+        if size != self.size:
+            (height, width), (other_height, other_width) = self.size, size
+            raise ImageError(
+                f"frame {number} of clip {self.path} is {other_width} x {other_height} px, the "
+                f"first one {width} x {height}",
+                "bring all frames to one size first",
+            )
+
+
+@contextmanager
+def opened_clip(path: Path) -> Generator[Any, None, None]:
+    """PyAV's container of a file; its errors while reading are worded.
+
+    Raises:
+        ImageError: the file is missing or damaged.
+    """
+    av = av_library()
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            yield container
+    except av.FFmpegError as error:
+        raise ImageError(
+            f"clip {path} cannot be read ({first_line(error)})", "check the path and the file"
+        ) from error
+
+
+def _video_stream(path: Path, container: Any) -> Any:
+    """The first moving picture; covers of albums are stills.
+
+    Raises:
+        ImageError: there is none.
+    """
+    av = av_library()
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
+    raise ImageError(f"clip {path} has no video, only {kinds}")
+
+
+def _comment_of(container: Any) -> str | None:
+    """Names of metadata are in capital letters in Matroska, in small ones elsewhere."""
+    texts = {name.lower(): text for name, text in container.metadata.items()}
+    return texts.get("comment")
+
+
+def _count_frames(container: Any, stream: Any) -> int:
+    """Count the packets of a stream, one for each frame."""
+    return sum(1 for packet in container.demux(stream) if packet.size)
+
+
+def _time_after(last: int | None, time: int | None, clip: Clip) -> int:
+    """A frame's time, which some files leave out or repeat: later than the last one."""
+    if last is None:
+        return time or 0
+    if time is None:
+        return last + max(1, round(1 / (clip.rate * clip.time_base)))
+    return max(time, last + 1)
+
+
+def _upright(frame: Any) -> np.ndarray[Any, Any]:
+    """A decoded frame as (height, width, 3), turned as its file asks."""
+    pixels = frame.to_ndarray(format="rgb24")
+    return np.rot90(pixels, round(frame.rotation / 90))
+
+
+def _as_tensor(pixels: np.ndarray[Any, Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
