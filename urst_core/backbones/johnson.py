@@ -186,7 +186,9 @@ class Johnson(SingleStyleNetwork):
     )
 
     def __init__(self, norm_axes: int = 4) -> None:
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        # Not on the meta device, whose arithmetic takes seconds to load where weights are recognized.
+        mean = torch.tensor(IMAGENET_MEAN, device="cpu")
+        std = torch.tensor(IMAGENET_STD, device="cpu")
         super().__init__(PixelScale(1.0 / std, -mean / std))
         self.conv1 = ConvBlock(3, 32, 9, norm_axes=norm_axes)
         self.conv2 = ConvBlock(32, 64, 3, 2, norm_axes=norm_axes)

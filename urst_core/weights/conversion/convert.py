@@ -22,7 +22,7 @@ from ...errors import Change, OutputError, WeightsError, first_line
 from ...networks.network import StylizationNetwork
 from ..checkpoint import PICKLE_STARTS, build_backbone, read_weights
 from .layouts import Part
-from .matching import Match, check_complete, identify, wanted_files
+from .matching import Match, check_complete, identify, known_as, wanted_files
 from .torch7 import read_torch7
 
 NESTING = ("model", "state_dict", "net")
@@ -114,8 +114,9 @@ def convert_unknown(files: Sequence[Path]) -> Conversion:
     published = [read_published(path) for path in files]
     found: list[Conversion] = []
     for network_class in all_backbones():
-        with suppress(WeightsError):
-            found.append(_gather(published, network_class))
+        if all(known_as(file.tensors, network_class) for file in published):
+            with suppress(WeightsError):
+                found.append(_gather(published, network_class))
     if len(found) == 1:
         return found[0]
     names = ", ".join(path.name for path in files)

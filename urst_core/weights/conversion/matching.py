@@ -187,7 +187,7 @@ def identify(
         return _told_by_name(path, fitting, network_class)
     if fitting:
         return fitting[0]
-    strangers = [what for other in all_backbones() if (what := _known_as(tensors, other))]
+    strangers = [what for other in all_backbones() if (what := known_as(tensors, other))]
     wanted = wanted_files(network_class)
     if strangers:
         raise WeightsError(
@@ -251,7 +251,7 @@ def _told_by_name(
     )
 
 
-def _known_as(tensors: Mapping[str, Tensor], network_class: type[StylizationNetwork]) -> str:
+def known_as(tensors: Mapping[str, Tensor], network_class: type[StylizationNetwork]) -> str:
     """What a file is to a network, under all names that it could have there; empty if nothing."""
     titles = [
         " and ".join(match.part.title for match in way)
