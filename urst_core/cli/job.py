@@ -6,9 +6,12 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 
+from ..cluster.pictures import OnMachines
 from ..errors import OutputError, SettingsError, URSTError
 from ..formats.find_pictures import (
     PICTURE_ENDINGS,
@@ -22,6 +25,7 @@ from ..networks.model import Backbone
 from ..progress import Progress
 from ..runs.file_run import FileRun
 from ..runs.job import Job, JobOutcome
+from ..runs.painters import AtOnce, InTurn, Painter
 from ..runs.paintings import DEFAULT_NAME, Painting, StyleChoice, pair_up
 from .bars import Bar, ProgressBar, warn_above_bar
 from .console import say, warn
@@ -36,7 +40,7 @@ JOB_FORMAT = "{desc} |{bar:30}| {n_fmt}/{total_fmt}{postfix}, {remaining} left"
 
 
 def add_job_arguments(command: argparse.ArgumentParser) -> None:
-    """Add ``--name`` and ``--recursive``."""
+    """Add ``--name``, ``--recursive`` and ``--jobs``."""
     add = command.add_argument_group("if OUT is a folder").add_argument
     add(
         "--name",
@@ -46,6 +50,13 @@ def add_job_arguments(command: argparse.ArgumentParser) -> None:
         "stored in the format of their CONTENT (default: %(default)s)",
     )
     add("--recursive", action="store_true", help="also paint the pictures in subfolders")
+    add(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="most pictures to paint at once, as far as they fit in memory (default: %(default)s)",
+    )
 
 
 def is_job(options: argparse.Namespace) -> bool:
@@ -75,7 +86,14 @@ def run_job(
     _check(options, backbone)
     contents = find_pictures(options.content, recursive=options.recursive, leave_out=folder)
     paintings = pair_up(contents, styles_of(options, backbone), folder, options.name)
-    job = Job(paintings, folder, run_of, if_interrupted_of(options), options.overwrite)
+    job = Job(
+        paintings,
+        folder,
+        run_of,
+        if_interrupted_of(options),
+        options.overwrite,
+        _painter_of(options),
+    )
     with JobBars(len(paintings), options.stop, quiet=options.quiet) as bars:
         try:
             outcome = job.run(bars)
@@ -92,6 +110,12 @@ def run_job(
         raise OutputError(f"{len(outcome.failed)} of {len(paintings)} pictures were not painted")
 
 
+def _painter_of(options: argparse.Namespace) -> Painter:
+    if options.ray is not None:
+        return OnMachines(options.ray, options.ray_workers, options.device)
+    return AtOnce(options.jobs) if options.jobs > 1 else InTurn()
+
+
 def _check(options: argparse.Namespace, backbone: Backbone) -> None:
     """Check everything that would otherwise fail for each picture."""
     output: Path = options.output
@@ -106,10 +130,12 @@ def _check(options: argparse.Namespace, backbone: Backbone) -> None:
         raise OutputError(
             f"results in {output} would be among the pictures to paint", "choose another folder"
         )
-    if options.ray is not None:
+    if options.jobs < 1:
+        raise SettingsError(f"--jobs {options.jobs} paints nothing; use 1 or more")
+    if options.ray is not None and options.jobs > 1:
         raise SettingsError(
-            f"--ray {options.ray} paints one picture at a time; leave it out, or name one picture "
-            "and one file"
+            f"--jobs {options.jobs} is for one machine; leave out --jobs or --ray, or use "
+            "--ray-workers"
         )
     settings_of(options).check(backbone.traits)
     mask_of(options)
@@ -198,23 +224,30 @@ class JobBars:
         self._all = (
             None if quiet else Bar(total=total, desc="pictures", position=0, bar_format=JOB_FORMAT)
         )
-        self._one = ProgressBar(quiet=quiet, position=1, leave=False)
+        self._each: dict[Painting, ProgressBar] = {}
+        self._positions: dict[Painting, int] = {}
+        # Several threads may paint at once, and bars are drawn by one at a time.
+        self._lock = Lock()
 
     def begin(self, painting: Painting) -> None:
+        del painting
         self.has_begun = True
-        self._show(painting.output.name)
 
-    def update(self, progress: Progress) -> None:
+    def update(self, painting: Painting, progress: Progress) -> None:
         self._stop.check()
-        self._one.update(progress)
+        with self._lock:
+            if painting not in self._each:
+                self._add_bar(painting)
+                self._show()
+            self._each[painting].update(progress)
 
-    def finish(self) -> None:
+    def finish(self, painting: Painting) -> None:
         self.finished += 1
-        self._end()
+        self._end(painting)
 
     def fail(self, painting: Painting, error: URSTError) -> None:
         self._failed += 1
-        self._end()
+        self._end(painting)
         words = error_words(error)
         # A style that cannot be used is reported once, not with every picture.
         if words not in self._reported:
@@ -225,15 +258,27 @@ class JobBars:
             else:
                 warn_above_bar(message)
 
-    def _end(self) -> None:
-        self._one.close()
-        self._stop.check()
-        self._show()
+    def _add_bar(self, painting: Painting) -> None:
+        """A bar in the first line that is free, below the bar of all pictures."""
+        taken = self._positions.values()
+        position = next(line for line in count(1) if line not in taken)
+        self._positions[painting] = position
+        self._each[painting] = ProgressBar(quiet=self._quiet, position=position, leave=False)
 
-    def _show(self, text: str = "") -> None:
+    def _end(self, painting: Painting) -> None:
+        with self._lock:
+            bar = self._each.pop(painting, None)
+            self._positions.pop(painting, None)
+            if bar is not None:
+                bar.close()
+            self._show()
+        self._stop.check()
+
+    def _show(self) -> None:
         if self._all is not None:
-            failed = f"{self._failed} failed" if self._failed else ""
-            self._all.show(self.finished + self._failed, ", ".join(filter(None, [failed, text])))
+            failed = [f"{self._failed} failed"] if self._failed else []
+            names = [painting.output.name for painting in self._each]
+            self._all.show(self.finished + self._failed, ", ".join([*failed, *names]))
 
     def __enter__(self) -> JobBars:
         return self
@@ -244,6 +289,7 @@ class JobBars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._one.close()
+        for bar in self._each.values():
+            bar.close()
         if self._all is not None:
             self._all.close()

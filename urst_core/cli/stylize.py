@@ -171,7 +171,8 @@ def _check_combination(options: argparse.Namespace) -> None:
             f"{option} {value} does not work with prints; leave out {option} or --print-size"
         )
     on_one_machine = _given(options, "mask", "regions", "mix_map", "print_size", "dpi")
-    for option, value in on_one_machine if options.ray is not None else ():
+    shares_tiles = options.ray is not None and not is_job(options)
+    for option, value in on_one_machine if shares_tiles else ():
         raise SettingsError(
             f"{option} {value} does not work on clusters; leave out {option} or --ray"
         )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ..errors import Change, ClusterError, URSTError, first_line, last_line
 from .ray import WorkerShare
-from .worker import Job, TileWorker
+from .worker import TileWorker
 
 Item = TypeVar("Item")
 
@@ -29,7 +29,7 @@ END_SECONDS = 10.0
 
 
 class WorkerPool:
-    """Actors of :class:`TileWorker`, replaced when they die. A context manager that ends them.
+    """Actors of one class, replaced when they die. A context manager that ends them.
 
     They start with the first call, all at once, and stay from one job to the next: starting a
     process and loading what it needs takes longer than many a level of a picture.
@@ -37,17 +37,26 @@ class WorkerPool:
     Args:
         ray: connected.
         share: how many workers there are, and what each takes.
+        worker: their class, with a method ``start(job)``.
+        item: what a call is for, in messages.
         start_seconds: how long to wait while no worker is there.
     """
 
     def __init__(
-        self, ray: Any, share: WorkerShare, *, start_seconds: float = START_SECONDS
+        self,
+        ray: Any,
+        share: WorkerShare,
+        *,
+        worker: type = TileWorker,
+        item: str = "tile",
+        start_seconds: float = START_SECONDS,
     ) -> None:
         self._ray = ray
         self._share = share
+        self._item = item
         self._start_seconds = start_seconds
         self._job: Any = None
-        self._actor_class = ray.remote(TileWorker).options(
+        self._actor_class = ray.remote(worker).options(
             num_cpus=0 if share.gpus else share.threads, num_gpus=share.gpus, max_restarts=0
         )
         self._starting: dict[Any, Any] = {}
@@ -67,7 +76,7 @@ class WorkerPool:
             open_calls = [*self._running]
             self._ray.wait(open_calls, num_returns=len(open_calls), timeout=END_SECONDS)
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: Any) -> None:
         """Give all workers another job, sent to each machine once; the last one is done."""
         self._job = self._ray.put(job)
         # Calls of an actor run in order: one that is starting ends that first.
@@ -107,7 +116,7 @@ class WorkerPool:
                     self._replace(actor)
                     pending.appendleft(item)
                     deaths[item] += 1
-                    self._check_deaths(deaths[item], f"tile {item}", death)
+                    self._check_deaths(deaths[item], f"{self._item} {item}", death)
                     continue
                 yield item, result
 

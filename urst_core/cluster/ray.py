@@ -105,13 +105,16 @@ class WorkerShare:
     gpus: int
 
 
-def share_cluster(ray: Any, *, device: str, workers: int | None) -> WorkerShare:
+def share_cluster(
+    ray: Any, *, device: str, workers: int | None, threads: int = THREADS
+) -> WorkerShare:
     """Divide the cluster: one worker a GPU, or several threads a worker where there is none.
 
     Args:
         ray: connected.
         device: ``auto``, ``cuda`` or ``cpu``.
         workers: how many; as many as fit when not given.
+        threads: most of a worker that computes on a CPU.
 
     Raises:
         SettingsError: fewer than 1 worker, or more than fit.
@@ -127,14 +130,19 @@ def share_cluster(ray: Any, *, device: str, workers: int | None) -> WorkerShare:
     if device == "cuda" and gpus == 0:
         raise DeviceError("device 'cuda' is not there: the Ray cluster has no GPU; use auto or cpu")
     if gpus == 0 or device == "cpu":
-        return WorkerShare(*share_threads(cpus, workers), gpus=0)
+        return WorkerShare(*share_threads(cpus, workers, threads), gpus=0)
     if workers is not None and workers > gpus:
         raise SettingsError(f"{workers} Ray workers do not fit {gpus} GPUs; use {gpus} or fewer")
     return WorkerShare(workers or gpus, threads=1, gpus=1)
 
 
-def share_threads(cpus: Sequence[int], workers: int | None) -> tuple[int, int]:
+def share_threads(cpus: Sequence[int], workers: int | None, most: int = THREADS) -> tuple[int, int]:
     """Workers and threads of each, on machines with so many CPUs; no worker spans two machines.
+
+    Args:
+        cpus: of each machine.
+        workers: how many; as many as fit if None.
+        most: most threads of a worker.
 
     Raises:
         SettingsError: more workers than CPUs.
@@ -145,9 +153,9 @@ def share_threads(cpus: Sequence[int], workers: int | None) -> tuple[int, int]:
             f"{workers} Ray workers do not fit a cluster of {total} CPUs; use {total} or fewer"
         )
     if workers is None:
-        threads = min([THREADS, *(count for count in cpus if count > 0)])
+        threads = min([most, *(count for count in cpus if count > 0)])
         return max(1, sum(count // threads for count in cpus)), threads
-    fitting = (t for t in range(THREADS, 0, -1) if sum(c // t for c in cpus) >= workers)
+    fitting = (t for t in range(most, 0, -1) if sum(c // t for c in cpus) >= workers)
     return workers, next(fitting)
 
 

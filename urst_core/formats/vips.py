@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 
 from ..errors import ImageError
 
 FULL_DISK_BYTES = 16_000_000
 """Where a failure finds less than this free, the disk is what failed."""
+
+
+_CACHE_LOCK = Lock()
 
 
 def vips() -> Any:
@@ -49,6 +53,7 @@ def forget_pictures() -> None:
     Else the last hundred keep their files open, which Windows does not rename or remove, their
     decoded pixels in memory, and those of removed files on the disk.
     """
-    most = vips().cache_get_max()
-    vips().cache_set_max(0)
-    vips().cache_set_max(most)
+    with _CACHE_LOCK:
+        most = vips().cache_get_max()
+        vips().cache_set_max(0)
+        vips().cache_set_max(most)

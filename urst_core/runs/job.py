@@ -7,8 +7,9 @@ results are not painted again, and the unfinished one continues at its last tile
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,9 +17,10 @@ from ..errors import Change, OutputError, Remedy, URSTError, abbreviated
 from ..formats.places import check_not_replaced
 from ..identity import Identity, differences
 from ..networks.style import StyleCode
-from ..progress import Progress
+from ..progress import Listener, Progress
 from ..tiling.settings import IfInterrupted
 from .file_run import FileRun
+from .painters import InTurn, Painter, Task
 from .paintings import Painting, StyleChoice
 from .result_list import ResultList
 from .work_folder import WorkFolder
@@ -30,10 +32,10 @@ class JobListener(Protocol):
     def begin(self, painting: Painting) -> None:
         """Called before a picture is painted."""
 
-    def update(self, progress: Progress) -> None:
-        """Called with the progress of that picture."""
+    def update(self, painting: Painting, progress: Progress) -> None:
+        """Called with the progress of a picture, by the thread that paints it."""
 
-    def finish(self) -> None:
+    def finish(self, painting: Painting) -> None:
         """Called when a result is complete, even if it was before the job began."""
 
     def fail(self, painting: Painting, error: URSTError) -> None:
@@ -57,7 +59,7 @@ class JobOutcome:
 
 @dataclass(frozen=True)
 class Job:
-    """Paints pictures one after another.
+    """Paints pictures.
 
     Attributes:
         paintings: what to paint, from :func:`~urst_core.runs.paintings.pair_up`.
@@ -65,6 +67,7 @@ class Job:
         run_of: makes the run of a painting.
         if_interrupted: what to do about an earlier, interrupted job.
         overwrite: whether to replace existing results.
+        painter: who paints: one picture after another, or several at once.
     """
 
     paintings: Sequence[Painting]
@@ -72,6 +75,7 @@ class Job:
     run_of: Callable[[Painting], FileRun]
     if_interrupted: IfInterrupted = IfInterrupted.REFUSE
     overwrite: bool = False
+    painter: Painter = field(default_factory=InTurn)
 
     def run(self, listener: JobListener) -> JobOutcome:
         """Paint all pictures.
@@ -83,7 +87,24 @@ class Job:
         self._check_inputs()
         results = ResultList(self.folder)
         self._check_results(results)
-        outcome, codes = JobOutcome(), dict[StyleChoice, StyleCode]()
+        outcome = JobOutcome()
+        for task, error in self.painter.paint(self._tasks(results, outcome, listener)):
+            painting = task.painting
+            if error is not None:
+                outcome.failed.append(painting)
+                listener.fail(painting, error)
+                continue
+            if results.identity(painting.output) != task.identity:
+                results.add(painting.output, task.identity)
+            outcome.painted.append(painting)
+            listener.finish(painting)
+        return outcome
+
+    def _tasks(
+        self, results: ResultList, outcome: JobOutcome, listener: JobListener
+    ) -> Iterator[Task]:
+        """The pictures to paint; those that are finished or cannot be painted are reported."""
+        codes = dict[StyleChoice, StyleCode]()
         for painting in self.paintings:
             try:
                 run = self.run_of(painting)
@@ -95,43 +116,39 @@ class Job:
                 continue
             if self._is_finished(painting.output, identity, results):
                 outcome.finished_before.append(painting)
-                listener.finish()
+                listener.finish(painting)
                 continue
             listener.begin(painting)
+            follow = partial(listener.update, painting)
             try:
-                self._paint(run, painting, identity, results, codes, listener)
+                run = self._prepared(run, painting, results, codes, follow)
             except URSTError as error:
                 outcome.failed.append(painting)
                 listener.fail(painting, error)
-            else:
-                outcome.painted.append(painting)
-                listener.finish()
-        return outcome
+                continue
+            if not os.path.lexists(painting.output):
+                results.add(painting.output, identity)
+            yield Task(painting, run, identity, self.if_interrupted, follow)
 
-    def _paint(
+    def _prepared(
         self,
         run: FileRun,
         painting: Painting,
-        identity: Identity,
         results: ResultList,
         codes: dict[StyleChoice, StyleCode],
-        listener: JobListener,
-    ) -> None:
+        listener: Listener,
+    ) -> FileRun:
+        """The run with the code of its styles, which are encoded once."""
         output = painting.output
         _create_folder(output.parent)
         # A run that resumes encodes its styles itself, with its own number of threads.
         if run.shares_style_code and WorkFolder(output).load_record() is None:
             if painting.style not in codes:
-                codes[painting.style] = run.encode_styles(listener.update)
+                codes[painting.style] = run.encode_styles(listener)
+                run.close()
             run = replace(run, style_code=codes[painting.style])
         may_replace = self.if_interrupted is IfInterrupted.DISCARD and output in results
-        run = replace(run, overwrite=self.overwrite or may_replace)
-        is_new = not os.path.lexists(output)
-        if is_new:
-            results.add(output, identity)
-        run.run(listener.update, if_interrupted=self.if_interrupted)
-        if not is_new:
-            results.add(output, identity)
+        return replace(run, overwrite=self.overwrite or may_replace)
 
     def _is_finished(self, output: Path, identity: Identity, results: ResultList) -> bool:
         """Whether a result exists, and needs not be painted again.

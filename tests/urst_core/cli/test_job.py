@@ -9,6 +9,7 @@ import pytest
 from examples import load_picture, save_picture, stored_picture
 
 from urst_core.cli import main as cli
+from urst_core.cluster.pictures import OnMachines
 from urst_core.networks.tile_network import TileNetwork
 
 
@@ -42,6 +43,28 @@ def test_a_folder_in_the_styles_of_a_folder(folder, capsys):
     # The bar of all pictures, and one of each below.
     assert re.search(r"pictures \|.*\| 2/2, 00:00 left", printed.err)
     assert "\rtiles |" in printed.err
+
+
+def test_several_at_once_have_a_bar_each(folder, capsys):
+    assert run("--recursive", "--jobs", 2) == 0
+    assert painted(folder) == [".urst-results", "2024/hut_monet.jpg", "lake_monet.png"]
+    drawn = capsys.readouterr().err
+    assert re.search(r"pictures \|.*\| 2/2, 00:00 left", drawn)
+    # Lines of the terminal, one below another.
+    assert "\n\r" in drawn
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_on_a_cluster(monkeypatch):
+    handed = []
+
+    def paint(self, tasks):
+        handed.append((self.address, self.workers, self.device, len(list(tasks))))
+        return iter(())
+
+    monkeypatch.setattr(OnMachines, "paint", paint)
+    assert run("--ray", "head:6379", "--ray-workers", 3, "--mask", "photos/lake.png") == 0
+    assert handed == [("head:6379", 3, "cpu", 1)]
 
 
 def test_subfolders_names_and_formats(folder):
@@ -118,8 +141,9 @@ def test_ctrl_c_then_resume(capsys, monkeypatch):
             "style"),
         ({"more": ["--strength", 2]}, "strength 2.0 is out of range; use 0 to 1"),
         ({"more": ["--mask-feather", 9]}, "--mask-feather 9 needs a mask; name one with --mask"),
-        ({"more": ["--ray", "local"]}, "--ray local paints one picture at a time; leave it out, or "
-            "name one picture and one file"),
+        ({"more": ["--ray", "local", "--jobs", 2]}, "--jobs 2 is for one machine; leave out --jobs "
+            "or --ray, or use --ray-workers"),
+        ({"more": ["--jobs", 0]}, "--jobs 0 paints nothing; use 1 or more"),
     ],
 )  # fmt: skip
 def test_refused(folder, capsys, options, message):

@@ -15,6 +15,7 @@ from urst_core.formats.find_pictures import find_pictures
 from urst_core.networks.model import Backbone
 from urst_core.runs.file_run import FileRun
 from urst_core.runs.job import Job
+from urst_core.runs.painters import AtOnce, InTurn
 from urst_core.runs.paintings import StyleChoice, pair_up
 from urst_core.runs.result_list import LIST_NAME, ResultList
 from urst_core.tiling.settings import IfInterrupted, Settings
@@ -40,11 +41,11 @@ class Follower:
     def begin(self, painting):
         self._add(painting.output.name)
 
-    def update(self, progress):
+    def update(self, _painting, progress):
         if progress.stage == "tiles" and progress.tiles_done:
             self._add("tile")
 
-    def finish(self):
+    def finish(self, _painting):
         self._add("finished")
 
     def fail(self, painting, error):
@@ -74,7 +75,14 @@ def folder(tmp_path, pictures):
 def job_of(folder, microast):
     """Makes a job of all PNGs in both styles."""
 
-    def make(if_interrupted=IfInterrupted.REFUSE, *, settings=SETTINGS, overwrite=False, name=None):
+    def make(
+        if_interrupted=IfInterrupted.REFUSE,
+        *,
+        settings=SETTINGS,
+        overwrite=False,
+        name=None,
+        painter=InTurn(),  # noqa: B008 - it has no state
+    ):
         def run_of(painting):
             return FileRun(
                 painting.content, painting.style.styles, painting.output, microast, settings
@@ -85,7 +93,7 @@ def job_of(folder, microast):
         output = folder / "painted" / "now"
         options = {} if name is None else {"name": name}
         paintings = pair_up(contents, styles, output, **options)
-        return Job(paintings, output, run_of, if_interrupted, overwrite)
+        return Job(paintings, output, run_of, if_interrupted, overwrite, painter)
 
     return make
 
@@ -121,6 +129,22 @@ def test_results_are_those_of_single_runs(job_of, tmp_path, monkeypatch):
     assert sorted(path.name for path in job.folder.iterdir()) == sorted(
         [LIST_NAME, *follower.begun]
     )
+
+
+def test_results_of_several_pictures_at_once_are_those_of_single_runs(job_of, folder, tmp_path):
+    expected = single_runs(job_of(), tmp_path)
+    (folder / "c.png").write_bytes(b"no picture")
+    painter = AtOnce(3)
+    with pytest.raises(StopError):
+        job_of(painter=painter).run(Follower(4))
+    kept = len(results(job_of()))
+    assert kept < 4
+    follower = Follower()
+    outcome = job_of(IfInterrupted.RESUME, painter=painter).run(follower)
+    assert len(outcome.painted) == 4 - kept
+    assert len(outcome.finished_before) == kept
+    assert [p.output.name for p in outcome.failed] == ["c_monet.png", "c_klee.png"]
+    assert results(job_of()) == expected
 
 
 def test_styles_that_match_each_content_are_not_shared(job_of, tmp_path):
