@@ -22,7 +22,7 @@ from ..geometry import Rectangle, Size
 from ..pictures.metadata import PictureMetadata, content_xmp, result_exif, unwrapped_iptc
 from .input_options import InputOptions
 from .pixel_types import VIPS_TYPES
-from .png_color import unread_color
+from .png_color import PngColor, png_color
 from .vips import forget_pictures, vips
 from .vips_loader import (
     cause,
@@ -84,10 +84,11 @@ class ImageFile:
         self._told_to_stop: list[BaseException] = []
         try:
             self._stored = stored = self._open()
+            self._color = png_color(path)
             self._image: Any = self._converted(stored)
             self.metadata = _metadata_of(self._image, turned=_is_turned(stored, path))
             _warn_of_other_pages(stored, path)
-            _warn_of_color(path)
+            _warn_of_color(path, self._color)
         except vips().Error as error:
             raise ImageError(
                 f"picture {path} cannot be read ({last_line(error)}); {_remedy(path)}"
@@ -166,7 +167,9 @@ class ImageFile:
             return stored
 
     def _converted(self, stored: Any) -> Any:
-        return _as_rgb(stored.autorot(), self.path, to_srgb=self._to_srgb)
+        profile = self._color.profile if self._color else None
+        upright = stored.autorot()
+        return _as_rgb(upright, self.path, to_srgb=self._to_srgb, stated_profile=profile)
 
     def _pixels(self, rectangle: Rectangle) -> np.ndarray[Any, Any]:
         image = self._image
@@ -256,8 +259,15 @@ def _crop(image: Any, rectangle: Rectangle) -> np.ndarray[Any, Any]:
     return image.crop(left, top, rectangle.width, rectangle.height).numpy()
 
 
-def _as_rgb(image: Any, path: Path, *, to_srgb: bool) -> Any:
-    """RGB or RGBA of 8 or 16 bits."""
+def _as_rgb(image: Any, path: Path, *, to_srgb: bool, stated_profile: bytes | None) -> Any:
+    """RGB or RGBA of 8 or 16 bits.
+
+    Args:
+        image: as it is stored.
+        path: for messages.
+        to_srgb: whether to bring colors to sRGB.
+        stated_profile: a profile for what the file says in other ways, instead of its own.
+    """
     if image.format not in READ_TYPES:
         raise ImageError(
             f"picture {path} stores {image.format} values; convert it to 8 or 16 bits a channel"
@@ -272,6 +282,8 @@ def _as_rgb(image: Any, path: Path, *, to_srgb: bool) -> Any:
         # Left as it is: a profile describes it, and sRGB's curve is not for light beyond 1.
         return image if image.bands >= 3 else _repeated_gray(image)
     wide = image.format == "ushort"
+    if stated_profile is not None:
+        image = _with_profile(image.colourspace("rgb16" if wide else "srgb"), stated_profile)
     has_profile = image.get_typeof("icc-profile-data") != 0
     is_rgb = image.interpretation in RGB_SPACES
     if image.interpretation == "cmyk" or (has_profile and (to_srgb or not is_rgb)):
@@ -326,14 +338,13 @@ def _warn_of_other_pages(image: Any, path: Path) -> None:
         logger.warning("picture %s has %d pages or frames; only the first is used", path, pages)
 
 
-def _warn_of_color(path: Path) -> None:
-    color = unread_color(path)
-    if color is not None:
+def _warn_of_color(path: Path, color: PngColor | None) -> None:
+    if color is not None and color.profile is None:
         logger.warning(
-            "picture %s describes its colors by %s, which is not read: they are taken for sRGB, "
-            "and the result does not say it; convert the picture to one with an ICC profile",
+            "picture %s describes its colors by %s, which is not supported: they are taken for "
+            "sRGB, and the result does not say it; convert the picture to one with an ICC profile",
             path,
-            color,
+            color.described,
         )
 
 
@@ -363,6 +374,12 @@ def _remedy(path: Path) -> str:
             "pip install pyvips; or convert the picture to JPEG or PNG"
         )
     return "use a complete JPEG, PNG, TIFF, WebP or AVIF file"
+
+
+def _with_profile(image: Any, profile: bytes) -> Any:
+    image = image.copy()
+    image.set_type(vips().GValue.blob_type, "icc-profile-data", profile)
+    return image
 
 
 def _without_profile(image: Any) -> Any:
