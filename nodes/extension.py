@@ -18,6 +18,7 @@ from .style_region import StyleRegion
 from .stylize_file import StylizeFile
 from .stylize_image import StylizeImage
 from .stylize_patches import StylizePatches
+from .stylize_video_file import StylizeVideoFile
 from .tile_image import TileImage
 
 NODES: tuple[type[io.ComfyNode], ...] = (
@@ -33,6 +34,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     LoadLargeImage,
     SaveLargeImage,
     StylizeFile,
+    StylizeVideoFile,
     LoadStyle,
     SaveStyle,
     ConvertWeights,

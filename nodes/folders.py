@@ -10,6 +10,7 @@ from pathlib import Path
 import folder_paths
 
 from ..urst_core.errors import ImageError, OutputError
+from ..urst_core.formats.clip import CLIP_ENDINGS
 from ..urst_core.formats.registry import FORMATS
 from ..urst_core.formats.vips import vips
 from ..urst_core.geometry import Size
@@ -23,13 +24,22 @@ READABLE = (
 
 def picture_choices() -> list[str]:
     """Names of the pictures in ComfyUI's input folder; empty if it cannot be read."""
+    return _input_files(READABLE)
+
+
+def video_choices() -> list[str]:
+    """Names of the videos in ComfyUI's input folder; empty if it cannot be read."""
+    return _input_files(CLIP_ENDINGS)
+
+
+def _input_files(endings: tuple[str, ...]) -> list[str]:
     folder = folder_paths.get_input_directory()
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
     except OSError:
         # An error while ComfyUI collects schemas would disable other nodes, too.
         return []
-    return sorted(name for name in names if name.lower().endswith(READABLE))
+    return sorted(name for name in names if name.lower().endswith(endings))
 
 
 def picture_path(choice: str) -> Path:

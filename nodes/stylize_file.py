@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import folder_paths
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.formats.open import ImageFileCanvas, open_picture
-from ..urst_core.formats.output_format import Format
-from ..urst_core.formats.output_options import OutputOptions
-from ..urst_core.geometry import Rectangle
+from ..urst_core.formats.open import open_picture
+from ..urst_core.geometry import Rectangle, Size
 from ..urst_core.method.level_pictures import TILES_STAGE
 from ..urst_core.method.strokes import level_sizes
-from ..urst_core.networks.saved_style import ENDING as STYLE_ENDING
 from ..urst_core.networks.saved_style import SavedStyle
-from ..urst_core.networks.style import StyleCode
-from ..urst_core.pictures.metadata import PictureMetadata
 from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
-from ..urst_core.pictures.source import TensorSource, close_picture, read_bands
+from ..urst_core.pictures.source import close_picture, read_bands
 from ..urst_core.progress import Progress
 from ..urst_core.tiling.settings import IfInterrupted
 from . import folders, host
 from .convert import (
     PREVIEW_SIZE,
-    StoredPicture,
     mixture_of,
     page_preview,
     preview_image,
@@ -44,6 +33,14 @@ from .file_inputs import (
     picture_input,
 )
 from .file_names import fill_in
+from .file_runs import (
+    choose_run,
+    output_name_input,
+    output_paths,
+    overwrite_input,
+    resume_input,
+    style_files,
+)
 from .remedies import naming_inputs
 from .sockets import (
     CATEGORY,
@@ -87,30 +84,10 @@ class StylizeFile(io.ComfyNode):
                 style_input(),
                 *look_inputs(),
                 tile_size_input(),
-                io.String.Input(
-                    "output_name",
-                    default="urst/stylized",
-                    tooltip="Beginning of the result's name in ComfyUI's output folder, with / "
-                    "between folders; a number and the format's extension follow. Replaced are "
-                    "%year%, %month%, %day%, %hour%, %minute%, %second%, %width%, %height%, "
-                    "%date:yyyy-MM-dd%, and widgets, as in %Load Backbone.backbone%.",
-                ),
+                output_name_input("urst/stylized"),
                 *format_inputs(),
-                io.Boolean.Input(
-                    "resume",
-                    default=True,
-                    label_on="auto",
-                    label_off="start over",
-                    tooltip="auto: an earlier run of this name that was cancelled or crashed is "
-                    "resumed if picture and settings are the same; otherwise a new file is "
-                    "started. start over: such runs are discarded.",
-                ),
-                io.Boolean.Input(
-                    "overwrite",
-                    default=False,
-                    tooltip="On: the name gets no number, and an existing file of that name is "
-                    "replaced.",
-                ),
+                resume_input("picture"),
+                overwrite_input(),
                 *other_style_inputs(),
                 *stroke_inputs(),
                 colors_input(),
@@ -193,10 +170,12 @@ class StylizeFile(io.ComfyNode):
             **stroke_settings(strokes, detail, brushwork, brushwork_seed),
             colors=colors,
         )
-        place = OutputPlace(fill_in(output_name, cls.hidden), find_format(file_format), overwrite)
-        with naming_inputs(), _style_files(styles, backbone) as style_paths:
+        format_ = find_format(file_format)
+        with naming_inputs(), style_files(styles, backbone) as style_paths:
             path = folders.picture_path(content)
-            outputs = place.outputs(path)
+            name = folders.without_ending(fill_in(output_name, cls.hidden))
+            size = _size_of(path)
+            outputs = output_paths(name, format_.endings[0], size, overwrite=overwrite)
             from ..urst_core.runs.file_run import FileRun  # noqa: PLC0415 - on use
 
             runs = [
@@ -207,13 +186,13 @@ class StylizeFile(io.ComfyNode):
                     backbone.backbone,
                     settings,
                     style_weights=weights or None,
-                    options=output_options(place.format, quality),
+                    options=output_options(format_, quality),
                     overwrite=overwrite,
                 )
                 for output in outputs
             ]
             region = Rectangle(crop_top, crop_left, crop_top + crop_height, crop_left + crop_width)
-            run, if_interrupted = _choose(runs, resume=resume or region.area > 0)
+            run, if_interrupted = choose_run(runs, resume=resume or region.area > 0)
             areas = host.run_areas(backbone, run.source.size, styles, settings)
             with host.working_memory(backbone, *areas):
                 progress = host.NodeProgress(
@@ -255,39 +234,10 @@ def _crop_inputs() -> list[io.Input]:
     ]
 
 
-@dataclass(frozen=True)
-class OutputPlace:
-    """Where a node's result goes.
-
-    Attributes:
-        name: beginning of its name in ComfyUI's output folder.
-        format: its format.
-        overwrite: whether it gets exactly that name, and replaces an existing file.
-    """
-
-    name: str
-    format: Format
-    overwrite: bool
-
-    def outputs(self, content: Path) -> list[Path]:
-        """Files of interrupted runs that may be resumed, then the file for a new run."""
-        ending, source = self.format.endings[0], open_picture(content)
-        close_picture(source)
-        numbered = folders.numbered_output(folders.without_ending(self.name), source.size)
-        if self.overwrite:
-            return [numbered.folder / f"{numbered.name}{ending}"]
-        return [*numbered.interrupted(ending), numbered.path(ending)]
-
-
-def _choose(runs: Sequence[FileRun], *, resume: bool) -> tuple[FileRun, IfInterrupted]:
-    """The interrupted run to resume, or else the last one, which is new."""
-    for run in runs if resume else ():
-        if run.can_resume():
-            return run, IfInterrupted.RESUME
-    if not resume:
-        for run in runs[:-1]:
-            run.discard_interrupted()
-    return runs[-1], IfInterrupted.DISCARD
+def _size_of(path: Path) -> Size:
+    source = open_picture(path)
+    close_picture(source)
+    return source.size
 
 
 def _paint_region(
@@ -326,33 +276,3 @@ def _run(
 
     run.run(node_progress.listener(look=look), if_interrupted=if_interrupted)
     return preview
-
-
-@contextmanager
-def _style_files(
-    styles: Sequence[TensorSource | str | StyleCode], backbone: LoadedBackbone
-) -> Iterator[list[str]]:
-    """Styles as a file run takes them: names, or temporary files (pictures of 16 bits)."""
-    name = backbone.backbone.traits.name
-    temporary = Path(folder_paths.get_temp_directory())
-    temporary.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=temporary, ignore_cleanup_errors=True) as folder:
-        yield [
-            style if isinstance(style, str) else _save_style(style, Path(folder) / str(index), name)
-            for index, style in enumerate(styles)
-        ]
-
-
-def _save_style(style: TensorSource | StyleCode, path: Path, backbone_name: str) -> str:
-    if isinstance(style, StyleCode):
-        path = path.with_suffix(STYLE_ENDING)
-        SavedStyle(style, backbone_name).save(path)
-        return str(path)
-    path = path.with_suffix(".tif")
-    # Without alpha, as in Stylize Image.
-    colors = style.pixels[:3].permute(1, 2, 0)
-    picture = StoredPicture(colors, torch.uint16, PictureMetadata())
-    with ImageFileCanvas(path, picture, OutputOptions(compression="none")) as canvas:
-        for band, pixels in read_bands(picture, "styles"):
-            canvas.write(band, pixels)
-    return str(path)

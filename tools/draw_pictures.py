@@ -26,13 +26,14 @@ from small_jpeg import small_jpeg
 
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle, Size, cut
-from urst_core.method.one_level import OneLevel, ResampledSource
+from urst_core.method.one_level import OneLevel
 from urst_core.method.patches import Layout, cut_windows, plan_layout
 from urst_core.method.pipeline import stylize
 from urst_core.method.regions import Region, Regions
 from urst_core.method.style_saving import make_saved_style
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.region_map import MaskRegions
+from urst_core.pictures.resized import Resized
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import COLORS, Colors, Settings
 from urst_core.weights.loading import load_backbone
@@ -242,10 +243,18 @@ def level_by_hand() -> list[Image.Image]:
     level.join(joined)
     stats = stylize(joined, [painting(512)], painted_, network, plain)
     level.merge(painted_, merged, stats)
-    enlarged = ResampledSource(below, content.size)
+    enlarged = Resized(below, Rectangle.of_size(below.size), content.size)
     return [
         image_of((each.read(LEVEL_DETAIL)[:3] * 255).round()) for each in (enlarged, joined, merged)
     ]
+
+
+def frames_of_a_pan() -> Image.Image:
+    """Three frames of a video, and the same frames painted."""
+    sources = scene(SCENE), painted_scene(SCENE)
+    height, width = SCENE
+    boxes = [(left, 0, left + width // 2, height) for left in (0, width // 4, width // 2)]
+    return side_by_side(*(image_of(source).crop(box) for source in sources for box in boxes))
 
 
 def style_preview() -> Image.Image:
@@ -280,6 +289,7 @@ HELP_PICTURES: dict[str, Callable[[], Image.Image]] = {
     "URSTLoadImage": lambda: with_detail(scene(LARGE_SCENE), DETAIL),
     "URSTSaveImage": lambda: with_detail(painted_scene(LARGE_SCENE), DETAIL),
     "URSTStylizeFile": lambda: half_finished(SCENE, 104, 15),
+    "URSTStylizeVideoFile": frames_of_a_pan,
     "URSTLoadStyle": lambda: side_by_side(
         style_preview(), image_of(scene(SCENE)), image_of(painted_scene(SCENE))
     ),

@@ -60,7 +60,7 @@ TEXT = (
     "socketless",
     "force_input",
 )
-COMBO = (*INPUT, "default", "options")
+COMBO = (*INPUT, "default", "options", "upload")
 
 
 def socket_type(io_type: str, allowed: Sequence[str] = INPUT) -> SimpleNamespace:
@@ -184,8 +184,11 @@ def stub_modules() -> dict[str, ModuleType]:
         Combo=socket_type("COMBO", COMBO),
         Boolean=socket_type("BOOLEAN", (*INPUT, "default", "label_on", "label_off")),
         Mask=socket_type("MASK"),
+        Video=socket_type("VIDEO"),
+        UploadType=SimpleNamespace(video="video_upload"),
         Hidden=SimpleNamespace(prompt="PROMPT", extra_pnginfo="EXTRA_PNGINFO"),
     )
+    api.InputImpl = SimpleNamespace(VideoFromFile=lambda path: f"video {path}")
     modules["comfy.cli_args"].args = Arguments()
     modules["comfy"].cli_args = modules["comfy.cli_args"]
     modules["comfy_api"].latest = api

@@ -25,6 +25,7 @@ NODE_IDS = (
     "URSTLoadImage",
     "URSTSaveImage",
     "URSTStylizeFile",
+    "URSTStylizeVideoFile",
     "URSTLoadStyle",
     "URSTSaveStyle",
     "URSTConvertWeights",

@@ -297,14 +297,14 @@ def test_several_styles_and_alpha_of_styles(stylize, call, backbone, style, base
 
 
 def test_styles_inside_the_weights_are_named(part, base, backbone):
-    with part("nodes.stylize_file")._style_files(["3", "12"], backbone) as styles:
+    with part("nodes.file_runs").style_files(["3", "12"], backbone) as styles:
         assert styles == ["3", "12"]
     assert files_in(base) == []
 
 
 def test_a_style_becomes_a_file_of_the_same_values(part, base, backbone, style):
     source = part("urst_core.pictures.source").TensorSource(style[0].permute(2, 0, 1))
-    with part("nodes.stylize_file")._style_files([source, source], backbone) as paths:
+    with part("nodes.file_runs").style_files([source, source], backbone) as paths:
         assert files_in(base) == [Path(path).relative_to(base).as_posix() for path in paths]
         for path in paths:
             stored = load_picture(Path(path)).float() / 65535
