@@ -45,9 +45,9 @@ def add_stylize_command(commands: Commands) -> None:
     """Add ``stylize`` to the commands of a parser."""
     command = commands.add_parser(
         "stylize",
-        help="paint a picture, or a folder of them, in the style of another",
-        description="Paint a picture in the style of a painting, or of a mixture of several. "
-        "If OUT is a folder, paint every picture in every style.",
+        help="paint a picture, a folder of them, or a video, in the style of another",
+        description="Paint a picture or a video in the style of a painting, or of a mixture of "
+        "several. If OUT is a folder, paint every picture in every style.",
     )
     add_run_arguments(command)
     add_job_arguments(command)

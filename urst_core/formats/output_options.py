@@ -79,7 +79,7 @@ def add_output_arguments(parser: ArgumentParser) -> None:
         "--quality",
         type=int,
         metavar="1..100",
-        help=f"of JPEG, WebP, AVIF, DeepZoom (default: {DEFAULT_QUALITY})",
+        help=f"of JPEG, WebP, AVIF, DeepZoom and videos (default: {DEFAULT_QUALITY})",
     )
     add(
         "--compression",
