@@ -186,7 +186,7 @@ class Johnson(SingleStyleNetwork):
     )
 
     def __init__(self, norm_axes: int = 4) -> None:
-        # Not on the meta device, whose arithmetic takes seconds to load where weights are recognized.
+        # Not on the meta device, where weights are recognized: its arithmetic loads for seconds.
         mean = torch.tensor(IMAGENET_MEAN, device="cpu")
         std = torch.tensor(IMAGENET_STD, device="cpu")
         super().__init__(PixelScale(1.0 / std, -mean / std))
