@@ -27,6 +27,7 @@ import torch
 from ..errors import SettingsError, ShapeError
 from ..geometry import Rectangle
 from ..networks.frozen_stats import FrozenStats, RegionStats
+from ..networks.full_precision import full_precision
 from ..networks.model import Backbone
 from ..networks.pooling import pool
 from ..networks.sites import replay_until
@@ -344,7 +345,7 @@ def _thumbnail_site(
             _tell_of_thumbnail(source, stage_of_site(name), runs[0].listener)
             thumbnail = make_thumbnail(source, settings.thumbnail_size).to(backbone.device)
             framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
-            with torch.inference_mode():
+            with torch.inference_mode(), full_precision():
                 site = replay_until(backbone.network.stages(framed, code), name, earlier)
                 moments = moments or site.moments()
                 moments.add(site.features)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import SettingsError, ShapeError, StatsError
 from ..pictures.padding import pad_to_frame, size_of
 from .frozen_stats import FrozenStats
+from .full_precision import full_precision
 from .network import StylizationNetwork, Traits
 from .sites import measure_sites
 from .statistics import SiteStats
@@ -45,6 +46,7 @@ class Backbone:
             return self
         return replace(self, network=copy.deepcopy(self.network).to(device))
 
+    @full_precision()
     def encode_style(
         self,
         styles: Sequence[Tensor | str | StyleCode] = (),
@@ -94,6 +96,7 @@ class Backbone:
             return self.network.distribution_code(picture)
         return self.network.style_code(picture)
 
+    @full_precision()
     def collect(self, thumbnail: Tensor, code: StyleCode, *, strength: float = 1.0) -> FrozenStats:
         """Measure the statistics that all tiles share, in one pass up to the last site.
 
@@ -143,6 +146,7 @@ class Backbone:
         """
         return 1.0 - strength if self.network.style_names else (1.0 - strength) ** 2
 
+    @full_precision()
     def bake(self, stats: FrozenStats) -> TileNetwork:
         """Fold the statistics into the network's convolutions.
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .full_precision import full_precision
 from .layers.banded import RowLayer, bands_of
 
 LEAST_BAND_ROWS = 64
@@ -51,6 +52,7 @@ class TileNetwork(nn.Module):
         """Type of the stylized picture: that of the computation, but at least float32."""
         return torch.promote_types(self.compute_dtype, torch.float32)
 
+    @full_precision()
     def forward(self, window: Tensor, *, at_border: bool = True) -> Tensor:
         """Stylize windows.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from ..geometry import Tile
+from ..networks.full_precision import full_precision
 from ..networks.model import Backbone
 from ..networks.sites import Site, replay_until
 from ..networks.statistics import Moments, SiteStats
@@ -84,6 +85,7 @@ class SiteMeasurement:
     def read(self, tile: Tile) -> Upload:
         return self._transfer.upload(read_stored(self._content, tile.window))
 
+    @full_precision()
     def compute(self, tile: Tile, window: Upload) -> None:
         site = self._reach_site(window_of(window.receive(), tile.window.size).to(self._dtype))
         # Features may be larger than the window: Multimodal Transfer doubles its size on the way.
