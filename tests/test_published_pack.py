@@ -69,11 +69,12 @@ def project():
 
 def test_published_files_are_exactly_those_that_users_need(published):
     assert {name.split("/")[0] for name in published} == {
-        *("__init__.py", "nodes", "urst_core", "web", "locales", "workflows", "sample_pictures"),
+        *("__init__.py", "nodes", "urst_core", "web", "locales", "workflows", "subgraphs"),
+        "sample_pictures",
         *("pyproject.toml", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE"),
         *("weights_manifest.json", "weights_manifest.schema.json"),
     }
-    for folder in ("nodes", "urst_core", "web", "locales", "workflows"):
+    for folder in ("nodes", "urst_core", "web", "locales", "workflows", "subgraphs"):
         assert set(git("ls-files", "-z", folder)) <= set(published)
     assert "urst_core/data/microast_default.safetensors" in published
     assert "web/docs/URSTStylizeImage/en.md" in published
@@ -117,6 +118,22 @@ def test_registry_metadata(project):
     assert (ROOT / comfy["web"] / "docs").is_dir()
     for address, file in ((comfy["Icon"], "icon.png"), (comfy["Banner"], "banner.jpg")):
         assert address == "" or re.fullmatch(rf"https://.+/docs/{re.escape(file)}", address)
+
+
+def test_hardware_is_named_as_the_registry_does(project):
+    """With any other name it ignores all of them."""
+    known = {"NVIDIA CUDA", "AMD ROCm", "Intel Arc", "Apple Metal"}
+    prefix = "Environment :: "
+    classifiers = project["project"]["classifiers"]
+    named = [each.removeprefix(prefix) for each in classifiers if each.startswith(prefix)]
+    assert {"GPU :: NVIDIA CUDA"} <= set(named) <= {f"GPU :: {each}" for each in known}
+
+
+def test_the_registry_reads_the_license(project):
+    """Its tool takes an SPDX expression as text, the only form that Python's tools keep."""
+    assert project["project"]["license"] == "Apache-2.0"
+    assert project["project"]["license-files"] == ["LICENSE"]
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 
 
 def test_the_oldest_comfyui_is_the_same_everywhere(project):

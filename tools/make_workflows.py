@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import chinese
 from core_nodes import CORE_NODES
 from node_types import NodeType, Socket
 from recipes_of_several import compare_backbones, regions_with_masks, video_shared_statistics
@@ -79,6 +80,7 @@ def make_workflow(name: str, types: Mapping[str, NodeType]) -> str:
     """The content of a workflow file."""
     graph = Graph(types)
     RECIPES[name](graph)
+    graph.translate_note(chinese.NOTES[name], chinese.TITLE)
     return json.dumps(graph.as_json(name), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -99,12 +101,13 @@ def _load(name: str, path: Path, **options: Any) -> ModuleType:
     return module
 
 
-async def _nodes(pack: ModuleType) -> list[Any]:
-    return await (await pack.comfy_entrypoint()).get_node_list()
+async def load_nodes() -> list[Any]:
+    """Our nodes, over the tests' stub of ComfyUI."""
+    return await (await pack_over_a_stub().comfy_entrypoint()).get_node_list()
 
 
 def main() -> None:
-    types = all_types(asyncio.run(_nodes(pack_over_a_stub())))
+    types = all_types(asyncio.run(load_nodes()))
     for name in RECIPES:
         (FOLDER / f"{name}.json").write_text(make_workflow(name, types), encoding="utf-8")
 

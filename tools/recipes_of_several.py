@@ -79,7 +79,8 @@ def video_shared_statistics(graph: Graph) -> None:
         "Video*; connect audio and fps, too.\n\n"
         "- **smoothed** is for videos with several scenes: each frame's statistics are averaged "
         "with those of `smoothing_radius` frames on each side.\n"
-        "- All frames are in memory at once, so cut long videos into parts.",
+        "- All frames are in memory at once. For long videos use *Stylize Video File*, which reads "
+        "and writes them frame by frame.",
         height=260,
     )
     content, style = load_content(graph), load_style(graph)

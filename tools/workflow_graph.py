@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chinese import with_chinese
 from node_types import NodeType, Socket
 
 TITLE = 30
@@ -37,6 +38,9 @@ SMALLEST_SCALE = 0.6
 SHOW_THEIR_WORK = frozenset({"URSTStylizeImage", "URSTStylizePatches", "URSTStylizeFile"})
 LEAST_PREVIEW = 220
 """Minimum height, in px, by which the page extends these nodes when they run."""
+
+FOLDED_HEIGHT = 260
+"""Height of a translated note after a click, in px."""
 
 UNCONNECTED_SHAPE = 7
 """Shape with which the page draws optional sockets."""
@@ -88,6 +92,14 @@ class Graph:
         node = self.add("MarkdownNote", title=title, width=width, height=height)
         node.update(widgets_values=[text], properties={}, color="#432", bgcolor="#653")
         return node
+
+    def translate_note(self, text: str, title: str) -> None:
+        """Add a folded note in another language below the first one, the only one there."""
+        first = self.nodes[0]
+        left, top = first["pos"]
+        note = self.note(text, height=FOLDED_HEIGHT, width=first["size"][0], title=title)
+        note["pos"] = [left, top + first["size"][1] + PADDING + TITLE]
+        note["flags"] = {"collapsed": True}
 
     def add(
         self,
@@ -178,7 +190,7 @@ class Graph:
         self.groups.append(
             {
                 "id": len(self.groups) + 1,
-                "title": item.title,
+                "title": with_chinese(item.title),
                 "bounding": [left, top, width, end - top],
                 "color": item.color,
                 "font_size": 24,

@@ -141,10 +141,24 @@ def test_a_note_explains_it_first(path):
 
 
 @by_file
+def test_a_folded_note_explains_it_in_chinese(path):
+    [note] = [n for n in graph_in(path)["nodes"] if n["type"] in NOTES][1:]
+    assert note["flags"] == {"collapsed": True}
+    assert note["title"].startswith("中文")
+    [text] = note["widgets_values"]
+    assert text.startswith("## ")
+    assert sum("\u4e00" <= letter <= "\u9fff" for letter in text) > 100
+    for group in graph_in(path)["groups"]:
+        assert not group["title"].isascii()
+
+
+@by_file
 def test_notes_have_no_code_which_nodes_2_0_cannot_show(path):
-    [text] = graph_in(path)["nodes"][0]["widgets_values"]
-    assert "`" not in text
-    assert "****" not in text
+    for note in graph_in(path)["nodes"]:
+        if note["type"] in NOTES:
+            [text] = note["widgets_values"]
+            assert "`" not in text
+            assert "****" not in text
 
 
 @by_file

@@ -1,0 +1,162 @@
+"""Chinese notes and titles of groups in workflows.
+
+ComfyUI translates nodes and widgets, but neither notes nor groups nor names of templates: so a
+second note, folded, is below the first one, and groups have both titles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TITLE = "中文说明（点击展开）"
+
+GROUPS: Mapping[str, str] = {
+    "Picture": "图像",
+    "Pictures": "图像",
+    "Models": "模型",
+    "Model": "模型",
+    "Styles": "风格",
+    "Stylize": "风格化",
+    "Result": "结果",
+    "Frames, or a video": "视频帧",
+    "Look first": "先看效果",
+    "The look": "整体效果",
+    "1. Measure once": "一次测量",
+    "2. Cut": "切分",
+    "3. Stylize": "风格化",
+    "4. Join": "拼接",
+    "1. Upscale": "放大",
+    "2. Upscale": "放大",
+    "1. Stylize": "风格化",
+    "2. Stylize": "风格化",
+    "1. Regions": "区域",
+    "Their styles": "各区域的风格",
+    "1. A small copy, painted": "绘制小图",
+    "2. Twice as large: join": "放大一倍：合入细节",
+    "2. Paint and merge": "绘制并合并",
+    "3. The whole size: join": "原尺寸：合入细节",
+    "3. Paint and merge": "绘制并合并",
+    "3. Finish with fine strokes": "用细笔触完成",
+    "A: default settings": "默认设置",
+    "B: finer strokes": "更细的笔触",
+    "C: half strength": "一半强度",
+    "D: a small thumbnail": "较小的缩略图",
+}
+"""Titles by the English ones, without their numbers."""
+
+CHOOSE = "工作流带有示例图像，可以直接运行。在 **{content}** 中选择自己的照片，在 **{style}** 中选择一幅画。"
+
+UPSCALER = "**Load Upscale Model** 需要 **models/upscale_models** 中的一个文件：页面会提示下载，也可以另选。"
+
+NOTES: Mapping[str, str] = {
+    "quick_start": f"""## 快速开始
+
+1. {CHOOSE.format(content="content", style="style")}
+2. 运行。结果在 **output/urst** 中。
+
+**图像风格化** 先在缩略图上测量一次，再逐图块绘制：几乎不需要额外内存，也没有接缝。
+
+- **风格强度**：0 为照片，1 为完整的风格。
+- **笔触大小**：0 使笔触在任何尺寸下占画面的比例不变；1 为最细。
+- **图块尺寸**：0 按可用内存选择，不影响画面。
+- **统计方式** 选 exact 时测量整幅图像，而不只是缩略图，速度较慢。
+- **第二风格图** 混入另一幅画。
+""",
+    "five_nodes": f"""## 五个节点
+
+把“图像风格化”的步骤拆成独立的节点，中间可以插入其他节点。
+
+1. {CHOOSE.format(content="content", style="style")}
+2. **生成缩略图统计量** 在缩略图上测量一次。它的预览在计算任何图块之前就显示整幅画的效果。
+3. **切分图块** 切出等大的窗口，相互重叠的宽度由骨干网络决定。
+4. **图块风格化（TIN）** 用同样的统计量绘制每个窗口。
+5. **拼接图块** 裁去重叠部分并拼接。每个像素都与一次处理整幅图像相同。
+
+如果中间不需要其他节点，quick_start 占用的内存更少。
+""",
+    "strokes_by_hand": f"""## 手动制作大笔触
+
+把“图像风格化”在 **笔触大小** 为 4 时的步骤逐层拆开，中间可以插入其他节点，结果相同。
+
+1. {CHOOSE.format(content="content", style="style")}
+2. 第一个 **合入细节** 缩小图像，其 **生成缩略图统计量** 的预览就是第一层的画。
+3. 下一个 **合入细节** 放大这幅画并加入照片的细节；逐图块绘制之后，**合并笔触** 合入最细的笔触。
+4. 再经过同样的一层，使用同样的统计量，画就与照片一样大。
+
+- 要用放大模型来放大：把画接到放大节点，再把结果接到下一个 **合入细节** 的 **enlarged**，同时保留 **painting**。
+- 要更大的笔触：把第一个 **合入细节** 的 **笔触大小** 设为 8，并增加一层。
+- **细节**：每一层看到多少照片的细节。**笔触纹理** 填充天空。
+""",
+    "hundred_megapixels": """## 一亿像素，从文件到文件
+
+用于放不进内存、浏览器也显示不了的图像：**文件风格化** 读取一个文件，逐图块绘制，再写入一个文件。
+
+1. 把图像放进 ComfyUI 的 **input** 文件夹，按 **R** 键刷新，在 **文件风格化** 中选择它。默认是随附的照片，可以直接运行。
+2. 在 **style** 中选择一幅画。
+3. 运行。结果在 **output/urst** 中；运行时可以看到画面逐渐填满。
+
+- 取消、崩溃或断电之后，再次加入队列即可：已完成的图块都保留。
+- 文件带有编号。打开 **允许覆盖** 后，每次替换同一个文件。
+- TIFF 能保存任何图像：16 位、透明通道、任意尺寸。JPEG 文件更小。
+- 位深、透明通道、色彩配置文件和元数据都会保留。
+""",
+    "upscale_then_stylize": f"""## 先放大，再风格化
+
+小照片变成笔触锐利的大画：笔触画在放大后的图像上。
+
+1. {CHOOSE.format(content="content", style="style")}
+2. {UPSCALER}
+3. 运行。统计量在放大后的图像上测量，因为风格化的正是它。
+
+**笔触大小** 为 1 时笔触最细。要让笔触随图像变大，请看 stylize_then_upscale。
+""",
+    "stylize_then_upscale": f"""## 先风格化，再放大
+
+先画小图，再放大画作：笔触随之变大，网络的计算也更少。
+
+1. {CHOOSE.format(content="content", style="style")}
+2. {UPSCALER}
+3. 运行。
+
+放大节点也可以放在 five_nodes 的 **图块风格化（TIN）** 与 **拼接图块** 之间，倍数会自动识别。此时请把 **拼接图块** 的羽化设为 16 左右，因为放大模型会使各窗口的边缘略有不同。
+
+要在最终尺寸上绘制笔触，请看 upscale_then_stylize。
+""",
+    "regions_with_masks": f"""## 每个区域一种风格
+
+1. {CHOOSE.format(content="content", style="style inside** 和 **style outside")}
+2. 遮罩区分内部（白）和外部（黑）。为了直接运行，工作流取内容图的蓝色通道中高于 **Threshold Mask** 数值的部分，大致是天空。
+3. 使用自己的遮罩：右键点击 **content**，选择遮罩编辑器，涂画并保存；再用它的 MASK 代替 Threshold Mask 的输出。尺寸不同的遮罩会自动缩放。
+
+**图像风格化** 一次画完所有风格：它自己的风格用于整幅画，**风格区域** 在遮罩的白色处叠加另一种风格。需要更多风格时，把多个 **风格区域** 串联起来。
+
+**遮罩羽化** 设定风格在区域内淡入的宽度（像素），0 为硬边。
+""",
+    "video_shared_statistics": """## 不闪烁的视频
+
+如果逐帧单独测量，移动的灯光会改变整幅画面，视频就会闪烁。**批次统计方式** 设为 shared 时，所有帧一起测量，不动的部分保持颜色不变。
+
+1. 为了直接运行，工作流用噪点不断变化的静止画面代替视频。使用自己的视频：添加 *Load Video* 和 *Get Video Components*，把图像接到 **图像风格化**。
+2. 在 **style** 中选择一幅画。
+3. 运行。要保存为视频文件，用 *Create Video* 和 *Save Video* 代替 **SaveAnimatedWEBP**，并连接声音和帧率。
+
+- smoothed 用于有多个场景的视频：每一帧的统计量与前后 **平滑半径** 帧求平均。
+- 所有帧同时放在内存里。长视频请用 **风格化视频文件**，它逐帧读写。
+""",
+    "compare_backbones": f"""## 比较骨干网络和设置
+
+四条线路，同一幅图像，同一幅画。{CHOOSE.format(content="content", style="style")}
+
+所有线路都使用内置权重，设置不同：A 默认设置；B 更细的笔触；C 一半强度；D 较小的缩略图。
+
+**其他骨干网络**：在某条线路的 **加载骨干网络** 中选择网络，以及与之匹配的权重：可以是名称（下载一次并校验），也可以是 **models/urst** 中的 .safetensors 文件。自带风格的骨干网络不使用 **style**；如果自带多种风格，请在 **风格名称** 中填写。
+
+图像远大于缩略图时，也请比较 **统计方式** 的 exact。
+""",
+}
+"""By the name of the workflow."""
+
+
+def with_chinese(title: str) -> str:
+    """The title of a group in both languages."""
+    return f"{title} · {GROUPS[title]}"
