@@ -37,7 +37,7 @@ from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle
 
 ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ("nodes", "urst_core", "locales", "web", "workflows", "sample_pictures")
+PUBLISHED = ("nodes", "urst_core", "locales", "web", "workflows", "subgraphs", "sample_pictures")
 START_SECONDS = 180
 RUN_SECONDS = 300
 UPSCALE_MODEL = "tiny2x.safetensors"
