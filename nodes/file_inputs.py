@@ -9,8 +9,10 @@ from ..urst_core.formats.output_format import Format
 from ..urst_core.formats.output_options import DEFAULT_QUALITY, OutputOptions
 from ..urst_core.formats.registry import FORMATS
 from ..urst_core.formats.vips import vips
+from ..urst_core.runs.printing import FITS, LARGEST_DPI, Fit, PaperSize, Printing
 from . import folders
 from .remedies import naming_inputs
+from .sockets import folded_away
 
 FILE_FORMATS = ("TIFF", "PNG", "JPEG", "WebP", "AVIF", "DeepZoom")
 """The engine's formats that other programs open as pictures; the default first."""
@@ -48,6 +50,67 @@ def format_inputs() -> list[io.Input]:
             tooltip="Quality of JPEG, WebP, AVIF and DeepZoom; the others are lossless.",
         ),
     ]
+
+
+def result_inputs() -> list[io.Input]:
+    """The size of a print, and what the result's metadata say."""
+    inputs = [
+        io.String.Input(
+            "print_size",
+            optional=True,
+            default="",
+            tooltip="Size of a print, width x height, as in 100x70cm, 24x36in or 400x300mm: the "
+            "picture is enlarged to its pixels and painted at that size. Empty keeps the "
+            "picture's size in pixels.",
+        ),
+        io.Float.Input(
+            "dpi",
+            optional=True,
+            default=0.0,
+            min=0.0,
+            max=LARGEST_DPI,
+            step=1.0,
+            tooltip="Dots per inch of the print, noted in the result. 0: 300 for a print, else "
+            "the picture's own.",
+        ),
+        io.Combo.Input(
+            "fit",
+            options=list(FITS),
+            optional=True,
+            default=FITS[0],
+            tooltip="cover: fill the print, and crop what is too long. contain: keep the whole "
+            "picture.",
+        ),
+        io.Boolean.Input(
+            "metadata",
+            optional=True,
+            default=True,
+            tooltip="On: the result says in its metadata what it was painted with, for urst "
+            "describe and urst stylize --like. The picture's own metadata are kept either way.",
+        ),
+    ]
+    return [folded_away(each) for each in inputs]
+
+
+def printing_of(print_size: str, dpi: float, fit: Fit) -> Printing:
+    """The print that the inputs describe.
+
+    Raises:
+        SettingsError: one of them is out of range.
+    """
+    if not print_size.strip():
+        return Printing(dpi=dpi or None)
+    return Printing(PaperSize.parse(print_size), dpi or None, fit)
+
+
+def complaint_about_print(print_size: str | None, dpi: float | None) -> bool | str:
+    """True if there is such a print, else an error message."""
+    try:
+        with naming_inputs():
+            printing_of(print_size or "", dpi or 0.0, "cover").check()
+    except URSTError as error:
+        return str(error)
+    return True
 
 
 def find_format(name: str) -> Format:

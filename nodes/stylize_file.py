@@ -27,10 +27,13 @@ from .convert import (
 )
 from .file_inputs import (
     complaint_about_output,
+    complaint_about_print,
     find_format,
     format_inputs,
     output_options,
     picture_input,
+    printing_of,
+    result_inputs,
 )
 from .file_names import fill_in
 from .file_runs import (
@@ -60,6 +63,7 @@ from .sockets import (
 
 if TYPE_CHECKING:
     from ..urst_core.runs.file_run import FileRun
+    from ..urst_core.runs.printing import Fit
 
 
 class StylizeFile(io.ComfyNode):
@@ -92,6 +96,7 @@ class StylizeFile(io.ComfyNode):
                 *stroke_inputs(),
                 colors_input(),
                 *_crop_inputs(),
+                *result_inputs(),
             ],
             outputs=[
                 io.String.Output("path", display_name="path", tooltip="Path of the file."),
@@ -112,12 +117,15 @@ class StylizeFile(io.ComfyNode):
         output_name: str | None = None,
         file_format: str | None = None,
         tile_size: int | None = None,
+        print_size: str | None = None,
+        dpi: float | None = None,
     ) -> bool | str:
         """True if the file exists and such a result can be written, else an error message."""
         answers = (
             folders.complaint_about(content),
             complaint_about_output(output_name, file_format),
             complaint_about_tile_size(tile_size),
+            complaint_about_print(print_size, dpi),
         )
         return next((answer for answer in answers if answer is not True), True)
 
@@ -156,6 +164,10 @@ class StylizeFile(io.ComfyNode):
         crop_height: int = 0,
         crop_left: int = 0,
         crop_top: int = 0,
+        print_size: str = "",
+        dpi: float = 0.0,
+        fit: Fit = "cover",
+        metadata: bool = True,
     ) -> io.NodeOutput:
         styles, weights = mixture_of(
             style, style_2, style_2_weight, style_names, saved_style, backbone
@@ -188,6 +200,8 @@ class StylizeFile(io.ComfyNode):
                     style_weights=weights or None,
                     options=output_options(format_, quality),
                     overwrite=overwrite,
+                    describe=metadata,
+                    printing=printing_of(print_size, dpi, fit),
                 )
                 for output in outputs
             ]

@@ -36,6 +36,7 @@ from .pictures.region_map import ColorMap, ColorRegions, MaskRegions
 from .pictures.source import Source
 from .runs.file_run import FileRun
 from .runs.mask_file import MaskFile
+from .runs.printing import Fit, PaperSize, Printing
 from .runs.region_file import MapFile, MixFile, RegionFile, region_styles
 from .tiling.device import find_device
 from .tiling.settings import IfInterrupted, Settings, SettingsOptions
@@ -297,6 +298,10 @@ def stylize_file(
     overwrite: bool = False,
     if_interrupted: WhenInterrupted = "resume",
     stored: OutputOptions | None = None,
+    print_size: str | None = None,
+    dpi: float | None = None,
+    fit: Fit = "cover",
+    metadata: bool = True,
     strict: bool = False,
     any_size: bool = False,
     progress: ProgressOption = None,
@@ -325,6 +330,14 @@ def stylize_file(
         if_interrupted: what to do about an earlier, interrupted run for this output: ``resume``
             it, throw it away and ``restart``, or ``refuse``.
         stored: quality, compression and more of the output's format.
+        print_size: width and height on paper, as in ``"100x70cm"``, ``"24x36in"``: the content is
+            enlarged or shrunk to the print's pixels, and painted at that size. A mask is, too.
+        dpi: dots per inch of the print, 300 when not given; without ``print_size`` it is only noted
+            in the output.
+        fit: ``cover`` fills the paper and crops what is too long, ``contain`` keeps the whole
+            picture.
+        metadata: whether the output says what it was painted with; its other metadata are the
+            content's. ``urst describe`` prints it.
         strict: whether to refuse damaged pictures, of which otherwise a warning is logged.
         any_size: whether to accept pictures that unpack to more than a thousand times their files.
         progress: as for :func:`stylize`.
@@ -341,6 +354,10 @@ def stylize_file(
         >>> import urst_core as urst
         >>> urst.stylize_file("photo.jpg", "painting.jpg", "painted.tif", strength=0.8).name
         'painted.tif'
+        >>> urst.stylize_file(
+        ...     "photo.jpg", "painting.jpg", "card.jpg", print_size="40x30mm", dpi=100
+        ... ).name
+        'card.jpg'
     """
     if if_interrupted not in _IF_INTERRUPTED:
         raise SettingsError(
@@ -351,6 +368,8 @@ def stylize_file(
     several, map_file = _styles_and_map(
         styles, regions, region_strengths or {}, region_feather, mix_map, input_options
     )
+    paper = None if print_size is None else PaperSize.parse(print_size)
+    printing = Printing(paper, dpi, fit)
     run = FileRun(
         Path(content),
         several,
@@ -361,8 +380,10 @@ def stylize_file(
         options=stored or OutputOptions(),
         overwrite=overwrite,
         input_options=input_options,
-        mask=None if mask is None else MaskFile(Path(mask), mask_feather, input_options),
+        mask=None if mask is None else MaskFile(Path(mask), mask_feather, input_options, printing),
         regions=map_file,
+        describe=metadata,
+        printing=printing,
     )
     with listening(progress) as listener:
         run.run(listener, if_interrupted=_IF_INTERRUPTED[if_interrupted])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from examples import load_picture, picture, save_picture, stored_picture
+from PIL import Image
 
 LOOK = {"thumbnail_size": 64, "style_size": 64, "strength": 1.0, "statistics": "thumbnail"}
 FILE = {
@@ -223,6 +224,36 @@ def test_a_region_to_try_has_the_pixels_of_the_whole(stylize, shown):
     assert torch.equal(part, load_picture(Path(whole))[:, 30:80, 90:160])
     assert output[1].shape == (1, 50, 70, 3)
     assert shown(output).shape == (1, 50, 70, 3)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "size", "dpi", "is_described"),
+    [
+        (
+            {"print_size": "2x1in", "dpi": 30.0, "fit": "contain", "strokes": 1.0},
+            (50, 30),
+            30,
+            True,
+        ),
+        ({"print_size": "2x1in", "dpi": 30.0, "strokes": 1.0}, (60, 30), 30, True),
+        ({"dpi": 72.0, "metadata": False, "strokes": 1.0}, (200, 120), 72, False),
+    ],
+)
+def test_prints_and_metadata(stylize, inputs, size, dpi, is_described):
+    output = stylize(file_format="PNG", **inputs)
+    with Image.open(output[0]) as image:
+        assert image.size == size
+        assert image.info["dpi"] == pytest.approx((dpi, dpi), abs=0.02)
+        assert ("urst" in image.text) == is_described
+
+
+def test_prints_are_validated_before_anything_runs(part):
+    complaint = part("nodes.file_inputs").complaint_about_print
+    assert complaint(None, None) is complaint("", 0.0) is complaint("10x15cm", 300.0) is True
+    assert complaint("10x15", 0.0) == (
+        "print size '10x15' is not WIDTHxHEIGHT with a unit; use mm, cm or in: 100x70cm"
+    )
+    assert complaint("", 0.5) == "dpi 0.5 is out of range; use 1 to 10000"
 
 
 def results_in(base: Path) -> list[str]:

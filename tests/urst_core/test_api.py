@@ -540,6 +540,53 @@ def test_from_file_to_file(files, model):
     urst.stylize_file("photo.jpg", "painting.jpg", output, backbone=model, overwrite=True)
 
 
+def test_prints_and_results_without_a_description(files, model):
+    options = {"backbone": model, "strokes": "fine", "overwrite": True}
+    for metadata in (False, True):
+        output = urst.stylize_file(
+            "photo.jpg",
+            "painting.jpg",
+            files / "card.png",
+            print_size="2x2in",
+            dpi=20,
+            fit="contain",
+            metadata=metadata,
+            **options,
+        )
+        with Image.open(output) as image:
+            photo = Image.open("photo.jpg")
+            assert max(image.size) == 40
+            assert image.width * photo.height == pytest.approx(image.height * photo.width, rel=0.03)
+            assert image.info["dpi"] == pytest.approx((20, 20), abs=0.02)
+            assert ("urst" in image.text) == metadata
+    urst.stylize_file("photo.jpg", "painting.jpg", output, dpi=72, **options)
+    with Image.open(output) as image:
+        assert image.size == photo.size
+        assert image.info["dpi"] == pytest.approx((72, 72), abs=0.02)
+
+
+def test_prints_that_cannot_be_made(files, model):
+    def refused(**options):
+        with pytest.raises(urst.URSTError) as error:
+            urst.stylize_file(
+                "photo.jpg", "painting.jpg", files / "a.png", backbone=model, **options
+            )
+        return str(error.value)
+
+    assert refused(print_size="big").startswith("print size 'big' is not WIDTHxHEIGHT with a unit")
+    assert refused(dpi=0.5) == "dpi 0.5 is out of range; use 1 to 10000"
+    assert refused(fit="contain") == "fit contain needs a size of the print; give print_size"
+    with pytest.raises(urst.URSTError, match="print size 1x1cm does not work with maps of styles"):
+        urst.stylize_file(
+            "photo.jpg",
+            ["painting.jpg", "other.jpg"],
+            files / "a.png",
+            backbone=model,
+            mix_map="photo.jpg",
+            print_size="1x1cm",
+        )
+
+
 @pytest.mark.slow
 def test_an_interrupted_run_is_resumed(files, model):
     class StoppedError(Exception):

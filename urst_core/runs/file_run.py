@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ..durable import file_hash
+from ..errors import SettingsError
 from ..formats.disk_needs import TemporarySpace
 from ..formats.encode import encode
 from ..formats.input_options import InputOptions
@@ -220,6 +221,11 @@ class FileRun:
         """
         self.settings.check(self.backbone.traits)
         self.printing.check()
+        if self.regions is not None and self.printing.paper is not None:
+            raise SettingsError(
+                f"print size {self.printing.paper} does not work with maps of styles",
+                "leave out one of them",
+            )
         inputs = [("style", Path(style)) for style in self.styles]
         if self.mask is not None:
             inputs.append(("mask", self.mask.path))
