@@ -14,13 +14,16 @@ from urst_core.cli import main as cli
 from urst_core.cli import presets
 from urst_core.cli.defaults import PRESET_KEYS
 from urst_core.durable import file_hash
-from urst_core.errors import ImageError
+from urst_core.errors import ImageError, OutputError
 from urst_core.formats.open import open_picture, write_picture
+from urst_core.formats.output_options import OutputOptions
+from urst_core.formats.registry import format_of
 from urst_core.pictures.metadata import WithMetadata, metadata_of
 from urst_core.runs.description import Description, read_description
 from urst_core.tiling.settings import Settings
 
-ENDINGS = [".jpg", ".png", ".tif", ".webp", ".avif", ".zarr"]
+ENDINGS = [".jpg", ".png", ".tif", ".webp", ".avif", ".heic", ".jxl", ".exr", ".zarr"]
+"""Of the formats that have metadata."""
 
 
 @pytest.fixture
@@ -38,15 +41,34 @@ def run(*arguments, content="photo.png", styles=("monet.jpg",), output="out.jpg"
     return cli.main([*command, *map(str, arguments)])
 
 
+def files_of(path):
+    """The bytes of a file, or of the files in a store."""
+    if path.is_file():
+        return path.read_bytes()
+    return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_every_format_that_can_keeps_it(folder, ending):
-    if ending == ".zarr":
-        pytest.importorskip("zarr")
-    assert run("--strength", 0.7, output=f"out{ending}") == 0
+def test_every_format_that_can_keeps_it_and_is_repeated_byte_for_byte(folder, ending):
+    for package, needed in ((".zarr", "zarr"), (".exr", "OpenEXR")):
+        if ending == package:
+            pytest.importorskip(needed)
+    if ending in (".heic", ".jxl"):
+        try:
+            format_of(folder / f"out{ending}").check_build(folder / f"out{ending}", OutputOptions())
+        except OutputError as error:
+            pytest.skip(str(error))
+    assert run("--strength", 0.7, "--strokes", 2, "--seed", 3, output=f"out{ending}") == 0
     described = read_description(folder / f"out{ending}")
     assert described.settings["strength"] == 0.7
     assert described.styles[0].name == "monet.jpg"
     assert f"SHA-256 {described.styles[0].sha256}" == file_hash(folder / "monet.jpg")
+    (folder / "again").mkdir()
+    # Of the same name, which is part of a Zarr store.
+    assert run("--like", f"out{ending}", styles=[], output=f"again/out{ending}") == 0
+    assert files_of(folder / f"again/out{ending}") == files_of(folder / f"out{ending}")
+    assert run("--like", f"out{ending}", "--seed", 4, styles=[], output=f"b{ending}") == 0
+    assert files_of(folder / f"b{ending}") != files_of(folder / f"out{ending}")
 
 
 def test_plain_texts_for_other_programs(folder):
