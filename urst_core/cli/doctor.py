@@ -16,6 +16,8 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .console import put
+
 if TYPE_CHECKING:
     import argparse
 
@@ -92,7 +94,7 @@ def run_doctor() -> int:
     """Print the report; returns 1 if something that is needed does not work, 0 otherwise."""
     failed = False
     for finding in findings():
-        print(finding, flush=True)
+        put(str(finding))
         failed |= finding.is_needed and finding.remedy is not None
     return int(failed)
 
@@ -110,11 +112,14 @@ def findings() -> Iterator[Finding]:
     yield _checked("libvips", _libvips, libvips)
     yield _checked("formats", _formats, libvips)
     yield _checked("device", _device, "use --device cpu")
+    yield _checked("GPU", _nvidia, "choose a build with CUDA on pytorch.org/get-started")
     yield _checked("precision", _precision, "use --precision fp32")
     yield _checked("weights", _weights, "install urst again", is_needed=True)
     yield _checked("memory", _memory, "close other programs, or use smaller tiles (--tile-size)")
     for label, folder in (("disk", Path.cwd), ("temporary", _temporary)):
-        yield _checked(label, lambda folder=folder: _disk(folder()), "free some space")
+        remedy = "free some space, or use another folder"
+        yield _checked(label, lambda folder=folder: _disk(folder()), remedy)
+    yield _checked("presets", _presets, "correct that file, or remove it")
     yield _checked(
         "hub",
         _hub,
@@ -187,6 +192,16 @@ def _device() -> str:
     return f"{device} ({name}{threads}), {free_bytes(device) / 1e9:.1f} GB free"
 
 
+def _nvidia() -> str:
+    """NVIDIA GPUs that torch does not use: its build may be one for CPUs, or the driver too old."""
+    torch: Any = import_module("torch")
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} with CUDA {torch.version.cuda}"
+    if shutil.which("nvidia-smi") is not None:
+        raise OSError(f"an NVIDIA GPU is here, and torch {torch.__version__} does not use it")
+    return "none by NVIDIA"
+
+
 def _precision() -> str:
     from ..tiling.device import find_device, has_fast_bfloat16  # noqa: PLC0415
 
@@ -225,6 +240,12 @@ def _disk(folder: Path) -> str:
 
 def _temporary() -> Path:
     return Path(tempfile.gettempdir())
+
+
+def _presets() -> str:
+    from .presets import load_presets, presets_path  # noqa: PLC0415
+
+    return f"{len(load_presets())} in {presets_path()}"
 
 
 def _hub() -> str:

@@ -27,8 +27,9 @@ def offline(monkeypatch):
 
 
 def report(capsys) -> dict[str, str]:
-    lines = capsys.readouterr().out.splitlines()
-    return {line.split()[1]: line for line in lines}
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+    return {line.split()[1]: line for line in printed.out.splitlines()}
 
 
 def test_a_working_installation(capsys):
@@ -75,8 +76,58 @@ def test_other_trouble(capsys, monkeypatch, tmp_path):
     assert lines["Python"].endswith("; use 9.0 or newer")
     assert lines["device"].endswith("ZeroDivisionError: division by zero; use --device cpu")
     assert "MemoryError: " in lines["memory"]
-    assert f"GB free in {tmp_path}; free some space" in lines["disk"]
+    assert f"GB free in {tmp_path}; free some space, or use another folder" in lines["disk"]
     assert "missing  hub             Connect" in lines["hub"]
+
+
+def test_folders_that_cannot_be_written_to(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "gone"))
+    monkeypatch.chdir(tmp_path)
+    assert doctor.run_doctor() == 0
+    lines = report(capsys)
+    remedy = "free some space, or use another folder"
+    for label, folder in (("disk", tmp_path), ("temporary", tmp_path / "gone")):
+        assert lines[label] == (
+            f"missing  {label:15} PermissionError: {folder} is not writable; {remedy}"
+        )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the current folder")
+def test_a_current_folder_that_is_gone(capsys, monkeypatch, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert doctor.run_doctor() == 0
+    assert report(capsys)["disk"].startswith("missing  disk            FileNotFoundError")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"[starry\n", "SettingsError: presets {path} are not valid TOML ("),
+        (b"\xff", "SettingsError: presets {path} cannot be read ("),
+        (None, "SettingsError: presets {path} cannot be read ("),
+    ],
+)
+def test_presets_that_cannot_be_read(capsys, monkeypatch, tmp_path, content, found):
+    path = tmp_path / "presets.toml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    monkeypatch.setattr("urst_core.cli.presets.presets_path", lambda: path)
+    assert doctor.run_doctor() == 0
+    line = report(capsys)["presets"]
+    assert line.startswith("missing  presets         " + found.format(path=path))
+    assert line.endswith("; correct that file, or remove it")
+
+
+def test_a_gpu_that_torch_does_not_use(capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert doctor.run_doctor() == 0
+    line = report(capsys)["GPU"]
+    assert line.startswith("missing  GPU             OSError: an NVIDIA GPU is here, and torch ")
+    assert line.endswith("does not use it; choose a build with CUDA on pytorch.org/get-started")
 
 
 @pytest.mark.parametrize("command", [pytest.param("doctor", marks=pytest.mark.slow), "info"])
@@ -99,6 +150,29 @@ def test_without_torch(tmp_path, command):
         assert "ok       numpy" in done.stdout
     else:
         assert done.stderr == "urst: OSError: libtorch.so: cannot open; run 'urst doctor'\n"
+
+
+@pytest.mark.parametrize("output", ["gone", "full"])
+def test_a_report_that_cannot_be_printed(monkeypatch, output):
+    """Also where urst itself does not load."""
+    warnings = []
+    monkeypatch.setitem(sys.modules, "urst_core.cli.main", None)
+    monkeypatch.setattr("urst_core.cli.start.warn", warnings.append)
+    monkeypatch.setattr("urst_core.cli.console._abandon", lambda _: None)
+
+    def broken(*_words, **_options):
+        raise BrokenPipeError if output == "gone" else OSError("No space left on device")
+
+    monkeypatch.setattr("builtins.print", broken)
+    if output == "gone":
+        with pytest.raises(SystemExit) as end:
+            main(["doctor"])
+        assert end.value.code == 141
+        return
+    assert main(["doctor"]) == 1
+    assert warnings == [
+        "standard output cannot be written to (No space left on device); send it elsewhere"
+    ]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
