@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import FENCE, OF_USERS, PAGES, ROOT, blocks, commands_of, name_of, text_of
 from PIL import Image
 
 import urst_core
@@ -16,36 +15,12 @@ from urst_core.backbones import all_backbones
 from urst_core.cli.main import _parser
 from urst_core.weights.manifest import read_manifest
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted(
-    [
-        *ROOT.glob("*.md"),
-        *(ROOT / "docs").glob("*.md"),
-        *(ROOT / "benchmarks").glob("*.md"),
-        ROOT / "urst_core" / "data" / "README.md",
-    ]
-)
-OF_USERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
 OTHER_PROGRAMS = {"--system-site-packages"}
 
 
-def text_of(page):
-    return page.read_text(encoding="utf-8")
-
-
-def name_of(page):
-    return str(page.relative_to(ROOT).as_posix())
-
-
 def each(pages):
     return pytest.mark.parametrize("page", pages, ids=name_of)
-
-
-def blocks(page, language):
-    return [code for kind, code in FENCE.findall(text_of(page)) if kind == language]
 
 
 def anchors(page):
@@ -66,17 +41,11 @@ def test_links_lead_to_files_and_headings(page):
 
 
 def commands():
-    """Every command line of ours that is printed in a block, comments and continuations joined."""
-    found = []
-    for page in PAGES:
-        for code in blocks(page, ""):
-            for line in re.split(r"\n|&&", code.replace("\\\n", " ")):
-                words = shlex.split(line.strip(), comments=True) if "urst" in line else []
-                if words[:3] == ["python", "-m", "urst_core"]:
-                    words = ["urst", *words[3:]]
-                if words[:1] == ["urst"]:
-                    found.append(pytest.param(words[1:], id=f"{name_of(page)}: {' '.join(words)}"))
-    return found
+    return [
+        pytest.param(words, id=f"{name_of(page)}: {' '.join(['urst', *words])}")
+        for page in PAGES
+        for words in commands_of(page)
+    ]
 
 
 @pytest.mark.parametrize("arguments", commands())

@@ -53,6 +53,10 @@ STROKES_SCENE: Size = (3600, 5400)
 CONTROLS_SCENE: Size = (416, 624)
 OFFERED_SCENE: Size = (1024, 1536)
 """Of the pictures that ComfyUI's users begin with."""
+PRINT_SCALE = 2.83
+"""By which 12 megapixels become 100 x 70 cm at 300 dpi."""
+PRINT_DETAIL = Rectangle(1300, 1700, 1900, 2300)
+"""Of the print: the boat and the shore behind it."""
 GAP = 8
 LARGEST_HELP_PICTURE = 58_000
 ICON_SIDE = 256
@@ -358,12 +362,54 @@ def controls() -> Image.Image:
         [content, style, *(stylized(content, style, colors) for colors in COLORS)],
         [content, other, tinted, style, stylized(tinted, style, "content")],
     ]
-    sheets = [
-        side_by_side(*map(image_of, row), height=190, background=(255, 255, 255)) for row in rows
-    ]
-    sheet = Image.new("RGB", (max(each.width for each in sheets), 380 + GAP), "white")
-    for number, each in enumerate(sheets):
-        sheet.paste(each, (0, number * (190 + GAP)))
+    return in_rows([list(map(image_of, row)) for row in rows], height=190)
+
+
+def gallery() -> Image.Image:
+    """Four strengths; and four mixtures of two paintings, which come first and last."""
+    content, style = scene(CONTROLS_SCENE), painting(512)
+    other = TensorSource(style.pixels.roll(1, 0))
+    shares = (0.25, 0.5, 0.75, 1.0)
+
+    def stylized(strength: float, share_of_other: float) -> Image.Image:
+        canvas, settings = TensorCanvas(content.size), Settings(device="cpu", strength=strength)
+        weights = [1.0 - share_of_other, share_of_other]
+        stylize(content, [style, other], canvas, load_backbone(), settings, style_weights=weights)
+        return image_of(canvas.pixels)
+
+    return in_rows(
+        [
+            [image_of(content), *(stylized(strength, 0.0) for strength in shares)],
+            [image_of(style), *(stylized(1.0, share) for share in shares), image_of(other)],
+        ],
+        height=200,
+    )
+
+
+def printed() -> Image.Image:
+    """A print, and a part of it at full size: of the enlarged painting, and of the print."""
+    content, style = scene(OFFERED_SCENE), painting(OFFERED_SCENE[0])
+    size = round(content.size[0] * PRINT_SCALE), round(content.size[1] * PRINT_SCALE)
+    enlarged = Resized(content, Rectangle.of_size(content.size), size)
+    settings = Settings(tile_size=512, device="cpu")
+    small, large = TensorCanvas(content.size), TensorCanvas(size)
+    stylize(content, [style], small, load_backbone(), settings)
+    stylize(enlarged, [style], large, load_backbone(), settings)
+    plain = image_of(small.pixels).resize(size[::-1], Image.Resampling.LANCZOS)
+    painted_large = image_of(large.pixels)
+    whole = painted_large.copy()
+    ImageDraw.Draw(whole).rectangle(box_of(PRINT_DETAIL), outline="white", width=16)
+    details = [each.crop(box_of(PRINT_DETAIL)) for each in (plain, painted_large)]
+    return side_by_side(whole, *details, height=600, background=(255, 255, 255))
+
+
+def in_rows(rows: Sequence[Sequence[Image.Image]], *, height: int) -> Image.Image:
+    """Rows of images of one height, on white."""
+    drawn = [side_by_side(*row, height=height, background=(255, 255, 255)) for row in rows]
+    sheet = Image.new("RGB", (max(row.width for row in drawn), len(rows) * (height + GAP) - GAP))
+    sheet.paste("white", (0, 0, *sheet.size))
+    for number, row in enumerate(drawn):
+        sheet.paste(row, (0, number * (height + GAP)))
     return sheet
 
 
@@ -384,6 +430,8 @@ def main() -> None:
     drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner, DOCS / "demo.jpg": demo}
     drawings[DOCS / "strokes.jpg"] = strokes
     drawings[DOCS / "controls.jpg"] = controls
+    drawings[DOCS / "gallery.jpg"] = gallery
+    drawings[DOCS / "print.jpg"] = printed
     drawings |= {
         ROOT / "sample_pictures" / "urst_photograph.jpg": offered_photograph,
         ROOT / "sample_pictures" / "urst_painting.jpg": offered_painting,

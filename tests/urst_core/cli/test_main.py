@@ -280,7 +280,16 @@ OPTIONS = {
 
 
 TESTED_ELSEWHERE = {
-    *("--ray", "--ray-workers", "--name", "--recursive", "--like", "--preset", "--no-metadata"),
+    *(
+        "--jobs",
+        "--ray",
+        "--ray-workers",
+        "--name",
+        "--recursive",
+        "--like",
+        "--preset",
+        "--no-metadata",
+    ),
     *("--regions", "--region", "--region-strength", "--region-feather", "--mix-map"),
     *("--print-size", "--dpi", "--fit", "--crop"),
 }
