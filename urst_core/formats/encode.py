@@ -59,7 +59,7 @@ def encode(
     listener = listener or (lambda _share: None)
     try:
         listener(0.0)
-        format_.save(Encoding(work_file, partial, like, options, listener))
+        format_.save(Encoding(work_file, partial, like, options, listener, target.name))
         listener(1.0)
         format_.check_replaced(target)
         format_.publish(partial, target)

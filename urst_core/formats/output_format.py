@@ -40,6 +40,7 @@ class Encoding:
         like: what the work file holds.
         options: how it is stored, checked.
         listener: told of progress.
+        name: of the finished result.
     """
 
     work_file: Path
@@ -47,6 +48,7 @@ class Encoding:
     like: Source
     options: OutputOptions
     listener: EncodingListener
+    name: str
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class ZarrCanvas:
         overwrite: replace a finished store.
         if_interrupted: what to do with an unfinished one; one that was resumed is kept on errors.
         pyramid: write smaller levels as well.
+        name: of the picture; that of the location if None.
 
     Raises:
         OutputError: the name is not valid or taken, or the store cannot be made.
@@ -71,11 +72,13 @@ class ZarrCanvas:
         overwrite: bool = False,
         if_interrupted: IfInterrupted = IfInterrupted.REFUSE,
         pyramid: bool = True,
+        name: str | None = None,
     ) -> None:
         goes_on = check_zarr_output(
             location, like, overwrite=overwrite, if_interrupted=if_interrupted
         )
         self.location = location
+        self._name = name or str(location).rstrip("/").rsplit("/", 1)[-1]
         self.working_location = unfinished_location(location)
         self.edge = edge
         self.keep_on_error = goes_on
@@ -165,7 +168,6 @@ class ZarrCanvas:
 
     def _create(self, like: Raster) -> None:
         remove(self.working_location)
-        name = str(self.location).rstrip("/").rsplit("/", 1)[-1]
         own: dict[str, Any] = {UNFINISHED: {}}
         metadata = metadata_of(like)
         blobs = {name: getattr(metadata, name) for name in sorted(BLOBS)}
@@ -173,7 +175,7 @@ class ZarrCanvas:
             name: base64.b64encode(blob).decode("ascii") for name, blob in blobs.items() if blob
         }
         ome = describe(
-            name,
+            self._name,
             len(self._sizes),
             channels=like.channels,
             dtype=like.dtype,

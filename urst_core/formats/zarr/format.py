@@ -36,7 +36,9 @@ class ZarrFormat(Format):
         height, width = task.like.size
         with (
             WorkFile.reopen(task.work_file, task.like) as work,
-            ZarrCanvas(task.partial, task.like, if_interrupted=IfInterrupted.DISCARD) as canvas,
+            ZarrCanvas(
+                task.partial, task.like, if_interrupted=IfInterrupted.DISCARD, name=task.name
+            ) as canvas,
         ):
             for top in range(0, height, canvas.edge):
                 band = Rectangle(top, 0, min(top + canvas.edge, height), width)
