@@ -84,11 +84,15 @@ def test_the_commands_of_a_page_run_one_after_another(page, folder, monkeypatch,
     (folder / "presets.toml").write_text("\n".join(blocks(page, "toml")), encoding="utf-8")
     for words in filter(is_run_here, commands_of(page)):
         arguments = [SMALLER.get(word, word) for word in words]
-        if words[0] in ("stylize", "sheet"):
-            # Pages write to one name again and again.
-            arguments += ["--overwrite", "--quiet"]
+        if words[0] in ("stylize", "plan", "sheet"):
+            arguments += ["--overwrite"]  # pages write to one name again and again
         if ".zarr" in " ".join(words):
             pytest.importorskip("zarr")
+        if "clip.mp4" in words:
+            pytest.importorskip("av")
+            from clips import moving_frames, save_clip  # noqa: PLC0415 - needs it, too
+
+            save_clip(folder / "clip.mp4", moving_frames(2))
         assert cli.main(arguments) == 0, (words, capsys.readouterr().err)
         if "-o" in words and words[0] != "plan":
             output = folder / words[words.index("-o") + 1]
