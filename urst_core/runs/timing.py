@@ -14,10 +14,14 @@ from torch import Tensor
 
 from ..formats.encode import encode
 from ..formats.work_file import WorkFile
-from ..geometry import Rectangle, tile_around, windows_area
+from ..geometry import Rectangle, Size, tile_around, windows_area
+from ..method.level_pictures import level_pictures
+from ..method.level_run import level_run
 from ..method.run import Run
+from ..method.strokes import Below
 from ..networks.frozen_stats import FrozenStats
 from ..pictures.source import TensorSource
+from ..progress import ignore
 from ..tiling.device import PRECISIONS
 from ..tiling.exact_statistics import SiteMeasurement
 from ..tiling.loop import TileLoop
@@ -36,10 +40,6 @@ SITE_SAMPLE_TILES = 2
 """Number of tiles that are timed for each pass of exact statistics."""
 
 
-JOINING_COST = 1.1
-"""Time of a level's pass relative to a plain one: joining, merging, larger windows."""
-
-
 def calibrated(run: FileRun, plan: Plan) -> Plan:
     """Complete a plan with durations, and with the precision if it has yet to be tried.
 
@@ -54,26 +54,38 @@ def calibrated(run: FileRun, plan: Plan) -> Plan:
     started = time.monotonic()
     stats = sample.measure(run.run_styles, style_weights=run.style_weights)
     # Precisions are tried here, too.
-    network = sample.network(stats)
+    last = _last_level(sample)
+    network = last.network(stats)
     statistics = time.monotonic() - started
     dtype = network.compute_dtype
-    tiles = sample.tiles(dtype)
+    tiles = last.tiles(dtype)
     canvas = _LastCore()
-    of_tiles = _seconds_of_all(tiles, sample.work(network, canvas), SAMPLE_TILES)
+    of_tiles = _seconds_of_all(tiles, last.work(network, canvas), SAMPLE_TILES)
+    of_tiles *= _pixels_of_levels(sample)
     if run.settings.stats == "exact":
-        statistics += _seconds_of_sites(sample, stats, tiles)
-    statistics, of_tiles = (each * _cost_of_levels(sample) for each in (statistics, of_tiles))
+        statistics += _seconds_of_sites(sample, stats, tiles) * _pixels_of_levels(sample)
+    elif len(sample.level_sizes) > 1:
+        statistics *= 2  # for the coarsest level, and once for all above it
     seconds = Seconds(statistics, of_tiles, _seconds_to_encode(run, canvas.pixels))
     precision = next(name for name in PRECISIONS if PRECISIONS[name] == dtype)
     return replace(plan, seconds=seconds, precision=precision)
 
 
-def _cost_of_levels(run: Run) -> float:
-    """Time of all levels relative to one plain pass."""
+def _last_level(run: Run) -> Run:
+    """The last level of larger strokes, above a blank picture; a plain run itself."""
     if run.is_plain:
-        return 1.0
-    height, width = run.frame
-    return JOINING_COST * run.level_pixels().total / (height * width)
+        return run
+    below, pictures = None, level_pictures(run.level_sizes)
+    if pictures:
+        blank = _Blank(pictures[-1].size, dtype=pictures[-1].dtype)
+        below = Below(blank, blank)
+    return level_run(run, len(pictures), run.content, below, ignore)
+
+
+def _pixels_of_levels(run: Run) -> float:
+    """Number of pixels of all levels, relative to the last one."""
+    areas = [Rectangle.of_size(size).area for size in run.level_sizes]
+    return sum(areas) / areas[-1]
 
 
 def _seconds_of_sites(run: Run, stats: FrozenStats, tiles: TileLoop) -> float:
@@ -93,13 +105,12 @@ def _seconds_of_all(tiles: TileLoop, work: TileWork[Any, Any], count: int) -> fl
     cores = sampled.cores_to_do()
     step = max(1, len(cores) // count)
     sample = cores[step // 2 :: step][:count]
-    halo = tiles.traits.halo
     _run_only(sampled, work, sample[:1])
     started = time.monotonic()
     _run_only(sampled, work, sample)
     seconds = time.monotonic() - started
-    pixels = sum(tile_around(core, halo, tiles.frame).window.area for core in sample)
-    return seconds / pixels * windows_area(tiles.frame, tiles.edge, halo)
+    pixels = sum(tile_around(core, tiles.halo, tiles.frame).window.area for core in sample)
+    return seconds / pixels * windows_area(tiles.frame, tiles.edge, tiles.halo)
 
 
 def _run_only(tiles: TileLoop, work: TileWork[Any, Any], sample: Sequence[Rectangle]) -> None:
@@ -136,6 +147,18 @@ class _Finished:
 
     def add_edge(self, edge: int) -> None:
         """Nothing to note."""
+
+
+@dataclass(frozen=True)
+class _Blank:
+    """A black picture that takes no memory: where there is no painting yet."""
+
+    size: Size
+    channels: int = 3
+    dtype: torch.dtype = torch.float32
+
+    def read(self, rectangle: Rectangle) -> Tensor:
+        return torch.zeros((), dtype=self.dtype).expand(self.channels, *rectangle.size)
 
 
 class _LastCore:

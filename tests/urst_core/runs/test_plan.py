@@ -139,10 +139,17 @@ def test_present_bytes_are_not_needed_again(plan_of):
     plan.check(present_bytes=GB)
 
 
-def test_calibration_estimates_the_time_without_writing(folder, microast):
-    settings = Settings(
-        strokes="fine", device="cpu", tile_size=32, thumbnail_size=64, stats="exact"
-    )
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"strokes": "fine", "stats": "exact"},
+        {"strokes": "preview", "stats": "exact"},
+        {"strokes": "preview"},
+        {"strokes": "fine", "brushwork": 0.5},
+    ],
+)
+def test_calibration_estimates_the_time_without_writing(folder, microast, kind):
+    settings = Settings(device="cpu", tile_size=32, thumbnail_size=64, **kind)
     run = FileRun(
         folder / "content.png", [str(folder / "style.png")], folder / "out.png", microast, settings
     )
