@@ -18,7 +18,13 @@ from ..networks.layers.convolutions import (
     OutputConvolution,
     TileConvolution,
 )
-from ..networks.layers.elementwise import MatchDistribution, MaxPooling, SubtractMean
+from ..networks.layers.elementwise import (
+    Affine,
+    MatchDistribution,
+    MaxPooling,
+    SubtractMean,
+)
+from ..networks.layers.local import local_layers
 from ..networks.network import StylizationNetwork, Traits
 from ..networks.quantiles import at_ranks, quantiles_of
 from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
@@ -171,7 +177,12 @@ def tile_layers(
     yield SubtractMean(measured.mean)
     first, *others = _kernels(decoder)
     scale, _ = measured.affine_to(target)
-    yield from _decoder_layers([fold_input(first, scale, target.mean.flatten()), *others], decoder)
+    local = local_layers(measured, target)
+    if local:
+        yield from (Affine(scale, target.mean), *local)
+    else:
+        first = fold_input(first, scale, target.mean.flatten())
+    yield from _decoder_layers([first, *others], decoder)
 
 
 def _encoder_layers(vgg: nn.Sequential) -> Iterator[RowLayer]:

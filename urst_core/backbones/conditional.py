@@ -18,6 +18,7 @@ from ..networks.folding import fold_output, kernel_of
 from ..networks.layers.banded import RowLayer, RowSequence
 from ..networks.layers.convolutions import OutputConvolution
 from ..networks.layers.elementwise import Sigmoid
+from ..networks.layers.local import with_local
 from ..networks.layers.normalized import NormalizedConvolution, Part, StyledSite, through
 from ..networks.network import StylizationNetwork, Traits
 from ..networks.sites import Stages
@@ -146,8 +147,13 @@ class ConditionalNormalization(StylizationNetwork):
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         parts, picture = self._parts(code)
         kernel = fold_output(kernel_of(picture.convolution), *picture.normalization.affine(sites))
+        local = picture.normalization.local(sites)
         return RowSequence(
-            [*(part.folded(sites) for part in parts), OutputConvolution(kernel), Sigmoid()]
+            [
+                *(part.folded(sites) for part in parts),
+                *with_local(lambda _: OutputConvolution(kernel), local, relu=False),
+                Sigmoid(),
+            ]
         )
 
     def _layers(self) -> list[tuple[str, ConditionalConvolution]]:

@@ -26,6 +26,8 @@ from ..networks.layers.convolutions import (
     TileConvolution,
 )
 from ..networks.layers.elementwise import Residual
+from ..networks.layers.local import LocalAffine
+from ..networks.local_statistics import LocalMap, LocalStats
 from ..networks.network import StylizationNetwork, Traits
 from ..networks.reach import BilinearUpsampling, Convolution, Layer
 from ..networks.sites import Site, Stages, measure_features
@@ -181,17 +183,19 @@ class DIN(StylizationNetwork):
         return self.end(F.relu(self.up2(features)))
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
-        mixed = folded_dynamic(self.mix.kernel, "din1", code, sites)
-        raised = folded_dynamic(self.up1.pointwise.kernel, "din2", code, sites)
+        mixed, then = folded_dynamic(self.mix.kernel, "din1", code, sites)
+        raised, last = folded_dynamic(self.up1.pointwise.kernel, "din2", code, sites)
         return RowSequence(
             [
                 self.start.for_tiles(relu=True),
                 *self.down1.folded(),
                 *self.down2.folded(),
                 *_folded_blocks(self.encoder),
-                TileConvolution(mixed, relu=True),
+                TileConvolution(mixed, relu=not then),
+                *then,
                 *_folded_blocks(self.decoder),
-                *self.up1.folded(raised),
+                *self.up1.folded(raised, relu=not last),
+                *last,
                 *self.up2.folded(),
                 OutputConvolution(self.end.kernel),
             ]
@@ -206,14 +210,24 @@ def dynamic_convolution(features: Tensor, code: StyleCode, site: str) -> Tensor:
 
 def folded_dynamic(
     kernel: Kernel, site: str, code: StyleCode, sites: Mapping[str, SiteStats]
-) -> Kernel:
-    """A 1 x 1 convolution, the normalization and the predicted convolution as one, float64."""
+) -> tuple[Kernel, list[RowLayer]]:
+    """A 1 x 1 convolution, the normalization and the predicted convolution as one, float64.
+
+    Also the layers after it: where statistics vary over the picture, the predicted convolution is
+    one of them.
+    """
     stats = stats_at(sites, site, ChannelStats)
     mean, divisor = widened(stats.mean).flatten(), widened(stats.divisor).flatten()
     weight, bias = kernel
     normalized = weight / divisor[:, None, None, None], (bias - mean) / divisor
-    predicted = widened(code.tensors[f"{site}.weight"])[0, :, :, None, None]
-    return fold_pointwise(normalized, (predicted, widened(code.tensors[f"{site}.bias"])[0]))
+    predicted = (
+        widened(code.tensors[f"{site}.weight"])[0, :, :, None, None],
+        widened(code.tensors[f"{site}.bias"])[0],
+    )
+    if isinstance(stats, LocalStats):
+        local = LocalAffine(LocalMap(stats.scale, stats.shift))
+        return normalized, [local, TileConvolution(predicted, relu=True)]
+    return fold_pointwise(normalized, predicted), []
 
 
 def _folded_blocks(blocks: nn.ModuleList) -> Iterator[RowLayer]:

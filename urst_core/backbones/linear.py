@@ -237,6 +237,7 @@ class LinearR31(LinearWCT):
         half_precision=(),
         license="BSD-2-Clause",
         paper="arXiv:1808.04537",
+        has_channel_moments=False,
     )
     encoder_levels: Levels = RELU3_1
 
@@ -256,6 +257,7 @@ class LinearR41(LinearWCT):
         half_precision=(),
         license="BSD-2-Clause",
         paper="arXiv:1808.04537",
+        has_channel_moments=False,
     )
     encoder_levels: Levels = RELU4_1
 

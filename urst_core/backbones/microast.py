@@ -30,6 +30,7 @@ from ..networks.layers.convolutions import (
     TileConvolution,
 )
 from ..networks.layers.elementwise import Residual
+from ..networks.layers.local import local_layers
 from ..networks.network import StylizationNetwork, Traits
 from ..networks.reach import BilinearUpsampling, Convolution, Layer
 from ..networks.sites import Site, Stages, measure_features
@@ -316,10 +317,9 @@ class MicroAST(StylizationNetwork):
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         # Each normalization is folded into the end of the previous block, so that all features
         # between blocks have the style's own range, which fits in half precision.
-        affine = {
-            site: stats_at(sites, site, ChannelStats).affine_to(code.channel_stats(site))
-            for site in self.site_names
-        }
+        stats = {site: stats_at(sites, site, ChannelStats) for site in self.site_names}
+        affine = {site: each.affine_to(code.channel_stats(site)) for site, each in stats.items()}
+        local = {site: local_layers(each, code.channel_stats(site)) for site, each in stats.items()}
         first, second = (
             block for block in self.content_encoder.modules() if isinstance(block, ResidualBlock)
         )
@@ -342,7 +342,9 @@ class MicroAST(StylizationNetwork):
                 folded_block(first.kernels()),
                 # The summands here nearly cancel, and a normalization then amplifies the sum.
                 folded_block(second.kernels(), affine["dec1"], keep_float32=(False, True)),
+                *local["dec1"],
                 folded_block(dec1, affine["dec2"], keep_float32=(True, True)),
+                *local["dec2"],
                 folded_block(dec2),
                 *_folded_end(self.decoder.dec3),
             ]

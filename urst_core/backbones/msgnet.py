@@ -23,6 +23,7 @@ from ..networks.folding import Kernel, fold_output, fold_pointwise, kernel_of
 from ..networks.layers.banded import RowLayer, RowSequence
 from ..networks.layers.convolutions import OutputConvolution, TileConvolution
 from ..networks.layers.elementwise import Affine, NearestUpsampling, Residual
+from ..networks.layers.local import with_local
 from ..networks.layers.normalized import (
     AffineSite,
     ReflectedConvolution,
@@ -195,16 +196,24 @@ class MSGNet(StylizationNetwork):
         scale, shift = cast(AffineSite, last_norm).affine(sites)
         *inner_blocks, last_block = (cast(Bottleneck, block) for block in blocks)
         picture = cast(ReflectedConvolution, last).kernel
+        start = weight.flip(1) * FULL_SCALE, bias
+        last_affine = torch.diag(scale)[:, :, None, None], shift
         return RowSequence(
             [
-                TileConvolution((weight.flip(1) * FULL_SCALE, bias), relu=True),
+                *with_local(
+                    lambda relu: TileConvolution(start, relu=relu),
+                    cast(AffineSite, first_norm).local(sites),
+                    relu=True,
+                ),
                 folded_bottleneck(cast(Bottleneck, shrinking), sites),
                 folded_bottleneck(
                     cast(Bottleneck, match), sites, after=self._co_match.kernel(code.tensors[GRAM])
                 ),
                 *(folded_bottleneck(block, sites) for block in inner_blocks),
-                folded_bottleneck(
-                    last_block, sites, after=(torch.diag(scale)[:, :, None, None], shift), relu=True
+                *with_local(
+                    lambda relu: folded_bottleneck(last_block, sites, after=last_affine, relu=relu),
+                    cast(AffineSite, last_norm).local(sites),
+                    relu=True,
                 ),
                 OutputConvolution(
                     (picture[0].flip(0) / FULL_SCALE, picture[1].flip(0) / FULL_SCALE)
@@ -241,14 +250,23 @@ def folded_bottleneck(
     """
     narrow, middle, wide = block.convolutions
     first, second, third = (norm.affine(sites) for norm in block.norms)
+    local = [norm.local(sites) for norm in block.norms]
     wide_kernel, residual_kernel = kernel_of(wide), block.residual_kernel
     if after is not None:
         wide_kernel = fold_pointwise(wide_kernel, after)
     branch = RowSequence(
         [
-            Affine(*first, relu=True),
-            TileConvolution(fold_output(kernel_of(narrow), *second), relu=True),
-            middle.folded(fold_output(middle.kernel, *third), relu=True),
+            *with_local(lambda relu: Affine(*first, relu=relu), local[0], relu=True),
+            *with_local(
+                lambda relu: TileConvolution(fold_output(kernel_of(narrow), *second), relu=relu),
+                local[1],
+                relu=True,
+            ),
+            *with_local(
+                lambda relu: middle.folded(fold_output(middle.kernel, *third), relu=relu),
+                local[2],
+                relu=True,
+            ),
             TileConvolution(wide_kernel),
         ]
     )

@@ -214,6 +214,7 @@ class WCT(Cascade):
         half_precision=(torch.float16,),
         license="MIT",
         paper="arXiv:1705.08086",
+        has_channel_moments=False,
     )
     encoder_name = "vgg{}"
     decoder_name = "decoder{}"
@@ -236,6 +237,7 @@ class CollaborativeDistillation(Cascade):
         bytes_per_pixel=950,
         tile_bytes_per_pixel=300,
         paper="arXiv:2003.08436",
+        has_channel_moments=False,
     )
     encoder_name = "{}SE"
     decoder_name = "{}SD"

@@ -64,8 +64,17 @@ def add_stylizing_options(command: argparse.ArgumentParser) -> None:
         "--stats",
         choices=STATS_KINDS,
         default=defaults.stats,
-        help="measure statistics on the thumbnail, or exactly, on the whole picture, with one more "
-        "pass over the tiles for each normalization (default: %(default)s)",
+        help="thumbnail: measure statistics on the thumbnail; exact: on the whole picture, with "
+        "one more pass over the tiles for each normalization; local: on the thumbnail, around each "
+        "place (default: %(default)s)",
+    )
+    add(
+        "--local-radius",
+        type=float,
+        default=defaults.local_radius,
+        metavar="SHARE",
+        help="radius of local statistics, as a share of the picture's longest side, from 0.05 "
+        "(default: %(default)s)",
     )
     add(
         "--strength",
@@ -161,6 +170,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         seed=options.seed,
         colors=options.colors,
         match=options.match,
+        local_radius=options.local_radius,
     )
 
 

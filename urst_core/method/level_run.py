@@ -117,9 +117,7 @@ def shares_statistics(level: Run) -> bool:
     The inputs of all levels but the coarsest are enlarged paintings with detail, of the same
     composition. So their thumbnails are nearly the same, and only the smallest is measured.
     """
-    return (
-        level.settings.stats == "thumbnail" and level.level is not None and level.level.number > 1
-    )
+    return level.settings.stats != "exact" and level.level is not None and level.level.number > 1
 
 
 def _lacks_sites(run: Run, stats: FrozenStats) -> bool:

@@ -243,7 +243,7 @@ def measure_level(
     whole = Run.of(level.image, backbone, settings, listener=listener)
     code = whole.code_for_levels(styles, style_weights)
     # As in Run.at_level: the code is already blended, and the content mixed in once, at the end.
-    if settings.stats == "thumbnail" and level.level.brushwork:
+    if settings.stats != "exact" and level.level.brushwork:
         joined = WithoutBrushwork(joined, level.content, level.level)
     run = replace(whole, content=joined, settings=replace(settings, strength=1.0))
     stats = run.measure(code)

@@ -25,7 +25,7 @@ from math import lcm
 import torch
 from torch import Tensor
 
-from ..errors import ImageError, SettingsError, ShapeError
+from ..errors import Change, ImageError, SettingsError, ShapeError, StatsError
 from ..geometry import Rectangle, Size, Tile, check_tile_size, equal_tiles, frame_size
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
@@ -281,7 +281,7 @@ def stylize_windows(
     Raises:
         ShapeError: a window does not fit the stride, or canvases are missing.
         ImageError: a window has NaN or infinite values.
-        StatsError: the statistics belong to another backbone.
+        StatsError: the statistics belong to another backbone, or vary over the picture.
         SettingsError, DeviceError: as in :meth:`Settings.check`.
     """
     _check_sizes(windows, canvases, backbone.traits)
@@ -289,6 +289,11 @@ def stylize_windows(
     middle = Run.of(windows[len(windows) // 2], backbone, settings)
     areas = [Rectangle.of_size(window.size).area for window in windows]
     network = middle.network(stats, pixels=sum(areas))
+    if network.is_local:
+        raise StatsError(
+            "local statistics need the places of windows in the picture, which are lost here",
+            Change("stats", "thumbnail"),
+        )
     for index, (window, canvas) in enumerate(zip(windows, canvases)):
         run = replace(middle, content=window, listener=_Counter(listener, areas, index).tell)
         try:

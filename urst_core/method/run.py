@@ -235,9 +235,11 @@ class Run:
         thumbnail = thumbnail_of(self.thumbnail_source, self.settings.thumbnail_size, self.listener)
         with self._explained():
             code = self._code_of(styles, style_weights)
-            if self.settings.stats == "thumbnail":
+            if self.settings.stats != "exact":
                 stats = [
-                    self.backbone.collect(thumbnail, part, strength=strength)
+                    self.backbone.collect(
+                        thumbnail, part, strength=strength, local_radius=self.settings.radius
+                    )
                     for part, strength in zip(parts_of(code), self.strengths(code))
                 ]
                 return RegionStats.of(stats) if isinstance(code, RegionCodes) else stats[0]
@@ -306,7 +308,7 @@ class Run:
         sizes = [self.content.size]
         if self.picture is not None and self.level is not None and self.level.number:
             above = level_sizes(self.picture.size, self.settings)[self.level.number + 1 :]
-            sizes += above if self.settings.stats == "thumbnail" else ()
+            sizes += above if self.settings.stats != "exact" else ()
         return sum(Rectangle.of_size(size).area for size in sizes)
 
     def tiles(self, dtype: torch.dtype) -> TileLoop:

@@ -347,7 +347,8 @@ def _thumbnail_site(
             framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
             with torch.inference_mode(), full_precision():
                 site = replay_until(backbone.network.stages(framed, code), name, earlier)
-                moments = moments or site.moments()
+                measured = backbone.moments_at(size_of(thumbnail), settings.radius)
+                moments = moments or measured(site)
                 moments.add(site.features)
     assert moments is not None  # there is at least one picture
     return moments.stats()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .local_statistics import LocalMap
 from .statistics import widened
 
 Kernel = tuple[Tensor, Tensor]
@@ -56,14 +57,23 @@ class CenteredKernel:
     Attributes:
         kernel: weight and bias; its results have mean 0.
         scale, shift: applied to these results, (out,) each.
+        local: what follows where statistics vary over the picture.
     """
 
     kernel: Kernel
     scale: Tensor
     shift: Tensor
+    local: LocalMap | None = None
 
     @classmethod
-    def of(cls, kernel: Kernel, mean: Tensor, scale: Tensor, shift: Tensor) -> CenteredKernel:
+    def of(
+        cls,
+        kernel: Kernel,
+        mean: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        local: LocalMap | None = None,
+    ) -> CenteredKernel:
         """``scale * (conv(x) - mean) + shift``, (out,) each.
 
         A power of two from the scale goes into the kernel, which is exact; so results have about
@@ -72,7 +82,7 @@ class CenteredKernel:
         weight, bias = kernel
         power = torch.exp2(torch.where(scale != 0.0, scale.abs(), 1.0).log2().round())
         scaled = weight * power[:, None, None, None], (bias - mean) * power
-        return cls(scaled, scale / power, shift)
+        return cls(scaled, scale / power, shift, local)
 
     def beside(self, other: CenteredKernel) -> CenteredKernel:
         """Concatenate both as one convolution, the other's outputs last."""
@@ -83,7 +93,8 @@ class CenteredKernel:
             )
         )
         weight, bias, scale, shift = joined
-        return CenteredKernel((weight, bias), scale, shift)
+        local = self.local and other.local and self.local.beside(other.local)
+        return CenteredKernel((weight, bias), scale, shift, local)
 
     def mapped(self, fold: Callable[[Kernel], Kernel]) -> CenteredKernel:
         """Apply a fold to the kernel that does not change its results."""

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..durable import read_tensors, write_tensors
 from ..errors import StatsError
-from .statistics import SiteStats, site_stats_from
+from .site_kinds import site_stats_from
+from .statistics import SiteStats
 from .style import StyleCode
 
 STATS_FORMAT = "urst-stats-2"

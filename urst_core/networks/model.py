@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..errors import SettingsError, ShapeError, StatsError
+from ..geometry import Size
 from ..pictures.padding import pad_to_frame, size_of
 from .frozen_stats import FrozenStats
 from .full_precision import full_precision
+from .local_statistics import local_moments
 from .network import StylizationNetwork, Traits
-from .sites import measure_sites
-from .statistics import SiteStats
+from .sites import Site, measure, measure_sites
+from .statistics import Moments, SiteStats
 from .style import StyleCode, blend, check_strength
 from .tile_network import TileNetwork
 
@@ -97,7 +99,14 @@ class Backbone:
         return self.network.style_code(picture)
 
     @full_precision()
-    def collect(self, thumbnail: Tensor, code: StyleCode, *, strength: float = 1.0) -> FrozenStats:
+    def collect(
+        self,
+        thumbnail: Tensor,
+        code: StyleCode,
+        *,
+        strength: float = 1.0,
+        local_radius: float | None = None,
+    ) -> FrozenStats:
         """Measure the statistics that all tiles share, in one pass up to the last site.
 
         Args:
@@ -105,15 +114,32 @@ class Backbone:
                 instance normalization.
             code: the style.
             strength: 0 (the content) to 1 (the full style).
+            local_radius: for statistics that vary over the picture; see :meth:`moments_at`.
 
         Raises:
-            SettingsError: the strength is out of range.
+            SettingsError: the strength is out of range; or statistics are to vary, and the network
+                has others than of single channels.
         """
         code = self.code_for(thumbnail, code, strength=strength)
+        moments_at = self.moments_at(size_of(thumbnail), local_radius)
         with torch.inference_mode():
             stages = self.network.stages(self._framed(thumbnail), code)
-            sites = measure_sites(stages, self.network.site_names)
+            sites = measure_sites(
+                stages, self.network.site_names, lambda site: measure(site, moments_at(site))
+            )
         return self.stats(code, sites, strength=strength)
+
+    def moments_at(self, thumbnail: Size, local_radius: float | None) -> Callable[[Site], Moments]:
+        """Creates the accumulator of a site, for thumbnails of one size.
+
+        Args:
+            thumbnail: height and width, in px, without padding.
+            local_radius: None for statistics of the whole; otherwise they vary, and this is the
+                radius they are measured in, as a share of the longest side.
+        """
+        if local_radius is None:
+            return lambda site: site.moments()
+        return local_moments(local_radius, thumbnail, self.traits.frame_of(thumbnail))
 
     def code_for(self, thumbnail: Tensor, code: StyleCode, *, strength: float) -> StyleCode:
         """Blend a style's code with the content's for a strength below 1.

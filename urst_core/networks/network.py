@@ -44,6 +44,8 @@ class Traits:
         half_precision: half-precision formats that are accurate enough on real pictures (also tried
             for each picture).
         matches: what of the style's features the network can take: ``moments``, ``distribution``.
+        has_channel_moments: whether all sites are measured by mean and deviation of each channel,
+            which may vary over the picture.
         license: license of the published code and weights.
         paper: reference of the method.
     """
@@ -59,6 +61,7 @@ class Traits:
     paper: str
     tile_bytes_per_pixel: int | None = None
     matches: tuple[str, ...] = ("moments",)
+    has_channel_moments: bool = True
 
     @property
     def halo(self) -> int:

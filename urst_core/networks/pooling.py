@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import StatsError
 from .frozen_stats import FrozenStats, RegionStats
+from .local_statistics import LocalStats
 from .statistics import (
     EPSILON,
     ChannelStats,
@@ -78,6 +79,26 @@ def _pool_channels(parts: Sequence[ChannelStats], shares: Sequence[float]) -> Ch
     return ChannelStats(mean.to(like), std.to(like))
 
 
+def _pool_local(parts: Sequence[LocalStats], shares: Sequence[float]) -> LocalStats:
+    """Like those of the whole thumbnail, at each node."""
+    whole = _pool_channels(parts, shares)
+    local = [_at_nodes(part) for part in parts]
+    at_nodes = _pool_channels(local, shares)
+    mean, std = _wide(whole.mean), _wide(whole.std)
+    scale = std / _wide(at_nodes.std)
+    shift = (mean - _wide(at_nodes.mean)) / _wide(at_nodes.std)
+    like = parts[0]
+    return LocalStats(
+        whole.mean, whole.std, scale.to(like.scale), shift.to(like.shift), like.extent
+    )
+
+
+def _at_nodes(stats: LocalStats) -> ChannelStats:
+    """Mean and deviation around each node, (1, C, rows, columns), float64."""
+    std = _wide(stats.std) / _wide(stats.scale)
+    return ChannelStats(_wide(stats.mean) - _wide(stats.shift) * std, std)
+
+
 def _pool_means(parts: Sequence[MeanStats], shares: Sequence[float]) -> MeanStats:
     return MeanStats(_sum([_wide(part.mean) for part in parts], shares).to(parts[0].mean))
 
@@ -107,6 +128,7 @@ def _pool_quantiles(parts: Sequence[QuantileStats], shares: Sequence[float]) -> 
 
 POOLING: dict[type[SiteStats], Callable[[Any, Sequence[float]], SiteStats]] = {
     ChannelStats: _pool_channels,
+    LocalStats: _pool_local,
     MeanStats: _pool_means,
     GramStats: _pool_grams,
     WhiteningStats: _pool_whitening,

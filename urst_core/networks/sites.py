@@ -34,9 +34,9 @@ Stages = Generator[Site, Tensor, Tensor]
 """A run of a network: yields sites, is sent normalized features, returns the picture."""
 
 
-def measure(site: Site) -> SiteStats:
-    """Measure the statistics of a site's features."""
-    moments = site.moments()
+def measure(site: Site, moments: Moments | None = None) -> SiteStats:
+    """Measure the statistics of a site's features, with its own accumulator if None is given."""
+    moments = moments or site.moments()
     moments.add(site.features)
     return moments.stats()
 
@@ -72,12 +72,15 @@ def collect(
     return sites, picture
 
 
-def measure_sites(stages: Stages, names: Sequence[str]) -> dict[str, SiteStats]:
+def measure_sites(
+    stages: Stages, names: Sequence[str], measure: Callable[[Site], SiteStats] = measure
+) -> dict[str, SiteStats]:
     """Measure the same statistics as :func:`collect`, but stop at the last site.
 
     Args:
         stages: a run of the network.
         names: names of its sites, in order.
+        measure: measures the statistics of a site.
 
     Raises:
         StatsError: the network ends before the last of these sites.

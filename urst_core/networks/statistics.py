@@ -129,28 +129,6 @@ class QuantileStats(SiteStats):
         return ranks(features, self.quantiles)
 
 
-SITE_STATS: tuple[type[SiteStats], ...] = (
-    ChannelStats,
-    MeanStats,
-    WhiteningStats,
-    GramStats,
-    QuantileStats,
-)
-"""All kinds of statistics; in a file, the names of their tensors identify them."""
-
-
-def site_stats_from(tensors: Mapping[str, Tensor]) -> SiteStats:
-    """Create statistics of the kind that has tensors with these names.
-
-    Raises:
-        StatsError: no kind has these tensors.
-    """
-    for kind in SITE_STATS:
-        if {field.name for field in fields(cast(Any, kind))} == set(tensors):
-            return kind(**tensors)
-    raise StatsError(f"tensors {sorted(tensors)} are not statistics of a site; measure them again")
-
-
 AnyStats = TypeVar("AnyStats", bound=SiteStats)
 
 
@@ -225,7 +203,7 @@ class ChannelMoments:
         count = features.shape[-2] * features.shape[-1]
         if count == 0:
             return
-        groups = [torch.var_mean(part, dim=1, correction=0) for part in _channel_groups(features)]
+        groups = [torch.var_mean(part, dim=1, correction=0) for part in channel_groups(features)]
         mean = torch.cat([mean for _, mean in groups])
         squares = torch.cat([variance for variance, _ in groups]) * count
         if self._count:
@@ -254,7 +232,7 @@ class MeanMoments:
 
     def add(self, features: Tensor) -> None:
         self._count += features.shape[-2] * features.shape[-1]
-        sums = torch.cat([part.sum(dim=1) for part in _channel_groups(features)])
+        sums = torch.cat([part.sum(dim=1) for part in channel_groups(features)])
         self._sum = self._sum + sums
         self._dtype = torch.promote_types(self._dtype, features.dtype)
 
@@ -371,7 +349,7 @@ def widened(values: Tensor) -> Tensor:
     return values.to(torch.float32 if values.device.type == "mps" else torch.float64)
 
 
-def _channel_groups(features: Tensor) -> Iterator[Tensor]:
+def channel_groups(features: Tensor) -> Iterator[Tensor]:
     """The channels, a few at a time, to avoid a float64 copy of a whole tile."""
     for part in features.split(CHANNELS_AT_ONCE, dim=1):
         yield _positions(part)

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..geometry import Rectangle, Size
 from .full_precision import full_precision
 from .layers.banded import RowLayer, bands_of
+from .layers.local import LocalAffine, Place
 
 LEAST_BAND_ROWS = 64
 
@@ -72,6 +74,28 @@ class TileNetwork(nn.Module):
         if self.content_share > 0.0:
             stylized = stylized.lerp(window.to(self.picture_dtype), self.content_share)
         return stylized
+
+    @property
+    def is_local(self) -> bool:
+        """Whether statistics vary over the picture, so that windows are computed :meth:`at`."""
+        return any(isinstance(layer, LocalAffine) for layer in self.folded.modules())
+
+    def at(self, window: Rectangle, picture: Size) -> TileNetwork:
+        """This network for one window; itself if statistics are the same everywhere.
+
+        Args:
+            window: the window, in the frame; or in the window that this network is already for.
+            picture: height and width of the picture, without padding.
+        """
+        if not self.is_local:
+            return self
+        # Shares the parameters.
+        network = copy.deepcopy(self, {id(each): each for each in self.parameters()})
+        for layer in network.folded.modules():
+            if isinstance(layer, LocalAffine):
+                outer = layer.place
+                layer.place = Place(window, picture) if outer is None else outer.part(window)
+        return network
 
     def _band_rows(self, width: int) -> int:
         pixels = BAND_PIXELS * torch.float32.itemsize // self.compute_dtype.itemsize

@@ -54,6 +54,7 @@ def look_identity(settings: Settings, *, is_plain: bool) -> dict[str, str]:
         "thumbnail size": str(settings.thumbnail_size),
         "style size": str(settings.style_size),
         "statistics": settings.stats,
+        **({} if settings.radius is None else {"local radius": repr(settings.radius)}),
         "strength": repr(settings.strength),
         "colors": settings.colors,
         "match": settings.match,

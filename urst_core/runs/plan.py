@@ -270,7 +270,7 @@ def _small_bytes(
     """Peak memory of the largest pass over an uncut picture: the thumbnail or a style."""
     thumbnail = thumbnail_size_of(content.size, settings.thumbnail_size)
     # Exact statistics need the thumbnail only for the content's own style.
-    needs_thumbnail = settings.stats == "thumbnail" or settings.strength < 1
+    needs_thumbnail = settings.stats != "exact" or settings.strength < 1
     pictures = pictures_among(styles)
     areas = [_area(thumbnail_size_of(each.size, settings.style_size)) for each in pictures]
     areas.append(_area(traits.frame_of(thumbnail)) if needs_thumbnail else 0)

@@ -9,12 +9,13 @@ from typing import Literal, TypedDict
 
 from ..errors import Change, SettingsError
 from ..geometry import check_tile_size
+from ..networks.local_statistics import LEAST_RADIUS
 from ..networks.network import Traits
 from ..networks.style import check_strength
 from .device import find_device, find_precision
 
-StatsKind = Literal["thumbnail", "exact"]
-STATS_KINDS: tuple[StatsKind, ...] = ("thumbnail", "exact")
+StatsKind = Literal["thumbnail", "exact", "local"]
+STATS_KINDS: tuple[StatsKind, ...] = ("thumbnail", "exact", "local")
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 
@@ -38,7 +39,10 @@ class Settings:
         thumbnail_size: longest side of the thumbnail, in px; 0 keeps the content's size.
         style_size: longest side to which styles are shrunk, in px; 0 keeps their sizes.
         tile_size: edge of a core, in px, a multiple of the stride; None chooses by free memory.
-        stats: ``thumbnail`` (URST), or ``exact``, which measures the whole picture, tile by tile.
+        stats: ``thumbnail`` (URST); ``exact``, which measures the whole picture, tile by tile; or
+            ``local``, which measures the thumbnail around each place.
+        local_radius: of local statistics, as a share of the picture's longest side; from 0.05, and
+            infinite for those of the thumbnail. See :mod:`urst_core.networks.local_statistics`.
         strength: 0 (the content) to 1 (the full style).
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -74,6 +78,7 @@ class Settings:
     seed: int = 0
     colors: Colors = "style"
     match: Match = "moments"
+    local_radius: float = 0.25
 
     def check(self, traits: Traits) -> None:
         """Refuse settings that the backbone or the machine does not support.
@@ -92,8 +97,10 @@ class Settings:
             check_tile_size(self.tile_size, stride=traits.stride, name=traits.title)
         if self.stats not in STATS_KINDS:
             raise SettingsError(
-                f"statistics {self.stats!r} are unknown; use {' or '.join(STATS_KINDS)}"
+                f"statistics {self.stats!r} are unknown; "
+                f"use {', '.join(STATS_KINDS[:-1])} or {STATS_KINDS[-1]}"
             )
+        self.check_local(traits)
         check_strength(self.strength)
         self.check_strokes()
         self.check_colors()
@@ -129,6 +136,36 @@ class Settings:
                 "exact distributions of a whole picture cannot be measured tile by tile",
                 Change("stats", "thumbnail"),
             )
+
+    def check_local(self, traits: Traits) -> None:
+        """Refuse local statistics that the backbone does not have, or a radius out of range.
+
+        Raises:
+            SettingsError: it does not, or it is.
+        """
+        if not self.local_radius >= LEAST_RADIUS:
+            raise SettingsError(
+                f"local radius {self.local_radius:g} is out of range; "
+                f"use {LEAST_RADIUS:g} or more, a share of the picture's longest side"
+            )
+        if self.stats != "local":
+            return
+        if not traits.has_channel_moments:
+            raise SettingsError(
+                f"{traits.title} normalizes all channels together; only the mean and deviation of "
+                "single channels can vary over the picture",
+                Change("stats", "thumbnail"),
+            )
+        if self.match == "distribution":
+            raise SettingsError(
+                "distributions are measured for the whole picture, not locally",
+                Change("stats", "thumbnail"),
+            )
+
+    @property
+    def radius(self) -> float | None:
+        """Radius of the statistics; None if they are those of the whole picture."""
+        return self.local_radius if self.stats == "local" else None
 
     def check_strokes(self) -> None:
         """Refuse strokes, detail, brushwork or a seed that are out of range.
@@ -166,6 +203,7 @@ class SettingsOptions(TypedDict, total=False):
     seed: int
     colors: Colors
     match: Match
+    local_radius: float
 
 
 class IfInterrupted(Enum):

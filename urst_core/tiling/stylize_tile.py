@@ -183,7 +183,9 @@ class TileStylizer:
         self, tile: Tile, core: Rectangle, window: StoredWindow, stored: Tensor
     ) -> Iterator[Tensor]:
         """A core as each of the window's networks paints it, (3, h, w)."""
-        networks = [self._networks[number] for number in window.networks]
+        networks = [
+            self._networks[number].at(tile.window, self._content.size) for number in window.networks
+        ]
         at_border = tile.touches_border(self._frame)
         if self._refinement is None:
             pixels = window_of(stored, tile.window.size)

@@ -19,8 +19,9 @@ from urst_core.errors import ShapeError, StatsError
 from urst_core.method.run import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.reach import NearestUpsampling, influence_radius
+from urst_core.networks.site_kinds import site_stats_from
 from urst_core.networks.sites import replay, replay_until
-from urst_core.networks.statistics import GramStats, MeanMoments, MeanStats, site_stats_from
+from urst_core.networks.statistics import GramStats, MeanMoments, MeanStats
 from urst_core.pictures.source import TensorSource
 from urst_core.tiling.settings import Settings
 from urst_core.weights.checkpoint import build_backbone

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..folding import CenteredKernel, Kernel, fold_input, fold_output, kernel_of
+from ..local_statistics import LocalMap, local_map
 from ..sites import Site, Stages
 from ..statistics import ChannelMoments, ChannelStats, Moments, SiteStats, stats_at, widened
 from .banded import RowLayer, RowSequence
 from .convolutions import NearestUpsampledConvolution, TileConvolution
 from .elementwise import Affine, Residual
+from .local import with_local
 
 
 class Staged(ABC):
@@ -56,6 +58,10 @@ class Normalization(Staged):
         """The normalization with frozen statistics as a scale and shift, (C,) each, float64."""
 
     @abstractmethod
+    def local(self, sites: Mapping[str, SiteStats]) -> LocalMap | None:
+        """What follows :meth:`affine` where statistics vary over the picture; else None."""
+
+    @abstractmethod
     def centered(self, kernel: Kernel, sites: Mapping[str, SiteStats]) -> CenteredKernel:
         """A convolution combined with this normalization and frozen statistics, float64."""
 
@@ -81,14 +87,20 @@ class StyledSite(Normalization):
         return normalized * _as_map(self.gamma) + _as_map(self.beta)
 
     def affine(self, sites: Mapping[str, SiteStats]) -> tuple[Tensor, Tensor]:
-        stats = stats_at(sites, self.name, ChannelStats)
-        return stats.affine_to(ChannelStats(_as_map(self.beta), _as_map(self.gamma)))
+        return stats_at(sites, self.name, ChannelStats).affine_to(self._target)
+
+    def local(self, sites: Mapping[str, SiteStats]) -> LocalMap | None:
+        return local_map(stats_at(sites, self.name, ChannelStats), self._target)
+
+    @property
+    def _target(self) -> ChannelStats:
+        return ChannelStats(_as_map(self.beta), _as_map(self.gamma))
 
     def centered(self, kernel: Kernel, sites: Mapping[str, SiteStats]) -> CenteredKernel:
         stats = stats_at(sites, self.name, ChannelStats)
         scale, _ = self.affine(sites)
         mean, beta = widened(stats.mean).flatten(), widened(self.beta).flatten()
-        return CenteredKernel.of(kernel, mean, scale, beta)
+        return CenteredKernel.of(kernel, mean, scale, beta, self.local(sites))
 
 
 class AffineSite(nn.Module, Normalization):
@@ -121,6 +133,9 @@ class AffineSite(nn.Module, Normalization):
 
     def affine(self, sites: Mapping[str, SiteStats]) -> tuple[Tensor, Tensor]:
         return self._site.affine(sites)
+
+    def local(self, sites: Mapping[str, SiteStats]) -> LocalMap | None:
+        return self._site.local(sites)
 
     def centered(self, kernel: Kernel, sites: Mapping[str, SiteStats]) -> CenteredKernel:
         return self._site.centered(kernel, sites)
@@ -264,8 +279,12 @@ class NormalizedConvolution(Part):
         convolution = folded_convolution(
             self.convolution, centered.kernel, upsample=self.upsample, groups=groups
         )
-        affine = Affine(centered.scale, centered.shift, relu=self.relu)
-        return RowSequence([convolution, affine])
+        affine = with_local(
+            lambda relu: Affine(centered.scale, centered.shift, relu=relu),
+            centered.local,
+            relu=self.relu,
+        )
+        return RowSequence([convolution, *affine])
 
 
 @dataclass(frozen=True)
