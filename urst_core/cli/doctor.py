@@ -32,6 +32,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "app": (("pyvips", "filelock", "tqdm", "platformdirs", "shtab"), "the command line"),
     "distributed": (("fsspec", "ray", "zarr"), "Ray clusters, and Zarr pictures"),
     "exr": (("OpenEXR",), "OpenEXR pictures"),
+    "video": (("av",), "videos"),
     "convert": (("torchfile",), "conversion of Torch7 weights"),
 }
 """Modules of each extra, and what they are for."""
