@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,6 +60,12 @@ def test_the_reference_has_every_public_name():
         ("docs", "![a](demo.jpg), [b](../README.md)", "![a](demo.jpg), [b](index.md)"),
         ("docs", "[a](../setup.py) [b](https://arxiv.org)", "a [b](https://arxiv.org)"),
         ("", "[![a](docs/demo.jpg)](docs/comfyui.md)", "[![a](demo.jpg)](comfyui.md)"),
+        (
+            "docs",
+            '<img src="../workflows/a.jpg" width="9">',
+            '<img src="workflows/a.jpg" width="9">',
+        ),
+        ("", '<img src="docs/demo.jpg">', '<img src="demo.jpg">'),
     ],
 )
 def test_links_are_those_of_the_site(pages, folder, text, expected):
@@ -79,3 +86,6 @@ def test_the_site_is_built_without_warnings(tmp_path, monkeypatch):
     reference = (tmp_path / "reference.html").read_text(encoding="utf-8")
     assert "stylize_file" in reference
     assert ":func:`" not in reference
+    for page in tmp_path.glob("*.html"):
+        for source in re.findall(r'<img [^>]*src="([^"]+)"', page.read_text(encoding="utf-8")):
+            assert (tmp_path / source).is_file(), (page.name, source)

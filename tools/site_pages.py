@@ -25,15 +25,22 @@ OTHER_PAGES = {
 }
 """Pages outside docs/, by their paths in the repository, and their names in the site."""
 
+PICTURES = "workflows/*.jpg"
+"""Pictures outside docs/ that pages show."""
+
+IMAGE = re.compile(r'(<img src=")([^"]+)(")')
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|!?\[[^\]]*\](?:\([^)]*\))?)*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages outside docs/."""
+    """Add the pages and pictures outside docs/."""
     for source, name in OTHER_PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, name, content=text))
+    for path in sorted(ROOT.glob(PICTURES)):
+        name = path.relative_to(ROOT).as_posix()
+        files.append(File.generated(config, name, abs_src_path=str(path)))
     return files
 
 
@@ -50,6 +57,14 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def _with_links_of_site(text: str, folder: str, files: Files) -> str:
+    def replaced_image(match: re.Match[str]) -> str:
+        before, target, after = match.groups()
+        return (
+            before
+            + posixpath.normpath(posixpath.join(folder, target)).removeprefix("docs/")
+            + after
+        )
+
     def replaced(match: re.Match[str]) -> str:
         mark, label, target = match.groups()
         label = _with_links_of_site(label, folder, files)
@@ -61,7 +76,7 @@ def _with_links_of_site(text: str, folder: str, files: Files) -> str:
             return label
         return f"{mark}[{label}]({name}{hash_}{anchor})"
 
-    return LINK.sub(replaced, text)
+    return LINK.sub(replaced, IMAGE.sub(replaced_image, text))
 
 
 def _name_in_site(path: str) -> str | None:
