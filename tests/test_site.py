@@ -88,4 +88,4 @@ def test_the_site_is_built_without_warnings(tmp_path, monkeypatch):
     assert ":func:`" not in reference
     for page in tmp_path.glob("*.html"):
         for source in re.findall(r'<img [^>]*src="([^"]+)"', page.read_text(encoding="utf-8")):
-            assert (tmp_path / source).is_file(), (page.name, source)
+            assert (tmp_path / source.lstrip("/")).is_file(), (page.name, source)
