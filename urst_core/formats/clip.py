@@ -6,7 +6,7 @@ converted, so that the result can be stored with the same description of them.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +28,9 @@ CLIP_ENDINGS = (
 
 DEFAULT_RATE = Fraction(25)
 """Frames per second of a clip that does not say."""
+
+
+Tell = Callable[[int], None]
 
 
 def is_clip(path: Path) -> bool:
@@ -120,38 +123,55 @@ class Clip:
                 _comment_of(container),
             )
 
-    def frames(self, *, first: int = 0) -> Iterator[Frame]:
+    def frames(self, *, first: int = 0, tell: Tell = lambda _: None) -> Iterator[Frame]:
         """All frames in the order in which they are shown, from a number on.
 
-        Every clip is decoded from its beginning: after a seek, some codecs decode other pixels.
+        Args:
+            first: number of the first frame.
+            tell: called with the number of each frame, also of those before; if it raises, reading
+                ends.
 
         Raises:
             ImageError: a frame is damaged, or its size differs from that of the others.
         """
-        with opened_clip(self.path) as container:
-            stream = _video_stream(self.path, container)
-            stream.thread_type = "AUTO"
-            last: int | None = None
-            for number, decoded in enumerate(container.decode(stream)):
-                time = _time_after(last, decoded.pts, self)
-                last = time
-                if number < first:
-                    continue
-                pixels = _upright(decoded)
-                self._check_size(number, pixels.shape[:2])
-                yield Frame(_as_tensor(pixels), time, decoded.duration or 0)
+        for number, time, decoded in self._decoded(tell):
+            if number >= first:
+                yield Frame(self._pixels(number, decoded), time, decoded.duration or 0)
 
-    def sample(self, most: int) -> Iterator[Tensor]:
+    def sample(self, most: int, *, tell: Tell = lambda _: None) -> Iterator[Tensor]:
         """Evenly spaced frames, no more than ``most``, as (3, height, width), uint8.
+
+        Args:
+            most: number of frames.
+            tell: as for :meth:`frames`.
 
         Raises:
             ImageError: as in :meth:`frames`.
         """
         count = min(most, self.count)
         wanted = {(2 * index + 1) * self.count // (2 * count) for index in range(count)}
-        for number, frame in enumerate(self.frames()):
+        for number, _, decoded in self._decoded(tell):
             if number in wanted:
-                yield frame.pixels
+                yield self._pixels(number, decoded)
+
+    def _decoded(self, tell: Tell) -> Iterator[tuple[int, int, Any]]:
+        """The number, time and decoded frame of all frames.
+
+        Every clip is decoded from its beginning: after a seek, some codecs decode other pixels.
+        """
+        with opened_clip(self.path) as container:
+            stream = _video_stream(self.path, container)
+            stream.thread_type = "AUTO"
+            last: int | None = None
+            for number, decoded in enumerate(container.decode(stream)):
+                tell(number)
+                last = _time_after(last, decoded.pts, self)
+                yield number, last, decoded
+
+    def _pixels(self, number: int, decoded: Any) -> Tensor:
+        pixels = _upright(decoded)
+        self._check_size(number, pixels.shape[:2])
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
     def _check_size(self, number: int, size: tuple[int, ...]) -> None:
         if size != self.size:
@@ -218,7 +238,3 @@ def _upright(frame: Any) -> np.ndarray[Any, Any]:
     """A decoded frame as (height, width, 3), turned as its file asks."""
     pixels = frame.to_ndarray(format="rgb24")
     return np.rot90(pixels, round(frame.rotation / 90))
-
-
-def _as_tensor(pixels: np.ndarray[Any, Any]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

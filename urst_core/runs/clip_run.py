@@ -7,14 +7,14 @@ sound. An interrupted run resumes after the last segment, and ends with the same
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ..durable import file_hash, flush_file, partial_path, publish
 from ..errors import OutputError
@@ -26,12 +26,13 @@ from ..formats.places import check_name, check_not_replaced
 from ..formats.styles import open_style
 from ..geometry import Rectangle
 from ..method.clip import FramePainter, measure_sample
+from ..method.encoding import check_matchable
 from ..method.run import Run
 from ..method.video import Frames
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.style import AnyStyle
-from ..pictures.source import TensorCanvas, TensorSource
+from ..pictures.source import TensorCanvas, TensorSource, close_picture
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import cpu_threads
 from ..tiling.settings import IfInterrupted, Settings
@@ -45,7 +46,8 @@ from .work_folder import LevelFiles, WorkFolder
 FRAMES_STAGE = "frames"
 """Name of the stage in which frames are painted; its tiles are frames."""
 
-SAMPLE_STAGE, STATISTICS_STAGE, JOINING_STAGE = "sample", "statistics", "joining"
+SAMPLE_STAGE, STATISTICS_STAGE = "sample", "statistics"
+SKIPPING_STAGE, JOINING_STAGE = "skipping", "joining"
 """Names of the others."""
 
 SAMPLE_FRAMES = 16
@@ -128,6 +130,8 @@ class ClipRun:
         for kind, path in inputs:
             check_not_replaced(self.output, [self.output.resolve()], kind, path)
         check_place(self.output, is_folder=False, overwrite=overwrite)
+        with self._styles() as styles:
+            check_matchable(styles, self.backbone, self.settings)
 
     def can_resume(self) -> bool:
         """Whether an earlier run for the output was interrupted and had the same inputs.
@@ -198,7 +202,7 @@ class ClipRun:
             return segments
         report = FrameReport(self.clip, done, listener)
         painter = self._painter(folder, record, listener)
-        frames = self.clip.frames(first=done)
+        frames = self.clip.frames(first=done, tell=report.tell_skipped)
         while some := list(islice(frames, 1)):
             some_more = islice(frames, SEGMENT_FRAMES - 1)
             partial = partial_path(folder.path / "segment")
@@ -229,11 +233,12 @@ class ClipRun:
         stats = _load_stats(folder, len(self._run_of(_blank_frame(self.clip)).level_sizes))
         sample: list[TensorSource] = []
         if stats is None or record.precision is None:
-            sample = [TensorSource(pixels) for pixels in self._sample(listener)]
+            sample = self._sample(listener)
         if stats is None:
             report = SampleReport(self.clip, len(sample), listener)
-            frames = Frames(sample, self._styles(), self.style_weights, report.listener_of)
-            stats = measure_sample(frames, self.backbone, settings)
+            with self._styles() as styles:
+                frames = Frames(sample, styles, self.style_weights, report.listener_of)
+                stats = measure_sample(frames, self.backbone, settings)
             _save_stats(folder, stats)
         proof = sample[len(sample) // 2] if sample else _blank_frame(self.clip)
         pixels = self.clip.count * Rectangle.of_size(self.clip.size).area
@@ -241,16 +246,28 @@ class ClipRun:
         folder.save_record(replace(record, precision=painter.precision))
         return painter
 
-    def _sample(self, listener: Listener) -> Iterator[Tensor]:
-        """Frames to measure, while the listener is told how many were found."""
-        area = Rectangle.of_size(self.clip.size).area
-        total = min(SAMPLE_FRAMES, self.clip.count)
-        for number, pixels in enumerate(self.clip.sample(SAMPLE_FRAMES), start=1):
-            listener(Progress(SAMPLE_STAGE, 0, 0, number * area, total * area))
-            yield pixels
+    def _sample(self, listener: Listener) -> list[TensorSource]:
+        """Frames to measure."""
+        area, count = Rectangle.of_size(self.clip.size).area, self.clip.count
 
-    def _styles(self) -> list[AnyStyle]:
-        return [open_style(style, self.backbone) for style in self.styles]
+        def tell(number: int) -> None:
+            listener(Progress(SAMPLE_STAGE, 0, 0, min(number + 1, count) * area, count * area))
+
+        return [TensorSource(pixels) for pixels in self.clip.sample(SAMPLE_FRAMES, tell=tell)]
+
+    @contextmanager
+    def _styles(self) -> Generator[list[AnyStyle], None, None]:
+        """The styles, opened during the block.
+
+        Raises:
+            ImageError, StatsError: a style cannot be used.
+        """
+        styles = [open_style(style, self.backbone) for style in self.styles]
+        try:
+            yield styles
+        finally:
+            for style in styles:
+                close_picture(style)
 
     def _join(self, folder: WorkFolder, segments: Sequence[Segment], listener: Listener) -> None:
         """Join the segments and the sound, and give the result its name."""
@@ -313,6 +330,12 @@ class FrameReport:
     def __init__(self, clip: Clip, done: int, listener: Listener) -> None:
         self._clip, self.done, self._listener = clip, done, listener
         self._area = Rectangle.of_size(clip.size).area
+
+    def tell_skipped(self, number: int) -> None:
+        """Report a frame that an earlier run finished; others are told tile by tile."""
+        if number < self.done:
+            total = self._clip.count * self._area
+            self._listener(Progress(SKIPPING_STAGE, 0, 0, (number + 1) * self._area, total))
 
     def tell(self, progress: Progress) -> None:
         """Report a tile of the frame that is being painted."""

@@ -99,10 +99,13 @@ def test_stopped_anywhere_and_resumed_gives_the_same_bytes(
         run.run(stop_at(frame, stage))
     interruption = WorkFolder(run.output).interruption()
     assert (interruption and str(interruption)) == kept
-    first = []
-    run.run(lambda p: first.append(p.tiles_done), if_interrupted=IfInterrupted.RESUME)
+    reports = []
+    run.run(reports.append, if_interrupted=IfInterrupted.RESUME)
     assert run.output.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
-    assert kept is None or min(first[:-7]) == 4
+    painted = [each.tiles_done for each in reports if each.stage == FRAMES_STAGE]
+    assert min(painted) == (4 if kept else 0)
+    skipped = [each.pixels_done for each in reports if each.stage == "skipping"]
+    assert len(skipped) == (4 if kept else 0)
 
 
 def test_stopped_while_segments_are_joined(a_run, tmp_path):
