@@ -44,6 +44,9 @@ def test_the_server_lists_blueprints_with_their_content(server, listed):
         assert content == json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
+COMMON = {"flags": {}, "order": 0, "mode": 0, "properties": {}}
+"""What every node in a file has."""
+
 UPSCALE_MODEL = "tiny2x.safetensors"
 """That of the server of the tests."""
 
@@ -61,7 +64,7 @@ def in_a_graph(name, pictures):
                 "type": "LoadImage",
                 "pos": [0, 400 * slot],
                 "size": [300, 314],
-                "mode": 0,
+                **COMMON,
                 "inputs": [],
                 "outputs": [{"name": "IMAGE", "type": "IMAGE", "links": [1 + slot]}],
                 "widgets_values": [picture, "image"],
@@ -75,7 +78,7 @@ def in_a_graph(name, pictures):
             "type": "SaveImage",
             "pos": [800, 0],
             "size": [300, 300],
-            "mode": 0,
+            **COMMON,
             "inputs": [{"name": "images", "type": "IMAGE", "link": 3}],
             "outputs": [],
             "widgets_values": [f"subgraph_{NAMES.index(name)}"],

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from ..errors import SettingsError
 from ..formats.output_options import output_options
 from ..geometry import Rectangle
 from ..pictures.resized import Resized
@@ -15,6 +16,7 @@ from ..runs.file_run import FileRun
 from ..runs.plan import Plan, format_bytes
 from ..runs.timing import calibrated
 from .bars import ProgressBar
+from .clip import is_clip_run
 from .console import put
 from .options import Commands
 from .stylize import add_run_arguments, file_run_of
@@ -37,6 +39,11 @@ def add_plan_command(commands: Commands) -> None:
 
 def run_plan(options: argparse.Namespace) -> None:
     """Print the forecast, even of a run that is then refused."""
+    if is_clip_run(options):
+        raise SettingsError(
+            f"{options.content} is a video, and plans are made for pictures; a video needs the "
+            "memory of one frame, and twice the disk space of the result"
+        )
     options.stored = output_options(options)
     if options.output is None:
         options.output, options.overwrite = DEFAULT_OUTPUT, True

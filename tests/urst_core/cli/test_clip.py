@@ -46,3 +46,9 @@ def test_what_does_not_work_with_videos_is_refused(
     assert run(content, output, *more) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / output).exists()
+
+
+@pytest.mark.usefixtures("run")
+def test_a_video_has_no_plan(capsys):
+    assert cli.main(["plan", "clip.mp4", "monet.png"]) == 1
+    assert "clip.mp4 is a video, and plans are made for pictures" in capsys.readouterr().err
