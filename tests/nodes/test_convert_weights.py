@@ -49,6 +49,7 @@ def test_files_and_folders_are_offered(nodes, folder):
     assert options_of(nodes["URSTConvertWeights"]) == ["microast/", *names, "other.t7"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("published")
 def test_a_folder_of_published_files_becomes_weights_of_the_network_they_belong_to(
     convert, nodes, folder
@@ -74,6 +75,7 @@ def test_files_are_only_read_if_the_user_trusts_them(convert, nodes, published, 
     assert list(published.glob("*.safetensors")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("published")
 def test_what_cannot_be_converted_is_told(convert, errors):
     with pytest.raises(

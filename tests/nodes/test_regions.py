@@ -31,6 +31,7 @@ def stylize(call, backbone):
     return lambda content, **more: call("StylizeImage", content=content, **(inputs | more))[0]
 
 
+@pytest.mark.slow
 def test_styles_in_a_row_on_top_of_one_another(call, stylize):
     [below] = call("StyleRegion", style=ONE, mask=columns(0, 60))
     [regions] = call("StyleRegion", style=OTHER, mask=columns(40, 80), regions=below)
@@ -43,6 +44,7 @@ def test_styles_in_a_row_on_top_of_one_another(call, stylize):
     assert len(below) == 1
 
 
+@pytest.mark.slow
 def test_a_style_everywhere_is_below_the_regions(call, stylize):
     [regions] = call("StyleRegion", style=OTHER, mask=columns(40, 80), strength=0.5)
     content = image()

@@ -217,6 +217,7 @@ def test_files_are_numbered_and_named_as_core_does(stylize, base):
     assert Path(exact) == names[0]
 
 
+@pytest.mark.slow
 def test_a_region_to_try_has_the_pixels_of_the_whole(stylize, shown):
     whole, _ = stylize()
     output = stylize(overwrite=False, crop_width=70, crop_height=50, crop_left=90, crop_top=30)

@@ -36,7 +36,10 @@ SMALLER: dict[str, Callable[[], StylizationNetwork]] = {"wct": lambda: WCT((3, 2
 """Sizes of a network that are tested instead of its largest, which takes minutes on a CPU."""
 
 
-LARGEST = ("adain", "linear_r41", "msgnet", "multimodal", "cd16x", "wct", "din", "metanet")
+LARGEST = (
+    *("adain", "linear_r31", "linear_r41", "johnson", "johnson_examples", "msgnet", "multimodal"),
+    *("cd16x", "wct", "din", "metanet"),
+)
 """Networks that take seconds where others take tenths of one."""
 
 

@@ -100,6 +100,7 @@ def test_only_the_tiles_that_are_described_are_replaced(pyramid, foreign):
     )
 
 
+@pytest.mark.slow
 def test_levels_have_no_gaps(pyramid):
     shutil.rmtree(pyramid.with_name("y_files") / "5")
     assert refusal(pyramid) == (

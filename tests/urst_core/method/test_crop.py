@@ -18,6 +18,7 @@ SIZE = (120, 168)
 REGION = Rectangle(33, 50, 97, 115)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strokes", ["fine", 2.0])
 def test_a_region_equals_that_of_the_whole_picture(strokes):
     content, style = (TensorSource(picture(SIZE, seed=seed)) for seed in (1, 2))

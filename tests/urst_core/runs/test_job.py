@@ -112,6 +112,7 @@ def single_runs(job, tmp_path):
     return found
 
 
+@pytest.mark.slow
 def test_results_are_those_of_single_runs(job_of, tmp_path, monkeypatch):
     job, follower = job_of(settings=replace(SETTINGS, strokes="preview")), Follower()
     encoded = []
@@ -147,12 +148,14 @@ def test_results_of_several_pictures_at_once_are_those_of_single_runs(job_of, fo
     assert results(job_of()) == expected
 
 
+@pytest.mark.slow
 def test_styles_that_match_each_content_are_not_shared(job_of, tmp_path):
     job = job_of(settings=replace(SETTINGS, colors="matched"))
     job.run(Follower())
     assert results(job) == single_runs(job, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [2, 9])
 def test_an_interrupted_job_resumes_to_the_same_files(job_of, tmp_path, stop_at):
     with pytest.raises(StopError):
@@ -187,6 +190,7 @@ def test_a_broken_style_leaves_the_others(job_of, folder):
     assert [p.output.name for p in outcome.painted] == ["a_klee.png", "b_klee.png"]
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_resume(job_of):
     job_of().run(Follower())
     other = replace(SETTINGS, strength=0.5)
@@ -216,6 +220,7 @@ def test_existing_files(job_of):
     assert foreign.read_bytes() != b"precious"
 
 
+@pytest.mark.slow
 def test_restart_paints_the_results_of_the_job_again(job_of):
     job_of().run(Follower())
     with pytest.raises(OutputError) as caught:

@@ -118,6 +118,7 @@ def test_dpi_alone_changes_no_pixel(folder):
     assert torch.equal(plain, tagged)
 
 
+@pytest.mark.slow
 def test_tile_size_does_not_show(folder):
     options = ["--print-size", "10x8mm", "--precision", "fp32"]
     assert run(*options, "--tile-size", 64, output="a.png") == 0
