@@ -26,6 +26,9 @@ CLIP_ENDINGS = (
 )
 """Endings of files that are read as videos."""
 
+OLDEST_PYAV = 18
+"""Older ones convert colors differently: 16 shifts them by up to 23 of 255 in our tests."""
+
 DEFAULT_RATE = Fraction(25)
 """Frames per second of a clip that does not say."""
 
@@ -42,7 +45,7 @@ def av_library() -> Any:
     """PyAV, which is loaded on use.
 
     Raises:
-        ImageError: it is not installed.
+        ImageError: it is not installed, or too old.
     """
     try:
         import av  # noqa: PLC0415 - of the extra "video"
@@ -50,6 +53,11 @@ def av_library() -> Any:
         raise ImageError(
             f"videos are read and written with PyAV, which did not load ({error})", "pip install av"
         ) from error
+    if int(av.__version__.split(".")[0]) < OLDEST_PYAV:
+        raise ImageError(
+            f"PyAV {av.__version__} is too old for videos, which need {OLDEST_PYAV} or newer",
+            "pip install -U av",
+        )
     return av
 
 
@@ -119,7 +127,7 @@ class Clip:
                 count,
                 stream.average_rate or DEFAULT_RATE,
                 stream.time_base,
-                ColorTags(int(first.colorspace), int(first.color_primaries), int(first.color_trc)),
+                _color_tags(stream.codec_context),
                 _comment_of(container),
             )
 
@@ -212,6 +220,12 @@ def _video_stream(path: Path, container: Any) -> Any:
             return stream
     kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
     raise ImageError(f"clip {path} has no video, only {kinds}")
+
+
+def _color_tags(context: Any) -> ColorTags:
+    """The description of the colors, which a decoder has read with the first frame."""
+    tags = context.colorspace, context.color_primaries, context.color_trc
+    return ColorTags(*map(int, tags))
 
 
 def _comment_of(container: Any) -> str | None:

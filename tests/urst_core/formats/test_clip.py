@@ -138,3 +138,11 @@ def test_without_pyav_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImageError, match=r"read and written with PyAV.*; pip install av"):
         Clip.open(tmp_path / "clip.mp4")
+
+
+def test_an_old_pyav_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("av.__version__", "14.2.0")
+    with pytest.raises(
+        ImageError, match=r"PyAV 14.2.0 is too old .* need 18 or newer; pip install"
+    ):
+        Clip.open(tmp_path / "clip.mp4")
