@@ -29,6 +29,7 @@ from .sockets import (
     batch_statistics_input,
     found_by,
     look_inputs,
+    matching_inputs,
     other_style_inputs,
     style_input,
 )
@@ -70,6 +71,7 @@ class MakeThumbnailStats(io.ComfyNode):
                     tooltip="Only for larger strokes by hand: from the Join Detail whose image is "
                     "the content. On the first level, the preview then has the content's size.",
                 ),
+                *matching_inputs(),
             ],
             outputs=[
                 StatsSocket.Output(
@@ -103,6 +105,8 @@ class MakeThumbnailStats(io.ComfyNode):
         saved_style: SavedStyle | None = None,
         batch_statistics: str = PER_PICTURE,
         level: OneLevel | None = None,
+        local_radius: float = 0.25,
+        match: str = "moments",
     ) -> io.NodeOutput:
         sources = sources_of(content)
         if len(sources) > 1 and (batch_statistics == PER_PICTURE or level is not None):
@@ -120,6 +124,8 @@ class MakeThumbnailStats(io.ComfyNode):
             strength=strength,
             stats=statistics,
             strokes="fine",
+            local_radius=local_radius,
+            match=match,
         )
         areas = [
             thumbnail_size_of(sources[0].size, thumbnail_size),

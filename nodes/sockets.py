@@ -10,9 +10,10 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..urst_core.method.video import PER_PICTURE
+from ..urst_core.networks.local_statistics import LEAST_RADIUS
 from ..urst_core.networks.model import Backbone
 from ..urst_core.pictures.mask import LARGEST_FEATHER
-from ..urst_core.tiling.settings import COLORS, LARGEST_SEED, STATS_KINDS, Settings
+from ..urst_core.tiling.settings import COLORS, LARGEST_SEED, MATCHES, STATS_KINDS, Settings
 
 CATEGORY = "image/style transfer"
 
@@ -30,6 +31,9 @@ LEAST_TILE = 64
 """Lower limit of tiles, in px: below it a tile is almost all halo, and a run takes minutes."""
 
 LARGEST_STROKES = 1000.0
+
+LARGEST_RADIUS = 10.0
+"""Upper limit of the radius of local statistics, where they hardly vary."""
 
 STROKES_TOOLTIP = (
     "Size of the strokes. 0: the same share of the picture as in the preview of Make Thumbnail "
@@ -191,7 +195,9 @@ def look_inputs() -> list[io.Input]:
             options=list(STATS_KINDS),
             default=STATS_KINDS[0],
             tooltip="thumbnail: measured on the small copy, quickly. exact: measured on the whole "
-            "picture, tile by tile, in several passes, as if it fit in memory.",
+            "picture, tile by tile, in several passes, as if it fit in memory. local: measured on "
+            "the small copy around each place, so that dark and bright parts get the whole range "
+            "of tones.",
         ),
     ]
 
@@ -264,6 +270,34 @@ def colors_input() -> io.Input:
         "darks of the painting. matched: the style is first brought to the content's range of "
         "colors.",
     )
+
+
+def matching_inputs() -> list[io.Input]:
+    """What of the style features take, and where it is measured; the last inputs of nodes."""
+    return [
+        folded_away(
+            io.Float.Input(
+                "local_radius",
+                optional=True,
+                default=_DEFAULTS.local_radius,
+                min=LEAST_RADIUS,
+                max=LARGEST_RADIUS,
+                step=0.05,
+                tooltip="Only for local statistics: how far around each place they are measured, "
+                "as a share of the longest side. Smaller evens out more.",
+            )
+        ),
+        folded_away(
+            io.Combo.Input(
+                "match",
+                optional=True,
+                options=list(MATCHES),
+                default=_DEFAULTS.match,
+                tooltip="moments: features take the style's mean and deviation. distribution: its "
+                "whole distribution, with AdaIN.",
+            )
+        ),
+    ]
 
 
 def stroke_settings(

@@ -54,6 +54,7 @@ from .sockets import (
     folded_away,
     found_by,
     look_inputs,
+    matching_inputs,
     other_style_inputs,
     stroke_inputs,
     stroke_settings,
@@ -97,6 +98,7 @@ class StylizeFile(io.ComfyNode):
                 colors_input(),
                 *_crop_inputs(),
                 *result_inputs(),
+                *matching_inputs(),
             ],
             outputs=[
                 io.String.Output("path", display_name="path", tooltip="Path of the file."),
@@ -168,6 +170,8 @@ class StylizeFile(io.ComfyNode):
         dpi: float = 0.0,
         fit: Fit = "cover",
         metadata: bool = True,
+        local_radius: float = 0.25,
+        match: str = "moments",
     ) -> io.NodeOutput:
         styles, weights = mixture_of(
             style, style_2, style_2_weight, style_names, saved_style, backbone
@@ -181,6 +185,8 @@ class StylizeFile(io.ComfyNode):
             tile_size=tile_size or None,
             **stroke_settings(strokes, detail, brushwork, brushwork_seed),
             colors=colors,
+            local_radius=local_radius,
+            match=match,
         )
         format_ = find_format(file_format)
         with naming_inputs(), style_files(styles, backbone) as style_paths:

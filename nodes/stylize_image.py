@@ -30,6 +30,7 @@ from .sockets import (
     found_by,
     look_inputs,
     mask_inputs,
+    matching_inputs,
     other_style_inputs,
     stroke_inputs,
     stroke_settings,
@@ -94,6 +95,7 @@ class StylizeImage(io.ComfyNode):
                     tooltip="Styles for parts of the picture, from Style Region, on top of style. "
                     "If no style is connected, the rest of the picture stays as it is.",
                 ),
+                *matching_inputs(),
             ],
             outputs=[
                 io.Image.Output(
@@ -135,6 +137,8 @@ class StylizeImage(io.ComfyNode):
         brushwork_seed: int = 0,
         colors: str = "style",
         regions: tuple[StyledRegion, ...] = (),
+        local_radius: float = 0.25,
+        match: str = "moments",
     ) -> io.NodeOutput:
         contents = sources_of(content)
         styles, weights = mixture_of(
@@ -149,6 +153,8 @@ class StylizeImage(io.ComfyNode):
             tile_size=tile_size or None,
             **stroke_settings(strokes, detail, brushwork, brushwork_seed),
             colors=colors,
+            local_radius=local_radius,
+            match=match,
         )
         masks = masks_of(mask, mask_feather, [each.size for each in contents])
         all_styles, used = styles, styles

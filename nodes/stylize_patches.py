@@ -5,11 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.method.patches import stylize_windows
+from ..urst_core.method.patches import Layout, stylize_windows
 from ..urst_core.networks.frozen_stats import FrozenStats
 from . import host
 from .convert import blank_image, sources_of
-from .sockets import CATEGORY, LoadedBackbone, StatsSocket, backbone_input, found_by
+from .sockets import CATEGORY, LayoutSocket, LoadedBackbone, StatsSocket, backbone_input, found_by
 
 
 class StylizePatches(io.ComfyNode):
@@ -37,6 +37,12 @@ class StylizePatches(io.ComfyNode):
                     tooltip="Windows from Tile Image, upscaled or not; their sizes must be "
                     "multiples of the backbone's stride. Alpha is kept.",
                 ),
+                LayoutSocket.Input(
+                    "layout",
+                    optional=True,
+                    tooltip="Only for local statistics, which need the windows' places: from the "
+                    "Tile Image that cut them.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -49,7 +55,12 @@ class StylizePatches(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, *, backbone: LoadedBackbone, stats: FrozenStats, tiles: Tensor
+        cls,
+        *,
+        backbone: LoadedBackbone,
+        stats: FrozenStats,
+        tiles: Tensor,
+        layout: Layout | None = None,
     ) -> io.NodeOutput:
         windows = sources_of(tiles)
         result_bytes = host.image_bytes(*tiles.shape)
@@ -61,6 +72,7 @@ class StylizePatches(io.ComfyNode):
                 backbone.backbone,
                 stats,
                 host.settings_for(backbone),
+                layout=layout,
                 # Shows each window by itself: only Assemble Tiles has the layout.
                 listener=host.progress_listener(look=host.fill_preview(windows[0].size)),
             )

@@ -30,6 +30,7 @@ from ..geometry import Rectangle, Size, Tile, check_tile_size, equal_tiles, fram
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.network import Traits
+from ..networks.tile_network import TileNetwork
 from ..pictures.padding import pad_to_frame
 from ..pictures.source import Canvas, Source, TensorCanvas, TensorSource
 from ..progress import Listener, Progress, ignore
@@ -265,6 +266,7 @@ def stylize_windows(
     stats: FrozenStats,
     settings: Settings | None = None,
     *,
+    layout: Layout | None = None,
     listener: Listener = ignore,
 ) -> None:
     """Stylize windows with shared statistics, each onto its canvas.
@@ -276,12 +278,15 @@ def stylize_windows(
         backbone: network and weights; neither is changed.
         stats: statistics of the whole picture that the windows are parts of.
         settings: ``tile_size`` limits the area that is computed at a time, even inside a window.
+        layout: the one that the windows were cut by, which local statistics need.
         listener: called after each tile, with cores relative to the corner of their window.
 
     Raises:
-        ShapeError: a window does not fit the stride, or canvases are missing.
+        ShapeError: a window does not fit the stride, or canvases are missing, or windows do not fit
+            the layout.
         ImageError: a window has NaN or infinite values.
-        StatsError: the statistics belong to another backbone, or vary over the picture.
+        StatsError: the statistics belong to another backbone, or vary over the picture without a
+            layout.
         SettingsError, DeviceError: as in :meth:`Settings.check`.
     """
     _check_sizes(windows, canvases, backbone.traits)
@@ -289,17 +294,35 @@ def stylize_windows(
     middle = Run.of(windows[len(windows) // 2], backbone, settings)
     areas = [Rectangle.of_size(window.size).area for window in windows]
     network = middle.network(stats, pixels=sum(areas))
-    if network.is_local:
-        raise StatsError(
-            "local statistics need the places of windows in the picture, which are lost here",
-            Change("stats", "thumbnail"),
-        )
-    for index, (window, canvas) in enumerate(zip(windows, canvases)):
+    networks = _networks_of_windows(network, windows, layout)
+    for index, (window, canvas, network) in enumerate(zip(windows, canvases, networks)):
         run = replace(middle, content=window, listener=_Counter(listener, areas, index).tell)
         try:
             run.stylize(network, canvas, stage="windows")
         except ImageError as error:
             raise ImageError(f"window {index}: {error}") from error
+
+
+def _networks_of_windows(
+    network: TileNetwork, windows: Sequence[Source], layout: Layout | None
+) -> list[TileNetwork]:
+    """The network for each window: the same for all, unless statistics vary over the picture."""
+    if not network.is_local:
+        return [network] * len(windows)
+    if layout is None:
+        raise StatsError(
+            "local statistics need the places of windows in the picture; give the layout that the "
+            "windows were cut by",
+            Change("stats", "thumbnail"),
+        )
+    if len(windows) != len(layout.tiles):
+        raise ShapeError(
+            f"{len(windows)} windows do not fill a layout of {len(layout.tiles)} tiles; "
+            "pass every tile of this picture, in order"
+        )
+    scale = Scale.between(layout.window, windows[0].size)
+    size = scale.size(layout.image)
+    return [network.at(scale.rectangle(tile.window), size) for tile in layout.tiles]
 
 
 def stylized_thumbnail(

@@ -11,11 +11,11 @@ import torch
 from examples import picture
 
 from urst_core.backbones import all_backbones, find_backbone
-from urst_core.errors import SettingsError, StatsError
+from urst_core.errors import SettingsError, ShapeError, StatsError
 from urst_core.geometry import Rectangle
 from urst_core.method.level_pictures import level_contents
 from urst_core.method.level_run import level_run
-from urst_core.method.patches import stylize_windows
+from urst_core.method.patches import cut_windows, join_windows, plan_layout, stylize_windows
 from urst_core.method.run import Run
 from urst_core.method.strokes import Below
 from urst_core.networks.frozen_stats import FrozenStats
@@ -218,6 +218,24 @@ def test_what_cannot_vary_is_refused(name, settings, message):
     assert str(caught.value) == message
 
 
+def test_windows_of_a_layout_equal_the_whole_picture(microast):
+    content = TensorSource(picture(SIZE))
+    run = run_of(microast, content)
+    stats = run.measure([STYLE])
+    layout = plan_layout(SIZE, tile_size=32, halo=microast.traits.halo, stride=4)
+    windows = cut_windows(content, layout)
+    canvases = [TensorCanvas(layout.window, dtype=torch.float32) for _ in windows]
+    sources = [TensorSource(window) for window in windows]
+    stylize_windows(sources, canvases, microast, stats, run.settings, layout=layout)
+    joined = join_windows(torch.stack([canvas.pixels for canvas in canvases]), layout)
+    whole = TensorCanvas(SIZE, dtype=torch.float32)
+    run.stylize(run.network(stats), whole)
+    # Sums of float32 depend on the size of a window.
+    assert float((joined - whole.pixels).abs().max()) <= 1e-4
+    with pytest.raises(ShapeError, match=f"1 windows do not fill a layout of {len(sources)} tiles"):
+        stylize_windows(sources[:1], canvases[:1], microast, stats, run.settings, layout=layout)
+
+
 def test_windows_without_their_place_are_refused(microast):
     stats = run_of(microast).measure([STYLE])
     window = TensorSource(picture((64, 64)))
@@ -225,8 +243,8 @@ def test_windows_without_their_place_are_refused(microast):
     with pytest.raises(StatsError) as caught:
         stylize_windows([window], [canvas], microast, stats, Settings(device="cpu"))
     assert str(caught.value) == (
-        "local statistics need the places of windows in the picture, which are lost here; "
-        "pass stats='thumbnail'"
+        "local statistics need the places of windows in the picture; give the layout that the "
+        "windows were cut by; pass stats='thumbnail'"
     )
     with pytest.raises(StatsError, match="need the place of a tile in the picture"):
         network_of(microast, stats)(window.pixels[None])
