@@ -34,6 +34,7 @@ from .sockets import (
     complaint_about_tile_size,
     found_by,
     look_inputs,
+    matching_inputs,
     other_style_inputs,
     stroke_inputs,
     stroke_settings,
@@ -95,6 +96,7 @@ class StylizeVideoFile(io.ComfyNode):
                 *other_style_inputs(),
                 *stroke_inputs(),
                 colors_input(),
+                *matching_inputs(),
             ],
             outputs=[
                 io.String.Output("path", display_name="path", tooltip="Path of the file."),
@@ -155,6 +157,8 @@ class StylizeVideoFile(io.ComfyNode):
         brushwork: float = 0.5,
         brushwork_seed: int = 0,
         colors: str = "style",
+        local_radius: float = 0.25,
+        match: str = "moments",
     ) -> io.NodeOutput:
         from ..urst_core.runs.clip_run import ClipRun  # noqa: PLC0415 - on use
 
@@ -170,6 +174,8 @@ class StylizeVideoFile(io.ComfyNode):
             tile_size=tile_size or None,
             **stroke_settings(strokes, detail, brushwork, brushwork_seed),
             colors=colors,
+            local_radius=local_radius,
+            match=match,
         )
         with naming_inputs(), style_files(styles, backbone) as style_paths:
             path = folders.picture_path(content)
