@@ -56,17 +56,26 @@ class Refinement(Protocol):
         ...
 
 
+TRIMMING_STEP = 64
+"""Windows of networks that paint only a part of a core are cut in whole multiples, in px.
+
+All strides divide it, and fewer sizes of windows mean fewer kernels to choose.
+"""
+
+
 @dataclass(frozen=True)
 class StoredWindow:
     """The input of a tile: the stored pixels of its window, alpha and coverage of its core.
 
     ``coverage``, (n, h, w), is how much of it the ``networks`` with these numbers paint; None if a
-    single one paints all of it. ``below`` and ``noise`` come from a :class:`Refinement`.
+    single one paints all of it. Each computes only its ``needed`` part of the window. ``below`` and
+    ``noise`` come from a :class:`Refinement`.
     """
 
     colors: Upload
     alpha: Tensor
     networks: Sequence[int]
+    needed: Sequence[Rectangle]
     coverage: Upload | None = None
     below: Upload | None = None
     noise: Upload | None = None
@@ -137,7 +146,27 @@ class TileStylizer:
             for pixels in (stored, coverage, below, noise)
         )
         assert colors is not None
-        return StoredWindow(colors, alpha, networks, *others)
+        needed = [tile.window] if coverage is None else self._needed(tile, coverage)
+        return StoredWindow(colors, alpha, networks, needed, *others)
+
+    def _needed(self, tile: Tile, coverage: Tensor) -> list[Rectangle]:
+        """For each network the part of the window from which it computes what it paints.
+
+        Sides on the frame's border stay, since the context there may be less than the halo.
+        """
+        window, (height, width) = tile.window, self._frame
+        parts: list[Rectangle] = []
+        for share in coverage:
+            (above, below), (before, after) = (_unpainted_ends(share, axis) for axis in (0, 1))
+            parts.append(
+                Rectangle(
+                    window.top + (above if window.top else 0),
+                    window.left + (before if window.left else 0),
+                    window.bottom - (below if window.bottom < height else 0),
+                    window.right - (after if window.right < width else 0),
+                )
+            )
+        return parts
 
     def _coverage(self, core: Rectangle) -> tuple[Tensor | None, Sequence[int]]:
         """How much of a core each network paints, and the numbers of those that paint any of it.
@@ -183,15 +212,12 @@ class TileStylizer:
         self, tile: Tile, core: Rectangle, window: StoredWindow, stored: Tensor
     ) -> Iterator[Tensor]:
         """A core as each of the window's networks paints it, (3, h, w)."""
-        networks = [
-            self._networks[number].at(tile.window, self._content.size) for number in window.networks
-        ]
-        at_border = tile.touches_border(self._frame)
+        networks = [self._networks[number] for number in window.networks]
         if self._refinement is None:
             pixels = window_of(stored, tile.window.size)
             inner = (..., *core.relative_to(tile.window).slices)
-            for network in networks:
-                yield network(pixels, at_border=at_border)[0][inner]
+            for network, needed in zip(networks, window.needed):
+                yield self._output(network, pixels, tile, needed)[inner]
             return
         area = tile.window.clipped(self._content.size)
         height, width = area.size
@@ -199,9 +225,23 @@ class TileStylizer:
         noise = None if window.noise is None else window.noise.receive()
         joined = self._refinement.join(stored[:3], below, noise, area).unsqueeze(0)
         framed = pad_to_frame(joined, tile.window.size)
-        for network in networks:
-            painted = network(framed, at_border=at_border)[0][:, :height, :width]
+        for network, needed in zip(networks, window.needed):
+            painted = self._output(network, framed, tile, needed)[:, :height, :width]
             yield self._refinement.merge(painted, stored[:3], below, area, core)
+
+    def _output(
+        self, network: TileNetwork, pixels: Tensor, tile: Tile, needed: Rectangle
+    ) -> Tensor:
+        """A network's result for the needed part of a window, (3, h, w); 0 in the rest of it."""
+        at_border = Tile(tile.core, needed).touches_border(self._frame)
+        placed = network.at(needed, self._content.size)
+        if needed == tile.window:
+            return placed(pixels, at_border=at_border)[0]
+        inner = (..., *needed.relative_to(tile.window).slices)
+        part = placed(pixels[inner], at_border=at_border)[0]
+        output = part.new_zeros((3, *tile.window.size))
+        output[inner] = part
+        return output
 
     def write(self, tile: Tile, result: TileResult) -> Tensor | None:
         """Write the core, and return its pixels as written; None if it is only padding.
@@ -242,6 +282,18 @@ class TileStylizer:
             f"{where}: the network's values overflowed; "
             "use other weights, or get the weights file again"
         )
+
+
+def _unpainted_ends(share: Tensor, axis: int) -> tuple[int, int]:
+    """Rows, or columns, before and after those that are painted, in whole steps.
+
+    Args:
+        share: how much of each pixel is painted, (h, w), somewhere above 0.
+        axis: 0 for rows, 1 for columns.
+    """
+    painted = share.any(dim=1 - axis).nonzero()
+    before, after = int(painted[0]), share.shape[axis] - 1 - int(painted[-1])
+    return before // TRIMMING_STEP * TRIMMING_STEP, after // TRIMMING_STEP * TRIMMING_STEP
 
 
 def _composite(painted: list[Tensor], coverage: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -9,7 +9,7 @@ import torch
 from examples import picture
 
 from urst_core.errors import SettingsError, ShapeError
-from urst_core.geometry import Rectangle
+from urst_core.geometry import Rectangle, tile_around
 from urst_core.method.level_pictures import level_contents
 from urst_core.method.level_run import level_run
 from urst_core.method.pipeline import stylize
@@ -87,6 +87,35 @@ def test_equal_styles_are_one(microast, strokes):
     ) <= (
         2e-6 if strokes == "fine" else 1e-4  # levels between are rounded to 16 bits
     )
+
+
+def test_a_network_computes_only_the_part_of_a_window_that_it_paints(microast):
+    size = (264, 40)
+    above = torch.zeros(size)
+    above[:200] = 1.0
+    masks = MaskRegions([Mask(TensorMask(above)), Mask(TensorMask(1 - above))])
+    regions = Regions(masks, [Region([ONE]), Region([OTHER])])
+    settings = Settings(thumbnail_size=32, strokes="fine", precision="fp32", device="cpu")
+    run = Run.of(TensorSource(picture(size).double()), microast, settings, regions=regions)
+    networks = RegionNetworks(
+        [
+            microast.bake(part).prepared(torch.device("cpu"), torch.float64)
+            for part in run.measure(regions).parts
+        ]
+    )
+
+    def painted(edge):
+        canvas = TensorCanvas(size, dtype=torch.float64)
+        replace(run, settings=replace(settings, tile_size=edge)).stylize(networks, canvas)
+        return canvas
+
+    whole = painted(512)
+    assert float((painted(128).pixels - whole.pixels).abs().max()) <= 1e-9
+    tile = tile_around(Rectangle(128, 0, 256, 40), microast.traits.halo, run.frame)
+    upper, lower = run.work(networks, whole).read(tile).needed
+    assert upper == tile.window
+    assert lower.height == tile.window.height - 64
+    assert lower.bottom == tile.window.bottom
 
 
 def test_a_feather_cross_fades_two_paintings(microast):
