@@ -40,6 +40,11 @@ def main() -> None:
     colors = [(255, 0, 0), (0, 0, 255)]
     halves = ColorRegions.of(TensorSource(pixels), colors, feather=64)
     two = Regions(halves, [Region([one]), Region([other])])
+    thirds = torch.zeros(3, *size, dtype=torch.uint8)
+    for channel in range(3):
+        thirds[channel, edge * channel // 3 : edge * (channel + 1) // 3] = 255
+    three_maps = ColorRegions.of(TensorSource(thirds), [*colors, (0, 255, 0)], feather=64)
+    three = Regions(three_maps, [Region([one]), Region([other]), Region([one, other])])
     gray = TensorMask(torch.linspace(0, 1, edge).expand(size))
     cases = {
         "plain": ([one], {}),
@@ -47,6 +52,8 @@ def main() -> None:
         "colors matched": ([one], {"colors": "matched"}),
         "two regions": (two, {}),
         "two regions, colors content": (two, {"colors": "content"}),
+        "three regions": (three, {}),
+        "local statistics": ([one], {"stats": "local"}),
         "mixed along a gray map": (mix_along(gray, [one, other]), {}),
     }
     backbone = load_backbone()
