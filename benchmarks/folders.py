@@ -3,8 +3,8 @@
     python benchmarks/folders.py [--pictures N] [--size HxW] [--styles N] [--broken N] [--kills N]
         [--commands N] [--jobs N]
 
-Each result of the job is compared with that of a run of its own, byte for byte. Commands in a loop,
-each a process, are timed on some of the pictures; the other results are compared with runs in this
+Each result of the job is compared with a run of its own, byte for byte. Commands in a loop, each a
+process, are timed on some of the pictures; the other results are compared with runs in this
 process. Times are wall time and processor time; the times of the job include the kills.
 
 Small pictures are painted as large ones are, with ``--thumbnail-size`` and ``--tile-size`` in

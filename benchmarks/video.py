@@ -3,7 +3,7 @@
     python benchmarks/video.py clip.mp4 painting.jpg out.mp4 [options of urst stylize]
 
 Runs ``urst stylize`` in a process of its own, and prints its memory at tenths of the clip, seconds
-per frame, and whether the sound and the times of all frames are those of the clip.
+per frame, and whether the sound and the times of all frames are the clip's.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ COMMON = {"flags": {}, "order": 0, "mode": 0, "properties": {}}
 """What every node in a file has."""
 
 UPSCALE_MODEL = "tiny2x.safetensors"
-"""That of the server of the tests."""
+"""A model that the tests' server has."""
 
 
 def in_a_graph(name, pictures):

@@ -140,7 +140,7 @@ class Clip:
                 ends.
 
         Raises:
-            ImageError: a frame is damaged, or its size differs from that of the others.
+            ImageError: a frame is damaged, or differs in size from the others.
         """
         for number, time, decoded in self._decoded(tell):
             if number >= first:

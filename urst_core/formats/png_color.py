@@ -55,7 +55,7 @@ CURVES = {
     8: Curve(1.0),
     13: Curve(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045),  # sRGB
 }
-"""By their numbers in H.273, table 3. Those of HDR (PQ, HLG) need tone mapping and are left out."""
+"""By their numbers in H.273, table 3. HDR curves (PQ, HLG) need tone mapping and are left out."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _of_cicp(chunk: bytes) -> PngColor | None:
 
 
 def _of_gamma(gamma: bytes, chromaticities: bytes) -> PngColor | None:
-    """Colors by a power and by primaries; those of sRGB if only a power is given."""
+    """Colors by a power and by primaries; sRGB primaries if only a power is given."""
     described: list[str] = []
     curve, primaries = None, BT_709
     if len(gamma) == 4:

@@ -80,7 +80,7 @@ def _pool_channels(parts: Sequence[ChannelStats], shares: Sequence[float]) -> Ch
 
 
 def _pool_local(parts: Sequence[LocalStats], shares: Sequence[float]) -> LocalStats:
-    """Like those of the whole thumbnail, at each node."""
+    """Moments at each node, as the whole thumbnail has them."""
     whole = _pool_channels(parts, shares)
     local = [_at_nodes(part) for part in parts]
     at_nodes = _pool_channels(local, shares)

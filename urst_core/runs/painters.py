@@ -71,7 +71,7 @@ class InTurn:
 class AtOnce:
     """Paints several pictures at once, in threads, as far as they fit in memory.
 
-    A picture is begun when its plan and those of the pictures in progress fit in the memory that
+    A picture is begun when it fits, together with the pictures in progress, in the memory that
     was free at first, or when no other is in progress. Each takes as many of PyTorch's threads as
     it would alone, so the results are the same; time is saved where a single picture leaves the
     device idle: while files are decoded and encoded, and with small pictures.

@@ -42,7 +42,7 @@ class Settings:
         stats: ``thumbnail`` (URST); ``exact``, which measures the whole picture, tile by tile; or
             ``local``, which measures the thumbnail around each place.
         local_radius: of local statistics, as a share of the picture's longest side; from 0.05, and
-            infinite for those of the thumbnail. See :mod:`urst_core.networks.local_statistics`.
+            infinite for the thumbnail's statistics. See :mod:`urst_core.networks.local_statistics`.
         strength: 0 (the content) to 1 (the full style).
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -164,7 +164,7 @@ class Settings:
 
     @property
     def radius(self) -> float | None:
-        """Radius of the statistics; None if they are those of the whole picture."""
+        """Radius of local statistics; None if the whole picture has the same."""
         return self.local_radius if self.stats == "local" else None
 
     def check_strokes(self) -> None:

@@ -1,4 +1,4 @@
-"""Whole pictures on the machines of a cluster: the results are those of this machine."""
+"""Whole pictures on the machines of a cluster: the results equal this machine's."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class ZarrCanvas:
         overwrite: replace a finished store.
         if_interrupted: what to do with an unfinished one; one that was resumed is kept on errors.
         pyramid: write smaller levels as well.
-        name: of the picture; that of the location if None.
+        name: of the picture; the location's last part if None.
 
     Raises:
         OutputError: the name is not valid or taken, or the store cannot be made.
