@@ -158,7 +158,8 @@ def test_refusals_name_the_remedy(call, backbone, errors):
         call("MakeThumbnailStats", backbone=backbone, content=batch, style=style, **LOOK)
     with pytest.raises(errors.SettingsError, match="MicroAST's stride 4; use 60 or 64"):
         call("TileImage", image=style, tile_size=62, backbone=backbone)
-    with pytest.raises(errors.SettingsError, match="'median' are unknown; use thumbnail or exact"):
+    unknown = "'median' are unknown; use thumbnail, exact or local"
+    with pytest.raises(errors.SettingsError, match=unknown):
         call(
             "MakeThumbnailStats",
             backbone=backbone,

@@ -223,7 +223,7 @@ def test_presets(folder, preset_file, capsys, monkeypatch):
         ("[other]\nseed = 1", "preset 'starry' is unknown; use one of: other"),
         ("[starry]\noutput = 1", "preset 'starry' sets 'output', which presets do not have; use "),
         ("[starry]\nstrength = 'much'", "strength cannot be 'much'; use a value that its option"),
-        ("[starry]\nstats = 'local'", "stats cannot be 'local'"),
+        ("[starry]\nstats = 'median'", "stats cannot be 'median'"),
         ("[starry]\npyramid = 2", "pyramid cannot be 2"),
         ("[starry]\nstyle_weights = 2", "style_weights cannot be 2"),
         ("seed = 1", "presets {path}: seed is outside a preset; write [NAME] on a line before it"),

@@ -273,6 +273,10 @@ OPTIONS = {
         ["--colors", "content"],
         lambda seen: seen.settings == Settings(colors="content"),
     ),
+    "--local-radius": (
+        ["--local-radius", "0.1"],
+        lambda seen: seen.settings == Settings(local_radius=0.1),
+    ),
     "--match": (["--match", "moments"], lambda seen: seen.settings == Settings(match="moments")),
     "--quiet": (["--quiet"], lambda seen: seen.settings == Settings()),
     "--size": (["--size", "40x24"], lambda seen: seen.source.size == (24, 40)),
@@ -535,8 +539,8 @@ def test_refused_outputs(folder, capsys, output, message):
             "argument --tile-size: invalid int value: '1.5'",
         ),
         (
-            ["stylize", "a.png", "b.png", "-o", "c.png", "--stats", "local"],
-            "argument --stats: invalid choice: 'local'",
+            ["stylize", "a.png", "b.png", "-o", "c.png", "--stats", "median"],
+            "argument --stats: invalid choice: 'median'",
         ),
         (["demo", "--overwrite"], "unrecognized arguments: --overwrite"),
         (

@@ -348,9 +348,9 @@ def test_style_too_small(microast, size):
             "use 8 or more, or 0 to keep the picture's own",
         ),
         (
-            {"stats": "local"},
+            {"stats": "median"},
             SettingsError,
-            "statistics 'local' are unknown; use thumbnail or exact",
+            "statistics 'median' are unknown; use thumbnail, exact or local",
         ),
         ({"strength": 1.5}, SettingsError, "strength 1.5 is out of range; use 0 to 1"),
         ({"strength": float("nan")}, SettingsError, "strength nan is out of range; use 0 to 1"),

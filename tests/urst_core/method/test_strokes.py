@@ -79,6 +79,10 @@ class Network(nn.Module):
         generator = torch.Generator().manual_seed(0)
         self.kernel = torch.randn(3, 3, 9, 9, generator=generator, dtype=torch.float64) / 12
 
+    def at(self, window, picture):
+        del window, picture
+        return self
+
     def forward(self, window, *, at_border=True):
         del at_border
         bent = torch.tanh(F.conv2d(window - 0.5, self.kernel.to(window), padding=4))

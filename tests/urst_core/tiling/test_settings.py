@@ -76,11 +76,11 @@ def test_limits_are_included(network, settings):
             "tile size -64 is not a positive multiple of AdaIN's stride 8; use 8 or more",
         ),
         (
-            {"stats": "local"},
+            {"stats": "median"},
             SettingsError,
-            "statistics 'local' are unknown; use thumbnail or exact",
+            "statistics 'median' are unknown; use thumbnail, exact or local",
         ),
-        ({"stats": ""}, SettingsError, "statistics '' are unknown; use thumbnail or exact"),
+        ({"stats": ""}, SettingsError, "statistics '' are unknown; use thumbnail, exact or local"),
         ({"strength": -0.1}, SettingsError, "strength -0.1 is out of range; use 0 to 1"),
         ({"strength": 2}, SettingsError, "strength 2 is out of range; use 0 to 1"),
         (
