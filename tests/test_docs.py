@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from clips import moving_frames, save_clip
 from pages import FENCE, OF_USERS, PAGES, ROOT, blocks, commands_of, name_of, text_of
 from PIL import Image
 
@@ -102,6 +103,7 @@ def test_examples_run(code, tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
     for name, size in (("photo", (64, 96, 3)), ("painting", (48, 56, 3)), ("other", (40, 40, 3))):
         Image.fromarray(generator.integers(0, 256, size, np.uint8)).save(f"{name}.jpg")
+    save_clip(tmp_path / "clip.mp4", moving_frames(2))
     exec(compile(code, "example", "exec"), {"__name__": "example"})  # noqa: S102 - our own page
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         mix_along_map,
         open_picture,
         stylize,
-        stylize_file,
     )
+    from .api_files import stylize_file, stylize_video
     from .errors import URSTError
     from .method.regions import Regions
     from .networks.frozen_stats import FrozenStats
@@ -58,6 +58,7 @@ __all__ = [
     "open_picture",
     "stylize",
     "stylize_file",
+    "stylize_video",
 ]
 
 _MODULES = {
@@ -80,7 +81,8 @@ _MODULES = {
     "mix_along_map": ".api",
     "open_picture": ".api",
     "stylize": ".api",
-    "stylize_file": ".api",
+    "stylize_file": ".api_files",
+    "stylize_video": ".api_files",
 }
 
 

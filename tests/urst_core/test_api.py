@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from clips import moving_frames, save_clip
 from PIL import Image, ImageCms
 
 import urst_core as urst
 from urst_core.formats import vips_loader
+from urst_core.formats.clip import Clip
 from urst_core.geometry import Rectangle
 from urst_core.kinds import read_style
 from urst_core.model import Model
 from urst_core.pictures.source import from_unit, to_unit
+from urst_core.runs.clip_run import ClipRun
 from urst_core.tiling.settings import SettingsOptions
 
 SIZE = (48, 64)
@@ -68,10 +71,11 @@ def painted(model, photo, style):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch, photo, painting):
-    """photo.jpg, painting.jpg, other.jpg in the working directory."""
+    """photo.jpg, painting.jpg, other.jpg and clip.mp4 in the working directory."""
     monkeypatch.chdir(tmp_path)
     for name, pixels in (("photo", photo), ("painting", painting), ("other", painting[::-1])):
         Image.fromarray(pixels).save(f"{name}.jpg", quality=95)
+    save_clip(tmp_path / "clip.mp4", moving_frames(3))
     return tmp_path
 
 
@@ -96,7 +100,14 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_exported_names():
     assert set(urst.__all__) == {
-        *("stylize", "stylize_file", "load_backbone", "list_backbones", "open_picture"),
+        *(
+            "stylize",
+            "stylize_file",
+            "stylize_video",
+            "load_backbone",
+            "list_backbones",
+            "open_picture",
+        ),
         *("color_regions", "mask_regions", "mix_along_map", "Regions"),
         *("Settings", "Mask", "Progress", "StyleCode", "SavedStyle", "FrozenStats", "URSTError"),
         *("Source", "Canvas", "TensorSource", "TensorCanvas"),
@@ -540,6 +551,31 @@ def test_from_file_to_file(files, model):
     urst.stylize_file("photo.jpg", "painting.jpg", output, backbone=model, overwrite=True)
 
 
+@pytest.mark.slow
+def test_from_video_to_video(files, model):
+    told: list[str] = []
+    output = urst.stylize_video(
+        "clip.mp4",
+        ["painting.jpg", "other.jpg"],
+        files / "painted.mp4",
+        weights=[0, 1],
+        backbone=model,
+        strokes="fine",
+        progress=lambda progress: told.append(progress.stage),
+    )
+    assert output == files / "painted.mp4"
+    assert "frames" in told
+    assert Clip.open(output).count == 3
+    paintings, settings = ["painting.jpg", "other.jpg"], urst.Settings(strokes="fine", device="cpu")
+    other = files / "other.mp4"
+    ClipRun(
+        Path("clip.mp4"), paintings, other, model.backbone, settings, style_weights=[0, 1]
+    ).run()
+    assert output.read_bytes() == other.read_bytes()
+    with pytest.raises(urst.URSTError, match="exists; choose another name"):
+        urst.stylize_video("clip.mp4", "painting.jpg", output, backbone=model)
+
+
 def test_prints_and_results_without_a_description(files, model):
     options = {"backbone": model, "strokes": "fine", "overwrite": True}
     for metadata in (False, True):
@@ -656,6 +692,8 @@ def test_options_that_do_not_exist(style, photo):
         urst.load_backbone(quality=3)
     with pytest.raises(urst.URSTError, match="if_interrupted 'never' is unknown; use resume, rest"):
         urst.stylize_file("a", "b", "c", if_interrupted="never")
+    with pytest.raises(urst.URSTError, match="if_interrupted 'never' is unknown; use resume, rest"):
+        urst.stylize_video("a", "b", "c", if_interrupted="never")
 
 
 def test_files_are_confirmed_for_content_style_and_mask(photo, tmp_path, model, monkeypatch):

@@ -15,7 +15,7 @@ ORDER = (
     *("errors", "geometry", "progress", "durable", "identity"),
     *("pictures", "networks", "backbones", "tiling", "method"),
     *("weights", "formats", "runs", "cluster", "training"),
-    *("demo", "data", "cli", "kinds", "model", "api", "__main__"),
+    *("demo", "data", "cli", "kinds", "model", "api", "api_files", "__main__"),
 )
 
 
