@@ -267,6 +267,7 @@ def mix_along_map(picture: Picture | PicturePath, styles: Sequence[Style]) -> Re
 
 
 def listed(styles: Any) -> list[Any]:
+    """Styles as a list, also if a single one is given."""
     return [*styles] if isinstance(styles, (list, tuple)) else [styles]
 
 
