@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from urllib.error import HTTPError
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ def listed(server):
     """What the server lists, by name."""
     try:
         answer = server.ask("/global_subgraphs")
-    except HTTPError:
+    except AssertionError:
         pytest.skip("this version has no blueprints")
     ours = [(number, each) for number, each in answer.items() if "custom" in each["source"]]
     return {each["name"]: (number, each) for number, each in ours}
