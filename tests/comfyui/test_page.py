@@ -102,7 +102,7 @@ def test_the_templates_have_all_with_their_pictures_and_open_as_they_are(server,
         handle = card.locator("img").first.element_handle()
         page.page.wait_for_function("image => image.naturalWidth === 512", arg=handle)
     start = time.perf_counter()
-    page.page.get_by_test_id("template-workflow-quick_start").locator("img").first.click()
+    page.page.get_by_test_id("template-workflow-quick_start").click()
     dialog.wait_for(state="hidden")
     page.page.wait_for_function("app.graph._nodes.some(n => n.type === 'URSTStylizeImage')")
     [saved] = run_in(page, server).values()
