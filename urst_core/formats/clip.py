@@ -107,6 +107,17 @@ class Clip:
     colors: ColorTags
     comment: str | None = None
 
+    @property
+    def frame_pixels(self) -> int:
+        """Number of pixels of a frame."""
+        height, width = self.size
+        return height * width
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of all frames."""
+        return self.count * self.frame_pixels
+
     @classmethod
     def open(cls, path: Path) -> Clip:
         """Read what a file says about itself, and its first frame.

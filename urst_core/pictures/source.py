@@ -140,6 +140,18 @@ class TensorSource:
         return self.pixels[(..., *rectangle.slices)]
 
 
+def blank_picture(
+    size: Size, *, channels: int = 3, dtype: torch.dtype = torch.float32
+) -> TensorSource:
+    """A black picture that takes no memory: where only the size counts.
+
+    Example:
+        >>> blank_picture((40_000, 60_000)).read(Rectangle(0, 0, 1, 2)).flatten().tolist()
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    return TensorSource(torch.zeros((), dtype=dtype).expand(channels, *size))
+
+
 class TensorCanvas:
     """A picture in memory that is written in rectangles.
 

@@ -24,7 +24,6 @@ from ..formats.open import check_place
 from ..formats.output_options import OutputOptions
 from ..formats.places import check_name, check_not_replaced
 from ..formats.styles import open_style
-from ..geometry import Rectangle
 from ..method.clip import FramePainter, measure_sample
 from ..method.encoding import check_matchable
 from ..method.run import Run
@@ -32,7 +31,7 @@ from ..method.video import Frames
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.style import AnyStyle
-from ..pictures.source import TensorCanvas, TensorSource, close_picture
+from ..pictures.source import TensorCanvas, TensorSource, blank_picture, close_picture
 from ..progress import Listener, Progress, ignore
 from ..tiling.device import cpu_threads
 from ..tiling.settings import IfInterrupted, Settings
@@ -152,7 +151,7 @@ class ClipRun:
     def identity(self, earlier: RunRecord | None = None) -> dict[str, str]:
         """Everything that determines the result; automatic choices are the earlier run's."""
         height, width = self.clip.size
-        is_plain = self._run_of(_blank_frame(self.clip)).is_plain
+        is_plain = self._any_run.is_plain
         return {
             "content": file_hash(self.content),
             "picture": f"{width} x {height} px, {self.clip.count} frames",
@@ -176,20 +175,26 @@ class ClipRun:
             style_weights=self.style_weights,
         )
 
-    def _run_of(self, frame: TensorSource) -> Run:
-        return Run.of(frame, self.backbone, self.settings)
+    @property
+    def _blank_frame(self) -> TensorSource:
+        return blank_picture(self.clip.size, dtype=torch.uint8)
+
+    @property
+    def _any_run(self) -> Run:
+        """The run of a frame, whichever it is: for what depends on its size alone."""
+        return Run.of(self._blank_frame, self.backbone, self.settings)
 
     def _begin(self, folder: WorkFolder) -> RunRecord:
         """Empty the folder, and save the record of a new run in it."""
         folder.clear()
-        tiles = self._run_of(_blank_frame(self.clip)).tiles(torch.float32)
+        tiles = self._any_run.tiles(torch.float32)
         record = RunRecord(
             self.identity(),
             self.clip.size,
             tiles.edge,
             torch.get_num_threads(),
             overwrite=self.overwrite,
-            level_pixels=self.clip.count * Rectangle.of_size(self.clip.size).area,
+            level_pixels=self.clip.pixels,
         )
         folder.save_record(record)
         return record
@@ -230,7 +235,7 @@ class ClipRun:
             precision=record.precision or self.settings.precision,
             tile_size=self.settings.tile_size or record.statistics_tile_size,
         )
-        stats = _load_stats(folder, len(self._run_of(_blank_frame(self.clip)).level_sizes))
+        stats = _load_stats(folder, len(self._any_run.level_sizes))
         sample: list[TensorSource] = []
         if stats is None or record.precision is None:
             sample = self._sample(listener)
@@ -240,18 +245,18 @@ class ClipRun:
                 frames = Frames(sample, styles, self.style_weights, report.listener_of)
                 stats = measure_sample(frames, self.backbone, settings)
             _save_stats(folder, stats)
-        proof = sample[len(sample) // 2] if sample else _blank_frame(self.clip)
-        pixels = self.clip.count * Rectangle.of_size(self.clip.size).area
-        painter = FramePainter.of(proof, stats, self.backbone, settings, pixels=pixels)
+        proof = sample[len(sample) // 2] if sample else self._blank_frame
+        painter = FramePainter.of(proof, stats, self.backbone, settings, pixels=self.clip.pixels)
         folder.save_record(replace(record, precision=painter.precision))
         return painter
 
     def _sample(self, listener: Listener) -> list[TensorSource]:
         """Frames to measure."""
-        area, count = Rectangle.of_size(self.clip.size).area, self.clip.count
+        total = self.clip.pixels
 
         def tell(number: int) -> None:
-            listener(Progress(SAMPLE_STAGE, 0, 0, min(number + 1, count) * area, count * area))
+            done = min((number + 1) * self.clip.frame_pixels, total)
+            listener(Progress(SAMPLE_STAGE, 0, 0, done, total))
 
         return [TensorSource(pixels) for pixels in self.clip.sample(SAMPLE_FRAMES, tell=tell)]
 
@@ -271,7 +276,7 @@ class ClipRun:
 
     def _join(self, folder: WorkFolder, segments: Sequence[Segment], listener: Listener) -> None:
         """Join the segments and the sound, and give the result its name."""
-        area = self.clip.count * Rectangle.of_size(self.clip.size).area
+        total = self.clip.pixels
         partial = partial_path(folder.path / "joined")
         join_segments(
             [segment.path for segment in segments],
@@ -280,7 +285,7 @@ class ClipRun:
             partial,
             comment=self.description().text() if self.describe else None,
             listener=lambda share: listener(
-                Progress(JOINING_STAGE, 0, 0, round(share * area), area)
+                Progress(JOINING_STAGE, 0, 0, round(share * total), total)
             ),
         )
         try:
@@ -301,7 +306,7 @@ class SampleReport:
 
     def __init__(self, clip: Clip, count: int, listener: Listener) -> None:
         self._shares, self._listener = [0.0] * count, listener
-        self._total = count * Rectangle.of_size(clip.size).area
+        self._total = count * clip.frame_pixels
 
     def listener_of(self, number: int) -> Listener:
         """A listener for one of the frames."""
@@ -329,13 +334,12 @@ class FrameReport:
 
     def __init__(self, clip: Clip, done: int, listener: Listener) -> None:
         self._clip, self.done, self._listener = clip, done, listener
-        self._area = Rectangle.of_size(clip.size).area
 
     def tell_skipped(self, number: int) -> None:
         """Report a frame that an earlier run finished; others are told tile by tile."""
         if number < self.done:
-            total = self._clip.count * self._area
-            self._listener(Progress(SKIPPING_STAGE, 0, 0, (number + 1) * self._area, total))
+            done = (number + 1) * self._clip.frame_pixels
+            self._listener(Progress(SKIPPING_STAGE, 0, 0, done, self._clip.pixels))
 
     def tell(self, progress: Progress) -> None:
         """Report a tile of the frame that is being painted."""
@@ -346,15 +350,10 @@ class FrameReport:
                 stage=FRAMES_STAGE,
                 tiles_done=self.done,
                 tiles_total=self._clip.count,
-                pixels_done=round((self.done + share) * self._area),
-                pixels_total=self._clip.count * self._area,
+                pixels_done=round((self.done + share) * self._clip.frame_pixels),
+                pixels_total=self._clip.pixels,
             )
         )
-
-
-def _blank_frame(clip: Clip) -> TensorSource:
-    """A frame of the clip's size, where only the size counts; it takes no memory."""
-    return TensorSource(torch.zeros((), dtype=torch.uint8).expand(3, *clip.size))
 
 
 def _save_stats(folder: WorkFolder, stats: Sequence[FrozenStats]) -> None:

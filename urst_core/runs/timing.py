@@ -14,13 +14,13 @@ from torch import Tensor
 
 from ..formats.encode import encode
 from ..formats.work_file import WorkFile
-from ..geometry import Rectangle, Size, tile_around, windows_area
+from ..geometry import Rectangle, tile_around, windows_area
 from ..method.level_pictures import level_pictures
 from ..method.level_run import level_run
 from ..method.run import Run
 from ..method.strokes import Below
 from ..networks.frozen_stats import FrozenStats
-from ..pictures.source import TensorSource
+from ..pictures.source import TensorSource, blank_picture
 from ..progress import ignore
 from ..tiling.device import PRECISIONS
 from ..tiling.exact_statistics import SiteMeasurement
@@ -77,7 +77,7 @@ def _last_level(run: Run) -> Run:
         return run
     below, pictures = None, level_pictures(run.level_sizes)
     if pictures:
-        blank = _Blank(pictures[-1].size, dtype=pictures[-1].dtype)
+        blank = blank_picture(pictures[-1].size, dtype=pictures[-1].dtype)
         below = Below(blank, blank)
     return level_run(run, len(pictures), run.content, below, ignore)
 
@@ -147,18 +147,6 @@ class _Finished:
 
     def add_edge(self, edge: int) -> None:
         """Nothing to note."""
-
-
-@dataclass(frozen=True)
-class _Blank:
-    """A black picture that takes no memory: where there is no painting yet."""
-
-    size: Size
-    channels: int = 3
-    dtype: torch.dtype = torch.float32
-
-    def read(self, rectangle: Rectangle) -> Tensor:
-        return torch.zeros((), dtype=self.dtype).expand(self.channels, *rectangle.size)
 
 
 class _LastCore:
