@@ -73,12 +73,12 @@ def main() -> int:
 
 
 def compare(folder: Path, count: int) -> int:
-    """Compare the job's results with those of single runs; returns the exit status."""
+    """Compare the job's results with single runs; returns the exit status."""
     results = {path.name: path.read_bytes() for path in (folder / "job").iterdir()}
     results.pop(LIST_NAME)
     singles = {path.name: path.read_bytes() for path in (folder / "single").iterdir()}
     same = sum(results.get(name) == content for name, content in singles.items())
-    print(f"{len(results)} results, {same} of {count} identical to those of single runs")
+    print(f"{len(results)} results, {same} of {count} identical to single runs")
     return int(len(results) != count or same != count)
 
 

@@ -122,7 +122,7 @@ def _of_gamma(gamma: bytes, chromaticities: bytes) -> PngColor | None:
 
 
 def _profile(described: str, primaries: Primaries, curve: Curve | None) -> bytes | None:
-    """A profile; None without a curve, or if there is no such profile."""
+    """A profile; None without a curve, or if no profile can describe these colors."""
     try:
         return None if curve is None else rgb_profile(described, primaries, curve)
     except (ValueError, struct.error):  # no colors, or beyond what a profile can store

@@ -49,9 +49,10 @@ class Run:
         listener: called with the progress; if it raises, the run ends.
         level: joins the content with a smaller painting, and merges the network's output into that;
             None in a plain pass.
-        level_dtype: of the pictures between levels, and what levels are joined and merged in; None
-            for those of :func:`~urst_core.method.level_pictures.level_pictures`, and float32.
-            Proofs that tiles are exact choose float64.
+        level_dtype: of the pictures between levels, and what levels are joined and merged in; if
+            None, pictures have the types that
+            :func:`~urst_core.method.level_pictures.level_pictures` chooses, and levels are joined
+            in float32. Proofs that tiles are exact choose float64.
         picture: the whole picture that this level belongs to; None if this is not a level.
     """
 
@@ -115,7 +116,7 @@ class Run:
 
     @property
     def source(self) -> Source:
-        """The network's input: the content, or that of the level."""
+        """The network's input: the content, or what the level joins."""
         if self.level is None:
             return self.content
         return JoinedSource(self.content, self.level, self.device)
@@ -168,7 +169,7 @@ class Run:
         styles: Sequence[AnyStyle] | StyleCode | Regions,
         style_weights: Sequence[float] | None,
     ) -> StyleCode:
-        """Styles → their code, without the strength; that of all regions if there are any."""
+        """Styles → their code, without the strength; for all regions, if there are any."""
         return styles if isinstance(styles, StyleCode) else self.encode(styles, style_weights)
 
     def strengths(self, code: StyleCode) -> list[float]:
@@ -198,8 +199,8 @@ class Run:
 
         Args:
             styles, style_weights: as in :func:`~urst_core.method.pipeline.stylize`.
-            colors: what styles are matched to with the setting ``matched``; those of the content if
-                None.
+            colors: what styles are matched to with the setting ``matched``; the content's colors
+                if None.
         """
         if self.settings.colors == "matched":
             colors = colors or ColorStatistics.of([self.content_thumbnail()])
@@ -271,8 +272,7 @@ class Run:
 
         Args:
             stats: statistics of this picture, or of a picture that contains it.
-            pixels: total number of pixels to compute; that of the content if None, or that of all
-                levels which share the network.
+            pixels: total number of pixels to compute; :attr:`painted_pixels` if None.
 
         Raises:
             StatsError: the statistics were measured with another backbone or other weights.
@@ -348,7 +348,7 @@ class Run:
             network: from :meth:`network`.
             canvas: as in :func:`~urst_core.method.pipeline.stylize`.
             stage: name of the stage, for the listener.
-            ledger: lists the finished tiles of an earlier run, and records those of this one.
+            ledger: lists the finished tiles of an earlier run, and records new ones.
         """
         tiles = self.tiles(network.compute_dtype)
         tiles.run(stage, self.work(network, canvas), self.listener, ledger=ledger)
