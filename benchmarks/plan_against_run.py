@@ -106,7 +106,7 @@ class Watch:
         while not self._over.is_set():
             stored = sum(map(blocks, self._folder.rglob("*")))
             self.folder_bytes = max(self.folder_bytes, stored)
-            self.temporary_bytes = max(self.temporary_bytes, open_temporary_bytes())
+            self.temporary_bytes = max(self.temporary_bytes, temporary_bytes(self._folder.parent))
             time.sleep(PERIOD)
 
 
@@ -117,15 +117,16 @@ def blocks(path: Path) -> int:
     return 0
 
 
-def open_temporary_bytes() -> int:
-    """Of the files in the folder for temporary files that children have open, deleted or not."""
+def temporary_bytes(own: Path) -> int:
+    """Of the temporary files that children have open, deleted or not, besides those in ``own``."""
     found: dict[tuple[int, int], int] = {}
     me, folder = str(os.getpid()), tempfile.gettempdir() + "/"
     for process in Path("/proc").iterdir():
         with suppress(OSError, IndexError):
             if process.name.isdigit() and parent(process) == me:
                 for descriptor in (process / "fd").iterdir():
-                    if os.readlink(descriptor).startswith(folder):
+                    name = os.readlink(descriptor)
+                    if name.startswith(folder) and not name.startswith(f"{own}/"):
                         kept = descriptor.stat()
                         found[kept.st_dev, kept.st_ino] = kept.st_blocks * 512
     return sum(found.values())

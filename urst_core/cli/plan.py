@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
+
+import psutil
 
 from ..errors import SettingsError
 from ..formats.output_options import output_options
@@ -53,7 +56,7 @@ def run_plan(options: argparse.Namespace) -> None:
     if not run.styles:
         run = _with_some_style(run)
     run.check(overwrite=run.overwrite)
-    plan = run.plan()
+    plan, start = run.plan(), time.time() - psutil.Process().create_time()
     try:
         plan.check()
         with ProgressBar(quiet=not plan.temporary_bytes) as bar:
@@ -63,7 +66,7 @@ def run_plan(options: argparse.Namespace) -> None:
                 bar.update(progress)
 
             run.unpack(listen)
-        plan = calibrated(run, plan)
+        plan = _with_start(calibrated(run, plan), start)
     finally:
         put(json.dumps(plan.as_dict(), indent=1) if options.json else _told(plan, run))
 
@@ -72,6 +75,11 @@ def _with_some_style(run: FileRun) -> FileRun:
     """Choose any style, since all take the same time."""
     names = run.backbone.network.style_names
     return replace(run, styles=names[:1] or [str(run.content)])
+
+
+def _with_start(plan: Plan, seconds: float) -> Plan:
+    """Count the start of the program, which `urst stylize` repeats."""
+    return replace(plan, seconds=plan.seconds and replace(plan.seconds, start=seconds))
 
 
 def _told(plan: Plan, run: FileRun) -> str:
@@ -104,8 +112,9 @@ def _told(plan: Plan, run: FileRun) -> str:
     if plan.seconds is not None:
         seconds = plan.seconds
         lines.append(
-            f"time      {_duration(seconds.total)}: statistics {_duration(seconds.statistics)}, "
-            f"tiles {_duration(seconds.tiles)}, encoding {_duration(seconds.encoding)}"
+            f"time      {_duration(seconds.total)}: start {_duration(seconds.start)}, "
+            f"statistics {_duration(seconds.statistics)}, tiles {_duration(seconds.tiles)}, "
+            f"encoding {_duration(seconds.encoding)}"
         )
     return "\n".join(lines)
 

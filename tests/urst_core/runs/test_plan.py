@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 import torch
 from examples import save_picture, stored_picture
@@ -180,6 +183,7 @@ def test_plan_prints_all_values(folder, capsys, microast):
     assert lines[3].startswith("device    cpu, fp32: ")
     assert [line.split()[0] for line in lines[4:]] == ["memory", "disk", "time"]
     assert lines[5].endswith(f"free in {folder}")
+    assert re.search(r" s: start .* s, statistics .* s, tiles .* s, encoding .* s$", lines[6])
     assert not (folder / "out.jpg").exists()
 
 
@@ -190,6 +194,8 @@ def test_plan_as_json_without_style_and_output(folder, capsys, monkeypatch):
     assert plan["tiles"] == 1
     assert plan["folder"] == str(folder)
     assert plan["seconds"]["tiles"] > 0
+    age = time.time() - psutil.Process().create_time()
+    assert 0 < plan["seconds"]["start"] < age, "the program's own, which a run repeats"
     assert sorted(path.name for path in folder.iterdir()) == ["content.png", "style.png"]
 
 
