@@ -1,7 +1,7 @@
 """Peak memory of whole runs for each kind of input and of output, one process at a time.
 
     python benchmarks/formats_memory.py [--megapixels 25] [--tile-size 1024] [--masked]
-        [--folder DIR]
+        [--strokes fine] [--folder DIR]
 
 Every kind of input becomes a TIFF, and a baseline JPEG becomes every kind of output: reading and
 writing are phases of a run that do not overlap, so the peak of a pair is the larger one of its row
@@ -42,6 +42,7 @@ def main() -> None:
     )
     parser.add_argument("--megapixels", type=int, default=25)
     parser.add_argument("--tile-size", type=int, help="default: by free memory")
+    parser.add_argument("--strokes", default="preview")
     parser.add_argument("--masked", action="store_true", help="stylize only the middle")
     parser.add_argument("--folder", type=Path, help="for pictures and results")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
@@ -52,6 +53,7 @@ def main() -> None:
     tiles = ["--tile-size", options.tile_size] if options.tile_size else []
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
+        tiles += ["--strokes", options.strokes]
         tiles += ["--mask", folder / "mask.png"] if options.masked else []
         # In a separate process, since the memory of this one would count for those it starts.
         measured(__file__, "--make", folder, "--megapixels", options.megapixels)

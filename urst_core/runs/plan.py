@@ -30,12 +30,12 @@ from ..tiling.tile_size import choose_tile_size
 BAND_BYTES_PER_PIXEL = 3 * 4 * 3
 """A band of the picture while a thumbnail is made: as stored, as float32, and shrunk in width."""
 
-
 LEVEL_BYTES_PER_PIXEL = 2 * 2 * 3 // 4 + 4
 """A level's window in preparation: content and picture of half its size, and noise."""
 
-LEVEL_TILE_BYTES_PER_PIXEL = 90
-"""Joining and merging a level's window, in float32; see ``benchmarks/plan_against_run.py``."""
+LEVEL_TILE_BYTES_PER_PIXEL = 40
+"""A level's input, painting and picture in float32, and the blocks that are joined and merged;
+see ``benchmarks/plan_against_run.py``."""
 
 RETAINED_BYTES = 500_000_000
 """What the allocator keeps of a CPU's freed bands once several tiles went through its threads;
