@@ -1,1 +1,1 @@
-"""The nodes, one file each, and their shared modules: convert, host, sockets."""
+"""The nodes, one file each, and their shared modules: convert, host, look, sockets."""

@@ -13,14 +13,8 @@ from ..urst_core.method.one_level import OneLevel
 from ..urst_core.tiling.settings import Settings
 from . import host
 from .convert import empty_image, single_source_of
-from .sockets import (
-    CATEGORY,
-    LevelSocket,
-    found_by,
-    size_input,
-    stroke_inputs,
-    stroke_settings,
-)
+from .look import stroke_inputs, stroke_settings
+from .sockets import CATEGORY, LevelSocket, found_by, size_input
 
 TITLE = "Join Detail"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from comfy_api.latest import io
@@ -20,6 +21,7 @@ from ..urst_core.pictures.thumbnail import thumbnail_size_of
 from ..urst_core.tiling.settings import Settings
 from . import host
 from .convert import image_of, mixture_of, sources_of
+from .look import FINE_STROKES, look_inputs, matching_inputs, settings_of
 from .sockets import (
     CATEGORY,
     LevelSocket,
@@ -28,8 +30,6 @@ from .sockets import (
     backbone_input,
     batch_statistics_input,
     found_by,
-    look_inputs,
-    matching_inputs,
     other_style_inputs,
     style_input,
 )
@@ -95,18 +95,13 @@ class MakeThumbnailStats(io.ComfyNode):
         backbone: LoadedBackbone,
         content: Tensor,
         style: Tensor | None = None,
-        thumbnail_size: int,
-        style_size: int,
-        strength: float,
-        statistics: str,
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
         saved_style: SavedStyle | None = None,
         batch_statistics: str = PER_PICTURE,
         level: OneLevel | None = None,
-        local_radius: float = 0.25,
-        match: str = "moments",
+        **look: Any,
     ) -> io.NodeOutput:
         sources = sources_of(content)
         if len(sources) > 1 and (batch_statistics == PER_PICTURE or level is not None):
@@ -117,19 +112,10 @@ class MakeThumbnailStats(io.ComfyNode):
         styles, weights = mixture_of(
             style, style_2, style_2_weight, style_names, saved_style, backbone
         )
-        settings = replace(
-            host.settings_for(backbone),
-            thumbnail_size=thumbnail_size,
-            style_size=style_size,
-            strength=strength,
-            stats=statistics,
-            strokes="fine",
-            local_radius=local_radius,
-            match=match,
-        )
+        settings = settings_of(backbone, strokes=FINE_STROKES, **look)
         areas = [
-            thumbnail_size_of(sources[0].size, thumbnail_size),
-            *host.style_areas(styles, style_size),
+            thumbnail_size_of(sources[0].size, settings.thumbnail_size),
+            *host.style_areas(styles, settings.style_size),
         ]
         progress = host.NodeProgress(
             stages=host.stages_of(backbone, settings, sources[0].size, TILES_STAGE)

@@ -13,6 +13,7 @@ from ..urst_core.networks.saved_style import SavedStyle
 from . import folders, host
 from .convert import mixture_of
 from .load_style import preview_of
+from .look import style_size_input
 from .remedies import naming_inputs
 from .sockets import (
     CATEGORY,
@@ -22,7 +23,6 @@ from .sockets import (
     found_by,
     other_style_inputs,
     style_input,
-    style_size_input,
 )
 
 

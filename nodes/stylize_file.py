@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 from torch import Tensor
@@ -44,22 +43,24 @@ from .file_runs import (
     resume_input,
     style_files,
 )
+from .look import (
+    colors_input,
+    complaint_about_tile_size,
+    look_inputs,
+    matching_inputs,
+    settings_of,
+    stroke_inputs,
+    tile_size_input,
+)
 from .remedies import naming_inputs
 from .sockets import (
     CATEGORY,
     LoadedBackbone,
     backbone_input,
-    colors_input,
-    complaint_about_tile_size,
     folded_away,
     found_by,
-    look_inputs,
-    matching_inputs,
     other_style_inputs,
-    stroke_inputs,
-    stroke_settings,
     style_input,
-    tile_size_input,
 )
 
 if TYPE_CHECKING:
@@ -143,10 +144,6 @@ class StylizeFile(io.ComfyNode):
         backbone: LoadedBackbone,
         content: str,
         style: Tensor | None = None,
-        thumbnail_size: int,
-        style_size: int,
-        strength: float,
-        statistics: str,
         tile_size: int,
         output_name: str,
         file_format: str,
@@ -157,11 +154,6 @@ class StylizeFile(io.ComfyNode):
         style_2_weight: float = 0.5,
         style_names: str = "",
         saved_style: SavedStyle | None = None,
-        strokes: float = 0.0,
-        detail: float = 1.0,
-        brushwork: float = 0.5,
-        brushwork_seed: int = 0,
-        colors: str = "style",
         crop_width: int = 0,
         crop_height: int = 0,
         crop_left: int = 0,
@@ -170,24 +162,12 @@ class StylizeFile(io.ComfyNode):
         dpi: float = 0.0,
         fit: Fit = "cover",
         metadata: bool = True,
-        local_radius: float = 0.25,
-        match: str = "moments",
+        **look: Any,
     ) -> io.NodeOutput:
         styles, weights = mixture_of(
             style, style_2, style_2_weight, style_names, saved_style, backbone
         )
-        settings = replace(
-            host.settings_for(backbone),
-            thumbnail_size=thumbnail_size,
-            style_size=style_size,
-            strength=strength,
-            stats=statistics,
-            tile_size=tile_size or None,
-            **stroke_settings(strokes, detail, brushwork, brushwork_seed),
-            colors=colors,
-            local_radius=local_radius,
-            match=match,
-        )
+        settings = settings_of(backbone, tile_size=tile_size, **look)
         format_ = find_format(file_format)
         with naming_inputs(), style_files(styles, backbone) as style_paths:
             path = folders.picture_path(content)

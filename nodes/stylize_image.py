@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 from comfy_api.latest import io
 from torch import Tensor
@@ -19,23 +19,25 @@ from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.progress import Listener
 from . import host
 from .convert import blank_image, masks_of, mixture_of, sources_of
+from .look import (
+    colors_input,
+    complaint_about_tile_size,
+    look_inputs,
+    matching_inputs,
+    settings_of,
+    stroke_inputs,
+    tile_size_input,
+)
 from .sockets import (
     CATEGORY,
     LoadedBackbone,
     RegionsSocket,
     backbone_input,
     batch_statistics_input,
-    colors_input,
-    complaint_about_tile_size,
     found_by,
-    look_inputs,
     mask_inputs,
-    matching_inputs,
     other_style_inputs,
-    stroke_inputs,
-    stroke_settings,
     style_input,
-    tile_size_input,
 )
 from .style_region import StyledRegion, regions_of
 
@@ -118,10 +120,6 @@ class StylizeImage(io.ComfyNode):
         backbone: LoadedBackbone,
         content: Tensor,
         style: Tensor | None = None,
-        thumbnail_size: int,
-        style_size: int,
-        strength: float,
-        statistics: str,
         tile_size: int,
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
@@ -131,31 +129,14 @@ class StylizeImage(io.ComfyNode):
         mask_feather: int = 0,
         batch_statistics: str = PER_PICTURE,
         smoothing_radius: int = DEFAULT_RADIUS,
-        strokes: float = 0.0,
-        detail: float = 1.0,
-        brushwork: float = 0.5,
-        brushwork_seed: int = 0,
-        colors: str = "style",
         regions: tuple[StyledRegion, ...] = (),
-        local_radius: float = 0.25,
-        match: str = "moments",
+        **look: Any,
     ) -> io.NodeOutput:
         contents = sources_of(content)
         styles, weights = mixture_of(
             style, style_2, style_2_weight, style_names, saved_style, backbone
         )
-        settings = replace(
-            host.settings_for(backbone),
-            thumbnail_size=thumbnail_size,
-            style_size=style_size,
-            strength=strength,
-            stats=statistics,
-            tile_size=tile_size or None,
-            **stroke_settings(strokes, detail, brushwork, brushwork_seed),
-            colors=colors,
-            local_radius=local_radius,
-            match=match,
-        )
+        settings = settings_of(backbone, tile_size=tile_size, **look)
         masks = masks_of(mask, mask_feather, [each.size for each in contents])
         all_styles, used = styles, styles
         if regions:

@@ -8,15 +8,8 @@ from torch import Tensor
 from ..urst_core.method.patches import cut_windows, plan_layout
 from . import host
 from .convert import image_of, single_source_of
-from .sockets import (
-    CATEGORY,
-    LARGEST_SIZE,
-    LEAST_TILE,
-    BackboneSocket,
-    LayoutSocket,
-    LoadedBackbone,
-    found_by,
-)
+from .look import LEAST_TILE
+from .sockets import CATEGORY, LARGEST_SIZE, BackboneSocket, LayoutSocket, LoadedBackbone, found_by
 
 TITLE = "Tile Image"
 

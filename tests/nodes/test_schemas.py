@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,15 +59,30 @@ def test_every_socket_is_explained_and_has_an_id_of_its_own(nodes, node_id):
 
 
 @pytest.mark.parametrize("node_id", NODE_IDS)
-def test_execute_accepts_all_inputs_of_the_schema(nodes, node_id):
-    parameters = inspect.signature(nodes[node_id].execute).parameters
-    inputs = nodes[node_id].define_schema().inputs
-    assert list(parameters) == [socket.id for socket in inputs]
-    for socket in inputs:
-        has_default = parameters[socket.id].default is not inspect.Parameter.empty
-        assert has_default == socket.optional, socket.id
-        if has_default and "default" in socket.values:
-            assert parameters[socket.id].default == socket.values["default"]
+def test_execute_accepts_all_inputs_of_the_schema(nodes, part, node_id):
+    own, shared = parameters_of(nodes[node_id].execute, part("nodes.look").settings_of)
+    inputs = {socket.id: socket for socket in nodes[node_id].define_schema().inputs}
+    parameters = {**shared, **own}
+    assert set(own) <= set(inputs) <= set(parameters)
+    for name, socket in inputs.items():
+        default = parameters[name].default
+        assert (default is not inspect.Parameter.empty) == socket.optional, name
+        if socket.optional and "default" in socket.values:
+            assert default == socket.values["default"]
+    unused = [shared[name] for name in set(shared) - set(inputs)]
+    assert all(each.default is not inspect.Parameter.empty for each in unused)
+
+
+def parameters_of(
+    execute: Callable[..., Any], settings_of: Callable[..., Any]
+) -> tuple[dict[str, inspect.Parameter], dict[str, inspect.Parameter]]:
+    """Parameters of a node by name: its own, and those that ``**look`` passes on."""
+    own = dict(inspect.signature(execute).parameters)
+    if own.pop("look", None) is None:
+        return own, {}
+    shared = dict(inspect.signature(settings_of).parameters)
+    del shared["backbone"]
+    return own, {name: shared[name] for name in shared if name not in own}
 
 
 def test_pages_fold_away_what_few_users_change_and_show_shares_as_sliders(nodes):
