@@ -54,7 +54,7 @@ def compare(folder: Path, height: int, width: int, options: argparse.Namespace) 
     for _ in range(options.rounds):
         for way, best in seconds.items():
             with WorkFile.create(folder / "pixels.tif", content) as pixels:
-                work = TileStylizer(network, content, pixels, tiles.frame, cpu)
+                work = TileStylizer(network, content, pixels, tiles.frame, cpu, halo=tiles.halo)
                 started = time.perf_counter()
                 way(tiles, work)
                 seconds[way] = min(best, time.perf_counter() - started)

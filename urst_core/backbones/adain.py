@@ -140,11 +140,17 @@ class AdaIN(StylizationNetwork):
         return StyleCode({f"{SITE}{QUANTILES}": quantiles_of(self.vgg(style)[0].flatten(1))})
 
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
+        return (yield from self.stages_from(self.content_features(image), code))
+
+    def content_features(self, image: Tensor) -> Tensor:
+        return self.vgg(image)
+
+    def stages_from(self, features: Tensor, code: StyleCode) -> Stages:
         if code.match == "distribution":
-            rank = yield Site(SITE, self.vgg(image), QuantileMoments)
+            rank = yield Site(SITE, features, QuantileMoments)
             return self.decoder(at_ranks(rank, code.tensors[f"{SITE}{QUANTILES}"]))
         target = code.channel_stats(SITE)
-        normalized = yield Site(SITE, self.vgg(image))
+        normalized = yield Site(SITE, features)
         return self.decoder(normalized * target.std + target.mean)
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:

@@ -205,7 +205,13 @@ class LinearWCT(StylizationNetwork):
         return StyleCode({"mean": mean.stats().mean, "matrix": matrix})
 
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
-        centered = yield Site(MEAN_SITE, self.vgg(image), MeanMoments)
+        return (yield from self.stages_from(self.content_features(image), code))
+
+    def content_features(self, image: Tensor) -> Tensor:
+        return self.vgg(image)
+
+    def stages_from(self, features: Tensor, code: StyleCode) -> Stages:
+        centered = yield Site(MEAN_SITE, features, MeanMoments)
         products = yield Site(PRODUCTS_SITE, self.matrix.cnet.convs(centered), GramMoments)
         weight, bias = self.matrix.kernel(self._transform(code, products))
         transformed = F.conv2d(centered, weight.to(centered), bias.to(centered))

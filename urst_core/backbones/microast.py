@@ -303,7 +303,12 @@ class MicroAST(StylizationNetwork):
         return StyleCode(code)
 
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
-        _, features = self.content_encoder(image)
+        return (yield from self.stages_from(self.content_features(image), code))
+
+    def content_features(self, image: Tensor) -> Tensor:
+        return self.content_encoder(image)[1]
+
+    def stages_from(self, features: Tensor, code: StyleCode) -> Stages:
         for site, block in self._modulated_blocks():
             target = code.channel_stats(site)
             normalized = yield Site(site, features)

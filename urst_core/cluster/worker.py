@@ -172,6 +172,8 @@ class TileWorker:
             buffer,
             self._job.frame,
             self._device,
+            halo=self._job.traits.halo,
+            margin=self._margin,
             refinement=self._refinement,
             keeps_colors=self._job.keeps_colors,
         )

@@ -1,7 +1,8 @@
 """A style for each region of a picture, in one run.
 
-Each tile is computed only with the styles that touch it, and cross-fades them at borders. All
-statistics are those of the whole picture, so a region is painted as if its style were everywhere::
+Each tile is computed only with the styles that touch it, and cross-fades them at borders.
+Statistics are those of the whole picture, so that a region is painted as if its style were
+everywhere, or those of each region::
 
       region map ──► shares of a tile ──┐
       style 1    ──► network 1 ─► ──────┤ weighted mean ──► tile; what is missing to 1 is content
@@ -16,12 +17,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
-from ..errors import SettingsError
-from ..geometry import Size
+import torch
+from torch import Tensor
+
+from ..errors import Change, SettingsError
+from ..geometry import Rectangle, Size
+from ..networks.network import Traits
 from ..networks.style import AnyStyle, check_strength
 from ..pictures.mask import MaskValues, check_same_size
 from ..pictures.region_map import MOST_REGIONS, FilledRegions, GrayRegions, RegionMap, ScaledRegions
+from ..tiling.settings import Settings
+
+StatsOfRegions = Literal["picture", "region"]
+STATS_OF_REGIONS: tuple[StatsOfRegions, ...] = ("picture", "region")
 
 MIXING_STEPS = 4
 """Mixtures from one style to the next: between them, two paintings cross-fade."""
@@ -49,9 +59,12 @@ class Regions:
     Attributes:
         map: how much of which region each pixel is.
         each: the regions, in the order of the map.
+        stats: ``picture``: every style has the statistics of the whole picture; ``region``: those
+            of its region. See :mod:`urst_core.networks.region_statistics`.
+        measured: the map of the picture that this is a level of; ``map`` if None.
 
     Raises:
-        SettingsError: their numbers differ, or a strength is out of range.
+        SettingsError: their numbers differ, a strength is out of range, or statistics are unknown.
 
     Example:
         >>> import torch
@@ -68,6 +81,8 @@ class Regions:
 
     map: RegionMap
     each: Sequence[Region]
+    stats: StatsOfRegions = "picture"
+    measured: RegionMap | None = None
 
     def __post_init__(self) -> None:
         if self.map.count != len(self.each):
@@ -81,30 +96,79 @@ class Regions:
             )
         for region in self.each:
             check_strength(region.strength)
+        if self.stats not in STATS_OF_REGIONS:
+            raise SettingsError(
+                f"statistics of regions {self.stats!r} are unknown; "
+                f"use {' or '.join(STATS_OF_REGIONS)}"
+            )
 
-    def check_size(self, picture: Size) -> None:
-        """Refuse a picture that differs from the map in size.
+    def check(self, picture: Size, settings: Settings, traits: Traits) -> None:
+        """Refuse a picture, settings or a network that the regions do not fit.
+
+        Args:
+            picture: height and width of the picture.
+            settings, traits: of the run.
 
         Raises:
-            ShapeError: it does.
+            ShapeError: the map has another size than the picture.
+            SettingsError: statistics are exact; or are those of regions, and the settings or the
+                network have no such.
         """
         check_same_size("region map", self.map.size, picture)
+        if settings.stats == "exact":
+            raise SettingsError(
+                "exact statistics are measured for one style only, not for regions",
+                Change("stats", "thumbnail"),
+            )
+        if self.stats == "picture":
+            return
+        if settings.stats == "local":
+            raise SettingsError(
+                "statistics are either local or those of each region, not both",
+                Change("region_stats", "picture"),
+                Change("stats", "thumbnail"),
+            )
+        if not traits.has_channel_moments or settings.match == "distribution":
+            what = "distributions" if settings.match == "distribution" else traits.title
+            raise SettingsError(
+                f"statistics of each region need the mean and deviation of single channels, which "
+                f"{what} cannot be measured by",
+                Change("region_stats", "picture"),
+            )
+
+    def areas(self, thumbnail: Size) -> list[Tensor | None]:
+        """For each region, which pixels of a thumbnail its statistics are measured on.
+
+        Each pixel belongs to the region with the largest share of it, or to none if it is mostly
+        content.
+
+        Returns:
+            (h, w) each, bool, on the CPU; None for the whole thumbnail.
+        """
+        if self.stats == "picture":
+            return [None] * len(self.each)
+        shares = (self.measured or self.map).shrunk(thumbnail).read(Rectangle.of_size(thumbnail))
+        content = (1.0 - shares.sum(0, keepdim=True)).clamp(min=0.0)
+        largest = torch.cat([shares, content]).argmax(0)
+        return [largest == number for number in range(len(self.each))]
 
     def on_level(self, size: Size) -> Regions:
         """The regions of a level below the last one."""
-        return replace(self, map=self._filled.shrunk(size), each=self._at_full_strength())
+        return self._level(self._filled.shrunk(size))
 
     def on_last_level(self, content_shares: Sequence[float]) -> Regions:
         """The regions of the last level, which mixes in shares of the content."""
         scales = [1.0 - share for share in content_shares]
-        return replace(self, map=ScaledRegions(self.map, scales), each=self._at_full_strength())
+        return self._level(ScaledRegions(self.map, scales))
 
     @cached_property
     def _filled(self) -> RegionMap:
         return FilledRegions.of(self.map)
 
-    def _at_full_strength(self) -> list[Region]:
-        return [replace(region, strength=1.0) for region in self.each]
+    def _level(self, level_map: RegionMap) -> Regions:
+        """These regions at full strength, by another map."""
+        each = [replace(region, strength=1.0) for region in self.each]
+        return replace(self, map=level_map, each=each, measured=self.measured or self.map)
 
 
 def mix_along(

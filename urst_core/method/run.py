@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
-from ..errors import Change, SettingsError
 from ..geometry import Rectangle, Size
 from ..networks.frozen_stats import FrozenStats, RegionStats
 from ..networks.model import Backbone
@@ -18,6 +18,7 @@ from ..networks.tile_network import RegionNetworks, TileNetwork
 from ..pictures.colors import ColorStatistics
 from ..pictures.mask import Mask
 from ..pictures.source import Canvas, Source, TensorCanvas
+from ..pictures.thumbnail import thumbnail_size_of
 from ..progress import Listener, ignore
 from ..tiling.device import explained_out_of_memory, find_device, find_precision
 from ..tiling.exact_statistics import exact_sites
@@ -54,6 +55,7 @@ class Run:
             :func:`~urst_core.method.level_pictures.level_pictures` chooses, and levels are joined
             in float32. Proofs that tiles are exact choose float64.
         picture: the whole picture that this level belongs to; None if this is not a level.
+        area: which pixels of the thumbnail are measured, (h, w), bool, on the CPU; all if None.
     """
 
     content: Source
@@ -66,6 +68,7 @@ class Run:
     level: Level | None = None
     level_dtype: torch.dtype | None = None
     picture: Source | None = None
+    area: Tensor | None = None
 
     @classmethod
     def of(
@@ -81,8 +84,7 @@ class Run:
         """Check the settings, and move the backbone to the device.
 
         Raises:
-            SettingsError, DeviceError: as in :meth:`Settings.check`; or regions are to have exact
-                statistics.
+            SettingsError, DeviceError: as in :meth:`Settings.check` and :meth:`Regions.check`.
             ShapeError: the mask or the region map differs from the content in size.
         """
         settings = settings or Settings()
@@ -90,12 +92,7 @@ class Run:
         if mask is not None:
             mask.check_size(content.size)
         if regions is not None:
-            regions.check_size(content.size)
-            if settings.stats == "exact":
-                raise SettingsError(
-                    "exact statistics are measured for one style only, not for regions",
-                    Change("stats", "thumbnail"),
-                )
+            regions.check(content.size, settings, backbone.traits)
         device = find_device(settings.device)
         return cls(content, backbone.on(device), settings, device, mask, regions, listener)
 
@@ -158,10 +155,7 @@ class Run:
             if min(strengths) == 1.0:
                 return code
             thumbnail = self.content_thumbnail()
-            codes = [
-                self.backbone.code_for(thumbnail, part, strength=strength)
-                for part, strength in zip(parts_of(code), strengths)
-            ]
+            codes = self.backbone.codes_for(thumbnail, parts_of(code), strengths)
             return RegionCodes.of(codes) if isinstance(code, RegionCodes) else codes[0]
 
     def _code_of(
@@ -179,9 +173,23 @@ class Run:
             return [strength]
         return [strength * region.strength for region in self.regions.each]
 
-    def without_regions(self, strength: float) -> Run:
-        """The run as if the style of one region, of that strength, were everywhere."""
-        return replace(self, regions=None, settings=replace(self.settings, strength=strength))
+    def without_regions(self, strength: float, area: Tensor | None) -> Run:
+        """The run as if the style of one region, of that strength, were everywhere.
+
+        Args:
+            strength: of the region's style.
+            area: from :meth:`areas`.
+        """
+        settings = replace(self.settings, strength=strength)
+        return replace(self, regions=None, settings=settings, area=area)
+
+    def areas(self) -> list[Tensor | None]:
+        """For each region, or for the whole picture, which pixels of the thumbnail are measured."""
+        if self.regions is None:
+            return [self.area]
+        return self.regions.areas(
+            thumbnail_size_of(self.content.size, self.settings.thumbnail_size)
+        )
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained_out_of_memory(
@@ -237,12 +245,13 @@ class Run:
         with self._explained():
             code = self._code_of(styles, style_weights)
             if self.settings.stats != "exact":
-                stats = [
-                    self.backbone.collect(
-                        thumbnail, part, strength=strength, local_radius=self.settings.radius
-                    )
-                    for part, strength in zip(parts_of(code), self.strengths(code))
-                ]
+                stats = self.backbone.collect_each(
+                    thumbnail,
+                    parts_of(code),
+                    self.strengths(code),
+                    local_radius=self.settings.radius,
+                    areas=self.areas(),
+                )
                 return RegionStats.of(stats) if isinstance(code, RegionCodes) else stats[0]
             code = self.backbone.code_for(thumbnail, code, strength=strength)
         return self._measure_exactly(self.backbone.stats(code, {}, strength=strength), keep)
@@ -314,11 +323,15 @@ class Run:
     def tiles(self, dtype: torch.dtype) -> TileLoop:
         """Picture → tiles: the cores of the frame, of the given size or one that fits."""
         traits = self.backbone.traits
-        margin = self.level.margin(traits.stride) if self.level else 0
         edge = self.settings.tile_size or choose_tile_size(
-            self.frame, traits, dtype, self.device, margin=margin
+            self.frame, traits, dtype, self.device, margin=self.margin
         )
-        return TileLoop(self.frame, edge, traits, self.device, margin)
+        return TileLoop(self.frame, edge, traits, self.device, self.margin)
+
+    @property
+    def margin(self) -> int:
+        """Additional halo that the level needs, in px."""
+        return self.level.margin(self.backbone.traits.stride) if self.level else 0
 
     def work(self, network: TileNetwork, canvas: Canvas) -> TileStylizer:
         """The steps of each tile: read a window, stylize it, write its core."""
@@ -328,6 +341,8 @@ class Run:
             canvas,
             self.frame,
             self.device,
+            halo=self.backbone.traits.halo,
+            margin=self.margin,
             mask=self.mask,
             refinement=self.level,
             regions=self.regions.map if self.regions else None,

@@ -329,8 +329,8 @@ def _code_for_all(runs: Sequence[Run], code: StyleCode) -> StyleCode:
 
 def _regions_apart(runs: Sequence[Run], code: RegionCodes) -> Iterator[tuple[list[Run], StyleCode]]:
     """For each region the runs as if its style were everywhere, and the style's code."""
-    for part, strength in zip(code.parts, runs[0].strengths(code)):
-        yield [run.without_regions(strength) for run in runs], part
+    for part, strength, area in zip(code.parts, runs[0].strengths(code), runs[0].areas()):
+        yield [run.without_regions(strength, area) for run in runs], part
 
 
 def _thumbnail_site(
@@ -347,7 +347,7 @@ def _thumbnail_site(
             framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
             with torch.inference_mode(), full_precision():
                 site = replay_until(backbone.network.stages(framed, code), name, earlier)
-                measured = backbone.moments_at(size_of(thumbnail), settings.radius)
+                measured = backbone.moments_at(size_of(thumbnail), settings.radius, run.area)
                 moments = moments or measured(site)
                 moments.add(site.features)
     assert moments is not None  # there is at least one picture

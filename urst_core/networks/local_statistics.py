@@ -182,12 +182,21 @@ def local_moments(radius: float, thumbnail: Size, frame: Size) -> Callable[[Site
     """
 
     def moments_at(site: Site) -> Moments:
-        whole = site.moments()
-        if not isinstance(whole, ChannelMoments):
-            raise SettingsError(f"site {site.name!r} has no mean and deviation of each channel")
-        return LocalMoments(radius, thumbnail, frame, unbiased=whole.unbiased)
+        return LocalMoments(radius, thumbnail, frame, unbiased=channel_moments(site).unbiased)
 
     return moments_at
+
+
+def channel_moments(site: Site) -> ChannelMoments:
+    """A new accumulator for the whole of a site.
+
+    Raises:
+        SettingsError: the site is not measured by moments of channels.
+    """
+    whole = site.moments()
+    if not isinstance(whole, ChannelMoments):
+        raise SettingsError(f"site {site.name!r} has no mean and deviation of each channel")
+    return whole
 
 
 def centers(count: int, step: float, first: float = 0.0) -> Tensor:

@@ -16,6 +16,7 @@ from .frozen_stats import FrozenStats
 from .full_precision import full_precision
 from .local_statistics import local_moments
 from .network import StylizationNetwork, Traits
+from .region_statistics import region_moments
 from .sites import Site, measure, measure_sites
 from .statistics import Moments, SiteStats
 from .style import StyleCode, blend, check_strength
@@ -120,26 +121,61 @@ class Backbone:
             SettingsError: the strength is out of range; or statistics are to vary, and the network
                 has others than of single channels.
         """
-        code = self.code_for(thumbnail, code, strength=strength)
-        moments_at = self.moments_at(size_of(thumbnail), local_radius)
-        with torch.inference_mode():
-            stages = self.network.stages(self._framed(thumbnail), code)
-            sites = measure_sites(
-                stages, self.network.site_names, lambda site: measure(site, moments_at(site))
-            )
-        return self.stats(code, sites, strength=strength)
+        return self.collect_each(thumbnail, [code], [strength], local_radius=local_radius)[0]
 
-    def moments_at(self, thumbnail: Size, local_radius: float | None) -> Callable[[Site], Moments]:
+    @full_precision()
+    def collect_each(
+        self,
+        thumbnail: Tensor,
+        codes: Sequence[StyleCode],
+        strengths: Sequence[float],
+        *,
+        local_radius: float | None = None,
+        areas: Sequence[Tensor | None] | None = None,
+    ) -> list[FrozenStats]:
+        """As :meth:`collect`, for several styles, which share what depends on the picture only.
+
+        Args:
+            thumbnail, local_radius: as for :meth:`collect`.
+            codes: the styles.
+            strengths: one for each style.
+            areas: the part of the thumbnail that is measured for each style; see
+                :meth:`moments_at`. All of it if None.
+
+        Raises:
+            SettingsError: as in :meth:`collect`.
+        """
+        blended = self.codes_for(thumbnail, codes, strengths)
+        measured: list[FrozenStats] = []
+        with torch.inference_mode():
+            features = self.network.content_features(self._framed(thumbnail))
+            for code, strength, area in zip(blended, strengths, areas or [None] * len(codes)):
+                moments_at = self.moments_at(size_of(thumbnail), local_radius, area)
+                sites = measure_sites(
+                    self.network.stages_from(features, code),
+                    self.network.site_names,
+                    lambda site, moments_at=moments_at: measure(site, moments_at(site)),
+                )
+                measured.append(self.stats(code, sites, strength=strength))
+        return measured
+
+    def moments_at(
+        self, thumbnail: Size, local_radius: float | None, area: Tensor | None = None
+    ) -> Callable[[Site], Moments]:
         """Creates the accumulator of a site, for thumbnails of one size.
 
         Args:
             thumbnail: height and width, in px, without padding.
             local_radius: None for statistics of the whole; otherwise they vary, and this is the
                 radius they are measured in, as a share of the longest side.
+            area: which pixels of the thumbnail are measured, (h, w), bool; all if None.
         """
+        frame = self.traits.frame_of(thumbnail)
+        if area is not None:
+            return region_moments(area, frame)
         if local_radius is None:
             return lambda site: site.moments()
-        return local_moments(local_radius, thumbnail, self.traits.frame_of(thumbnail))
+        return local_moments(local_radius, thumbnail, frame)
 
     def code_for(self, thumbnail: Tensor, code: StyleCode, *, strength: float) -> StyleCode:
         """Blend a style's code with the content's for a strength below 1.
@@ -150,12 +186,24 @@ class Backbone:
             SettingsError: the strength is out of range.
             StatsError: the style was encoded with other weights.
         """
-        check_strength(strength)
-        code.check_fingerprint(self.fingerprint)
-        if strength == 1.0 or self.network.style_names:
-            return code
-        own = self.encode_style([self._framed(thumbnail)], match=code.match)
-        return blend([own, code], [1.0 - strength, strength])
+        return self.codes_for(thumbnail, [code], [strength])[0]
+
+    def codes_for(
+        self, thumbnail: Tensor, codes: Sequence[StyleCode], strengths: Sequence[float]
+    ) -> list[StyleCode]:
+        """As :meth:`code_for`, for several styles; the content is encoded once."""
+        own: dict[str, StyleCode] = {}
+        blended: list[StyleCode] = []
+        for code, strength in zip(codes, strengths):
+            check_strength(strength)
+            code.check_fingerprint(self.fingerprint)
+            if strength == 1.0 or self.network.style_names:
+                blended.append(code)
+                continue
+            if code.match not in own:
+                own[code.match] = self.encode_style([self._framed(thumbnail)], match=code.match)
+            blended.append(blend([own[code.match], code], [1.0 - strength, strength]))
+        return blended
 
     def stats(
         self, code: StyleCode, sites: Mapping[str, SiteStats], *, strength: float

@@ -118,6 +118,17 @@ class StylizationNetwork(nn.Module, ABC):
     def stages(self, image: Tensor, code: StyleCode) -> Stages:
         """Stylize an image, yielding each site on the way; see :mod:`urst_core.networks.sites`."""
 
+    def content_features(self, image: Tensor) -> Tensor:
+        """What :meth:`stages` computes before it needs the style; the image itself by default.
+
+        Several styles share it when the statistics of one image are measured for each of them.
+        """
+        return image
+
+    def stages_from(self, features: Tensor, code: StyleCode) -> Stages:
+        """The rest of :meth:`stages`, from the :meth:`content_features` of the image."""
+        return self.stages(features, code)
+
     @abstractmethod
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         """The same network with the statistics folded into its convolutions.

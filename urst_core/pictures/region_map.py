@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -22,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ImageError, SettingsError
-from ..geometry import Rectangle, Size
+from ..geometry import Rectangle, Size, cut
 from .mask import Mask, MaskValues
 from .source import BAND_PIXELS, Source, bands, from_unit, to_unit
 
@@ -36,6 +35,9 @@ MOST_REGIONS = 32
 
 LARGEST_REGION_FEATHER = 1024
 """In px: each tile reads that much more of the map."""
+
+PART = 256
+"""Edge, in px, of the parts in which shares are counted: in most, all pixels are of one region."""
 
 FILL_SIZE = 256
 """Longest side, in px, of the small map from which areas without a style are filled."""
@@ -91,7 +93,7 @@ class ColorMap:
         return self.picture.size
 
     def read(self, rectangle: Rectangle) -> Tensor:
-        """Numbers of regions, (h, w), int64, on the CPU; ``len(colors)`` for none.
+        """Numbers of regions, (h, w), uint8, on the CPU; ``len(colors)`` for none.
 
         Raises:
             ImageError: a color has no region.
@@ -99,18 +101,17 @@ class ColorMap:
         pixels = self.picture.read(rectangle).cpu()
         if pixels.dtype != torch.uint8:
             pixels = from_unit(to_unit(pixels), torch.uint8)
-        pixels = pixels.long()
-        codes = (pixels[0] * 256 + pixels[1]) * 256 + pixels[2]
-        known, numbers = self._sorted
-        place = torch.searchsorted(known, codes).clamp_(max=len(known) - 1)
-        region = numbers[place]
-        is_unknown = known[place] != codes
-        if pixels.shape[0] == 4:
-            is_clear = pixels[3] == 0
-            region = torch.where(is_clear, len(self.colors), region)
-            is_unknown &= ~is_clear
-        if bool(is_unknown.any()):
-            raise self._unknown(codes, is_unknown, rectangle)
+        red, green, blue, *alpha = pixels.int()
+        codes = (red * 256 + green) * 256 + blue
+        none, unknown = len(self.colors), len(self.colors) + 1
+        region = torch.full(codes.shape, unknown, dtype=torch.uint8)
+        known = self.colors if BLACK in self.colors else (*self.colors, BLACK)
+        for number, color in enumerate(known):
+            region.masked_fill_(codes == _code_of(color), number)
+        if alpha:
+            region.masked_fill_(alpha[0] == 0, none)
+        if int(region.max()) == unknown:
+            raise self._unknown(codes, region == unknown, rectangle)
         return region
 
     def shrunk(self, size: Size) -> ColorMap:
@@ -134,14 +135,6 @@ class ColorMap:
                     "check the color",
                     "leave that region out",
                 )
-
-    @cached_property
-    def _sorted(self) -> tuple[Tensor, Tensor]:
-        """Codes of the known colors, ascending, and their regions."""
-        known = [*self.colors, *([] if BLACK in self.colors else [BLACK])]
-        codes = torch.tensor([(red * 256 + green) * 256 + blue for red, green, blue in known])
-        codes, order = codes.sort()
-        return codes, order
 
     def _unknown(self, codes: Tensor, is_unknown: Tensor, inside: Rectangle) -> ImageError:
         row, column = (int(place) for place in is_unknown.nonzero()[0])
@@ -204,13 +197,27 @@ class ColorRegions:
         window = rectangle.grown(radius).clipped(self.size)
         numbers = self.numbers.read(window)
         shares = torch.zeros(self.count, *rectangle.size)
-        present = [number for number in numbers.unique().tolist() if number < self.count]
-        for number in present:
-            inside = (numbers == number).to(torch.int32)
-            down = _box_sum(inside, 0, rectangle.top - window.top, rectangle.height, radius)
-            sums = _box_sum(down, 1, rectangle.left - window.left, rectangle.width, radius)
-            shares[number] = sums / self._areas(rectangle, radius)
+        for part in cut(rectangle, PART):
+            around = part.grown(radius).clipped(self.size)
+            here = shares[(..., *part.relative_to(rectangle).slices)]
+            self._count_around(numbers[around.relative_to(window).slices], around, part, here)
         return shares
+
+    def _count_around(
+        self, numbers: Tensor, window: Rectangle, part: Rectangle, shares: Tensor
+    ) -> None:
+        """Write the shares of a part, (count, h, w), from the regions in the window around it."""
+        radius, first = self.feather // 2, int(numbers[0, 0])
+        if bool((numbers == first).all()):
+            shares[first : first + 1] = 1.0  # none, if it is no region
+            return
+        areas = self._areas(part, radius)
+        for number in range(self.count):
+            is_inside = numbers == number
+            if bool(is_inside.any()):
+                down = _box_sum(is_inside, 0, part.top - window.top, part.height, radius)
+                sums = _box_sum(down, 1, part.left - window.left, part.width, radius)
+                shares[number] = sums / areas
 
     def shrunk(self, size: Size) -> ColorRegions:
         feather = round(self.feather * size[0] / self.size[0])
@@ -223,12 +230,12 @@ class ColorRegions:
         columns = torch.arange(rectangle.left, rectangle.right)
         down = (rows + radius + 1).clamp(max=height) - (rows - radius).clamp(min=0)
         across = (columns + radius + 1).clamp(max=width) - (columns - radius).clamp(min=0)
-        return down[:, None] * across
+        return (down[:, None] * across).int()
 
 
 def _box_sum(values: Tensor, dim: int, first: int, length: int, radius: int) -> Tensor:
     """Sums over ``radius`` px around each of ``length`` px, as far as there are any."""
-    sums = F.pad(values.cumsum(dim), (0, 0, 1, 0) if dim == 0 else (1, 0))
+    sums = F.pad(values.cumsum(dim, dtype=torch.int32), (0, 0, 1, 0) if dim == 0 else (1, 0))
     places = torch.arange(first, first + length)
     after = (places + radius + 1).clamp(max=values.shape[dim])
     return sums.index_select(dim, after) - sums.index_select(dim, (places - radius).clamp(min=0))
@@ -447,6 +454,12 @@ def _extended(shares: Tensor) -> Tensor:
     near = surroundings.repeat_interleave(2, 1).repeat_interleave(2, 2)
     near = near[:, : shares.shape[1], : shares.shape[2]]
     return torch.where(total > 0.0, shares / total.clamp(min=1e-12), near)
+
+
+def _code_of(color: Color) -> int:
+    """A color as one number."""
+    red, green, blue = color
+    return (red * 256 + green) * 256 + blue
 
 
 def color_name(color: Color) -> str:

@@ -17,6 +17,7 @@ from ..pictures.mask import Mask, blend
 from ..pictures.padding import pad_to_frame, read_stored, window_of
 from ..pictures.region_map import RegionMap
 from ..pictures.source import Canvas, Source, from_unit
+from .pieces import painted_pieces
 from .transfer import Download, Transfer, Upload
 
 
@@ -56,26 +57,19 @@ class Refinement(Protocol):
         ...
 
 
-TRIMMING_STEP = 64
-"""Windows of networks that paint only a part of a core are cut in whole multiples, in px.
-
-All strides divide it, and fewer sizes of windows mean fewer kernels to choose.
-"""
-
-
 @dataclass(frozen=True)
 class StoredWindow:
     """The input of a tile: the stored pixels of its window, alpha and coverage of its core.
 
     ``coverage``, (n, h, w), is how much of it the ``networks`` with these numbers paint; None if a
-    single one paints all of it. Each computes only its ``needed`` part of the window. ``below`` and
+    single one paints all of it. Each computes only its ``pieces`` of the core. ``below`` and
     ``noise`` come from a :class:`Refinement`.
     """
 
     colors: Upload
     alpha: Tensor
     networks: Sequence[int]
-    needed: Sequence[Rectangle]
+    pieces: Sequence[Sequence[Rectangle]]
     coverage: Upload | None = None
     below: Upload | None = None
     noise: Upload | None = None
@@ -106,7 +100,8 @@ class TileStylizer:
 
     A tile whose core is only padding is skipped: its steps pass None on. A tile outside the mask is
     copied, not computed. With ``regions``, each tile is computed with the networks that touch it.
-    With ``keeps_colors``, the result keeps the content's chroma.
+    With ``keeps_colors``, the result keeps the content's chroma. ``halo`` is the network's, and
+    ``margin`` what the refinement needs around a core in addition.
     """
 
     def __init__(
@@ -117,6 +112,8 @@ class TileStylizer:
         frame: Size,
         device: torch.device,
         *,
+        halo: int,
+        margin: int = 0,
         mask: Mask | None = None,
         refinement: Refinement | None = None,
         regions: RegionMap | None = None,
@@ -127,6 +124,7 @@ class TileStylizer:
         self._content, self._canvas = content, canvas
         self._frame, self._mask, self._regions = frame, mask, regions
         self._transfer = Transfer(device)
+        self._halo, self._margin = halo, margin
 
     def read(self, tile: Tile) -> TileInput:
         core = tile.core.clipped(self._content.size)
@@ -146,27 +144,20 @@ class TileStylizer:
             for pixels in (stored, coverage, below, noise)
         )
         assert colors is not None
-        needed = [tile.window] if coverage is None else self._needed(tile, coverage)
-        return StoredWindow(colors, alpha, networks, needed, *others)
+        pieces = [[tile.core]] if coverage is None else self._pieces(tile, coverage)
+        return StoredWindow(colors, alpha, networks, pieces, *others)
 
-    def _needed(self, tile: Tile, coverage: Tensor) -> list[Rectangle]:
-        """For each network the part of the window from which it computes what it paints.
+    def _pieces(self, tile: Tile, coverage: Tensor) -> list[list[Rectangle]]:
+        """For each network the pieces of the core that it computes."""
+        return [painted_pieces(share, tile.core, self._needed) for share in coverage]
 
-        Sides on the frame's border stay, since the context there may be less than the halo.
-        """
-        window, (height, width) = tile.window, self._frame
-        parts: list[Rectangle] = []
-        for share in coverage:
-            (above, below), (before, after) = (_unpainted_ends(share, axis) for axis in (0, 1))
-            parts.append(
-                Rectangle(
-                    window.top + (above if window.top else 0),
-                    window.left + (before if window.left else 0),
-                    window.bottom - (below if window.bottom < height else 0),
-                    window.right - (after if window.right < width else 0),
-                )
-            )
-        return parts
+    def _merged(self, piece: Rectangle) -> Rectangle:
+        """The part of the network's result that a piece of the core depends on."""
+        return piece.grown(self._margin).clipped(self._frame)
+
+    def _needed(self, piece: Rectangle) -> Rectangle:
+        """The part of the window that a network computes for a piece of the core."""
+        return self._merged(piece).grown(self._halo).clipped(self._frame)
 
     def _coverage(self, core: Rectangle) -> tuple[Tensor | None, Sequence[int]]:
         """How much of a core each network paints, and the numbers of those that paint any of it.
@@ -211,13 +202,13 @@ class TileStylizer:
     def _painted(
         self, tile: Tile, core: Rectangle, window: StoredWindow, stored: Tensor
     ) -> Iterator[Tensor]:
-        """A core as each of the window's networks paints it, (3, h, w)."""
+        """A core as each of the window's networks paints it, (3, h, w); 0 where none does."""
         networks = [self._networks[number] for number in window.networks]
         if self._refinement is None:
             pixels = window_of(stored, tile.window.size)
             inner = (..., *core.relative_to(tile.window).slices)
-            for network, needed in zip(networks, window.needed):
-                yield self._output(network, pixels, tile, needed)[inner]
+            for network, pieces in zip(networks, window.pieces):
+                yield self._output(network, pixels, tile, pieces)[inner]
             return
         area = tile.window.clipped(self._content.size)
         height, width = area.size
@@ -225,23 +216,31 @@ class TileStylizer:
         noise = None if window.noise is None else window.noise.receive()
         joined = self._refinement.join(stored[:3], below, noise, area).unsqueeze(0)
         framed = pad_to_frame(joined, tile.window.size)
-        for network, needed in zip(networks, window.needed):
-            painted = self._output(network, framed, tile, needed)[:, :height, :width]
-            yield self._refinement.merge(painted, stored[:3], below, area, core)
+        for network, pieces in zip(networks, window.pieces):
+            output = self._output(network, framed, tile, pieces)[:, :height, :width]
+            merged = [
+                self._refinement.merge(output, stored[:3], below, area, piece.clipped_to(core))
+                for piece in pieces
+            ]
+            yield _joined([piece.clipped_to(core) for piece in pieces], merged, core)
 
     def _output(
-        self, network: TileNetwork, pixels: Tensor, tile: Tile, needed: Rectangle
+        self, network: TileNetwork, pixels: Tensor, tile: Tile, pieces: Sequence[Rectangle]
     ) -> Tensor:
-        """A network's result for the needed part of a window, (3, h, w); 0 in the rest of it."""
+        """A network's result for pieces of a window's core, (3, h, w); may be 0 in the rest."""
+        if list(pieces) == [tile.core]:
+            at_border = tile.touches_border(self._frame)
+            return network.at(tile.window, self._content.size)(pixels, at_border=at_border)[0]
+        outputs = [self._piece(network, pixels, tile, piece) for piece in pieces]
+        return _joined([self._merged(piece) for piece in pieces], outputs, tile.window)
+
+    def _piece(self, network: TileNetwork, pixels: Tensor, tile: Tile, piece: Rectangle) -> Tensor:
+        """A network's result for one piece of a core, and for what merging needs around it."""
+        needed = self._needed(piece)
         at_border = Tile(tile.core, needed).touches_border(self._frame)
-        placed = network.at(needed, self._content.size)
-        if needed == tile.window:
-            return placed(pixels, at_border=at_border)[0]
-        inner = (..., *needed.relative_to(tile.window).slices)
-        part = placed(pixels[inner], at_border=at_border)[0]
-        output = part.new_zeros((3, *tile.window.size))
-        output[inner] = part
-        return output
+        part = pixels[(..., *needed.relative_to(tile.window).slices)]
+        painted = network.at(needed, self._content.size)(part, at_border=at_border)[0]
+        return painted[(..., *self._merged(piece).relative_to(needed).slices)]
 
     def write(self, tile: Tile, result: TileResult) -> Tensor | None:
         """Write the core, and return its pixels as written; None if it is only padding.
@@ -284,16 +283,14 @@ class TileStylizer:
         )
 
 
-def _unpainted_ends(share: Tensor, axis: int) -> tuple[int, int]:
-    """Rows, or columns, before and after those that are painted, in whole steps.
-
-    Args:
-        share: how much of each pixel is painted, (h, w), somewhere above 0.
-        axis: 0 for rows, 1 for columns.
-    """
-    painted = share.any(dim=1 - axis).nonzero()
-    before, after = int(painted[0]), share.shape[axis] - 1 - int(painted[-1])
-    return before // TRIMMING_STEP * TRIMMING_STEP, after // TRIMMING_STEP * TRIMMING_STEP
+def _joined(areas: Sequence[Rectangle], parts: Sequence[Tensor], whole: Rectangle) -> Tensor:
+    """Parts of a picture, (C, h, w) each, as one; 0 between them."""
+    if list(areas) == [whole]:
+        return parts[0]
+    joined = parts[0].new_zeros((parts[0].shape[0], *whole.size))
+    for area, part in zip(areas, parts):
+        joined[(..., *area.relative_to(whole).slices)] = part
+    return joined
 
 
 def _composite(painted: list[Tensor], coverage: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -117,7 +117,7 @@ def test_tiles_of_any_size_equal_the_whole_in_float64(microast, size, coarse, br
     def pixels(edge, margin):
         canvas = TensorCanvas(size, dtype=torch.float64)
         work = TileStylizer(
-            Network(), content, canvas, frame, torch.device("cpu"), refinement=level
+            Network(), content, canvas, frame, torch.device("cpu"), halo=halo, refinement=level
         )
         TileLoop(frame, edge, traits, torch.device("cpu"), halo + margin).run("tiles", work)
         return canvas.pixels

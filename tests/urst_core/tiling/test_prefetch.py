@@ -208,7 +208,7 @@ def test_overlapped_equals_one_step_after_the_other(microast, dtype, channels):
     plain = TensorCanvas(content.size, channels=channels, dtype=dtype)
     network = run.network(stats)
     tiles = run.tiles(torch.float32)
-    work = TileStylizer(network, content, plain, tiles.frame, cpu)
+    work = TileStylizer(network, content, plain, tiles.frame, cpu, halo=tiles.halo)
     with torch.inference_mode():
         for core in tiles.cores_to_do():
             tile = Tile(core, core.grown(microast.traits.halo).clipped(tiles.frame))
