@@ -1,4 +1,4 @@
-"""The pack's own photograph and paintings, offered as inputs, so that a template runs at once."""
+"""The pack's own photograph, paintings and video: inputs with which a template runs at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "sample_pictures"
 
 
 def offer_sample_pictures() -> None:
-    """Copy the pictures into ComfyUI's input folder, where Load Image finds them.
+    """Copy them into ComfyUI's input folder, where Load Image and others find them.
 
     Existing files stay as they are, whatever they are. A folder that cannot be written to is
     logged: everything else works without the pictures.
@@ -23,18 +23,18 @@ def offer_sample_pictures() -> None:
     if not folder.is_dir():
         return
     try:
-        for picture in sorted(FOLDER.glob("*.jpg")):
-            _copy(picture, folder / picture.name)
+        for sample in sorted(FOLDER.glob("urst_*")):
+            _copy(sample, folder / sample.name)
     except OSError as error:
         logging.warning("URST: the sample pictures cannot be copied to %s (%s)", folder, error)
 
 
-def _copy(picture: Path, target: Path) -> None:
+def _copy(sample: Path, target: Path) -> None:
     if os.path.lexists(target):
         return
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        shutil.copyfile(picture, partial)
+        shutil.copyfile(sample, partial)
         os.replace(partial, target)
     finally:
         with suppress(FileNotFoundError):

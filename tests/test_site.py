@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote
 
 import pytest
 
@@ -88,4 +89,4 @@ def test_the_site_is_built_without_warnings(tmp_path, monkeypatch):
     assert ":func:`" not in reference
     for page in tmp_path.glob("*.html"):
         for source in re.findall(r'<img [^>]*src="([^"]+)"', page.read_text(encoding="utf-8")):
-            assert (tmp_path / source.lstrip("/")).is_file(), (page.name, source)
+            assert (tmp_path / unquote(source.lstrip("/"))).is_file(), (page.name, source)

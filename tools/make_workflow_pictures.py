@@ -1,6 +1,6 @@
 """Draw workflows/*.jpg, the pictures in ComfyUI's template browser, without ComfyUI.
 
-    python tools/make_workflow_pictures.py [NAME ...]
+    python tools/make_workflow_pictures.py [NAME ...]     NAME as in template_names.py
 
 Each has 512 x 512 px and shows what its workflow makes of the pictures that it begins with.
 """
@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path += [str(ROOT), str(ROOT / "tests" / "support")]
 
 from small_jpeg import small_jpeg  # noqa: E402
+from template_names import TEMPLATES  # noqa: E402
 from workflow_results import RESULTS, read_picture  # noqa: E402
 
 EDGE, GAP = 512, 4
@@ -42,6 +43,7 @@ def results_of(name: str) -> list[np.ndarray]:
     """What the workflow makes of the pictures that it begins with."""
     painting, other = sample("painting"), sample("painting_2")
     pictures = {
+        "clip": ROOT / "sample_pictures" / "urst_clip.mp4",
         "content": sample("photograph"),
         "style": painting,
         "style inside": painting,
@@ -57,13 +59,13 @@ def square(picture: np.ndarray, edge: int) -> Image.Image:
 
 
 def preview(name: str) -> Image.Image:
-    """The result of a workflow, or its four results in two rows."""
+    """The result of a workflow, or four of its results in two rows."""
     results = results_of(name)
     if len(results) == 1:
         return square(results[0], EDGE)
     edge = (EDGE - GAP) // 2
     sheet = Image.new("RGB", (EDGE, EDGE), "white")
-    for number, result in enumerate(results[:4]):
+    for number, result in enumerate(results[:: len(results) // 4][:4]):
         row, column = divmod(number, 2)
         sheet.paste(square(result, edge), (column * (edge + GAP), row * (edge + GAP)))
     return sheet
@@ -71,7 +73,7 @@ def preview(name: str) -> Image.Image:
 
 def main() -> None:
     for name in sys.argv[1:] or RESULTS:
-        path = ROOT / "workflows" / f"{name}.jpg"
+        path = ROOT / "workflows" / f"{TEMPLATES[name]}.jpg"
         path.write_bytes(small_jpeg(preview(name), LARGEST_FILE))
 
 

@@ -19,7 +19,11 @@ from typing import Any
 import chinese
 from core_nodes import CORE_NODES
 from node_types import NodeType, Socket
-from recipes_of_several import compare_backbones, regions_with_masks, video_shared_statistics
+from recipes_of_several import (
+    compare_backbones,
+    regions_with_masks,
+    video_shared_statistics,
+)
 from recipes_of_steps import (
     five_nodes,
     hundred_megapixels,
@@ -27,7 +31,9 @@ from recipes_of_steps import (
     strokes_by_hand,
     stylize_then_upscale,
     upscale_then_stylize,
+    video_file,
 )
+from template_names import TEMPLATES
 from workflow_graph import Graph
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +50,7 @@ RECIPES: Mapping[str, Callable[[Graph], None]] = {
         stylize_then_upscale,
         regions_with_masks,
         video_shared_statistics,
+        video_file,
         compare_backbones,
     )
 }
@@ -77,7 +84,7 @@ def all_types(nodes: Iterable[Any]) -> dict[str, NodeType]:
 
 
 def make_workflow(name: str, types: Mapping[str, NodeType]) -> str:
-    """The content of a workflow file."""
+    """The content of a workflow's file; ``name`` is its recipe's."""
     graph = Graph(types)
     RECIPES[name](graph)
     graph.translate_note(chinese.NOTES[name], chinese.TITLE)
@@ -109,7 +116,8 @@ async def load_nodes() -> list[Any]:
 def main() -> None:
     types = all_types(asyncio.run(load_nodes()))
     for name in RECIPES:
-        (FOLDER / f"{name}.json").write_text(make_workflow(name, types), encoding="utf-8")
+        path = FOLDER / f"{TEMPLATES[name]}.json"
+        path.write_text(make_workflow(name, types), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ PHOTOGRAPH, PAINTING, OTHER_PAINTING = (
 )
 """The pack's own pictures, which it puts into ComfyUI's input folder."""
 
+CLIP = "urst_clip.mp4"
+"""The pack's own video, two seconds long, in the same folder."""
+
 UPSCALE_MODEL = "RealESRGAN_x4plus.pth"
 UPSCALE_MODEL_ADDRESS = (
     f"https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/{UPSCALE_MODEL}"

@@ -1,9 +1,10 @@
-"""Workflows for one picture: in one node, step by step, as a file, upscaled."""
+"""Workflows for one picture, or one video: in one node, step by step, as a file, upscaled."""
 
 from __future__ import annotations
 
 from recipe_parts import (
     CHOOSE,
+    CLIP,
     MODELS,
     OTHERS,
     PHOTOGRAPH,
@@ -48,7 +49,7 @@ def quick_start(graph: Graph) -> None:
 
 def five_nodes(graph: Graph) -> None:
     note = graph.note(
-        "## Five nodes\n\n"
+        "## Step by step\n\n"
         "The steps of *Stylize Image* as separate nodes, with room for other nodes in between.\n\n"
         "1. "
         + CHOOSE.format(content="content", style="style")
@@ -58,7 +59,7 @@ def five_nodes(graph: Graph) -> None:
         "4. **Stylize Patches with TIN** stylizes each window with the same statistics.\n"
         "5. **Assemble Tiles** crops the halos and joins the windows. Every pixel is the same as "
         "in one pass over the whole picture.\n\n"
-        "If you do not need other nodes in between, `quick_start` uses less memory.",
+        "If you do not need other nodes in between, the template **quick start** uses less memory.",
         height=290,
     )
     content, style = load_content(graph), load_style(graph)
@@ -105,7 +106,7 @@ def strokes_by_hand(graph: Graph) -> None:
         "works.\n"
         "- For larger strokes, set `strokes` to 8 in the first Join Detail, and add a level.\n"
         "- `detail`: how much of the photograph each level sees. `brushwork` fills skies.\n\n"
-        "If you do not need other nodes in between, `quick_start` uses less memory.",
+        "If you do not need other nodes in between, the template **quick start** uses less memory.",
         height=480,
         width=330,
     )
@@ -189,6 +190,45 @@ def hundred_megapixels(graph: Graph) -> None:
     )
 
 
+def video_file(graph: Graph) -> None:
+    note = graph.note(
+        "## Long videos, file to file\n\n"
+        "**Stylize Video File** reads a video, paints it frame by frame, and writes a video: an "
+        "hour takes no more memory than a second.\n\n"
+        "1. Upload your video in **Stylize Video File**, or copy it into ComfyUI's `input` folder "
+        "and press `R`. It is set to two seconds that belong to this pack, so that the graph runs "
+        "at once.\n"
+        "2. Choose a painting in **style**.\n"
+        "3. Run. The result is in `output/urst`.\n\n"
+        "- Nothing flickers: all frames share statistics, which are measured on 16 frames of the "
+        "clip.\n"
+        "- Sound, frame rate and times are kept.\n"
+        "- After a cancel, a crash or a power cut, queue it again: finished seconds are kept.\n"
+        "- Cut a clip whose scenes differ much into its scenes first.\n"
+        "- Its output **video** is for other nodes, such as *Get Video Components*.",
+        height=300,
+    )
+    style = load_style(graph)
+    backbone = graph.add("URSTLoadBackbone")
+    painted = graph.add(
+        "URSTStylizeVideoFile",
+        width=440,
+        height=900,
+        values={"content": CLIP, "output_name": "urst/video_file"},
+        backbone=(backbone, 0),
+        style=(style, 0),
+    )
+    path = graph.add(
+        "PreviewAny", title="path of the file", width=380, height=120, source=(painted, 0)
+    )
+    graph.lay_out(
+        [note],
+        [Group("Picture", [style], PICTURES), Group("Models", [backbone], MODELS)],
+        [Group("Stylize", [painted])],
+        [Group("Result", [path], RESULT)],
+    )
+
+
 def upscale_then_stylize(graph: Graph) -> None:
     note = graph.note(
         "## Upscale, then stylize\n\n"
@@ -200,8 +240,8 @@ def upscale_then_stylize(graph: Graph) -> None:
         f"download `{UPSCALE_MODEL}`, or choose another one.\n"
         "3. Run. Statistics are measured on the *upscaled* picture, since that is the one that is "
         "stylized.\n\n"
-        "`strokes` = 1 gives the finest strokes. For strokes that grow with the picture, see "
-        "`stylize_then_upscale`.",
+        "`strokes` = 1 gives the finest strokes. For strokes that grow with the picture, see the "
+        "template **stylize, then upscale**.",
         height=250,
     )
     content, style = load_content(graph), load_style(graph)
@@ -233,9 +273,9 @@ def stylize_then_upscale(graph: Graph) -> None:
         f"download `{UPSCALE_MODEL}`, or choose another one.\n"
         "3. Run.\n\n"
         "The upscaler can also be placed between **Stylize Patches** and **Assemble Tiles** of "
-        "`five_nodes`; the scale is detected. Set Assemble Tiles' `feather` to 16, for example, "
-        "since an upscaler changes the edges of each window differently.\n\n"
-        "For strokes painted at the final size, see `upscale_then_stylize`.",
+        "the template **step by step**; the scale is detected. Set Assemble Tiles' `feather` to "
+        "16, for example, since an upscaler changes the edges of each window differently.\n\n"
+        "For strokes painted at the final size, see **upscale, then stylize**.",
         height=290,
     )
     content, style = load_content(graph), load_style(graph)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +36,9 @@ SCREEN_CORNER = (90, 110)
 SMALLEST_SCALE = 0.6
 """At smaller scales, the page does not draw text."""
 
-SHOW_THEIR_WORK = frozenset({"URSTStylizeImage", "URSTStylizePatches", "URSTStylizeFile"})
+SHOW_THEIR_WORK = frozenset(
+    {"URSTStylizeImage", "URSTStylizePatches", "URSTStylizeFile", "URSTStylizeVideoFile"}
+)
 LEAST_PREVIEW = 220
 """Minimum height, in px, by which the page extends these nodes when they run."""
 
@@ -49,9 +52,15 @@ UNCONNECTED_SHAPE = 7
 CODE = re.compile(r"`([^`]+)`")
 
 APP_WIDGETS = frozenset({"image", "content", "strength", "strokes"})
-"""Widgets that the page's app mode shows, of the nodes that have them."""
+"""Widgets that the page's app mode shows, of the nodes that have them.
 
-APP_RESULTS = frozenset({"SaveImage", "SaveAnimatedWEBP", "URSTSaveImage", "URSTStylizeFile"})
+A picture's is called like its node there. Others are left out where several nodes have them: app
+mode does not say whose they are.
+"""
+
+APP_RESULTS = frozenset(
+    {"SaveImage", "SaveAnimatedWEBP", "URSTSaveImage", "URSTStylizeFile", "URSTStylizeVideoFile"}
+)
 
 Node = dict[str, Any]
 Link = tuple[Node, int]
@@ -146,6 +155,8 @@ class Graph:
         if title:
             node["title"] = title
         node["inputs"] = [self._slot(node, socket, links) for socket in type_.sockets]
+        if title and kind == "LoadImage":
+            node["inputs"].append(_labeled("image", title))
         if links:
             raise ValueError(f"{kind} has no input {', '.join(links)}")
         self.nodes.append(node)
@@ -222,6 +233,8 @@ class Graph:
             for widget in self.types[node["type"]].widgets
             if widget.name in APP_WIDGETS and node["type"] != "ImageAddNoise"
         ]
+        owners = Counter(name for _, name in widgets)
+        widgets = [each for each in widgets if each[1] == "image" or owners[each[1]] == 1]
         results = [node["id"] for node in self.nodes if node["type"] in APP_RESULTS]
         return {"inputs": widgets, "outputs": results}
 
@@ -233,6 +246,12 @@ class Graph:
         scale = min(1.0, SCREEN[0] / width, SCREEN[1] / height)
         scale = max(math.floor(1000 * scale) / 1000, SMALLEST_SCALE)
         return {"scale": scale, "offset": [round(corner / scale) for corner in SCREEN_CORNER]}
+
+
+def _labeled(widget: str, label: str) -> dict[str, Any]:
+    """The slot by which the page calls a widget of files differently."""
+    slot = {"name": widget, "type": "COMBO", "link": None}
+    return {**slot, "widget": {"name": widget}, "label": label}
 
 
 def _widget_values(kind: str, type_: NodeType, values: Mapping[str, Any]) -> list[Any]:

@@ -31,7 +31,8 @@ import torch
 from fake_hub import FakeHub, running_hub, sha256
 from PIL import Image, ImageSequence
 from safetensors.torch import load_file, save_file
-from workflow_results import RESULTS, enlarged, read_picture
+from template_names import TEMPLATES
+from workflow_results import RESULTS, enlarged, read_frames, read_picture
 
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle
@@ -186,6 +187,8 @@ def file_name(path: Path) -> str:
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
+    if path.suffix == ".mp4":
+        return list(read_frames(path))
     with Image.open(path) as image:
         return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
 
@@ -346,8 +349,8 @@ def graph_of(server: Server):
 
 
 def fitted_workflow(name: str, content: str, style: str, other_style: str) -> dict[str, Any]:
-    """A workflow file, with pictures and models that this server has."""
-    path = ROOT / "workflows" / f"{name}.json"
+    """The file of a workflow, with pictures and models that this server has."""
+    path = ROOT / "workflows" / f"{TEMPLATES[name]}.json"
     workflow = json.loads(path.read_text(encoding="utf-8"))
     pictures = {
         "content": content,
@@ -379,6 +382,7 @@ def engine_results(server: Server):
         read_picture(inputs / f"{name}.png") for name in ("landscape", "painting", "painting_2")
     )
     pictures = {"content": content, "style": style, "style inside": style, "style outside": other}
+    pictures["clip"] = inputs / "urst_clip.mp4"
     model = load_file(server.base / "models" / "upscale_models" / UPSCALE_MODEL)
 
     @functools.cache

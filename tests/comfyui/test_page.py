@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comfyui_page import DIALOG, find_chromium, open_page
+from template_names import TEMPLATES
 from workflow_results import stylized
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
+WORKFLOWS = sorted(TEMPLATES)
 STEP = 1 / 255 + 1e-4
 """SaveImage truncates to 8 bits."""
 
@@ -92,17 +93,17 @@ def test_the_page_runs_a_workflow(server, page, workflow_with, engine_results, s
 
 
 def test_the_templates_have_all_with_their_pictures_and_open_as_they_are(server, page):
-    # A new user's page begins here. Three clicks: urst, quick_start, Run.
+    # A new user's page begins here. Three clicks: urst, quick start, Run.
     page.command("Comfy.BrowseTemplates")
     dialog = page.page.locator(DIALOG)
     dialog.get_by_text("urst").first.click()
-    for name in WORKFLOWS:
+    for name in TEMPLATES.values():
         card = page.page.get_by_test_id(f"template-workflow-{name}")
         card.scroll_into_view_if_needed()
         handle = card.locator("img").first.element_handle()
         page.page.wait_for_function("image => image.naturalWidth === 512", arg=handle)
     start = time.perf_counter()
-    page.page.get_by_test_id("template-workflow-quick_start").click()
+    page.page.get_by_test_id(f"template-workflow-{TEMPLATES['quick_start']}").click()
     dialog.wait_for(state="hidden")
     page.page.wait_for_function("app.graph._nodes.some(n => n.type === 'URSTStylizeImage')")
     [saved] = run_in(page, server).values()

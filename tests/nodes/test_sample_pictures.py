@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from PIL import Image
 
-NAMES = ["urst_painting.jpg", "urst_painting_2.jpg", "urst_photograph.jpg"]
+NAMES = ["urst_clip.mp4", "urst_painting.jpg", "urst_painting_2.jpg", "urst_photograph.jpg"]
 
 
 def offer(pack):
@@ -20,7 +20,7 @@ def test_the_start_copies_them_and_keeps_what_is_there(pack, base):
     offer(pack)
     assert sorted(path.name for path in folder.iterdir()) == NAMES
     assert (folder / NAMES[0]).read_bytes() == b"the user's own"
-    with Image.open(folder / NAMES[2]) as photograph:
+    with Image.open(folder / "urst_photograph.jpg") as photograph:
         assert photograph.size == (1536, 1024)
 
 

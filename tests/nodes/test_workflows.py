@@ -11,7 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from template_names import TEMPLATES
 
+RECIPES = {template: workflow for workflow, template in TEMPLATES.items()}
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "workflows").glob("*.json"))
 NOTES = ("Note", "MarkdownNote")
@@ -39,12 +41,19 @@ def graph_in(path):
 
 
 def test_there_is_a_file_for_every_recipe_and_no_other(tools):
-    assert {path.stem for path in FILES} == set(tools.make_workflows.RECIPES)
+    assert set(TEMPLATES) == set(tools.make_workflows.RECIPES)
+    assert {path.stem for path in FILES} == set(RECIPES)
+
+
+@by_file
+def test_names_are_found_by_words_and_have_none_that_addresses_treat_specially(path):
+    assert {"style", "transfer"} <= set(path.stem.lower().split())
+    assert not set(path.stem) & set('#%?/\\:*"<>|')
 
 
 @by_file
 def test_workflow_files_match_the_schemas(tools, types, path):
-    expected = tools.make_workflows.make_workflow(path.stem, types)
+    expected = tools.make_workflows.make_workflow(RECIPES[path.stem], types)
     message = f"{path.name} is out of date; run: python tools/make_workflows.py"
     assert path.read_text(encoding="utf-8") == expected, message
 
@@ -61,7 +70,8 @@ def test_values_and_sockets_fit_the_types_of_nodes(types, path):
             if widget.page_value is not None:
                 assert next(values) == widget.page_value
         assert list(values) == []
-        named = [(slot["name"], slot["type"]) for slot in node["inputs"]]
+        sockets = [slot for slot in node["inputs"] if "widget" not in slot]
+        named = [(slot["name"], slot["type"]) for slot in sockets]
         assert named == [(socket.name, socket.kind) for socket in type_.sockets]
         linked = {slot["name"] for slot in node["inputs"] if slot["link"] is not None}
         assert {socket.name for socket in type_.sockets if not socket.optional} <= linked
@@ -179,10 +189,16 @@ def test_the_app_shows_widgets_and_results_of_the_graph(types, path):
     kinds = {node["id"]: types[node["type"]] for node in graph["nodes"]}
     app = graph["extra"]["linearData"]
     assert app["outputs"]
-    assert {name for _, name in app["inputs"]} >= {"strength"}
     assert {name for _, name in app["inputs"]} & {"image", "content"}
+    by_id = {node["id"]: node for node in graph["nodes"]}
+    shown = []
     for number, name in app["inputs"]:
         assert name in [widget.name for widget in kinds[number].widgets]
+        labels = [slot["label"] for slot in by_id[number]["inputs"] if slot.get("widget")]
+        shown += labels if name == "image" else [name]
+    assert len(shown) == len(set(shown)) == len(app["inputs"])
+    if path.stem == TEMPLATES["quick_start"]:
+        assert shown == ["content", "style", "strength", "strokes"]
     assert set(app["outputs"]) <= set(kinds)
 
 
@@ -190,7 +206,7 @@ def test_the_app_shows_widgets_and_results_of_the_graph(types, path):
 def test_pictures_and_models_of_a_new_user_are_there(path):
     for node in graph_in(path)["nodes"]:
         for value in map(str, node["widgets_values"]):
-            if value.endswith((".jpg", ".png")):
+            if value.endswith((".jpg", ".png", ".mp4")):
                 assert (ROOT / "sample_pictures" / value).is_file()
         if node["type"] == "UpscaleModelLoader":
             [model] = node["properties"]["models"]

@@ -7,14 +7,18 @@ files that a workflow saves.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import av
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+import urst_core as urst
 from urst_core.method.regions import Region, Regions
 from urst_core.method.video import SHARED, Frames, stylize_frames
 from urst_core.pictures.mask import Mask, TensorMask
@@ -23,8 +27,11 @@ from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
 from urst_core.weights.loading import load_backbone
 
-Pictures = Mapping[str, np.ndarray]
-"""``content`` and ``style``; where regions are stylized ``style inside`` and ``style outside``."""
+Pictures = Mapping[str, Any]
+"""``content`` and ``style``; where regions are stylized ``style inside`` and ``style outside``.
+
+``clip`` is the path of a video.
+"""
 
 Results = dict[str, np.ndarray]
 
@@ -32,6 +39,12 @@ Results = dict[str, np.ndarray]
 def read_picture(path: Any) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"), np.float32) / 255
+
+
+def read_frames(path: Path) -> np.ndarray:
+    """All frames of a video, (N, H, W, 3), uint8."""
+    with av.open(str(path)) as clip:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)])
 
 
 def stylized(
@@ -102,6 +115,15 @@ def _video(pictures: Pictures, _: Any) -> Results:
     return {"video": stylized(frames, pictures["style"], batch_statistics=SHARED)}
 
 
+def _video_file(pictures: Pictures, _: Any) -> Results:
+    with TemporaryDirectory() as folder:
+        style = Path(folder) / "style.png"
+        Image.fromarray((255 * pictures["style"]).round().astype(np.uint8)).save(style)
+        painted = Path(folder) / "painted.mp4"
+        urst.stylize_video(pictures["clip"], style, painted, device="cpu")
+        return {"video_file": read_frames(painted).astype(np.float32) / 255}
+
+
 def _compared(pictures: Pictures, _: Any) -> Results:
     lanes = {
         "A": {},
@@ -126,6 +148,7 @@ RESULTS: Mapping[str, Callable[[Pictures, Any], Results]] = {
     "stylize_then_upscale": _upscaled_last,
     "regions_with_masks": _regions,
     "video_shared_statistics": _video,
+    "video_file": _video_file,
     "compare_backbones": _compared,
 }
 """By workflow, a function of pictures and of what enlarges a batch."""
