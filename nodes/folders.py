@@ -14,6 +14,7 @@ from ..urst_core.formats.clip import CLIP_ENDINGS
 from ..urst_core.formats.registry import FORMATS
 from ..urst_core.formats.vips import vips
 from ..urst_core.geometry import Size
+from .remedies import naming_inputs
 
 READABLE = (
     *(".avif", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"),
@@ -64,10 +65,11 @@ def picture_path(choice: str) -> Path:
 def complaint_about(choice: str | None) -> bool | str:
     """Validate a choice as ComfyUI asks nodes to: True, or an error message."""
     try:
-        # None if the choice comes from another node, which has not run yet.
-        if choice is not None:
-            vips()
-            picture_path(choice)
+        with naming_inputs():
+            # None if the choice comes from another node, which has not run yet.
+            if choice is not None:
+                vips()
+                picture_path(choice)
     except ImageError as error:
         return str(error)
     return True

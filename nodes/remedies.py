@@ -20,6 +20,9 @@ WORDS: dict[tuple[str, object], str] = {
 }
 """Remedies that take more words than an input and its value."""
 
+PIP = f'"{sys.executable}" -m pip'
+"""pip of ComfyUI's own Python; the plain name is another's, or nothing in the portable build."""
+
 
 @contextmanager
 def naming_inputs() -> Iterator[None]:
@@ -27,7 +30,8 @@ def naming_inputs() -> Iterator[None]:
     try:
         yield
     except URSTError as error:
-        raise type(error)(error.worded(_words)) from error
+        message = error.worded(_words).replace("pip install", f"{PIP} install")
+        raise type(error)(message) from error
 
 
 def _words(remedy: Change | Command) -> str:

@@ -119,11 +119,12 @@ class StylizeVideoFile(io.ComfyNode):
     ) -> bool | str:
         """True if the file exists and the result can be written, else an error message."""
         try:
-            av_library()
-            if content is not None:
-                folders.picture_path(content)
-            if output_name is not None:
-                folders.check_output_prefix(output_name)
+            with naming_inputs():
+                av_library()
+                if content is not None:
+                    folders.picture_path(content)
+                if output_name is not None:
+                    folders.check_output_prefix(output_name)
         except URSTError as error:
             return str(error)
         return complaint_about_tile_size(tile_size)
@@ -181,8 +182,8 @@ def _run(run: ClipRun, if_interrupted: Any) -> None:
     from ..urst_core.runs.clip_run import FRAMES_STAGE, STATISTICS_STAGE  # noqa: PLC0415 - on use
 
     progress = host.NodeProgress(stages=[STATISTICS_STAGE, FRAMES_STAGE])
-    look = host.fill_preview(run.clip.size)
-    run.run(progress.listener(look=look), if_interrupted=if_interrupted)
+    # No live previews: pages take them for videos here, as they show the chosen one.
+    run.run(progress.listener(), if_interrupted=if_interrupted)
 
 
 def _without_ending(name: str) -> str:

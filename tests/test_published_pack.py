@@ -81,6 +81,15 @@ def test_published_files_are_exactly_those_that_users_need(published):
     assert sum((ROOT / name).stat().st_size for name in published) < LARGEST_PACK_BYTES
 
 
+def test_installing_takes_the_list_of_requirements_and_comfyuis_own_python():
+    readme, page = ((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/comfyui.md"))
+    command = "python -m pip install -r ComfyUI/custom_nodes/urst/requirements.txt"
+    assert command in readme
+    assert command in page
+    portable = r".\python_embeded\python.exe -m pip install -r ComfyUI\custom_nodes\urst"
+    assert portable + r"\requirements.txt" in page
+
+
 @pytest.mark.slow
 def test_published_pack_loads_from_its_own_folder(published, tmp_path):
     folder = tmp_path / "custom_nodes" / "Some.Pack-1.0"

@@ -39,7 +39,7 @@ def load_style(graph: Graph, title: str = "style", picture: str = PAINTING) -> N
 
 
 def load_image(graph: Graph, title: str, picture: str) -> Node:
-    return graph.add("LoadImage", title=title, height=314, values={"image": picture})
+    return graph.add("LoadImage", title=title, height=324, values={"image": picture})
 
 
 def stylize(

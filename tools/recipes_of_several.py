@@ -38,7 +38,7 @@ def regions_with_masks(graph: Graph) -> None:
         "`mask_feather` sets the width in px over which a style fades in inside its region. 0 "
         "gives hard edges. Statistics are measured on the whole picture, so a region looks as it "
         "would if all of the picture were painted.",
-        height=300,
+        height=345,
     )
     content = load_content(graph)
     inside = load_style(graph, "style inside")
@@ -81,7 +81,7 @@ def video_shared_statistics(graph: Graph) -> None:
         "with those of `smoothing_radius` frames on each side.\n"
         "- All frames are in memory at once. For long videos use *Stylize Video File*, which reads "
         "and writes them frame by frame.",
-        height=260,
+        height=320,
     )
     content, style = load_content(graph), load_style(graph)
     repeated = graph.add("RepeatImageBatch", values={"amount": FRAMES}, image=(content, 0))
@@ -132,7 +132,7 @@ def compare_backbones(graph: Graph) -> None:
         "that cannot be downloaded. Backbones with built-in styles do not use **style**; if they "
         "have several, enter a name in `style_names`.\n\n"
         "For pictures much larger than the thumbnail, also compare `statistics` **exact**.",
-        height=330,
+        height=355,
     )
     content, style = load_content(graph), load_style(graph)
     lanes = [_lane(graph, lane, content, style) for lane in COMPARED]

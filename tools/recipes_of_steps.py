@@ -33,7 +33,7 @@ def quick_start(graph: Graph) -> None:
         "- `tile_size`: 0 chooses by free memory. It does not change the picture.\n"
         "- `statistics` **exact** measures the whole picture, not just the small copy; slower.\n"
         "- **style_2** mixes in a second painting.",
-        height=260,
+        height=330,
     )
     content, style = load_content(graph), load_style(graph)
     backbone = graph.add("URSTLoadBackbone")
@@ -60,7 +60,7 @@ def five_nodes(graph: Graph) -> None:
         "5. **Assemble Tiles** crops the halos and joins the windows. Every pixel is the same as "
         "in one pass over the whole picture.\n\n"
         "If you do not need other nodes in between, the template **quick start** uses less memory.",
-        height=290,
+        height=330,
     )
     content, style = load_content(graph), load_style(graph)
     backbone = graph.add("URSTLoadBackbone")
@@ -165,7 +165,7 @@ def hundred_megapixels(graph: Graph) -> None:
         "- Files are numbered. With **overwrite** on, one file is replaced each time.\n"
         "- TIFF fits every picture: 16 bits, alpha, any size. JPEG files are smaller.\n"
         "- Depth, alpha, color profile and metadata are kept.",
-        height=280,
+        height=365,
     )
     style = load_style(graph)
     backbone = graph.add("URSTLoadBackbone")
@@ -179,7 +179,7 @@ def hundred_megapixels(graph: Graph) -> None:
         style=(style, 0),
     )
     path = graph.add(
-        "PreviewAny", title="path of the file", width=440, height=120, source=(painted, 0)
+        "PreviewAny", title="path of the file", width=440, height=140, source=(painted, 0)
     )
     preview = graph.add("PreviewImage", title="preview", width=440, height=420, images=(painted, 1))
     graph.lay_out(
@@ -206,7 +206,7 @@ def video_file(graph: Graph) -> None:
         "- After a cancel, a crash or a power cut, queue it again: finished seconds are kept.\n"
         "- Cut a clip whose scenes differ much into its scenes first.\n"
         "- Its output **video** is for other nodes, such as *Get Video Components*.",
-        height=300,
+        height=355,
     )
     style = load_style(graph)
     backbone = graph.add("URSTLoadBackbone")
@@ -219,7 +219,7 @@ def video_file(graph: Graph) -> None:
         style=(style, 0),
     )
     path = graph.add(
-        "PreviewAny", title="path of the file", width=380, height=120, source=(painted, 0)
+        "PreviewAny", title="path of the file", width=380, height=140, source=(painted, 0)
     )
     graph.lay_out(
         [note],
@@ -242,7 +242,7 @@ def upscale_then_stylize(graph: Graph) -> None:
         "stylized.\n\n"
         "`strokes` = 1 gives the finest strokes. For strokes that grow with the picture, see the "
         "template **stylize, then upscale**.",
-        height=250,
+        height=275,
     )
     content, style = load_content(graph), load_style(graph)
     model = load_upscale_model(graph)
@@ -276,7 +276,7 @@ def stylize_then_upscale(graph: Graph) -> None:
         "the template **step by step**; the scale is detected. Set Assemble Tiles' `feather` to "
         "16, for example, since an upscaler changes the edges of each window differently.\n\n"
         "For strokes painted at the final size, see **upscale, then stylize**.",
-        height=290,
+        height=310,
     )
     content, style = load_content(graph), load_style(graph)
     backbone = graph.add("URSTLoadBackbone")

@@ -24,6 +24,9 @@ from node_types import NodeType, Socket
 TITLE = 30
 """Height of a node's title, which is above its position, in px."""
 
+FOOTER, LOOSER = 46, 28
+"""Heights, in px, that Nodes 2.0 needs below nodes of ours, and of others."""
+
 GROUP_TITLE, PADDING, GAP = 40, 20, 24
 """Height of a group's title, padding around its nodes, and gap between columns, in px."""
 
@@ -134,7 +137,8 @@ class Graph:
             ValueError: a value or a link does not fit the type.
         """
         type_ = self.types[kind]
-        least_height = type_.least_height + (LEAST_PREVIEW if kind in SHOW_THEIR_WORK else 0)
+        least_height = type_.least_height + (FOOTER if kind.startswith("URST") else LOOSER)
+        least_height += LEAST_PREVIEW if kind in SHOW_THEIR_WORK else 0
         number = len(self.nodes) + 1
         node: Node = {
             "id": number,

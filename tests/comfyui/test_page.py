@@ -92,6 +92,21 @@ def test_the_page_runs_a_workflow(server, page, workflow_with, engine_results, s
         assert difference <= STEP
 
 
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_nodes_2_0_fit_in_their_places(page, workflow_with, name):
+    workflow = workflow_with(name, "landscape.png", "painting.png", "painting_2.png")
+    page.load(workflow)
+    drawn = page.heights_in_nodes_2_0()
+    for node in workflow["nodes"]:
+        if not node["flags"].get("collapsed"):
+            assert drawn[str(node["id"])] <= node["size"][1] + 1, node["type"]
+
+
+def test_a_search_for_style_transfer_finds_all_templates(page):
+    assert sorted(page.search_templates("style transfer")) == sorted(TEMPLATES.values())
+    assert page.search_templates("no such words") == []
+
+
 def test_the_templates_have_all_with_their_pictures_and_open_as_they_are(server, page):
     # A new user's page begins here. Three clicks: urst, quick start, Run.
     page.command("Comfy.BrowseTemplates")

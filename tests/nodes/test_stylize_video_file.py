@@ -55,7 +55,8 @@ def test_a_video_is_painted_and_shown_with_its_sound(stylize, base, host, part, 
     shares = [value / total for value, total in host.progress]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert host.previews[-1][1].size == (64, 48)
+    # Pages would take them for videos.
+    assert host.previews == []
 
 
 def test_a_cancelled_run_resumes_and_other_settings_start_another_file(stylize, base, host):
@@ -92,7 +93,9 @@ def test_what_cannot_work_is_refused_before_any_node_runs(nodes, inputs, message
 
 def test_without_pyav_the_message_says_what_to_install(nodes, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    assert "pip install av" in nodes["URSTStylizeVideoFile"].validate_inputs()
+    assert (
+        f'"{sys.executable}" -m pip install av' in nodes["URSTStylizeVideoFile"].validate_inputs()
+    )
 
 
 @pytest.mark.usefixtures("stylize")

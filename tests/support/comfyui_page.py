@@ -45,6 +45,11 @@ BOXES = """() => {
   return [boxes, frames]
 }"""
 
+HEIGHTS_IN_NODES_2_0 = """() => [...document.querySelectorAll('[data-node-id]')].map(e => {
+  const height = e.getBoundingClientRect().height / app.canvas.ds.scale
+  return [e.dataset.nodeId, Math.round(height) - 30]
+})"""
+
 NOTE_ROOM = """() => {
   const note = [...document.querySelectorAll('.comfy-markdown')].find(e => e.clientHeight)
   if (!note) return null
@@ -149,6 +154,42 @@ class Page:
         self.page.wait_for_load_state("networkidle", timeout=ANSWER_MS)
         widths = content.locator("img").evaluate_all("all => all.map(one => one.naturalWidth)")
         return content.inner_text(), widths
+
+    def heights_in_nodes_2_0(self) -> dict[str, int]:
+        """Heights of nodes by id, without titles, in px of the graph, as elements of the page.
+
+        Skips the test where the page cannot draw nodes in this way.
+        """
+        setting = "Comfy.VueNodes.Enabled"
+        current = self.page.evaluate("name => app.extensionManager.setting.get(name)", setting)
+        if current is None:
+            pytest.skip("this page has no Nodes 2.0")
+        self._set(setting, True)
+        try:
+            self.page.wait_for_selector("[data-node-id]", timeout=ANSWER_MS)
+            time.sleep(2)
+            return dict(self.page.evaluate(HEIGHTS_IN_NODES_2_0))
+        finally:
+            self._set(setting, current)
+
+    def _set(self, setting: str, value: Any) -> None:
+        script = "([name, value]) => app.extensionManager.setting.set(name, value)"
+        self.page.evaluate(script, [setting, value])
+
+    def search_templates(self, words: str) -> list[str]:
+        """Names of the templates that a search shows; skips the test where there is no search."""
+        self.command("Comfy.BrowseTemplates")
+        dialog = self.page.locator(DIALOG)
+        dialog.locator("[data-testid^=template-workflow-]").first.wait_for(timeout=ANSWER_MS)
+        box = dialog.locator("input[type=text]")
+        if not box.count():
+            pytest.skip("this page cannot search for templates")
+        box.first.fill(words)
+        time.sleep(2)
+        cards = dialog.locator("[data-testid^=template-workflow-]")
+        shown = cards.evaluate_all("all => all.map(one => one.dataset.testid)")
+        self.page.keyboard.press("Escape")
+        return [name.removeprefix("template-workflow-") for name in shown]
 
     def note_room(self) -> float:
         """What is free below the text of the note, in px; negative where text is cut off."""
