@@ -5,14 +5,13 @@
 
 Every kind of input becomes a TIFF, and a baseline JPEG becomes every kind of output: reading and
 writing are phases of a run that do not overlap, so the peak of a pair is the larger one of its row
-and its column. The temporary space is what `urst plan` says. With --masked, only the middle 4500 px
-are stylized and the other tiles of the last level are copied, to save time.
+and its column. The temporary space is what `urst plan` says. With --masked, only the middle is
+stylized, nine tiles or more, and the other tiles of the last level are copied, to save time.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -49,20 +48,22 @@ def main() -> None:
     options = parser.parse_args()
     if options.make is not None:
         make_inputs(options.make, options.megapixels)
+        make_mask(options.make, options.megapixels, 11 * (options.tile_size or 2048) // 5)
         return
-    tiles = ["--tile-size", options.tile_size] if options.tile_size else []
+    edge = ["--tile-size", options.tile_size] if options.tile_size else []
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
-        tiles += ["--strokes", options.strokes]
+        tiles = [*edge, "--strokes", options.strokes]
         tiles += ["--mask", folder / "mask.png"] if options.masked else []
         # In a separate process, since the memory of this one would count for those it starts.
-        measured(__file__, "--make", folder, "--megapixels", options.megapixels)
+        measured(__file__, "--make", folder, "--megapixels", options.megapixels, *edge)
         print("input                 peak GB   seconds   temporary MB")
         names = [(kind, file) for kind, (file, _) in INPUTS.items()]
         for kind, file in [*names, ("NumPy", "plain.npy"), ("OME-Zarr", "plain.zarr")]:
             arguments = (folder / file, folder / "style.jpg", "-o", folder / "out.tif", *tiles)
             outcome = measured("-m", "urst_core", "stylize", *arguments, "--overwrite", "--quiet")
-            print(f"{kind:19s}{told(outcome)}{temporary_megabytes(*arguments):15.0f}", flush=True)
+            temporary = temporary_megabytes(folder / file)
+            print(f"{kind:19s}{told(outcome)}{temporary:15.0f}", flush=True)
         print("output                peak GB   seconds")
         for ending in OUTPUTS:
             arguments = (folder / "baseline.jpg", folder / "style.jpg", "-o", folder / f"b{ending}")
@@ -70,16 +71,17 @@ def main() -> None:
             print(f"{ending:19s}{told(outcome)}", flush=True)
 
 
-def temporary_megabytes(*arguments: object) -> float:
-    """What unpacking takes on the disk, of the plan."""
-    command = [sys.executable, "-m", "urst_core", "plan", *map(str, arguments)]
-    plan = subprocess.run(
-        [*command, "--json", "--overwrite"],
+def temporary_megabytes(path: Path) -> float:
+    """What unpacking a picture takes on the disk, as `urst plan` says."""
+    code = "import sys; from urst_core.formats.open import open_picture as open; "
+    code += "print(getattr(open(sys.argv[1]), 'temporary_bytes', 0))"
+    process = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         check=True,
     )
-    return json.loads(plan.stdout)["temporary_bytes"] / 1e6
+    return float(process.stdout) / 1e6
 
 
 def make_inputs(folder: Path, megapixels: int) -> None:
@@ -96,11 +98,18 @@ def make_inputs(folder: Path, megapixels: int) -> None:
     for file, saver in INPUTS.values():
         image = pyvips.Image.new_from_file(str(folder / "tiles.png"), access="sequential")
         image.write_to_file(str(folder / file), **saver)
-    square = pyvips.Image.black(4500, 4500).invert()
-    mask = square.embed((edge - 4500) // 2, (edge - 4500) // 2, edge, edge)
-    mask.write_to_file(str(folder / "mask.png"))
     for file in ("plain.npy", "plain.zarr"):
         write_picture(open_picture(folder / "tiles.png"), folder / file)
+
+
+def make_mask(folder: Path, megapixels: int, inner: int) -> None:
+    """Write a mask with a white square of that edge in its middle."""
+    import pyvips  # noqa: PLC0415
+
+    edge = round((megapixels * 1e6) ** 0.5)
+    square = pyvips.Image.black(inner, inner).invert()
+    mask = square.embed((edge - inner) // 2, (edge - inner) // 2, edge, edge)
+    mask.write_to_file(str(folder / "mask.png"))
 
 
 if __name__ == "__main__":
