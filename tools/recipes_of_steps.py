@@ -123,7 +123,7 @@ def strokes_by_hand(graph: Graph) -> None:
     painting = (tiles_2[-1], 0)
     join_3 = graph.add("URSTJoinDetail", painting=painting, below=(join_2, 1))
     tiles_3 = _painted_level(graph, join_3, stats_2, backbone)
-    saved = save(graph, "strokes_by_hand", (tiles_3[-1], 0), width=360)
+    saved = save(graph, "strokes_by_hand", (tiles_3[-1], 0), width=320)
     graph.lay_out(
         [note],
         [Group("Pictures", [content, style], PICTURES), Group("Models", [backbone], MODELS)],

@@ -179,8 +179,8 @@ def test_a_graph_is_readable_on_a_screen_of_1080_lines(path):
     scale = extra["ds"]["scale"]
     # Below, the page draws no text.
     assert scale >= 0.6
-    assert scale * width <= 1780
-    assert scale * height <= 920
+    assert scale * width <= 1770
+    assert scale * height <= 880
 
 
 @by_file
