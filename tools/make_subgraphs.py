@@ -82,7 +82,7 @@ def stylize_upscale_finish(graph: Graph) -> Blueprint:
         [Group("Models", [backbone, model], MODELS)],
         [Group("1. Stylize", [painted])],
         [Group("2. Upscale", [upscaled], OTHERS)],
-        [Group("3. Finish with fine strokes", [finished])],
+        [Group("3. Fine strokes", [finished])],
     )
     return Blueprint(
         "Stylize, upscale, finish",

@@ -99,17 +99,17 @@ def video_shared_statistics(graph: Graph) -> None:
     graph.lay_out(
         [note],
         [Group("Pictures", [content, style], PICTURES), Group("Models", [backbone], MODELS)],
-        [Group("Frames, or a video", [repeated, frames], OTHERS)],
+        [Group("Frames or video", [repeated, frames], OTHERS)],
         [Group("Stylize", [painted])],
         [Group("Result", [saved], RESULT)],
     )
 
 
 COMPARED = {
-    "A": ("default settings", {}),
+    "A": ("defaults", {}),
     "B": ("finer strokes", {"style_size": 256}),
     "C": ("half strength", {"strength": 0.5}),
-    "D": ("a small thumbnail", {"thumbnail_size": 128}),
+    "D": ("small thumbnail", {"thumbnail_size": 128}),
 }
 """Description and changed settings of each lane."""
 

@@ -116,7 +116,7 @@ def strokes_by_hand(graph: Graph) -> None:
     join = graph.add("URSTJoinDetail", values={"strokes": STROKES_BY_HAND}, image=(content, 0))
     stats = _level_stats(graph, join, models)
     preview = graph.add("PreviewImage", title="the first painting", height=260, images=(stats, 1))
-    first = Group("1. A small copy, painted", [join, stats])
+    first = Group("1. Small copy", [join, stats])
     join_2 = graph.add("URSTJoinDetail", painting=(stats, 1), below=(join, 1))
     stats_2 = _level_stats(graph, join_2, models)
     tiles_2 = _painted_level(graph, join_2, stats_2, backbone)
@@ -128,10 +128,10 @@ def strokes_by_hand(graph: Graph) -> None:
         [note],
         [Group("Pictures", [content, style], PICTURES), Group("Models", [backbone], MODELS)],
         [first, Group("The look", [preview], RESULT)],
-        [Group("2. Twice as large: join", [join_2, stats_2])],
-        [Group("2. Paint and merge", tiles_2)],
-        [Group("3. The whole size: join", [join_3])],
-        [Group("3. Paint and merge", tiles_3)],
+        [Group("2. Double size", [join_2, stats_2])],
+        [Group("2. Paint", tiles_2)],
+        [Group("3. Whole size", [join_3])],
+        [Group("3. Paint", tiles_3)],
         [Group("Result", [saved], RESULT)],
     )
 

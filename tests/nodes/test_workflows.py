@@ -132,6 +132,14 @@ def test_nodes_do_not_overlap(path):
 
 
 @by_file
+def test_titles_of_groups_fit_into_them(path):
+    for group in graph_in(path)["groups"]:
+        # Chinese letters are squares; others are about half as wide.
+        letters = sum(0.53 if letter.isascii() else 1 for letter in group["title"])
+        assert letters * group["font_size"] < group["bounding"][2], group["title"]
+
+
+@by_file
 def test_links_lead_to_the_right_or_downward(path):
     graph = graph_in(path)
     by_id = {node["id"]: node for node in graph["nodes"]}
