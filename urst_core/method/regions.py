@@ -26,8 +26,9 @@ from ..errors import Change, SettingsError
 from ..geometry import Rectangle, Size
 from ..networks.network import Traits
 from ..networks.style import AnyStyle, check_strength
+from ..pictures.derived_regions import FilledRegions, ScaledRegions
 from ..pictures.mask import MaskValues, check_same_size
-from ..pictures.region_map import MOST_REGIONS, FilledRegions, GrayRegions, RegionMap, ScaledRegions
+from ..pictures.region_map import MOST_REGIONS, GrayRegions, RegionMap
 from ..tiling.settings import Settings
 
 StatsOfRegions = Literal["picture", "region"]

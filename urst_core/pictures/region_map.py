@@ -23,7 +23,8 @@ from torch.nn import functional as F
 from ..errors import ImageError, SettingsError
 from ..geometry import Rectangle, Size, cut
 from .mask import Mask, MaskValues
-from .source import BAND_PIXELS, Source, bands, from_unit, to_unit
+from .sampled import SampledPicture, SampledValues
+from .source import Source, bands, from_unit, to_unit
 
 Color = tuple[int, int, int]
 """Red, green and blue, 0..255."""
@@ -38,9 +39,6 @@ LARGEST_REGION_FEATHER = 1024
 
 PART = 256
 """Edge, in px, of the parts in which shares are counted: in most, all pixels are of one region."""
-
-FILL_SIZE = 256
-"""Longest side, in px, of the small map from which areas without a style are filled."""
 
 
 class RegionMap(Protocol):
@@ -310,150 +308,6 @@ class GrayRegions:
 
     def shrunk(self, size: Size) -> GrayRegions:
         return replace(self, values=SampledValues(self.values, size))
-
-
-@dataclass(frozen=True)
-class SampledPicture:
-    """Every so many pixels of a picture: the nearest to the centers of a smaller copy's pixels.
-
-    Attributes:
-        picture: the whole picture.
-        size: height and width of the copy.
-    """
-
-    picture: Source
-    size: Size
-
-    @property
-    def channels(self) -> int:
-        return self.picture.channels
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.picture.dtype
-
-    def read(self, rectangle: Rectangle) -> Tensor:
-        return _sample(self.picture, self.size, rectangle)
-
-
-@dataclass(frozen=True)
-class SampledValues:
-    """As :class:`SampledPicture`, of values of a mask."""
-
-    values: MaskValues
-    size: Size
-
-    def read(self, rectangle: Rectangle) -> Tensor:
-        return _sample(self.values, self.size, rectangle)
-
-
-def _sample(whole: Source | MaskValues, size: Size, rectangle: Rectangle) -> Tensor:
-    """Read a rectangle of a smaller copy, in bands: it may be a large part of the whole."""
-    rows = _centers(whole.size[0], size[0], rectangle.top, rectangle.bottom)
-    columns = _centers(whole.size[1], size[1], rectangle.left, rectangle.right)
-    left, right = int(columns[0]), int(columns[-1]) + 1
-    step = -(-whole.size[0] // size[0])
-    parts: list[Tensor] = []
-    for part in rows.split(max(1, BAND_PIXELS // (step * (right - left)))):
-        top, bottom = int(part[0]), int(part[-1]) + 1
-        band = whole.read(Rectangle(top, left, bottom, right))
-        parts.append(band[..., part - top, :][..., columns - left])
-    return torch.cat(parts, dim=-2)
-
-
-def _centers(whole: int, length: int, first: int, last: int) -> Tensor:
-    """Pixels of the whole at the centers of a copy's pixels: exact in integers."""
-    return (2 * torch.arange(first, last) + 1) * whole // (2 * length)
-
-
-@dataclass(frozen=True)
-class FilledRegions:
-    """A :class:`RegionMap` whose areas without a style take the nearest one.
-
-    Smaller copies of a picture are painted everywhere, so that no content bleeds into the strokes
-    at the edge of a region.
-
-    Attributes:
-        regions: the map.
-        fill: shares of a small copy, (count, h, w), with a sum of 1 everywhere.
-    """
-
-    regions: RegionMap
-    fill: Tensor
-
-    @classmethod
-    def of(cls, regions: RegionMap) -> FilledRegions:
-        height, width = regions.size
-        scale = max(1.0, max(height, width) / FILL_SIZE)
-        size = max(1, round(height / scale)), max(1, round(width / scale))
-        return cls(regions, _extended(regions.shrunk(size).read(Rectangle.of_size(size))))
-
-    @property
-    def size(self) -> Size:
-        return self.regions.size
-
-    @property
-    def count(self) -> int:
-        return self.regions.count
-
-    def read(self, rectangle: Rectangle) -> Tensor:
-        shares = self.regions.read(rectangle)
-        missing = 1.0 - shares.sum(0)
-        if not bool((missing > 0.0).any()):
-            return shares
-        rows, columns = (
-            torch.arange(first, last) * small // whole
-            for first, last, small, whole in zip(
-                (rectangle.top, rectangle.left),
-                (rectangle.bottom, rectangle.right),
-                self.fill.shape[1:],
-                self.size,
-            )
-        )
-        return shares + missing.clamp(min=0.0) * self.fill[:, rows][:, :, columns]
-
-    def shrunk(self, size: Size) -> FilledRegions:
-        return replace(self, regions=self.regions.shrunk(size))
-
-
-@dataclass(frozen=True)
-class ScaledRegions:
-    """A :class:`RegionMap` with smaller shares of some styles, and thus more content.
-
-    Attributes:
-        regions: the map.
-        scales: factor of each style, 0 to 1.
-    """
-
-    regions: RegionMap
-    scales: Sequence[float]
-
-    @property
-    def size(self) -> Size:
-        return self.regions.size
-
-    @property
-    def count(self) -> int:
-        return self.regions.count
-
-    def read(self, rectangle: Rectangle) -> Tensor:
-        return self.regions.read(rectangle) * torch.tensor(self.scales)[:, None, None]
-
-    def shrunk(self, size: Size) -> ScaledRegions:
-        return replace(self, regions=self.regions.shrunk(size))
-
-
-def _extended(shares: Tensor) -> Tensor:
-    """Shares with a sum of 1; where there are none, those of coarser and coarser surroundings."""
-    total = shares.sum(0, keepdim=True)
-    if bool((total > 0.0).all()):
-        return shares / total
-    if total.numel() == 1:
-        return torch.full_like(shares, 1 / len(shares))
-    surroundings = _extended(F.avg_pool2d(shares[None], 2, ceil_mode=True)[0])
-    near = surroundings.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    near = near[:, : shares.shape[1], : shares.shape[2]]
-    return torch.where(total > 0.0, shares / total.clamp(min=1e-12), near)
 
 
 def _code_of(color: Color) -> int:

@@ -8,14 +8,13 @@ from examples import picture
 
 from urst_core.errors import ImageError, SettingsError
 from urst_core.geometry import Rectangle, cut
+from urst_core.pictures.derived_regions import FilledRegions, ScaledRegions
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.region_map import (
     ColorMap,
     ColorRegions,
-    FilledRegions,
     GrayRegions,
     MaskRegions,
-    ScaledRegions,
 )
 from urst_core.pictures.source import TensorSource, from_unit
 
