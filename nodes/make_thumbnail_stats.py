@@ -12,8 +12,8 @@ from torch import Tensor
 from ..urst_core.errors import ShapeError
 from ..urst_core.method.level_pictures import TILES_STAGE
 from ..urst_core.method.one_level import OneLevel, measure_level
-from ..urst_core.method.patches import PREVIEW_SIZE, stylized_thumbnail
 from ..urst_core.method.video import PER_PICTURE, SHARED, Frames, measure_frames
+from ..urst_core.method.windows import PREVIEW_SIZE, stylized_thumbnail
 from ..urst_core.networks.frozen_stats import FrozenStats
 from ..urst_core.networks.model import Backbone
 from ..urst_core.networks.saved_style import SavedStyle

@@ -5,7 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.method.patches import Layout, stylize_windows
+from ..urst_core.method.patches import Layout
+from ..urst_core.method.windows import stylize_windows
 from ..urst_core.networks.frozen_stats import FrozenStats
 from . import host
 from .convert import blank_image, sources_of

@@ -1,4 +1,4 @@
-"""urst_core.method.patches: windows from elsewhere, and the preview."""
+"""urst_core.method.windows: windows from elsewhere, and the preview."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from urst_core.errors import DeviceError, ShapeError
-from urst_core.method.patches import stylize_windows, stylized_thumbnail
 from urst_core.method.run import Run
+from urst_core.method.windows import stylize_windows, stylized_thumbnail
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings

@@ -6,9 +6,10 @@ import pytest
 import torch
 from examples import picture
 
-from urst_core.method.patches import cut_windows, join_windows, plan_layout, stylize_windows
+from urst_core.method.patches import cut_windows, join_windows, plan_layout
 from urst_core.method.run import Run
 from urst_core.method.seams import worst_seam
+from urst_core.method.windows import stylize_windows
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
 

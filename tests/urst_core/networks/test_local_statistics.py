@@ -15,9 +15,10 @@ from urst_core.errors import SettingsError, ShapeError, StatsError
 from urst_core.geometry import Rectangle
 from urst_core.method.level_pictures import level_contents
 from urst_core.method.level_run import level_run
-from urst_core.method.patches import cut_windows, join_windows, plan_layout, stylize_windows
+from urst_core.method.patches import cut_windows, join_windows, plan_layout
 from urst_core.method.run import Run
 from urst_core.method.strokes import Below
+from urst_core.method.windows import stylize_windows
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.local_statistics import LocalMoments, LocalStats, interpolate
 from urst_core.networks.pooling import pool

@@ -9,8 +9,8 @@ import torch
 from examples import picture, stored_picture
 
 from urst_core.backbones.microast import MicroAST
-from urst_core.method.patches import stylize_windows
 from urst_core.method.run import Run
+from urst_core.method.windows import stylize_windows
 from urst_core.networks.layers.convolutions import OutputConvolution
 from urst_core.networks.tile_network import TileNetwork
 from urst_core.pictures.source import TensorCanvas, TensorSource
@@ -103,15 +103,18 @@ def test_bfloat16_that_shows_tiles_is_not_taken(monkeypatch, microast, stats):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [(203, 333), (97, 410)])
-def test_auto_precision_gives_the_same_bits_for_any_tile_size(microast, size):
+@pytest.mark.parametrize(
+    ("size", "tile_sizes"),
+    [((203, 333), (2048, 256, 172, 100)), ((97, 410), (2048, 172, 64, 32))],
+)
+def test_auto_precision_gives_the_same_bits_for_any_tile_size(microast, size, tile_sizes):
     """Odd pictures, as if they were large enough for bfloat16; also where tiles are tiny."""
     content = TensorSource(stored_picture(size, seed=5))
     run = Run.of(content, microast, Settings(thumbnail_size=128, style_size=64, device="cpu"))
     stats = run.measure([TensorSource(picture((64, 64), seed=3))])
     network = run.network(stats, pixels=LARGE)
     canvases = []
-    for tile_size in (2048, 256, 172, 100, 64, 32):
+    for tile_size in tile_sizes:
         canvases.append(canvas := TensorCanvas(size, dtype=torch.uint8))
         replace(run, settings=replace(run.settings, tile_size=tile_size)).stylize(network, canvas)
     for canvas in canvases[1:]:
