@@ -19,7 +19,7 @@ def style():
 
 @pytest.fixture
 def stylize(call, backbone, style):
-    inputs = {"backbone": backbone, "style": style, "tile_size": 32, **LOOK}
+    inputs = {"backbone": backbone, "style": style, "tile_size": 64, **LOOK}
     return lambda content, **more: call("StylizeImage", content=content, **(inputs | more))[0]
 
 
@@ -129,7 +129,7 @@ def test_a_mask_that_is_black_everywhere_is_told(stylize, caplog):
 def tiles_of(call, backbone, content, style):
     """The stylized tiles of five nodes, and their layout."""
     stats, _ = call("MakeThumbnailStats", backbone=backbone, content=content, style=style, **LOOK)
-    tiles, layout = call("TileImage", image=content, tile_size=32, backbone=backbone)
+    tiles, layout = call("TileImage", image=content, tile_size=64, backbone=backbone)
     [stylized] = call("StylizePatches", backbone=backbone, stats=stats, tiles=tiles)
     return stylized, layout
 
@@ -198,12 +198,12 @@ def test_frames_with_shared_statistics_do_not_flicker(stylize):
     lit = room.clone()
     lit[:, 10:30, 140:] = 1.0
     frames = torch.cat([room, lit])
-    shared = stylize(frames, batch_statistics="shared", tile_size=64)
-    own = stylize(frames, tile_size=64)
+    shared = stylize(frames, batch_statistics="shared")
+    own = stylize(frames)
     still = slice(0, 160 - 20 - 56)
     assert torch.equal(shared[0, :, still], shared[1, :, still])
     assert not torch.equal(own[0, :, still], own[1, :, still])
-    smooth = stylize(frames, batch_statistics="smoothed", smoothing_radius=1, tile_size=64)
+    smooth = stylize(frames, batch_statistics="smoothed", smoothing_radius=1)
     difference = [
         float((video[0, :, still] - video[1, :, still]).abs().mean()) for video in (own, smooth)
     ]
@@ -226,7 +226,7 @@ def test_shared_statistics_fit_the_tiles_of_every_frame(call, backbone, style, s
     assert preview.shape == (2, 44, 64, 3)
     expected = stylize(frames, batch_statistics="shared")
     for frame, whole in zip(frames.split(1), expected.split(1)):
-        tiles, layout = call("TileImage", image=frame, tile_size=32, backbone=backbone)
+        tiles, layout = call("TileImage", image=frame, tile_size=64, backbone=backbone)
         [stylized] = call("StylizePatches", backbone=backbone, stats=stats, tiles=tiles)
         [joined] = call("AssembleTiles", tiles=stylized, layout=layout, feather=0)
         torch.testing.assert_close(joined, whole, rtol=0, atol=1e-5)

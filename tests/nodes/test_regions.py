@@ -27,7 +27,7 @@ ONE, OTHER = image((64, 64), seed=9), image((64, 72), seed=5)
 
 @pytest.fixture
 def stylize(call, backbone):
-    inputs = {"backbone": backbone, "tile_size": 32, "strokes": 1.0, **LOOK}
+    inputs = {"backbone": backbone, "tile_size": 64, "strokes": 1.0, **LOOK}
     return lambda content, **more: call("StylizeImage", content=content, **(inputs | more))[0]
 
 

@@ -48,7 +48,7 @@ def test_thumbnail_as_the_only_tile_is_plain_instance_normalization(name, random
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        pytest.param("microast", (200, 264), marks=pytest.mark.slow),
+        pytest.param("microast", (188, 190), marks=pytest.mark.slow),
         ("microast", (67, 131)),
         ("microast", (9, 13)),
         pytest.param("adain", (67, 131), marks=pytest.mark.slow),
@@ -81,15 +81,15 @@ def test_exact_statistics_reproduce_the_untiled_method(name, size, microast, ran
 @pytest.mark.slow
 def test_interleaved_runs_equal_separate_ones(microast):
     """No state: a listener of one run makes another run in the middle of it."""
-    other = TensorSource(picture((120, 152), seed=7))
-    alone, other_alone = run(microast), run(microast, other, styles=[CONTENT])
+    other = TensorSource(picture((72, 88), seed=7))
+    alone, other_alone = run(microast, SMALL), run(microast, other, styles=[SMALL])
     inside = []
 
     def interrupt_with_other(progress):
         if progress.tiles_done == 3:
-            inside.append(run(microast, other, styles=[CONTENT]))
+            inside.append(run(microast, other, styles=[SMALL]))
 
-    interleaved = run(microast, listener=interrupt_with_other)
+    interleaved = run(microast, SMALL, listener=interrupt_with_other)
     assert torch.equal(interleaved, alone)
     assert torch.equal(inside[0], other_alone)
 
@@ -196,7 +196,8 @@ def limit_memory(monkeypatch, limit_pixels, error):
     ids=["cuda", "cpu", "mps", "python"],
 )
 def test_out_of_memory_halves_tiles_without_repeating_work(microast, monkeypatch, error):
-    expected = run(microast, tile_size=128)
+    content = TensorSource(picture((72, 200)))
+    expected = run(microast, content, tile_size=128)
     written = []
     write = TensorCanvas.write
     monkeypatch.setattr(
@@ -207,14 +208,17 @@ def test_out_of_memory_halves_tiles_without_repeating_work(microast, monkeypatch
             write(self, rectangle, pixels),
         )[0],
     )
-    # 232 x 232 fails, so do 232 x 180 and 168 x 168; 136 x 136 fits.
-    attempts = limit_memory(monkeypatch, 140 * 140, error)
+    # Windows are 72 px high. 180 px in width fail, so do 168 px; 136 px fit.
+    attempts = limit_memory(monkeypatch, 72 * 140, error)
     totals = []
     pixels = run(
-        microast, tile_size=128, listener=lambda p: totals.append((p.tiles_done, p.tiles_total))
+        microast,
+        content,
+        tile_size=128,
+        listener=lambda p: totals.append((p.tiles_done, p.tiles_total)),
     )
     assert float((pixels - expected).abs().max()) <= 1e-5
-    covered = torch.zeros(CONTENT.size, dtype=torch.int32)
+    covered = torch.zeros(content.size, dtype=torch.int32)
     for rectangle in written:
         covered[rectangle.slices] += 1
     assert bool((covered == 1).all())
@@ -224,7 +228,8 @@ def test_out_of_memory_halves_tiles_without_repeating_work(microast, monkeypatch
 
 @pytest.mark.slow
 def test_out_of_memory_continues_with_the_failed_tile(microast, monkeypatch):
-    expected = run(microast, tile_size=64)
+    content = TensorSource(picture((128, 264)))
+    expected = run(microast, content, tile_size=64)
     forward, calls = TileNetwork.forward, []
 
     def failing_once(self, window, **options):
@@ -235,7 +240,7 @@ def test_out_of_memory_continues_with_the_failed_tile(microast, monkeypatch):
 
     monkeypatch.setattr(TileNetwork, "forward", failing_once)
     cores = []
-    pixels = run(microast, tile_size=64, listener=lambda p: cores.append(p.core))
+    pixels = run(microast, content, tile_size=64, listener=lambda p: cores.append(p.core))
     assert torch.equal(pixels, expected)
     assert cores[1:6] == [Rectangle(0, left, 64, min(left + 64, 264)) for left in range(0, 264, 64)]
     assert cores[6:10] == [
@@ -279,11 +284,11 @@ def test_listener_is_called_for_every_tile_and_can_cancel(microast):
         """As ComfyUI's may be: not an Exception."""
 
     steps = []
-    run(microast, listener=steps.append)
+    run(microast, SMALL, listener=steps.append)
     assert [step.tiles_done for step in steps] == list(range(len(steps)))
     assert steps[0].core is None
-    assert steps[-1].tiles_done == steps[-1].tiles_total == 4 * 5
-    assert steps[-1].pixels_done == steps[-1].pixels_total == 200 * 264
+    assert steps[-1].tiles_done == steps[-1].tiles_total == 2 * 3
+    assert steps[-1].pixels_done == steps[-1].pixels_total == 104 * 136
     assert steps[1].pixels.shape == (3, 64, 64)
 
     def cancel(progress):
@@ -291,8 +296,8 @@ def test_listener_is_called_for_every_tile_and_can_cancel(microast):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        run(microast, listener=cancel)
-    run(microast)
+        run(microast, SMALL, listener=cancel)
+    run(microast, SMALL)
 
 
 @pytest.mark.slow

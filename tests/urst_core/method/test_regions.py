@@ -47,7 +47,7 @@ def two(map_=None, **options):
 
 def run(backbone, styles, content=CONTENT, mask=None, **settings):
     canvas = TensorCanvas(content.size, channels=content.channels, dtype=content.dtype)
-    fixed = {"thumbnail_size": 40, "tile_size": 32, "device": "cpu", "precision": "fp32"}
+    fixed = {"thumbnail_size": 40, "tile_size": 64, "device": "cpu", "precision": "fp32"}
     chosen = Settings(**{**fixed, "strokes": "fine", **settings})
     stylize(content, styles, canvas, backbone, chosen, mask=mask)
     return canvas.pixels
@@ -154,7 +154,7 @@ def test_all_levels_are_exact_under_tiles_in_float64(microast):
             pictures.append(canvas.pixels)
         return pictures
 
-    for tiles, whole in zip(painted(24), painted(1024)):
+    for tiles, whole in zip(painted(40), painted(1024)):
         assert float((tiles - whole).abs().max()) <= 1e-9
         assert float(whole.std()) > 0.01
 
@@ -196,12 +196,12 @@ def test_tiles_are_computed_with_the_styles_that_touch_them_only(microast, monke
         return forward(network, window, **options)
 
     monkeypatch.setattr(TileNetwork, "forward", counted)
-    run(microast, two(), tile_size=16)
+    run(microast, two(), tile_size=24)
     tiles = [
         shares.flatten(1).any(1).sum()
-        for top in range(0, SIZE[0], 16)
-        for left in range(0, SIZE[1], 16)
-        for shares in [halves().read(Rectangle(top, left, top + 16, left + 16).clipped(SIZE))]
+        for top in range(0, SIZE[0], 24)
+        for left in range(0, SIZE[1], 24)
+        for shares in [halves().read(Rectangle(top, left, top + 24, left + 24).clipped(SIZE))]
     ]
     assert len(calls) == int(sum(tiles))
     assert len(calls) < 1.5 * len(tiles)
