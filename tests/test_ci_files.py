@@ -41,8 +41,8 @@ def test_ci_runs_the_project_checks(parsed):
     assert f'requires-python = ">={matrix["python"][0]}"' in pyproject
     assert {entry.split("-")[0] for entry in matrix["os"]} == {"ubuntu", "windows"}
     local = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    for command in ("ruff check .", "ruff format --check .", "pyright"):
-        assert f"\n{command}\n" in local
+    for command in ("ruff check .", "ruff format --check .", "pyright", "pytest -q -n auto"):
+        assert f"\n{command}" in local
 
 
 def test_ci_builds_the_site_without_warnings(parsed):
