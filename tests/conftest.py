@@ -28,8 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the suite safe and fast for parallel workers (``-n auto``)."""
     quick = "not slow" in config.option.markexpr
     hypothesis.settings.load_profile("quick" if quick else "all")
-    if getattr(config.option, "dist", "no") == "load":
-        config.option.dist = "loadgroup"  # tests of one Ray cluster stay in one worker
     if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
         # Threads of several workers would wait for one another. The variable is for the processes
         # that tests start.

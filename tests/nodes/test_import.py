@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-# One process is started for all tests.
-pytestmark = pytest.mark.xdist_group("start of ComfyUI")
-
 ROOT = Path(__file__).resolve().parents[2]
 
 START = f"""
