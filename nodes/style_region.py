@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.geometry import Size
-from ..urst_core.method.regions import Region, Regions
+from ..urst_core.method.regions import STATS_OF_REGIONS, Region, Regions, StatsOfRegions
 from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.networks.style import AnyStyle
 from ..urst_core.pictures.mask import Mask, TensorMask
@@ -20,6 +20,7 @@ from .sockets import (
     CATEGORY,
     LoadedBackbone,
     RegionsSocket,
+    folded_away,
     found_by,
     mask_inputs,
     other_style_inputs,
@@ -114,8 +115,27 @@ class StyleRegion(io.ComfyNode):
         return io.NodeOutput((*regions, region))
 
 
+def region_stats_input() -> io.Input:
+    """Where statistics are measured for each region; the last input of nodes that have regions."""
+    return folded_away(
+        io.Combo.Input(
+            "region_stats",
+            optional=True,
+            options=list(STATS_OF_REGIONS),
+            default="picture",
+            tooltip="Only with regions. picture: each region looks as if its style were "
+            "everywhere. region: each gets its style's whole range of tones.",
+        )
+    )
+
+
 def regions_of(
-    size: Size, base: Mixture, regions: Sequence[StyledRegion], backbone: LoadedBackbone
+    size: Size,
+    base: Mixture,
+    regions: Sequence[StyledRegion],
+    backbone: LoadedBackbone,
+    *,
+    stats: StatsOfRegions,
 ) -> Regions:
     """The regions of a picture, on top of the style that is everywhere, if there is one.
 
@@ -124,6 +144,7 @@ def regions_of(
         base: styles that are everywhere, and their weights; empty to keep the content there.
         regions: the value of a URST_REGIONS socket.
         backbone: the one that paints.
+        stats: as for :class:`~urst_core.method.regions.Regions`.
 
     Raises:
         ShapeError: a mask is a batch.
@@ -137,7 +158,7 @@ def regions_of(
         styles, weights = each.mixture(backbone)
         styled.append(Region(styles, weights or None, each.strength))
         masks.append(_mask_of(each, size))
-    return Regions(MaskRegions(masks), styled)
+    return Regions(MaskRegions(masks), styled, stats)
 
 
 def _mask_of(region: StyledRegion, size: Size) -> Mask:

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.method.level_pictures import TILES_STAGE
+from ..urst_core.method.regions import StatsOfRegions
 from ..urst_core.method.video import (
     BATCH_STATISTICS,
     DEFAULT_RADIUS,
@@ -39,7 +40,7 @@ from .sockets import (
     other_style_inputs,
     style_input,
 )
-from .style_region import StyledRegion, regions_of
+from .style_region import StyledRegion, region_stats_input, regions_of
 
 
 class StylizeImage(io.ComfyNode):
@@ -98,6 +99,7 @@ class StylizeImage(io.ComfyNode):
                     "If no style is connected, the rest of the picture stays as it is.",
                 ),
                 *matching_inputs(),
+                region_stats_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -130,6 +132,7 @@ class StylizeImage(io.ComfyNode):
         batch_statistics: str = PER_PICTURE,
         smoothing_radius: int = DEFAULT_RADIUS,
         regions: tuple[StyledRegion, ...] = (),
+        region_stats: StatsOfRegions = "picture",
         **look: Any,
     ) -> io.NodeOutput:
         contents = sources_of(content)
@@ -140,7 +143,8 @@ class StylizeImage(io.ComfyNode):
         masks = masks_of(mask, mask_feather, [each.size for each in contents])
         all_styles, used = styles, styles
         if regions:
-            all_styles = regions_of(contents[0].size, (styles, weights), regions, backbone)
+            base, size = (styles, weights), contents[0].size
+            all_styles = regions_of(size, base, regions, backbone, stats=region_stats)
             used = [style for region in all_styles.each for style in region.styles]
         areas = host.run_areas(backbone, contents[0].size, used, settings)
         progress = host.NodeProgress(

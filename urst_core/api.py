@@ -25,7 +25,7 @@ from .formats import open as files
 from .formats.input_options import InputOptions
 from .formats.zarr.store import parse_location
 from .kinds import read_content, read_mask
-from .method.regions import Region, Regions, mix_along
+from .method.regions import Region, Regions, StatsOfRegions, mix_along
 from .method.video import BatchStatistics
 from .model import Model, ProgressOption, replaced
 from .networks.frozen_stats import FrozenStats
@@ -168,6 +168,7 @@ def color_regions(
     *,
     strengths: Mapping[str, float] | None = None,
     feather: int = 0,
+    region_stats: StatsOfRegions = "picture",
 ) -> Regions:
     """A style for each color of a map, for :func:`stylize`.
 
@@ -178,6 +179,8 @@ def color_regions(
             :func:`stylize` takes as styles; several are mixed.
         strengths: by color, 0 to 1, times the strength of the settings; 1 where not given.
         feather: width over which neighboring regions cross-fade, in px.
+        region_stats: ``picture``: each region looks as if its style were everywhere; ``region``:
+            statistics are those of each region, which gets its style's whole range of tones.
 
     Raises:
         SettingsError: a color is unknown or not in the map, or a value is out of range.
@@ -202,7 +205,7 @@ def color_regions(
         )
         for region in each
     ]
-    return Regions(ColorRegions(numbers, feather), mixed)
+    return Regions(ColorRegions(numbers, feather), mixed, region_stats)
 
 
 def mask_regions(
@@ -211,6 +214,7 @@ def mask_regions(
     *,
     strengths: Sequence[float] | None = None,
     feather: int = 0,
+    region_stats: StatsOfRegions = "picture",
 ) -> Regions:
     """A style for each mask, for :func:`stylize`.
 
@@ -220,6 +224,7 @@ def mask_regions(
         styles: one for each mask, whatever :func:`stylize` takes as styles.
         strengths: one for each mask, 0 to 1, times the strength of the settings; 1 if None.
         feather: how far inside the masks their styles fade in, in px.
+        region_stats: as for :func:`color_regions`.
 
     Raises:
         SettingsError: the numbers of masks, styles and strengths differ.
@@ -240,7 +245,7 @@ def mask_regions(
         )
     given = [read_mask(mask, feather) for mask in masks]
     each = [Region(listed(style), None, strength) for style, strength in zip(styles, strengths)]
-    return Regions(MaskRegions([mask for mask in given if mask is not None]), each)
+    return Regions(MaskRegions([mask for mask in given if mask is not None]), each, region_stats)
 
 
 def mix_along_map(picture: Picture | PicturePath, styles: Sequence[Style]) -> Regions:

@@ -20,6 +20,7 @@ from .backbones import DEFAULT_BACKBONE
 from .errors import SettingsError
 from .formats.input_options import InputOptions
 from .formats.output_options import OutputOptions
+from .method.regions import StatsOfRegions
 from .model import Model, ProgressOption, listening
 from .runs.clip_run import ClipRun
 from .runs.file_run import FileRun
@@ -53,6 +54,7 @@ def stylize_file(
     regions: PicturePath | None = None,
     region_strengths: Mapping[str, float] | None = None,
     region_feather: int = 0,
+    region_stats: StatsOfRegions = "picture",
     mix_map: PicturePath | None = None,
     backbone: str | Model = DEFAULT_BACKBONE,
     overwrite: bool = False,
@@ -83,7 +85,7 @@ def stylize_file(
         mask: a picture file of the content's size; white is stylized, black stays.
         mask_feather: how far inside the mask style fades in, in px.
         regions: a picture file in which each color is a region.
-        region_strengths, region_feather: as for :func:`color_regions`.
+        region_strengths, region_feather, region_stats: as for :func:`color_regions`.
         mix_map: a gray picture file, as for :func:`mix_along_map`; ``styles`` are then its row.
         backbone: as for :func:`stylize`.
         overwrite: whether to replace a file of the output's name.
@@ -123,7 +125,13 @@ def stylize_file(
     model = model_of(backbone, progress)
     input_options = InputOptions(strict=strict, any_size=any_size)
     several, map_file = _styles_and_map(
-        styles, regions, region_strengths or {}, region_feather, mix_map, input_options
+        styles,
+        regions,
+        mix_map,
+        strengths=region_strengths or {},
+        feather=region_feather,
+        stats=region_stats,
+        options=input_options,
     )
     paper = None if print_size is None else PaperSize.parse(print_size)
     printing = Printing(paper, dpi, fit)
@@ -222,9 +230,11 @@ def _earlier_run(if_interrupted: str) -> IfInterrupted:
 def _styles_and_map(
     styles: Any,
     regions: PicturePath | None,
+    mix_map: PicturePath | None,
+    *,
     strengths: Mapping[str, float],
     feather: int,
-    mix_map: PicturePath | None,
+    stats: StatsOfRegions,
     options: InputOptions,
 ) -> tuple[list[str], MapFile | None]:
     """The files of all styles, and the map of regions or mixtures, if there is one."""
@@ -235,11 +245,11 @@ def _styles_and_map(
     if regions is None:
         if strengths or feather:
             raise SettingsError("regions have strengths and a feather, and there is no map of them")
-        map_file = None if mix_map is None else MixFile(Path(mix_map), options=options)
+        map_file = None if mix_map is None else MixFile(Path(mix_map), options=options, stats=stats)
         return [os.fspath(style) for style in listed(styles)], map_file
     by_color = cast("Mapping[str, Any]", styles)
     named = [(name, style) for name, each in by_color.items() for style in listed(each)]
     each = region_styles([name for name, _ in named], strengths)
     return [os.fspath(style) for _, style in named], RegionFile(
-        Path(regions), each, feather, options=options
+        Path(regions), each, feather, options=options, stats=stats
     )

@@ -66,10 +66,12 @@ def test_masks_on_top_of_one_another_with_the_style_matched(model):
 @pytest.mark.parametrize("kind", ["per picture", "shared", "smoothed"])
 @pytest.mark.parametrize("strokes", ["fine", "preview"])
 def test_batches(model, kind, strokes):
-    """Of equal pictures, which share the statistics of one."""
+    """Of equal pictures, which share the statistics of one, or of a region in it."""
     batch = torch.stack([CONTENT, CONTENT])
-    regions = urst.color_regions(AREAS, {"red": ONE, "blue": OTHER}, strengths={"red": 0.7})
-    options = {"strokes": strokes, "strength": 0.9}
+    styles, strengths = {"red": ONE, "blue": OTHER}, {"red": 0.7}
+    stats = "region" if kind == "shared" else "picture"
+    regions = urst.color_regions(AREAS, styles, strengths=strengths, region_stats=stats)
+    options = {"strokes": strokes, "strength": 0.9, "thumbnail_size": 64}
     one = model(CONTENT, regions, **options)
     both = model(batch, regions, batch_statistics=kind, **options)
     assert float((both - one).abs().max()) <= 6e-3  # of twice as many pixels: n - 1 differs

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..formats.input_options import InputOptions
+from ..method.regions import STATS_OF_REGIONS
 from ..pictures.region_map import LARGEST_REGION_FEATHER
 from ..runs.region_file import MapFile, MixFile, RegionFile, region_styles
 
@@ -16,6 +17,7 @@ NO_REGIONS: dict[str, Any] = {
     "region": (),
     "region_strength": (),
     "region_feather": 0,
+    "region_stats": "picture",
     "mix_map": None,
 }
 """Values of these options for commands that do not have them."""
@@ -54,6 +56,14 @@ def add_region_arguments(command: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     add(
+        "--region-stats",
+        choices=STATS_OF_REGIONS,
+        default="picture",
+        help="picture: every style has the statistics of the whole picture, as if it were "
+        "everywhere; region: each region gets its style's whole range of tones "
+        "(default: %(default)s)",
+    )
+    add(
         "--mix-map",
         type=Path,
         metavar="MAP",
@@ -75,7 +85,9 @@ def map_of(options: argparse.Namespace, input_options: InputOptions) -> MapFile 
     """
     if options.regions is None:
         _check_unused(options)
-        return options.mix_map and MixFile(options.mix_map, options=input_options)
+        return options.mix_map and MixFile(
+            options.mix_map, options=input_options, stats=options.region_stats
+        )
     if options.mix_map is not None:
         raise SettingsError("--regions and --mix-map exclude each other; leave one out")
     if options.styles:
@@ -90,7 +102,13 @@ def map_of(options: argparse.Namespace, input_options: InputOptions) -> MapFile 
         )
     colors = [_split(text, "--region")[0] for text in options.region]
     each = region_styles(colors, _strengths(options))
-    return RegionFile(options.regions, each, options.region_feather, options=input_options)
+    return RegionFile(
+        options.regions,
+        each,
+        options.region_feather,
+        options=input_options,
+        stats=options.region_stats,
+    )
 
 
 def _check_unused(options: argparse.Namespace) -> None:
@@ -99,6 +117,8 @@ def _check_unused(options: argparse.Namespace) -> None:
         *(f"--region-strength {text}" for text in options.region_strength),
         *([f"--region-feather {options.region_feather}"] if options.region_feather else []),
     ]
+    if options.region_stats != "picture" and options.mix_map is None:
+        given.append(f"--region-stats {options.region_stats}")
     if given:
         raise SettingsError(f"{given[0]} needs a map of regions; name one with --regions")
 

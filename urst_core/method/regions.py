@@ -130,10 +130,11 @@ class Regions:
                 Change("stats", "thumbnail"),
             )
         if not traits.has_channel_moments or settings.match == "distribution":
-            what = "distributions" if settings.match == "distribution" else traits.title
+            is_distribution = settings.match == "distribution"
+            reason = "distributions lack" if is_distribution else f"{traits.title} does not measure"
             raise SettingsError(
-                f"statistics of each region need the mean and deviation of single channels, which "
-                f"{what} cannot be measured by",
+                "statistics of each region need the mean and deviation of single channels, which "
+                f"{reason}",
                 Change("region_stats", "picture"),
             )
 

@@ -39,16 +39,17 @@ class RegionMoments:
         self._area, self._frame = area, frame
         self._whole = ChannelMoments(unbiased=unbiased)
         self._inside = ChannelMoments(unbiased=unbiased)
-        self._positions = 0
+        self._thumbnails, self._positions = 0, 0
 
     def add(self, features: Tensor) -> None:
         """Add the (1, C, H, W) features of a whole padded thumbnail."""
         self._whole.add(features)
         is_inside = self._sampled(features)
+        self._thumbnails += 1
         self._positions += int(is_inside.sum())
-        # All features are added as they are: one region that is everywhere is no region.
-        everywhere = bool(is_inside.all())
-        self._inside.add(features if everywhere else features[:, :, is_inside].unsqueeze(2))
+        # As they are if all are inside, which gives the same bits as without regions.
+        is_whole = bool(is_inside.all())
+        self._inside.add(features if is_whole else features[:, :, is_inside].unsqueeze(2))
 
     def _sampled(self, features: Tensor) -> Tensor:
         """Whether the pixel at the center of each feature is in the area, (H, W)."""
@@ -60,7 +61,8 @@ class RegionMoments:
 
     def stats(self) -> ChannelStats:
         whole = self._whole.stats()
-        if self._positions < LEAST_POSITIONS:
+        # Of a video, the mean number.
+        if self._positions < LEAST_POSITIONS * self._thumbnails:
             return whole
         inside = self._inside.stats()
         least = LEAST_CONTRAST * widened(whole.std)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ..durable import file_hash
 from ..errors import SettingsError
 from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
-from ..method.regions import Region, Regions, mix_along
+from ..method.regions import Region, Regions, StatsOfRegions, mix_along
 from ..networks.style import AnyStyle
 from ..pictures.color_names import parse_color
 from ..pictures.mask import PictureMask
@@ -26,10 +26,12 @@ class MapFile:
     Attributes:
         path: path of the picture, which has the content's size.
         options: how strictly to check the file when it is read.
+        stats: as for :class:`~urst_core.method.regions.Regions`.
     """
 
     path: Path
     options: InputOptions = field(default_factory=InputOptions, kw_only=True)
+    stats: StatsOfRegions = field(default="picture", kw_only=True)
 
     @cached_property
     def picture(self) -> Source:
@@ -65,7 +67,8 @@ class MapFile:
 
     def fingerprint(self) -> dict[str, str]:
         """Everything about the map that determines pixels, by names that users understand."""
-        return {"region map": file_hash(self.path)}
+        of_regions = {"statistics of": "each region"} if self.stats == "region" else {}
+        return {"region map": file_hash(self.path), **of_regions}
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class RegionFile(MapFile):
             Region([styles[n] for n in r.styles], [shares[n] for n in r.styles], r.strength)
             for r in self.each
         ]
-        return Regions(self.map, each)
+        return Regions(self.map, each, self.stats)
 
     def check(self) -> None:
         self.map.numbers.check_used()
@@ -160,7 +163,8 @@ class MixFile(MapFile):
     def regions(self, styles: Sequence[AnyStyle], weights: Sequence[float] | None) -> Regions:
         if weights is not None:
             raise SettingsError("styles that a map mixes have no weights; leave the weights out")
-        return mix_along(PictureMask(self.picture), styles)
+        return replace(mix_along(PictureMask(self.picture), styles), stats=self.stats)
 
     def fingerprint(self) -> dict[str, str]:
-        return {"mix map": file_hash(self.path)}
+        facts = super().fingerprint()
+        return {"mix map": facts.pop("region map"), **facts}

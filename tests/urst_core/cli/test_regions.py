@@ -136,6 +136,10 @@ RED = ["--region", "red=one.png"]
             ["one.png", "--regions", "map.png", *RED],
             "style one.png has no region; name its color, as in --region red=one.png",
         ),
+        (
+            ["one.png", "--region-stats", "region"],
+            "--region-stats region needs a map of regions; name one with --regions",
+        ),
         (RED, "--region red=one.png needs a map of regions; name one with --regions"),
         (
             ["one.png", "--region-feather", "4"],
@@ -194,11 +198,13 @@ def test_a_map_fits_one_picture_only(folder, capsys):
 
 @pytest.mark.slow
 def test_a_result_says_its_regions_and_like_wants_them_again(folder, capsys):
-    styles = [*RED, "--region", "blue=other.png", "--strokes", "fine"]
+    styles = [*RED, "--region", "blue=other.png", "--strokes", "fine", "--region-stats", "region"]
     options = ["--regions", "map.png", *styles, *COMMON]
     assert main(["stylize", "photo.png", "-o", "out.png", *options]) == 0
     assert main(["describe", "out.png"]) == 0
-    assert "regions: #ff0000 style 1 at 1.0; #0000ff style 2 at 1.0" in capsys.readouterr().out
+    described = capsys.readouterr().out
+    assert "regions: #ff0000 style 1 at 1.0; #0000ff style 2 at 1.0" in described
+    assert "statistics of: each region" in described
     assert main(["stylize", "photo.png", "-o", "again.png", "--like", "out.png", *COMMON]) == 1
     assert capsys.readouterr().err.strip() == (
         "urst: out.png was painted with a map of its styles, which is not repeated; name the "

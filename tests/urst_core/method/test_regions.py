@@ -8,6 +8,7 @@ import pytest
 import torch
 from examples import picture
 
+from urst_core.backbones import find_backbone
 from urst_core.errors import SettingsError, ShapeError
 from urst_core.geometry import Rectangle, tile_around
 from urst_core.method.level_pictures import level_contents
@@ -78,6 +79,29 @@ def test_one_region_is_a_plain_run_bit_for_bit(microast, strokes):
         assert difference(painted, plain) <= 2e-6
 
 
+def test_one_region_with_its_own_statistics_is_a_plain_run_bit_for_bit(microast):
+    everywhere = MaskRegions([Mask(TensorMask(torch.ones(SIZE)))])
+    painted = run(microast, Regions(everywhere, [Region([ONE])], "region"))
+    assert torch.equal(painted, run(microast, [ONE]))
+
+
+def test_statistics_of_a_region_are_those_of_its_part_of_the_thumbnail(microast):
+    """The first site's; a picture of it alone has the same, except at the border's padding."""
+    size = (256, 256)
+    masks = [torch.zeros(size), torch.zeros(size)]
+    masks[0][:, :128], masks[1][:, 128:] = 1.0, 1.0
+    regions = Regions(
+        MaskRegions([Mask(TensorMask(mask)) for mask in masks]), [Region([ONE])] * 2, "region"
+    )
+    content = picture(size)
+    settings = Settings(thumbnail_size=256, device="cpu", strokes="fine")
+    measured = Run.of(TensorSource(content), microast, settings, regions=regions).measure(regions)
+    left, right = (part.sites["dec1"].mean for part in measured.parts)
+    alone = Run.of(TensorSource(content[..., :128].contiguous()), microast, settings)
+    own = alone.measure([ONE]).sites["dec1"].mean
+    assert float((left - own).abs().max()) < 0.1 * float((left - right).abs().max())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("strokes", ["fine", "preview"])
 def test_equal_styles_are_one(microast, strokes):
@@ -129,7 +153,9 @@ def test_all_levels_are_exact_under_tiles_in_float64(microast):
     settings = Settings(thumbnail_size=30, style_size=48, precision="fp32", device="cpu")
     content = TensorSource(picture(SIZE).double())
     regions = Regions(
-        halves(feather=9, gap=True), [Region([ONE]), Region([ONE, OTHER], [1, 3], strength=0.6)]
+        halves(feather=9, gap=True),
+        [Region([ONE]), Region([ONE, OTHER], [1, 3], strength=0.6)],
+        "region",
     )
     run = replace(Run.of(content, microast, settings, regions=regions), level_dtype=torch.float64)
     sizes, code = run.level_sizes, run.code_for_levels(regions)
@@ -243,6 +269,7 @@ def test_statistics_of_regions_are_saved_and_loaded(microast, tmp_path):
 
 
 def test_what_cannot_be_painted_is_refused(microast):
+    own = replace(two(), stats="region")
     cases = [
         (
             lambda: run(microast, two(), TensorSource(picture((72, 96)))),
@@ -265,6 +292,29 @@ def test_what_cannot_be_painted_is_refused(microast):
             SettingsError,
             "exact statistics are measured for one style only, not for regions; "
             "pass stats='thumbnail'",
+        ),
+        (
+            lambda: run(microast, own, stats="local"),
+            SettingsError,
+            "statistics are either local or those of each region, not both; "
+            "pass region_stats='picture', or pass stats='thumbnail'",
+        ),
+        (
+            lambda: own.check(SIZE, Settings(), find_backbone("linear_r41").traits),
+            SettingsError,
+            "statistics of each region need the mean and deviation of single channels, which "
+            "LinearWCT at relu4_1 does not measure; pass region_stats='picture'",
+        ),
+        (
+            lambda: own.check(SIZE, Settings(match="distribution"), find_backbone("adain").traits),
+            SettingsError,
+            "statistics of each region need the mean and deviation of single channels, which "
+            "distributions lack; pass region_stats='picture'",
+        ),
+        (
+            lambda: Regions(halves(), [Region([ONE])] * 2, "pixel"),
+            SettingsError,
+            "statistics of regions 'pixel' are unknown; use picture or region",
         ),
         (
             lambda: mix_along(TensorMask(torch.zeros(SIZE)), [ONE]),
