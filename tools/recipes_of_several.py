@@ -147,5 +147,5 @@ def _lane(graph: Graph, lane: str, content: Node, style: Node) -> Group:
     painted = stylize(
         graph, values=settings, backbone=(backbone, 0), content=(content, 0), style=(style, 0)
     )
-    saved = save(graph, f"compare_{lane}", (painted, 0), width=340, height=280)
+    saved = save(graph, f"compare_{lane}", (painted, 0), width=340, height=260)
     return Group(f"{lane}: {shown}", [backbone, painted, saved])
