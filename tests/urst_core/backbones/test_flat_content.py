@@ -17,7 +17,7 @@ from urst_core.networks.sites import collect, replay
 from urst_core.weights.checkpoint import build_backbone
 from urst_core.weights.loading import load_backbone
 
-SIZE = (64, 80)
+SIZE = (48, 64)
 CPU = torch.device("cpu")
 
 REAL_WEIGHTS = {
@@ -36,7 +36,7 @@ def one_color(red: float, green: float, blue: float) -> Tensor:
 def mostly_white() -> Tensor:
     """78% of it."""
     content = torch.ones(3, *SIZE)
-    content[:, 10:40, 10:47] = picture((30, 37))
+    content[:, 10:34, 10:38] = picture((24, 28))
     return content
 
 

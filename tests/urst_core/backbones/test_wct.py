@@ -40,12 +40,10 @@ from urst_core.weights.checkpoint import build_backbone, read_weights
 NETWORKS: dict[str, type[Cascade]] = {"wct": WCT, "cd16x": CollaborativeDistillation}
 
 
-@pytest.fixture(scope="module")
-def golden_backbones(shared) -> dict[str, Backbone]:
-    return {
-        name: build_backbone(network, golden_state(name, shared / "golden"), origin="golden")
-        for name, network in NETWORKS.items()
-    }
+@pytest.fixture(scope="module", params=NETWORKS)
+def golden_backbone(request, shared) -> Backbone:
+    state = golden_state(request.param, shared / "golden")
+    return build_backbone(NETWORKS[request.param], state, origin="golden")
 
 
 def golden_state(name: str, folder: Path) -> dict[str, Tensor]:
@@ -84,22 +82,21 @@ def stats_of(backbone: Backbone) -> FrozenStats:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
-def test_equal_to_the_published_code(name, golden_backbones, shared):
-    backbone = golden_backbones[name]
-    golden = load_file(shared / "golden" / f"{name}.safetensors")
+def test_equal_to_the_published_code(golden_backbone, shared):
+    backbone = golden_backbone
+    golden = load_file(shared / "golden" / f"{backbone.traits.name}.safetensors")
     network, code = backbone.network, backbone.encode_style([golden["style"]])
-    pictures: list[tuple[str, Tensor]] = []
     with torch.inference_mode():
-        for kind, content in (("whole", "content"), ("thumb_stylised", "thumbnail")):
-            sites, stylized = collect(network.stages(golden[content], code))
-            pictures.append((kind, stylized))
-            baked = backbone.bake(backbone.stats(code, sites, strength=1.0))
-            pictures.append((kind, baked(golden[content])))
-        # The thumbnail's statistics, which came last, on the content.
-        pictures.append(("tin", replay(network.stages(golden["content"], code), sites)))
-        pictures.append(("tin", baked(golden["content"])))
-    for kind, stylized in pictures:
+        _, whole = collect(network.stages(golden["content"], code))
+        sites, thumbnail = collect(network.stages(golden["thumbnail"], code))
+        tin = replay(network.stages(golden["content"], code), sites)
+        baked = backbone.bake(backbone.stats(code, sites, strength=1.0))(golden["content"])
+    for kind, stylized in (
+        ("whole", whole),
+        ("thumb_stylised", thumbnail),
+        ("tin", tin),
+        ("tin", baked),
+    ):
         span = float(golden[kind].max() - golden[kind].min())
         assert float((stylized - golden[kind]).abs().max()) <= 1e-4 * span, kind
 
@@ -160,9 +157,8 @@ def test_strength_leads_from_the_content_to_the_style(shallow):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
-def test_tile_passes_do_not_factorize(name, golden_backbones, monkeypatch):
-    backbone = golden_backbones[name]
+def test_tile_passes_do_not_factorize(golden_backbone, monkeypatch):
+    backbone = golden_backbone
     stats = stats_of(backbone)
     baked = backbone.bake(stats)
     prepared = baked.prepared(torch.device("cpu"))
