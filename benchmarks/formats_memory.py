@@ -73,8 +73,8 @@ def main() -> None:
 
 def temporary_megabytes(path: Path) -> float:
     """What unpacking a picture takes on the disk, as `urst plan` says."""
-    code = "import sys; from urst_core.formats.open import open_picture as open; "
-    code += "print(getattr(open(sys.argv[1]), 'temporary_bytes', 0))"
+    code = "import sys, urst_core; picture = urst_core.open_picture(sys.argv[1]); "
+    code += "print(getattr(picture, 'temporary_bytes', 0))"
     process = subprocess.run(
         [sys.executable, "-c", code, str(path)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
