@@ -23,7 +23,7 @@ REGION = Rectangle(33, 50, 97, 115)
 def test_a_region_equals_that_of_the_whole_picture(strokes):
     content, style = (TensorSource(picture(SIZE, seed=seed)) for seed in (1, 2))
     network = load_backbone()
-    settings = Settings(thumbnail_size=64, tile_size=32, strokes=strokes, device="cpu")
+    settings = Settings(thumbnail_size=64, tile_size=64, strokes=strokes, device="cpu")
     whole = TensorCanvas(SIZE, dtype=torch.float32)
     stylize(content, [style], whole, network, settings)
     part = TensorCanvas(REGION.size, dtype=torch.float32)

@@ -124,7 +124,7 @@ def test_tiles_of_any_size_equal_the_whole_in_float64(microast, size, coarse, br
 
     margin = level.margin(traits.stride)
     whole = pixels(1024, margin)
-    for edge in (16, 44, 64):
+    for edge in (24, 44, 64):
         assert float((pixels(edge, margin) - whole).abs().max()) <= 1e-12
     if coarse == 2:
         # The outermost weights of five kernels, multiplied, are too small to be seen.
@@ -136,9 +136,9 @@ def test_tiles_of_any_size_equal_the_whole_in_float64(microast, size, coarse, br
 @pytest.mark.parametrize(
     ("name", "size", "edges"),
     [
-        ("embedded", (150, 203), (40, 96)),
-        pytest.param("adain", (140, 150), (64, 72), marks=pytest.mark.slow),
-        pytest.param("cd16x", (90, 131), (48, 96), marks=pytest.mark.slow),
+        ("embedded", (150, 203), (64, 96)),
+        pytest.param("adain", (90, 131), (64,), marks=pytest.mark.slow),
+        pytest.param("cd16x", (90, 131), (96,), marks=pytest.mark.slow),
     ],
 )
 def test_all_levels_are_exact_under_tiles_in_float64(microast, random_backbones, name, size, edges):
@@ -289,7 +289,7 @@ def test_outside_a_mask_the_content_keeps_its_bits(microast, dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
 def test_flat_pictures_stay_finite(random_backbones, value):
-    content = TensorSource(torch.full((3, 96, 130), value))
+    content = TensorSource(torch.full((3, 64, 100), value))
     stylized = run(random_backbones["adain"], content)
     assert bool(stylized.isfinite().all())
     assert float(stylized.min()) >= 0.0
@@ -309,10 +309,11 @@ def test_exact_statistics_are_measured_on_each_level(microast):
 
 @pytest.mark.slow
 def test_settings_that_change_the_picture(microast):
-    base = run(microast)
-    assert torch.equal(run(microast), base)
+    content = TensorSource(picture((72, 104)))
+    base = run(microast, content)
+    assert torch.equal(run(microast, content), base)
     for changed in ({"seed": 1}, {"detail": 0.0}, {"brushwork": 0.0}, {"strokes": 2.0}):
-        assert not torch.equal(run(microast, **changed), base)
+        assert not torch.equal(run(microast, content, **changed), base)
 
 
 @pytest.mark.slow

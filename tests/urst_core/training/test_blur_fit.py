@@ -36,9 +36,19 @@ def batches(tmp_path_factory) -> Batches:
     return Batches(contents, styles, 2, EDGE, EDGE, seed=0)
 
 
-@pytest.fixture(autouse=True)
-def few_pictures(monkeypatch):
-    monkeypatch.setattr(blur_fit, "PICTURES", 4)
+@pytest.fixture(scope="module", autouse=True)
+def few_pictures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blur_fit, "PICTURES", 4)
+        yield
+
+
+@pytest.fixture(scope="module")
+def random_fit(batches, few_pictures) -> tuple[MicroAST, MicroAST]:
+    """A network of random weights without blurs, and one with blurs that is fitted to it."""
+    del few_pictures  # is in effect
+    plain = plain_network(random_backbone(MicroAST).network.state_dict())
+    return plain, fit_blurred(plain, batches)
 
 
 def stylized(network: MicroAST) -> torch.Tensor:
@@ -62,10 +72,9 @@ def with_blurs(plain: MicroAST) -> MicroAST:
 
 
 @pytest.mark.slow
-def test_a_fit_is_nearer_than_the_same_weights_behind_blurs(batches):
-    plain = plain_network(random_backbone(MicroAST).network.state_dict())
-    before = {name: value.clone() for name, value in plain.state_dict().items()}
-    fitted = fit_blurred(plain, batches)
+def test_a_fit_is_nearer_than_the_same_weights_behind_blurs(random_fit):
+    plain, fitted = random_fit
+    before = random_backbone(MicroAST).network.state_dict()
     assert all(torch.equal(value, before[name]) for name, value in plain.state_dict().items())
     wanted = stylized(plain)
     copied, error = (F.mse_loss(stylized(n), wanted) for n in (with_blurs(plain), fitted))
@@ -84,9 +93,8 @@ def test_the_published_weights_keep_their_detail_and_lose_their_grid(batches, sh
 
 
 @pytest.mark.slow
-def test_the_style_side_stays(batches):
-    plain = plain_network(random_backbone(MicroAST).network.state_dict())
-    fitted = fit_blurred(plain, batches).state_dict()
+def test_the_style_side_stays(random_fit):
+    plain, fitted = random_fit[0], random_fit[1].state_dict()
     for name, value in plain.state_dict().items():
         if name.startswith(("style_encoder.", "modulator.", "decoder.dec1.", "decoder.dec2.")):
             assert torch.equal(fitted[name], value), name
