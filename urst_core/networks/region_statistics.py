@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from ..geometry import Size
-from .local_statistics import LEAST_CONTRAST, centers, channel_moments
+from .local_statistics import centers, channel_moments, limited_deviation
 from .sites import Site
 from .statistics import ChannelMoments, ChannelStats, Moments, widened
 
@@ -26,8 +25,8 @@ The deviation of so few is a matter of chance.
 class RegionMoments:
     """Moments of the features in a part of one or several thumbnails of one size.
 
-    As for local statistics, the deviation is at least a quarter of the whole thumbnail's, so that
-    the noise of a flat region is not amplified without limit.
+    The deviation is limited as that of local statistics, so that the noise of a flat region is not
+    amplified 316 times.
 
     Args:
         area: which pixels of the thumbnail are measured, (h, w), bool, on the CPU.
@@ -40,6 +39,7 @@ class RegionMoments:
         self._whole = ChannelMoments(unbiased=unbiased)
         self._inside = ChannelMoments(unbiased=unbiased)
         self._thumbnails, self._positions = 0, 0
+        self._is_everywhere = True
 
     def add(self, features: Tensor) -> None:
         """Add the (1, C, H, W) features of a whole padded thumbnail."""
@@ -47,9 +47,9 @@ class RegionMoments:
         is_inside = self._sampled(features)
         self._thumbnails += 1
         self._positions += int(is_inside.sum())
-        # As they are if all are inside, which gives the same bits as without regions.
-        is_whole = bool(is_inside.all())
-        self._inside.add(features if is_whole else features[:, :, is_inside].unsqueeze(2))
+        if not bool(is_inside.all()):
+            self._is_everywhere = False
+        self._inside.add(features[:, :, is_inside].unsqueeze(2))
 
     def _sampled(self, features: Tensor) -> Tensor:
         """Whether the pixel at the center of each feature is in the area, (H, W)."""
@@ -62,13 +62,12 @@ class RegionMoments:
     def stats(self) -> ChannelStats:
         whole = self._whole.stats()
         # Of a video, the mean number.
-        if self._positions < LEAST_POSITIONS * self._thumbnails:
+        is_small = self._positions < LEAST_POSITIONS * self._thumbnails
+        if is_small or self._is_everywhere:
             return whole
         inside = self._inside.stats()
-        least = LEAST_CONTRAST * widened(whole.std)
-        return ChannelStats(
-            inside.mean, torch.maximum(widened(inside.std), least).to(inside.std.dtype)
-        )
+        std = limited_deviation(widened(inside.std).square(), widened(whole.std))
+        return ChannelStats(inside.mean, std.to(inside.std.dtype))
 
 
 def region_moments(area: Tensor, frame: Size) -> Callable[[Site], Moments]:
