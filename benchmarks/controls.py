@@ -1,15 +1,16 @@
 """Time of the artist's controls, beside a plain run of the same picture.
 
-    python benchmarks/controls.py [EDGE]
+    python benchmarks/controls.py [EDGE] [--cases NAME ...]
 
-Runs alternate; the figures are process CPU time and wall time, relative to the plain run of the
-same round, and the median of the rounds.
+Tiles have the size that is chosen for the machine. A first round, in which kernels are chosen, is
+not counted. Runs alternate; the figures are process CPU time and wall time, relative to the plain
+run of the same round, and the median of the rounds.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
@@ -29,7 +30,11 @@ ROUNDS = 3
 
 
 def main() -> None:
-    edge = int(sys.argv[1]) if len(sys.argv) > 1 else 1536
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("edge", nargs="?", type=int, default=1536, help="of the picture, in px")
+    parser.add_argument("--cases", nargs="+", metavar="NAME", help="only these, and plain")
+    options = parser.parse_args()
+    edge = options.edge
     size = (edge, edge)
     landscape = DemoLandscape(size)
     content = TensorSource(landscape.read(Rectangle.of_size(size)))
@@ -44,6 +49,11 @@ def main() -> None:
     for channel in range(3):
         thirds[channel, edge * channel // 3 : edge * (channel + 1) // 3] = 255
     three_maps = ColorRegions.of(TensorSource(thirds), [*colors, (0, 255, 0)], feather=64)
+    across, down = torch.arange(edge), torch.arange(edge)[:, None]
+    is_near = (across - edge / 2) ** 2 + (down - edge / 2) ** 2 < (0.3 * edge) ** 2
+    round_pixels = torch.zeros(3, *size, dtype=torch.uint8)
+    round_pixels[0, is_near], round_pixels[2, ~is_near] = 255, 255
+    disk = ColorRegions.of(TensorSource(round_pixels), colors, feather=64)
     three = Regions(three_maps, [Region([one]), Region([other]), Region([one, other])])
     gray = TensorMask(torch.linspace(0, 1, edge).expand(size))
     cases = {
@@ -53,19 +63,24 @@ def main() -> None:
         "two regions": (two, {}),
         "two regions, colors content": (two, {"colors": "content"}),
         "three regions": (three, {}),
+        "a disk": (Regions(disk, two.each), {}),
         "local statistics": ([one], {"stats": "local"}),
         "mixed along a gray map": (mix_along(gray, [one, other]), {}),
     }
     backbone = load_backbone()
 
     def run(styles: object, options: dict[str, str]) -> Callable[[], None]:
-        settings = Settings(tile_size=256, device="cpu", precision="fp32", **options)
+        settings = Settings(device="cpu", precision="fp32", **options)
         return lambda: stylize(content, styles, TensorCanvas(size), backbone, settings) and None
 
+    if options.cases:
+        cases = {name: case for name, case in cases.items() if name in ["plain", *options.cases]}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS + 1):
         for name, case in cases.items():
-            times[name].append(measured(run(*case)))
+            used = measured(run(*case))
+            if number:
+                times[name].append(used)
     for name, each in times.items():
         relative = zip(each, times["plain"])
         cpu, wall = zip(*[(c / plain_c, w / plain_w) for (c, w), (plain_c, plain_w) in relative])
