@@ -29,7 +29,7 @@ from urst_core.geometry import Rectangle, Size, cut
 from urst_core.method.one_level import OneLevel
 from urst_core.method.patches import Layout, cut_windows, plan_layout
 from urst_core.method.pipeline import stylize
-from urst_core.method.regions import Region, Regions
+from urst_core.method.regions import STATS_OF_REGIONS, Region, Regions
 from urst_core.method.style_saving import make_saved_style
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.region_map import MaskRegions
@@ -365,6 +365,34 @@ def controls() -> Image.Image:
     return in_rows([list(map(image_of, row)) for row in rows], height=190)
 
 
+def statistics() -> Image.Image:
+    """Statistics of the picture, local ones with two radii; and of the picture and of two regions:
+    the shore and the lake, and the rest."""
+    content, style = scene(CONTROLS_SCENE), painting(512)
+    other = TensorSource(style.pixels.roll(1, 0))
+    below = torch.zeros(content.size)
+    below[round(0.59 * content.size[0]) :] = 1.0
+    masks = MaskRegions([Mask(TensorMask(mask)) for mask in (below, 1.0 - below)])
+    regions = Regions(masks, [Region([other]), Region([style])])
+
+    def stylized(styles: list[TensorSource] | Regions, settings: Settings) -> Image.Image:
+        canvas = TensorCanvas(content.size)
+        stylize(content, styles, canvas, load_backbone(), settings)
+        return image_of(canvas.pixels)
+
+    plain = Settings(device="cpu")
+    local = [replace(plain, stats="local", local_radius=radius) for radius in (0.25, 0.1)]
+    rows = [
+        [image_of(style), *(stylized([style], settings) for settings in (plain, *local))],
+        [
+            image_of(content),
+            image_of(other),
+            *(stylized(replace(regions, stats=stats), plain) for stats in STATS_OF_REGIONS),
+        ],
+    ]
+    return in_rows(rows, height=190)
+
+
 def gallery() -> Image.Image:
     """Four strengths; and four mixtures of two paintings, which come first and last."""
     content, style = scene(CONTROLS_SCENE), painting(512)
@@ -430,6 +458,7 @@ def main() -> None:
     drawings = {DOCS / "icon.png": icon, DOCS / "banner.jpg": banner, DOCS / "demo.jpg": demo}
     drawings[DOCS / "strokes.jpg"] = strokes
     drawings[DOCS / "controls.jpg"] = controls
+    drawings[DOCS / "statistics.jpg"] = statistics
     drawings[DOCS / "gallery.jpg"] = gallery
     drawings[DOCS / "print.jpg"] = printed
     drawings |= {
