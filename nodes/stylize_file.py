@@ -258,7 +258,8 @@ def _run(
     run: FileRun, if_interrupted: IfInterrupted, node_progress: host.NodeProgress
 ) -> LayeredPreview:
     """Run, and return the finished preview."""
-    from ..urst_core.runs.work_folder import WorkFolder, add_finished_cores  # noqa: PLC0415 - on use
+    from ..urst_core.runs.interrupted_preview import add_finished_cores  # noqa: PLC0415 - on use
+    from ..urst_core.runs.work_folder import WorkFolder  # noqa: PLC0415 - on use
 
     preview = LayeredPreview(run.source.size, PREVIEW_SIZE)
     is_first = True

@@ -23,7 +23,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +33,8 @@ from ..durable import write_whole
 from ..errors import Change, OutputError, StatsError
 from ..formats.encode import is_partial_name
 from ..formats.work_file import WorkFile
-from ..geometry import Size
-from ..method.level_pictures import level_pictures
 from ..networks.frozen_stats import FrozenStats
-from ..pictures.preview import LayeredPreview, Preview, SampledPreview
-from ..pictures.source import Raster, Source
+from ..pictures.source import Raster
 from .file_lock import file_lock_library
 from .journal import finished_cores
 from .record import RunRecord
@@ -376,44 +373,3 @@ def _is_ours(name: str) -> bool:
 def _is_partial(name: str) -> bool:
     """Whether it is one of our names for an incomplete file or result."""
     return PARTIAL.fullmatch(name) is not None or is_partial_name(name)
-
-
-def add_finished_cores(
-    preview: Preview | SampledPreview | LayeredPreview,
-    folder: WorkFolder,
-    content: Source,
-    sizes: Sequence[Size] = (),
-) -> None:
-    """Add the finished cores of an interrupted run to a preview, before the run resumes.
-
-    Args:
-        preview: still empty, of the content's size.
-        folder: work folder of the run.
-        content: the picture that is stylized.
-        sizes: sizes of all levels, the coarsest first; only a layered preview shows several.
-
-    Raises:
-        OutputError: the run's files cannot be read, or belong to another picture.
-    """
-    if isinstance(preview, LayeredPreview):
-        for number, like in enumerate(level_pictures(sizes)):
-            files = folder.level(number)
-            if files.journal.is_file():
-                _add_cores(preview, files, like)
-    _add_cores(preview, folder.last_level(), content)
-
-
-def _add_cores(
-    preview: Preview | SampledPreview | LayeredPreview,
-    files: LevelFiles,
-    like: Raster,
-) -> None:
-    with files.open_pixels(like) as pixels:
-        for core in finished_cores(files.journal):
-            inside = core.clipped(like.size)
-            if not inside.area:
-                continue
-            if isinstance(preview, LayeredPreview):
-                preview.add(inside, pixels.read(inside), like.size)
-            else:
-                preview.add(inside, pixels.read(inside))

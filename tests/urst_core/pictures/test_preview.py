@@ -12,9 +12,10 @@ from urst_core.geometry import Rectangle, cut
 from urst_core.pictures.preview import LayeredPreview, Preview, SampledPreview
 from urst_core.pictures.source import TensorSource, to_unit
 from urst_core.runs.checked_pixels import CheckedPixels
+from urst_core.runs.interrupted_preview import add_finished_cores
 from urst_core.runs.journal import Journal
 from urst_core.runs.record import RunRecord
-from urst_core.runs.work_folder import WorkFolder, add_finished_cores
+from urst_core.runs.work_folder import WorkFolder
 
 
 def preview_in_parts(pixels, longest_side, edge):
