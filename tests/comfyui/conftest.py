@@ -115,6 +115,12 @@ class Server:
             probe.settimeout(1)
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """ComfyUI's version: (0, 33, 0)."""
+        text = self.ask("/system_stats")["system"]["comfyui_version"]
+        return tuple(int(part) for part in re.findall(r"\d+", text))
+
     def stop(self) -> None:
         self.process.terminate()
         try:

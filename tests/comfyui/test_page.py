@@ -93,7 +93,9 @@ def test_the_page_runs_a_workflow(server, page, workflow_with, engine_results, s
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_nodes_2_0_fit_in_their_places(page, workflow_with, name):
+def test_nodes_2_0_fit_in_their_places(server, page, workflow_with, name):
+    if server.version < (0, 33):
+        pytest.skip("a beta of Nodes 2.0 draws notes half as high again")
     workflow = workflow_with(name, "landscape.png", "painting.png", "painting_2.png")
     page.load(workflow)
     drawn = page.heights_in_nodes_2_0()

@@ -188,7 +188,10 @@ class Page:
         time.sleep(2)
         cards = dialog.locator("[data-testid^=template-workflow-]")
         shown = cards.evaluate_all("all => all.map(one => one.dataset.testid)")
+        # Some pages would begin with these words when the dialog opens again.
+        box.first.fill("")
         self.page.keyboard.press("Escape")
+        dialog.wait_for(state="hidden")
         return [name.removeprefix("template-workflow-") for name in shown]
 
     def note_room(self) -> float:
