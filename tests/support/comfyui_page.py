@@ -191,7 +191,6 @@ class Page:
         # Some pages would begin with these words when the dialog opens again.
         box.first.fill("")
         self.page.keyboard.press("Escape")
-        dialog.wait_for(state="hidden")
         return [name.removeprefix("template-workflow-") for name in shown]
 
     def note_room(self) -> float:
