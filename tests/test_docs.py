@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_links_lead_to_files_and_headings(page):
         if link.startswith(("https://", "mailto:")):
             continue
         path, _, anchor = link.partition("#")
-        target = (page.parent / path).resolve() if path else page
+        target = (page.parent / unquote(path)).resolve() if path else page
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target), link
