@@ -294,7 +294,8 @@ TESTED_ELSEWHERE = {
         "--preset",
         "--no-metadata",
     ),
-    *("--regions", "--region", "--region-strength", "--region-feather", "--mix-map"),
+    *("--regions", "--region", "--region-strength", "--region-feather", "--region-stats"),
+    "--mix-map",
     *("--print-size", "--dpi", "--fit", "--crop"),
 }
 """In the files of those subjects: test_ray.py, test_job.py, test_describe.py, test_crop.py, …"""

@@ -103,7 +103,7 @@ def test_everything_that_computes_is_inside(microast, monkeypatch):
         monkeypatch.setattr(owner, name, watched)
 
     network = type(microast.network)
-    for name in ("style_code", "stages", "fold"):
+    for name in ("style_code", "content_features", "stages_from", "fold"):
         watch(network, name)
     photo = picture((64, 64))
     code = microast.encode_style([photo[None]])
@@ -115,6 +115,7 @@ def test_everything_that_computes_is_inside(microast, monkeypatch):
         site = SiteMeasurement(TensorSource(photo), microast, code, network.site_names[0], {})
         tile = tile_around(Rectangle(0, 0, 64, 64), 0, (64, 64))
         site.compute(tile, site.read(tile))
-    names = ("style_code", "stages", "fold", "_stylize_in_bands", "stages")
+    measuring = ("content_features", "stages_from")
+    names = ("style_code", *measuring, "fold", "_stylize_in_bands", *measuring)
     assert seen == [(name, True) for name in names]
     assert not is_exact()
