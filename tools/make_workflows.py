@@ -19,11 +19,7 @@ from typing import Any
 import chinese
 from core_nodes import CORE_NODES
 from node_types import NodeType, Socket
-from recipes_of_several import (
-    compare_backbones,
-    regions_with_masks,
-    video_shared_statistics,
-)
+from recipes_of_several import compare_backbones, regions_with_masks, video_shared_statistics
 from recipes_of_steps import (
     five_nodes,
     hundred_megapixels,

@@ -25,7 +25,7 @@ from ..networks.layers.elementwise import (
     SubtractMean,
 )
 from ..networks.layers.local import local_layers
-from ..networks.network import StylizationNetwork, Traits
+from ..networks.network import ContentEncodingNetwork, Traits
 from ..networks.quantiles import at_ranks, quantiles_of
 from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.sites import Site, Stages, measure_features
@@ -107,7 +107,7 @@ def decoder() -> nn.Sequential:
     )
 
 
-class AdaIN(StylizationNetwork):
+class AdaIN(ContentEncodingNetwork):
     """AdaIN with thumbnail statistics at relu4_1."""
 
     traits: Traits = Traits(
@@ -138,9 +138,6 @@ class AdaIN(StylizationNetwork):
     def distribution_code(self, style: Tensor) -> StyleCode:
         """EFDM (arXiv:2203.07740), without any training."""
         return StyleCode({f"{SITE}{QUANTILES}": quantiles_of(self.vgg(style)[0].flatten(1))})
-
-    def stages(self, image: Tensor, code: StyleCode) -> Stages:
-        return (yield from self.stages_from(self.content_features(image), code))
 
     def content_features(self, image: Tensor) -> Tensor:
         return self.vgg(image)

@@ -24,7 +24,7 @@ from ..networks.layers.convolutions import (
     TileConvolution,
 )
 from ..networks.layers.elementwise import MaxPooling
-from ..networks.network import StylizationNetwork, Traits
+from ..networks.network import ContentEncodingNetwork, Traits
 from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
 from ..networks.sites import Site, Stages
 from ..networks.statistics import (
@@ -182,7 +182,7 @@ class Transform(nn.Module):
         )
 
 
-class LinearWCT(StylizationNetwork):
+class LinearWCT(ContentEncodingNetwork):
     """Base class of both networks, which add their traits and levels."""
 
     site_names: tuple[str, ...] = (MEAN_SITE, PRODUCTS_SITE)
@@ -203,9 +203,6 @@ class LinearWCT(StylizationNetwork):
         products.add(self.matrix.snet.convs(centered))
         matrix = self.matrix.snet.matrix(products.stats().gram)
         return StyleCode({"mean": mean.stats().mean, "matrix": matrix})
-
-    def stages(self, image: Tensor, code: StyleCode) -> Stages:
-        return (yield from self.stages_from(self.content_features(image), code))
 
     def content_features(self, image: Tensor) -> Tensor:
         return self.vgg(image)

@@ -31,7 +31,7 @@ from ..networks.layers.convolutions import (
 )
 from ..networks.layers.elementwise import Residual
 from ..networks.layers.local import local_layers
-from ..networks.network import StylizationNetwork, Traits
+from ..networks.network import ContentEncodingNetwork, StylizationNetwork, Traits
 from ..networks.reach import BilinearUpsampling, Convolution, Layer
 from ..networks.sites import Site, Stages, measure_features
 from ..networks.statistics import ChannelStats, SiteStats, stats_at
@@ -246,7 +246,7 @@ class Decoder(nn.Module):
         )
 
 
-class MicroAST(StylizationNetwork):
+class MicroAST(ContentEncodingNetwork):
     """MicroAST with thumbnail statistics before each of the decoder's two modulated blocks.
 
     The published network leaves a grid of period 4 in flat areas: its strided convolutions alias,
@@ -301,9 +301,6 @@ class MicroAST(StylizationNetwork):
                 module = self.modulator.get_submodule(f"{signal}{number}")
                 code[f"{site}.{signal}"] = module(features)
         return StyleCode(code)
-
-    def stages(self, image: Tensor, code: StyleCode) -> Stages:
-        return (yield from self.stages_from(self.content_features(image), code))
 
     def content_features(self, image: Tensor) -> Tensor:
         return self.content_encoder(image)[1]

@@ -136,3 +136,16 @@ class StylizationNetwork(nn.Module, ABC):
         The layer is called with a window, (N, 3, H, W), H and W multiples of the stride, and
         ``at_border``; it must neither change nor share its parameters with this network.
         """
+
+
+class ContentEncodingNetwork(StylizationNetwork):
+    """A network whose first half depends on the content only, so that several styles share it."""
+
+    def stages(self, image: Tensor, code: StyleCode) -> Stages:
+        return (yield from self.stages_from(self.content_features(image), code))
+
+    @abstractmethod
+    def content_features(self, image: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def stages_from(self, features: Tensor, code: StyleCode) -> Stages: ...
