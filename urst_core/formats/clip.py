@@ -26,8 +26,14 @@ CLIP_ENDINGS = (
 )
 """Endings of files that are read as videos."""
 
-OLDEST_PYAV = 18
-"""Older ones convert colors differently: 16 shifts them by up to 23 of 255 in our tests."""
+OLDEST_PYAV = 15
+"""Frames of older ones have no durations."""
+
+UNSPECIFIED, BT_601 = 2, 5
+"""Descriptions of color spaces in H.273."""
+
+LIMITED_RANGE, FULL_RANGE = 1, 2
+"""Which values are black and white, as in FFmpeg's AVColorRange."""
 
 DEFAULT_RATE = Fraction(25)
 """Frames per second of a clip that does not say."""
@@ -261,5 +267,13 @@ def _time_after(last: int | None, time: int | None, clip: Clip) -> int:
 
 def _upright(frame: Any) -> np.ndarray[Any, Any]:
     """A decoded frame as (height, width, 3), turned as its file asks."""
-    pixels = frame.to_ndarray(format="rgb24")
-    return np.rot90(pixels, round(frame.rotation / 90))
+    values = FULL_RANGE if frame.color_range == FULL_RANGE else LIMITED_RANGE
+    picture = frame.reformat(
+        format="rgb24",
+        # PyAV before 17 takes every frame for BT.601 unless a target is named, too; RGB has none.
+        src_colorspace=None if frame.colorspace == UNSPECIFIED else frame.colorspace,
+        dst_colorspace=BT_601,
+        src_color_range=values,
+        dst_color_range=FULL_RANGE,
+    )
+    return np.rot90(picture.to_ndarray(), round(frame.rotation / 90))

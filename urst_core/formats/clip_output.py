@@ -17,7 +17,15 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import OutputError, first_line
-from .clip import Clip, Frame, av_library, opened_clip
+from .clip import (
+    FULL_RANGE,
+    LIMITED_RANGE,
+    UNSPECIFIED,
+    Clip,
+    Frame,
+    av_library,
+    opened_clip,
+)
 from .output_options import DEFAULT_QUALITY, LABELS, OutputOptions
 
 RESULT_ENDINGS = (".mp4", ".mkv", ".mov")
@@ -34,9 +42,6 @@ ENCODER_OPTIONS = {
 
 LEAST_LOSS = 108
 """CRF of quality 0: 16 for the default quality of 92, which hardly anyone tells from the frames."""
-
-UNSPECIFIED, LIMITED_RANGE = 2, 1
-"""Of colors, and of their range."""
 
 
 def check_clip_output(clip: Clip, output: Path, options: OutputOptions) -> None:
@@ -107,9 +112,12 @@ class SegmentWriter:
         pixels = frame.pixels.permute(1, 2, 0).contiguous().numpy()
         picture = self._av.VideoFrame.from_ndarray(pixels, format="rgb24")
         space = self._clip.colors.space
+        # PyAV 17 does not know BT.2020 as a target, but takes it from the picture.
+        picture.colorspace = space
         picture = picture.reformat(
             format=self._stream.codec_context.pix_fmt,
             dst_colorspace=None if space == UNSPECIFIED else space,
+            src_color_range=FULL_RANGE,
             dst_color_range=LIMITED_RANGE,
             interpolation="BICUBIC",
         )
@@ -211,7 +219,7 @@ def join_segments(
 def _copied_stream(result: Any, stream: Any) -> Any:
     copied = result.add_stream_from_template(stream)
     copied.metadata.update(stream.metadata)
-    copied.disposition = stream.disposition
+    copied.disposition = stream.disposition.value
     return copied
 
 

@@ -77,6 +77,7 @@ def test_odd_sizes_are_kept(tmp_path):
 
 
 def test_frames_are_turned_upright(tmp_path):
+    pytest.importorskip("av", "17.1", reason="older PyAV writes no rotations")
     frames = moving_frames(1)
     plain = Clip.open(save_clip(tmp_path / "plain.mp4", frames, sound=None))
     turned = Clip.open(save_clip(tmp_path / "turned.mp4", frames, sound=None, rotation=90))
@@ -143,6 +144,6 @@ def test_without_pyav_the_message_says_what_to_install(tmp_path, monkeypatch):
 def test_an_old_pyav_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("av.__version__", "14.2.0")
     with pytest.raises(
-        ImageError, match=r"PyAV 14.2.0 is too old .* need 18 or newer; pip install"
+        ImageError, match=r"PyAV 14.2.0 is too old .* need 15 or newer; pip install"
     ):
         Clip.open(tmp_path / "clip.mp4")
