@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..urst_core.errors import Change, Command, URSTError
+from ..urst_core.errors import Command, Install, Reworded, URSTError
 
 PACK = Path(__file__).resolve().parents[1]
 
@@ -30,11 +30,12 @@ def naming_inputs() -> Iterator[None]:
     try:
         yield
     except URSTError as error:
-        message = error.worded(_words).replace("pip install", f"{PIP} install")
-        raise type(error)(message) from error
+        raise type(error)(error.worded(_words)) from error
 
 
-def _words(remedy: Change | Command) -> str:
+def _words(remedy: Reworded) -> str:
+    if isinstance(remedy, Install):
+        return remedy.with_pip(PIP)
     if isinstance(remedy, Command):
         if remedy.line.startswith("urst weights convert"):
             return (

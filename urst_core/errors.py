@@ -1,7 +1,8 @@
 """Errors that a caller can act on: each names the value and the rule, and carries the remedies.
 
 A remedy that is the same for everyone is a phrase. One that changes a setting is a :class:`Change`,
-because a command line, a node and a program have different names for it::
+because a command line, a node and a program have different names for it; commands are a
+:class:`Command` or an :class:`Install`, because not every place has the same::
 
     raise OutputError(f"{path} exists", "choose another name", Change("overwrite", True))
 
@@ -55,8 +56,32 @@ class Command:
         return f"{self.how} '{self.line}'"
 
 
-Remedy: TypeAlias = "str | Change | Command"
-"""What would help: words that are the same everywhere, or what each place words for itself."""
+@dataclass(frozen=True)
+class Install:
+    """Packages of Python whose installation would help.
+
+    Attributes:
+        packages: as a shell passes them to pip: ``"pyvips[binary]"``, quotes included.
+        how: words that end with the command, if any are needed.
+    """
+
+    packages: str
+    how: str = ""
+
+    def with_pip(self, pip: str) -> str:
+        """The whole remedy, with a command that starts pip."""
+        return f"{self.how} {pip} install {self.packages}".lstrip()
+
+    def __str__(self) -> str:
+        """The words for someone whose shell has the Python that runs this."""
+        return self.with_pip("pip")
+
+
+Reworded: TypeAlias = "Change | Command | Install"
+"""Remedies that each place words for itself."""
+
+Remedy: TypeAlias = "str | Reworded"
+"""What would help; a phrase is the same everywhere."""
 
 
 class URSTError(Exception):
@@ -98,7 +123,7 @@ class URSTError(Exception):
         """The first setting whose change would help; None where there is none."""
         return next((r.setting for r in self.remedies if isinstance(r, Change)), None)
 
-    def worded(self, words: Callable[[Change | Command], str]) -> str:
+    def worded(self, words: Callable[[Reworded], str]) -> str:
         """The whole message, with the caller's words for settings and commands."""
         remedies = [r if isinstance(r, str) else words(r) for r in self.remedies]
         return "; ".join(filter(None, [self.message, ", or ".join(remedies)]))

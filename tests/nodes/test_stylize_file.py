@@ -265,7 +265,7 @@ def results_in(base: Path) -> list[str]:
 
 def test_errors_name_inputs(part, errors):
     naming_inputs = part("nodes.remedies").naming_inputs
-    change, command = errors.Change, errors.Command
+    change, command, install = errors.Change, errors.Command, errors.Install
     with pytest.raises(errors.DeviceError) as told, naming_inputs():
         raise errors.DeviceError(
             "9 GB are too many",
@@ -274,11 +274,13 @@ def test_errors_name_inputs(part, errors):
             change("style_size", how="lower"),
             change("weights", how="give a safetensors file as"),
             command("urst weights list", how="see"),
+            install('"pyvips[binary]"', how="on every machine:"),
         )
     assert str(told.value) == (
         "9 GB are too many; close other programs, or set tile_size to 512, or lower style_size, or "
         "put a safetensors file into models/urst and choose it, or see "
-        f"'{sys.executable} -m urst_core weights list' in the folder {ROOT}"
+        f"'{sys.executable} -m urst_core weights list' in the folder {ROOT}, or on every machine: "
+        f'"{sys.executable}" -m pip install "pyvips[binary]"'
     )
     with pytest.raises(errors.WeightsError) as told, naming_inputs():
         raise errors.WeightsError("no", command("urst weights convert FILES", how="convert with"))

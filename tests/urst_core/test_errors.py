@@ -7,7 +7,7 @@ import pytest
 
 from urst_core import errors
 from urst_core.cli.remedies import error_words
-from urst_core.errors import Change, Command, OutputError, URSTError, first_line, last_line
+from urst_core.errors import Change, Command, Install, OutputError, URSTError, first_line, last_line
 
 BASES = {
     "SettingsError": ValueError,
@@ -78,6 +78,11 @@ def test_an_error_without_a_remedy():
             Command("urst weights list", how="see"),
             "see 'urst weights list'",
             "see 'urst weights list'",
+        ),
+        (
+            Install('"pyvips[binary]"'),
+            'pip install "pyvips[binary]"',
+            'pip install "pyvips[binary]"',
         ),
     ],
     ids=str,

@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from ..errors import Change, SettingsError
+from ..errors import Change, Install, SettingsError
 from ..progress import Progress
 from ..runs.clip_run import FRAMES_STAGE
 from ..weights.hub import DownloadListener, DownloadProgress
@@ -132,7 +132,7 @@ def _bar_class() -> Any:
     except ImportError as error:
         raise SettingsError(
             f"progress is shown with tqdm, which did not load ({error})",
-            "pip install tqdm",
+            Install("tqdm"),
             Change("progress", False),
         ) from error
     return tqdm

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..errors import SettingsError
+from ..errors import Install, SettingsError
 from .console import put
 from .options import Commands
 
@@ -56,6 +56,6 @@ def _shtab() -> Any:
         import shtab  # noqa: PLC0415 - of the extra "app"
     except ImportError as error:
         raise SettingsError(
-            f"completion needs shtab, which did not load ({error})", "pip install shtab"
+            f"completion needs shtab, which did not load ({error})", Install("shtab")
         ) from error
     return shtab

@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..errors import SettingsError
+from ..errors import Install, SettingsError
 from .console import put
 from .options import Commands
 
@@ -54,7 +54,7 @@ def presets_path() -> Path:
         import platformdirs  # noqa: PLC0415 - of the extra "app"
     except ImportError as error:
         raise SettingsError(
-            f"presets need platformdirs, which did not load ({error})", "pip install platformdirs"
+            f"presets need platformdirs, which did not load ({error})", Install("platformdirs")
         ) from error
     return platformdirs.user_config_path("urst", appauthor=False) / FILE_NAME
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import Change, Command, URSTError
+from ..errors import Change, Reworded, URSTError
 
 OPTIONS = {"workers": "ray-workers"}
 """Options whose name differs from that of the setting."""
@@ -25,8 +25,8 @@ def error_words(error: URSTError) -> str:
     return error.worded(_words)
 
 
-def _words(remedy: Change | Command) -> str:
-    if isinstance(remedy, Command):
+def _words(remedy: Reworded) -> str:
+    if not isinstance(remedy, Change):
         return str(remedy)
     words = SWITCHES.get((remedy.setting, remedy.value))
     if words is not None:

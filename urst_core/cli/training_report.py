@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import OutputError, SettingsError
+from ..errors import Install, OutputError, SettingsError
 from ..training.batches import Batches
 from ..training.grid import save_grid
 from ..training.pictures import Report
@@ -93,7 +93,7 @@ class ScalarBoard:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - optional
         except ImportError as error:
             raise SettingsError(
-                f"--board needs TensorBoard, which did not load ({error}); pip install tensorboard"
+                f"--board needs TensorBoard, which did not load ({error})", Install("tensorboard")
             ) from error
         try:
             self._writer = SummaryWriter(str(folder))

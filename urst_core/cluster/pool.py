@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from ..errors import Change, ClusterError, URSTError, first_line, last_line
+from ..errors import Change, ClusterError, Install, URSTError, first_line, last_line
 from .ray import WorkerShare
 from .worker import TileWorker
 
@@ -203,7 +203,7 @@ def _cause(error: Any) -> Exception:
     cause: Exception = error.cause
     if isinstance(cause, ImportError) and not isinstance(cause, URSTError):
         return ClusterError(
-            f"a Ray worker lacks a package ({first_line(cause)}); "
-            'pip install "urst[app,distributed]" on every machine'
+            f"a Ray worker lacks a package ({first_line(cause)})",
+            Install('"urst[app,distributed]"', how="on every machine:"),
         )
     return cause

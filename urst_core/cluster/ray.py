@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ClusterError, DeviceError, SettingsError, first_line
+from ..errors import ClusterError, DeviceError, Install, SettingsError, first_line
 
 LOCAL = "local"
 
@@ -34,7 +34,7 @@ def ray_module() -> Any:
         import ray  # noqa: PLC0415 - optional, and heavy
     except ImportError as error:
         raise ClusterError(
-            f'many machines need Ray, which did not load ({error}); pip install "urst[distributed]"'
+            f"many machines need Ray, which did not load ({error})", Install('"urst[distributed]"')
         ) from error
     return ray
 

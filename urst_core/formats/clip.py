@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ImageError, first_line
+from ..errors import ImageError, Install, first_line
 from ..geometry import Size
 
 CLIP_ENDINGS = (
@@ -57,12 +57,12 @@ def av_library() -> Any:
         import av  # noqa: PLC0415 - of the extra "video"
     except ImportError as error:
         raise ImageError(
-            f"videos are read and written with PyAV, which did not load ({error})", "pip install av"
+            f"videos are read and written with PyAV, which did not load ({error})", Install("av")
         ) from error
     if int(av.__version__.split(".")[0]) < OLDEST_PYAV:
         raise ImageError(
             f"PyAV {av.__version__} is too old for videos, which need {OLDEST_PYAV} or newer",
-            "pip install -U av",
+            Install("--upgrade av"),
         )
     return av
 

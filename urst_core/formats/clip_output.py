@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..errors import OutputError, first_line
+from ..errors import Install, OutputError, first_line
 from .clip import (
     FULL_RANGE,
     LIMITED_RANGE,
@@ -59,7 +59,7 @@ def check_clip_output(clip: Clip, output: Path, options: OutputOptions) -> None:
         if name != "quality":
             raise OutputError(f"{output}: videos take no choice of {LABELS[name]}; leave it out")
     if ENCODER not in av_library().codecs_available:
-        raise OutputError(f"this PyAV has no {ENCODER}, which encodes videos", "pip install av")
+        raise OutputError(f"this PyAV has no {ENCODER}, which encodes videos", Install("av"))
     _check_sound(clip, output)
 
 

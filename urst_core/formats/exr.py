@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..durable import flush_file
-from ..errors import ImageError, OutputError, first_line
+from ..errors import ImageError, Install, OutputError, first_line
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import PAINTING_KEYWORD, PictureMetadata, WithMetadata, metadata_of
 from ..pictures.scene_linear import SceneLinear, light_of
@@ -39,7 +39,7 @@ def exr_module() -> Any:
         import OpenEXR  # noqa: PLC0415 - optional
     except (ImportError, OSError) as error:
         raise ImageError(
-            f"OpenEXR files need OpenEXR, which did not load ({error})", 'pip install "urst[exr]"'
+            f"OpenEXR files need OpenEXR, which did not load ({error})", Install('"OpenEXR>=3.3"')
         ) from error
     return OpenEXR
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ImageError, last_line
+from ..errors import ImageError, Install, Remedy, last_line
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import PictureMetadata, content_xmp, result_exif, unwrapped_iptc
 from .input_options import InputOptions
@@ -91,7 +91,7 @@ class ImageFile:
             _warn_of_color(path, self._color)
         except vips().Error as error:
             raise ImageError(
-                f"picture {path} cannot be read ({last_line(error)}); {_remedy(path)}"
+                f"picture {path} cannot be read ({last_line(error)})", *_remedies(path)
             ) from error
         if not self._options.any_size:
             check_expansion(path, stored)
@@ -360,20 +360,18 @@ def _is_pyramid(image: Any, path: Path) -> bool:
     return True
 
 
-def _remedy(path: Path) -> str:
+def _remedies(path: Path) -> tuple[Remedy, ...]:
     with path.open("rb") as stored:
         beginning = stored.read(12)
     if beginning[4:8] == b"ftyp" and beginning[8:12] in HEIC_BRANDS:
-        return (
-            "HEIC needs a libvips with an HEVC decoder, for example from conda-forge or the "
-            "system with pip install pyvips; or convert the picture to JPEG or AVIF"
+        decoder = (
+            "use a libvips with an HEVC decoder, for example from conda-forge or the system with"
         )
+        return Install("pyvips", how=decoder), "convert the picture to JPEG or AVIF"
     if beginning.startswith(JPEG_XL_MAGICS):
-        return (
-            "JPEG XL needs a libvips with libjxl, for example from conda-forge or the system with "
-            "pip install pyvips; or convert the picture to JPEG or PNG"
-        )
-    return "use a complete JPEG, PNG, TIFF, WebP or AVIF file"
+        decoder = "use a libvips with libjxl, for example from conda-forge or the system with"
+        return Install("pyvips", how=decoder), "convert the picture to JPEG or PNG"
+    return ("use a complete JPEG, PNG, TIFF, WebP or AVIF file",)
 
 
 def _with_profile(image: Any, profile: bytes) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
-from ..errors import ImageError
+from ..errors import ImageError, Install
 
 FULL_DISK_BYTES = 16_000_000
 """Where a failure finds less than this free, the disk is what failed."""
@@ -25,7 +25,7 @@ def vips() -> Any:
         import pyvips  # noqa: PLC0415 - heavy, and not needed for pictures in memory
     except (ImportError, OSError) as error:
         raise ImageError(
-            f'image files need libvips, which did not load ({error}); pip install "pyvips[binary]"'
+            f"image files need libvips, which did not load ({error})", Install('"pyvips[binary]"')
         ) from error
     return pyvips
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..durable import flush_file
-from ..errors import OutputError
+from ..errors import Install, OutputError, Remedy
 from ..pictures.metadata import PictureMetadata, metadata_of, wrapped_iptc
 from ..pictures.source import Source
 from .light_file import light_file, light_file_bytes
@@ -57,20 +57,20 @@ class PlainFormat(Format):
         settings: for libvips's saver.
         adapt: turns metadata into the form in which libvips wants it for this format.
         add_texts: puts texts by keyword into a finished file, where the format has them.
-        build_remedy: what to do where libvips was built without the encoder; None where none is.
+        build_remedies: what helps where libvips lacks the encoder; none if it always has it.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     adapt: Callable[[PictureMetadata], PictureMetadata] = lambda metadata: metadata
     add_texts: Callable[[Path, Mapping[str, str]], None] | None = None
-    build_remedy: str | None = None
+    build_remedies: tuple[Remedy, ...] = ()
 
     def check_build(self, path: Path, options: OutputOptions) -> None:
         vips()
-        if self.build_remedy is None or can_save(self.endings[0], self._arguments(options)):
+        if not self.build_remedies or can_save(self.endings[0], self._arguments(options)):
             return
         raise OutputError(
-            f"{path}: this build of libvips writes no {self.name}; {self.build_remedy}"
+            f"{path}: this build of libvips writes no {self.name}", *self.build_remedies
         )
 
     def result_bytes(self, like: Source, options: OutputOptions) -> float:
@@ -99,8 +99,9 @@ class TiffFormat(Format):
         arguments = self._arguments(replace(options, pyramid=False))
         if not can_save(".tif", {**arguments, "bigtiff": False}):
             raise OutputError(
-                f"{path}: this build of libvips writes no zstd into TIFF; use deflate or lzw, "
-                "or a libvips of conda-forge or the system with pip install pyvips"
+                f"{path}: this build of libvips writes no zstd into TIFF",
+                "use deflate or lzw",
+                Install("pyvips", how="use a libvips of conda-forge or the system with"),
             )
 
     def result_bytes(self, like: Source, options: OutputOptions) -> float:
@@ -156,7 +157,7 @@ AVIF = PlainFormat(
     holds_16_bits=False,
     takes=("quality",),
     settings={"compression": "av1", "bitdepth": 8},
-    build_remedy='use .webp, or pip install --upgrade "pyvips[binary]"',
+    build_remedies=("use .webp", Install('--upgrade "pyvips[binary]"')),
 )
 HEIC = PlainFormat(
     "HEIC",
@@ -165,11 +166,11 @@ HEIC = PlainFormat(
     holds_16_bits=False,
     takes=("quality",),
     settings={"compression": "hevc", "bitdepth": 8},
-    build_remedy="use .avif or .jpg, or a libvips with an HEVC encoder",
+    build_remedies=("use .avif or .jpg, or a libvips with an HEVC encoder",),
 )
 JPEG_XL = PlainFormat(
     "JPEG XL",
     (".jxl",),
     takes=("quality",),
-    build_remedy="use .avif or .png, or a libvips with libjxl, for example from conda-forge",
+    build_remedies=("use .avif or .png, or a libvips with libjxl, for example from conda-forge",),
 )

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
+from ..errors import Install, OutputError
 
 
 def file_lock_library() -> Any:
@@ -22,7 +22,7 @@ def file_lock_library() -> Any:
         import filelock  # noqa: PLC0415 - only runs from file to file need it
     except ImportError as error:
         raise OutputError(
-            f"locking files needs filelock, which did not load ({error}); pip install filelock"
+            f"locking files needs filelock, which did not load ({error})", Install("filelock")
         ) from error
     return filelock
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import DownloadError
+from ..errors import DownloadError, Install
 from .hub_errors import (
     Subject,
     not_removable,
@@ -66,8 +66,8 @@ def library() -> Any:
         return importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise DownloadError(
-            f"weights from the hub need huggingface_hub, which did not load ({error}); "
-            "pip install huggingface_hub"
+            f"weights from the hub need huggingface_hub, which did not load ({error})",
+            Install("huggingface_hub"),
         ) from error
 
 

@@ -162,7 +162,7 @@ def test_a_worker_that_lacks_a_package():
         run(MadeUpRay(work=work), range(3))
     assert str(caught.value) == (
         "a Ray worker lacks a package (No module named 'pyvips'); "
-        'pip install "urst[app,distributed]" on every machine'
+        'on every machine: pip install "urst[app,distributed]"'
     )
 
 

@@ -115,7 +115,7 @@ def test_zstd_is_written_or_refused_before_any_work(tmp_path):
         ImageFileCanvas(path, SOURCE, options)
     assert str(caught.value) == (
         f"{path}: this build of libvips writes no zstd into TIFF; use deflate or lzw, "
-        "or a libvips of conda-forge or the system with pip install pyvips"
+        "or use a libvips of conda-forge or the system with pip install pyvips"
     )
     assert os.listdir(tmp_path) == []
 

@@ -187,7 +187,7 @@ def test_damaged_and_odd_files(tmp_path):
 def test_without_the_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "OpenEXR", None)
     (tmp_path / "a.exr").write_bytes(exr.MAGIC + bytes(100))
-    with pytest.raises(ImageError, match=r'need OpenEXR, .*; pip install "urst\[exr\]"'):
+    with pytest.raises(ImageError, match=r'need OpenEXR, .*; pip install "OpenEXR>=3.3"'):
         open_picture(tmp_path / "a.exr")
     with pytest.raises(ImageError, match="need OpenEXR"):
         ImageFileCanvas(tmp_path / "b.exr", TensorSource(stored_picture(SIZE)))

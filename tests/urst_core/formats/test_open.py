@@ -772,8 +772,8 @@ def test_heic_that_this_libvips_cannot_read(tmp_path):
         ImageFile(path)
     assert str(caught.value).startswith(f"picture {path} cannot be read (")
     assert str(caught.value).endswith(
-        "); HEIC needs a libvips with an HEVC decoder, for example from conda-forge or the "
-        "system with pip install pyvips; or convert the picture to JPEG or AVIF"
+        "); use a libvips with an HEVC decoder, for example from conda-forge or the system with "
+        "pip install pyvips, or convert the picture to JPEG or AVIF"
     )
 
 

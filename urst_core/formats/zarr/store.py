@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ...errors import ImageError, OutputError, URSTError, first_line
+from ...errors import ImageError, Install, OutputError, URSTError, first_line
 
 Location = Path | str
 """A local path, or a URL as text."""
@@ -55,13 +55,12 @@ def zarr_module() -> Any:
         import zarr  # noqa: PLC0415 - optional, and not needed for image files
     except ImportError as error:
         raise ImageError(
-            f"Zarr pictures need zarr, which did not load ({error}); "
-            'pip install "urst[distributed]"'
+            f"Zarr pictures need zarr, which did not load ({error})", Install('"zarr>=3"')
         ) from error
     if int(zarr.__version__.split(".")[0]) < 3:
         raise ImageError(
-            f"zarr {zarr.__version__} is too old for Zarr pictures; "
-            'pip install "zarr>=3", which needs Python 3.11 or newer'
+            f"zarr {zarr.__version__} is too old for Zarr pictures",
+            Install('"zarr>=3"', how="with Python 3.11 or newer,"),
         )
     return zarr
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import WeightsError
+from ...errors import Install, WeightsError
 
 
 def read_torch7(path: Path) -> dict[str, Tensor]:
@@ -29,7 +29,7 @@ def read_torch7(path: Path) -> dict[str, Tensor]:
         library: Any = importlib.import_module("torchfile")
     except ImportError as error:
         raise WeightsError(
-            f"{path} is a Torch7 file, which needs the library torchfile; pip install torchfile"
+            f"{path} is a Torch7 file, which needs the library torchfile", Install("torchfile")
         ) from error
     try:
         with path.open("rb") as file:

@@ -184,14 +184,13 @@ def test_without_zarr(monkeypatch):
     monkeypatch.setitem(sys.modules, "zarr", None)
     message = refusal("a.zarr")
     assert message.startswith("Zarr pictures need zarr, which did not load (")
-    assert message.endswith('; pip install "urst[distributed]"')
+    assert message.endswith('; pip install "zarr>=3"')
 
 
 def test_with_zarr_2(monkeypatch):
     monkeypatch.setattr(zarr, "__version__", "2.18.3")
     assert refusal("a.zarr") == (
-        "zarr 2.18.3 is too old for Zarr pictures; "
-        'pip install "zarr>=3", which needs Python 3.11 or newer'
+        'zarr 2.18.3 is too old for Zarr pictures; with Python 3.11 or newer, pip install "zarr>=3"'
     )
 
 
