@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.folding import Kernel, fold_input, fold_pointwise, kernel_of
-from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.banded import RowLayer, StyledSequence
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
     OutputConvolution,
@@ -27,7 +27,13 @@ from ..networks.layers.elementwise import (
 from ..networks.layers.local import local_layers
 from ..networks.network import ContentEncodingNetwork, Traits
 from ..networks.quantiles import at_ranks, quantiles_of
-from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
+from ..networks.reach import (
+    Convolution,
+    Layer,
+    NearestUpsampling,
+    Pooling,
+    halo_behind_features,
+)
 from ..networks.sites import Site, Stages, measure_features
 from ..networks.statistics import (
     ChannelStats,
@@ -40,7 +46,7 @@ from ..networks.style import QUANTILES, StyleCode
 
 SITE = "relu4_1"
 
-LAYERS: tuple[Layer, ...] = (
+ENCODER_LAYERS: tuple[Layer, ...] = (
     *[Convolution(3)] * 2,
     Pooling(),
     *[Convolution(3)] * 2,
@@ -48,6 +54,9 @@ LAYERS: tuple[Layer, ...] = (
     *[Convolution(3)] * 4,
     Pooling(),
     Convolution(3),  # relu4_1
+)
+
+DECODER_LAYERS: tuple[Layer, ...] = (
     Convolution(3),
     NearestUpsampling(),
     *[Convolution(3)] * 4,
@@ -114,7 +123,7 @@ class AdaIN(ContentEncodingNetwork):
         name="adain",
         title="AdaIN",
         stride=8,
-        layers=LAYERS,
+        layers=(*ENCODER_LAYERS, *DECODER_LAYERS),
         minimum=16,
         bytes_per_pixel=900,
         tile_bytes_per_pixel=800,
@@ -154,15 +163,12 @@ class AdaIN(ContentEncodingNetwork):
         if code.match == "distribution":
             ranked = stats_at(sites, SITE, QuantileStats)
             matching = MatchDistribution(ranked.quantiles, code.tensors[f"{SITE}{QUANTILES}"])
-            return RowSequence(
-                [
-                    *_encoder_layers(self.vgg),
-                    matching,
-                    *_decoder_layers(_kernels(self.decoder), self.decoder),
-                ]
-            )
-        measured = stats_at(sites, SITE, ChannelStats)
-        return RowSequence(tile_layers(self.vgg, self.decoder, measured, code.channel_stats(SITE)))
+            styled = [matching, *_decoder_layers(_kernels(self.decoder), self.decoder)]
+        else:
+            measured = stats_at(sites, SITE, ChannelStats)
+            styled = styled_layers(self.decoder, measured, code.channel_stats(SITE))
+        halo = halo_behind_features(DECODER_LAYERS, stride=self.traits.stride)
+        return StyledSequence(_encoder_layers(self.vgg), styled, halo=halo)
 
 
 def code_of(stats: ChannelStats) -> StyleCode:
@@ -170,11 +176,10 @@ def code_of(stats: ChannelStats) -> StyleCode:
     return StyleCode({f"{SITE}.mean": stats.mean, f"{SITE}.std": stats.std})
 
 
-def tile_layers(
-    vgg: nn.Sequential, decoder: nn.Sequential, measured: ChannelStats, target: ChannelStats
+def styled_layers(
+    decoder: nn.Sequential, measured: ChannelStats, target: ChannelStats
 ) -> Iterator[RowLayer]:
-    """Layers of encoder and decoder, with the normalization and the color transform folded in."""
-    yield from _encoder_layers(vgg)
+    """Layers of the decoder, with the normalization folded in."""
     # The mean is subtracted before the convolution, not folded into its bias: in channels of low
     # variance, the sum would be a small difference of large numbers.
     yield SubtractMean(measured.mean)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..networks.folding import Kernel, fold_pointwise, kernel_of
-from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.banded import RowLayer, StyledSequence
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
     OutputConvolution,
@@ -25,7 +25,13 @@ from ..networks.layers.convolutions import (
 )
 from ..networks.layers.elementwise import MaxPooling
 from ..networks.network import ContentEncodingNetwork, Traits
-from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
+from ..networks.reach import (
+    Convolution,
+    Layer,
+    NearestUpsampling,
+    Pooling,
+    halo_behind_features,
+)
 from ..networks.sites import Site, Stages
 from ..networks.statistics import (
     GramMoments,
@@ -219,7 +225,12 @@ class LinearWCT(ContentEncodingNetwork):
         weight, bias = self.matrix.kernel(self._transform(code, products))
         content_mean = stats_at(sites, MEAN_SITE, MeanStats).mean
         bias = bias + (code.tensors["mean"] - F.conv2d(widened(content_mean), weight)).flatten()
-        return RowSequence(tile_layers(self.vgg, (weight, bias), self.decoder))
+        layers = self.traits.layers[len(encoder_layers(self.encoder_levels)) :]
+        return StyledSequence(
+            _encoder_layers(self.vgg),
+            _decoder_layers((weight, bias), self.decoder),
+            halo=halo_behind_features(layers, stride=self.traits.stride),
+        )
 
     def _transform(self, code: StyleCode, products: Tensor) -> Tensor:
         return code.tensors["matrix"] @ self.matrix.cnet.matrix(products)
@@ -265,15 +276,14 @@ class LinearR41(LinearWCT):
     encoder_levels: Levels = RELU4_1
 
 
-def tile_layers(vgg: Encoder, transform: Kernel, decoder: Decoder) -> Iterator[RowLayer]:
-    """Layers of encoder and decoder, with the transform and the color transform folded in."""
+def _encoder_layers(vgg: Encoder) -> Iterator[RowLayer]:
+    """The encoder's layers, with the color transform folded in."""
     encoder_kernels = _kernels(vgg)
     encoder_kernels[0][0] = fold_pointwise(kernel_of(vgg.conv1), encoder_kernels[0][0])
     for index, level in enumerate(encoder_kernels):
         if index:
             yield MaxPooling()
         yield from (TileConvolution(kernel, relu=True) for kernel in level)
-    yield from _decoder_layers(transform, decoder)
 
 
 def _kernels(convolutions: LevelledConvolutions) -> list[list[Kernel]]:

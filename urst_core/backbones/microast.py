@@ -22,7 +22,7 @@ from ..networks.folding import (
     fold_output,
     kernel_of,
 )
-from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.banded import RowLayer, RowSequence, StyledSequence
 from ..networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     BlurredUpsampledConvolution,
@@ -32,30 +32,34 @@ from ..networks.layers.convolutions import (
 from ..networks.layers.elementwise import Residual
 from ..networks.layers.local import local_layers
 from ..networks.network import ContentEncodingNetwork, StylizationNetwork, Traits
-from ..networks.reach import BilinearUpsampling, Convolution, Layer
+from ..networks.reach import BilinearUpsampling, Convolution, Layer, halo_behind_features
 from ..networks.sites import Site, Stages, measure_features
 from ..networks.statistics import ChannelStats, SiteStats, stats_at
 from ..networks.style import StyleCode
 
 CHANNELS = 64
 
-LAYERS: tuple[Layer, ...] = (
+CONTENT_LAYERS: tuple[Layer, ...] = (
     Convolution(9),
     Convolution(3, stride=2),
     Convolution(3, stride=2),
-    *[Convolution(3)] * 8,  # two residual blocks of the encoder, two of the decoder
-    BilinearUpsampling(),
-    Convolution(3),
-    BilinearUpsampling(),
-    Convolution(3),
+    *[Convolution(3)] * 2,  # the first residual block of the encoder
+)
+
+STYLED_LAYERS: tuple[Layer, ...] = (
+    *[Convolution(3)] * 6,  # the other one, and the two of the decoder
+    *[BilinearUpsampling(), Convolution(3)] * 2,
     Convolution(9),
 )
 
-
-BLURRED_LAYERS: tuple[Layer, ...] = (
+BLURRED_CONTENT_LAYERS: tuple[Layer, ...] = (
     Convolution(9),
     *[Convolution(3), Convolution(3, stride=2)] * 2,  # a blur before each strided convolution
-    *[Convolution(3)] * 8,
+    *[Convolution(3)] * 2,
+)
+
+BLURRED_STYLED_LAYERS: tuple[Layer, ...] = (
+    *[Convolution(3)] * 6,
     *[BilinearUpsampling(), Convolution(3), Convolution(3)] * 2,  # a blur behind each enlargement
     Convolution(9),
 )
@@ -263,7 +267,7 @@ class MicroAST(ContentEncodingNetwork):
         name="microast",
         title="MicroAST",
         stride=4,
-        layers=LAYERS,
+        layers=(*CONTENT_LAYERS, *STYLED_LAYERS),
         minimum=8,
         bytes_per_pixel=560,
         tile_bytes_per_pixel=190,
@@ -279,8 +283,10 @@ class MicroAST(ContentEncodingNetwork):
         self.style_encoder = Encoder()
         self.modulator = Modulator()
         self.decoder = Decoder(blurred=blurred)
+        self._styled_layers = BLURRED_STYLED_LAYERS if blurred else STYLED_LAYERS
         if blurred:
-            self.traits = replace(type(self).traits, layers=BLURRED_LAYERS)
+            layers = (*BLURRED_CONTENT_LAYERS, *BLURRED_STYLED_LAYERS)
+            self.traits = replace(type(self).traits, layers=layers)
 
     @classmethod
     def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
@@ -336,12 +342,14 @@ class MicroAST(ContentEncodingNetwork):
             for layer in self.content_encoder.enc1.children()
             if isinstance(layer, PaddedConvolution)
         ]
-        return RowSequence(
+        return StyledSequence(
             [
                 # Rounding before and in the first strided convolutions is visible at edges.
                 *(layer.for_tiles(relu=True, keep_float32=True) for layer in start[:3]),
                 *(layer.for_tiles(relu=True) for layer in start[3:]),
                 folded_block(first.kernels()),
+            ],
+            [
                 # The summands here nearly cancel, and a normalization then amplifies the sum.
                 folded_block(second.kernels(), affine["dec1"], keep_float32=(False, True)),
                 *local["dec1"],
@@ -349,7 +357,8 @@ class MicroAST(ContentEncodingNetwork):
                 *local["dec2"],
                 folded_block(dec2),
                 *_folded_end(self.decoder.dec3),
-            ]
+            ],
+            halo=halo_behind_features(self._styled_layers, stride=self.traits.stride),
         )
 
     def _modulated_blocks(self) -> tuple[tuple[str, ResidualBlock], ...]:

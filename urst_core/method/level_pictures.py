@@ -13,8 +13,9 @@ from ..networks.network import Traits
 from ..pictures.source import Canvas, Source, TensorCanvas, bands, from_unit, to_unit
 from ..pictures.thumbnail import make_thumbnail
 from ..progress import Listener, Progress, ignore
+from ..tiling.blocks import blocks
 from ..tiling.exact_statistics import stage_of_site
-from .level_step import Step, blocks
+from .level_step import Step
 
 LEVEL_DTYPE = torch.uint16
 """Type of the pictures between levels."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from ..geometry import Rectangle, Size
@@ -22,9 +20,6 @@ GAIN_KNEE = 0.07
 
 OVERLAP = 0.6
 """Share of the finest octave below that a level repaints, at twice the coarsest level's size."""
-
-BLOCK = (256, 512)
-"""Height and width of the parts that a processor joins and merges at a time, in px."""
 
 
 @dataclass(frozen=True)
@@ -177,19 +172,3 @@ def emphasized(band: Tensor) -> Tensor:
     power = (red * red).addcmul_(green, green).addcmul_(blue, blue)
     power.mul_(1 / (3 * GAIN_KNEE**2)).add_(1.0).reciprocal_()
     return band * power.mul_(FAINT_GAIN - STRONG_GAIN).add_(STRONG_GAIN)
-
-
-def blocks(area: Rectangle, device: torch.device) -> Iterator[Rectangle]:
-    """The parts of an area that are joined and merged one after the other.
-
-    On a CPU, a block fits in the caches; with whole windows every addition would wait for memory.
-    Blocks begin at multiples of their size, so that weights are computed once for many of them.
-    Other devices need large areas to be busy.
-    """
-    if device.type != "cpu":
-        yield area
-        return
-    height, width = BLOCK
-    for top in range(area.top // height * height, area.bottom, height):
-        for left in range(area.left // width * width, area.right, width):
-            yield Rectangle(top, left, top + height, left + width).clipped_to(area)

@@ -160,6 +160,8 @@ class Regions:
 
     def on_last_level(self, content_shares: Sequence[float]) -> Regions:
         """The regions of the last level, which mixes in shares of the content."""
+        if not any(content_shares):
+            return self._level(self.map)
         scales = [1.0 - share for share in content_shares]
         return self._level(ScaledRegions(self.map, scales))
 

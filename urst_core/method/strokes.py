@@ -36,9 +36,10 @@ from torch import Tensor
 from ..geometry import Rectangle, Size, round_up
 from ..pictures.source import Source, bands, to_unit
 from ..pictures.thumbnail import thumbnail_size_of
+from ..tiling.blocks import blocks
 from ..tiling.settings import Settings
 from . import brushwork
-from .level_step import Step, blocks
+from .level_step import Step
 
 SLACK = 1.01
 """A remaining factor of up to twice this is one step, so that rounding a size adds no level."""

@@ -66,3 +66,17 @@ def influence_radius(layers: Sequence[Layer], *, stride: int) -> int:
 def halo_of(layers: Sequence[Layer], *, stride: int) -> int:
     """The smallest halo, in whole strides, that covers the influence radius."""
     return round_up(influence_radius(layers, stride=stride), stride)
+
+
+def halo_behind_features(layers: Sequence[Layer], *, stride: int) -> int:
+    """The halo of a network's last layers, in px of the picture.
+
+    Args:
+        layers: the layers behind features of one ``stride``-th of the picture's size.
+        stride: of the network.
+
+    Example:
+        >>> halo_behind_features([Convolution(3), NearestUpsampling(4)], stride=4)
+        4
+    """
+    return halo_of([Pooling(stride), *layers], stride=stride)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from ..geometry import Rectangle, Size
 from .full_precision import full_precision
-from .layers.banded import RowLayer, bands_of
+from .layers.banded import RowLayer, StyledSequence, bands_of
 from .layers.local import LocalAffine, Place
 
 LEAST_BAND_ROWS = 64
@@ -66,14 +67,36 @@ class TileNetwork(nn.Module):
         Returns:
             (N, 3, H, W), not clamped: float32, or float64 if the network computes in float64.
         """
-        if self.in_bands:
-            stylized = self._stylize_in_bands(window, at_border=at_border)
-        else:
-            image = window.to(self.picture_dtype, memory_format=torch.channels_last)
-            stylized = self.folded(image, at_border=at_border).to(self.picture_dtype)
-        if self.content_share > 0.0:
-            stylized = stylized.lerp(window.to(self.picture_dtype), self.content_share)
-        return stylized
+        return self._mixed(self._compute(self.folded, window, window, at_border=at_border), window)
+
+    @property
+    def styled_halo(self) -> int | None:
+        """Context that :meth:`from_features` needs, in px of the picture.
+
+        None if the style changes all layers.
+        """
+        return self.folded.halo if isinstance(self.folded, StyledSequence) else None
+
+    @full_precision()
+    def content_features(self, window: Tensor, *, at_border: bool) -> Tensor:
+        """The first half of :meth:`forward`, which all styles of the backbone share.
+
+        Args:
+            window, at_border: as for :meth:`forward`.
+
+        Returns:
+            (N, C, h, w), one pixel for each stride of the window.
+        """
+        assert isinstance(self.folded, StyledSequence)
+        return self._compute(self.folded.content, window, window, at_border=at_border)
+
+    @full_precision()
+    def from_features(self, features: Tensor, window: Tensor, *, at_border: bool) -> Tensor:
+        """The second half of :meth:`forward`, from the :meth:`content_features` of the window."""
+        assert isinstance(self.folded, StyledSequence)
+        return self._mixed(
+            self._compute(self.folded.styled, features, window, at_border=at_border), window
+        )
 
     @property
     def is_local(self) -> bool:
@@ -97,21 +120,40 @@ class TileNetwork(nn.Module):
                 layer.place = Place(window, picture) if outer is None else outer.part(window)
         return network
 
-    def _band_rows(self, width: int) -> int:
-        pixels = BAND_PIXELS * torch.float32.itemsize // self.compute_dtype.itemsize
-        return max(LEAST_BAND_ROWS, pixels // width)
+    def _compute(
+        self, layers: RowLayer, pixels: Tensor, window: Tensor, *, at_border: bool
+    ) -> Tensor:
+        """Compute layers on a window, or on its features."""
+        if not self.in_bands:
+            image = pixels.to(self.picture_dtype, memory_format=torch.channels_last)
+            return layers(image, at_border=at_border).to(self.picture_dtype)
+        rows = self._band_rows(window.shape[3]) * pixels.shape[2] // window.shape[2]
+        return self._compute_in_bands(layers, pixels, max(1, rows), at_border=at_border)
 
-    def _stylize_in_bands(self, window: Tensor, *, at_border: bool) -> Tensor:
-        dtype = self.picture_dtype
-        stylized = torch.empty(window.shape, dtype=dtype, memory_format=torch.channels_last)
-        bands = (
-            band.to(dtype, memory_format=torch.channels_last)
-            for band in bands_of(window, self._band_rows(window.shape[3]))
-        )
+    def _band_rows(self, width: int) -> int:
+        area = BAND_PIXELS * torch.float32.itemsize // self.compute_dtype.itemsize
+        return max(LEAST_BAND_ROWS, area // width)
+
+    def _compute_in_bands(
+        self, layers: RowLayer, pixels: Tensor, rows: int, *, at_border: bool
+    ) -> Tensor:
+        dtype, layout = self.picture_dtype, torch.channels_last
+        bands = (band.to(dtype, memory_format=layout) for band in bands_of(pixels, rows))
+        results = layers.rows(bands, at_border=at_border)
+        first = next(results)
+        count, channels, _, width = first.shape
+        height = pixels.shape[2] * width // pixels.shape[3]
+        whole = torch.empty((count, channels, height, width), dtype=dtype, memory_format=layout)
         top = 0
-        for band in self.folded.rows(bands, at_border=at_border):
-            stylized[:, :, top : top + band.shape[2]] = band
+        for band in chain([first], results):
+            whole[:, :, top : top + band.shape[2]] = band
             top += band.shape[2]
+        return whole
+
+    def _mixed(self, stylized: Tensor, window: Tensor) -> Tensor:
+        """The stylized window with its share of the content."""
+        if self.content_share > 0.0:
+            return stylized.lerp(window.to(self.picture_dtype), self.content_share)
         return stylized
 
 

@@ -38,7 +38,7 @@ LARGEST_REGION_FEATHER = 1024
 """In px: each tile reads that much more of the map."""
 
 PART = 256
-"""Edge, in px, of the parts in which shares are counted: in most, all pixels are of one region."""
+"""Edge, in px, of the parts in which maps are read: in most, all pixels are of one region."""
 
 
 class RegionMap(Protocol):
@@ -99,6 +99,18 @@ class ColorMap:
         pixels = self.picture.read(rectangle).cpu()
         if pixels.dtype != torch.uint8:
             pixels = from_unit(to_unit(pixels), torch.uint8)
+        numbers = torch.empty(rectangle.size, dtype=torch.uint8)
+        for part in cut(Rectangle.of_size(rectangle.size), PART):
+            colors = pixels[(..., *part.slices)]
+            is_one_color = bool((colors == colors[:, :1, :1]).all())
+            place = part.shifted(rectangle.top, rectangle.left)
+            numbers[part.slices] = self._numbers(
+                colors[:, :1, :1] if is_one_color else colors, place
+            )
+        return numbers
+
+    def _numbers(self, pixels: Tensor, place: Rectangle) -> Tensor:
+        """The regions of 8-bit pixels, (h, w), whose top left corner is at a place in the map."""
         red, green, blue, *alpha = pixels.int()
         codes = (red * 256 + green) * 256 + blue
         none, unknown = len(self.colors), len(self.colors) + 1
@@ -109,7 +121,7 @@ class ColorMap:
         if alpha:
             region.masked_fill_(alpha[0] == 0, none)
         if int(region.max()) == unknown:
-            raise self._unknown(codes, region == unknown, rectangle)
+            raise self._unknown(codes, region == unknown, place)
         return region
 
     def shrunk(self, size: Size) -> ColorMap:

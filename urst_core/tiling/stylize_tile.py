@@ -17,8 +17,9 @@ from ..pictures.mask import Mask, blend
 from ..pictures.padding import pad_to_frame, read_stored, window_of
 from ..pictures.region_map import RegionMap
 from ..pictures.source import Canvas, Source, from_unit
-from .pieces import painted_pieces
+from .blocks import blocks
 from .transfer import Download, Transfer, Upload
+from .window_painter import WindowPainter, WindowPlan, join_parts
 
 
 class Refinement(Protocol):
@@ -61,15 +62,13 @@ class Refinement(Protocol):
 class StoredWindow:
     """The input of a tile: the stored pixels of its window, alpha and coverage of its core.
 
-    ``coverage``, (n, h, w), is how much of it the ``networks`` with these numbers paint; None if a
-    single one paints all of it. Each computes only its ``pieces`` of the core. ``below`` and
-    ``noise`` come from a :class:`Refinement`.
+    ``coverage``, (n, h, w), is how much of it the networks of the ``plan`` paint; None if a single
+    one paints all of it. ``below`` and ``noise`` come from a :class:`Refinement`.
     """
 
     colors: Upload
     alpha: Tensor
-    networks: Sequence[int]
-    pieces: Sequence[Sequence[Rectangle]]
+    plan: WindowPlan
     coverage: Upload | None = None
     below: Upload | None = None
     noise: Upload | None = None
@@ -120,11 +119,11 @@ class TileStylizer:
         keeps_colors: bool = False,
     ) -> None:
         self._refinement, self._keeps_colors = refinement, keeps_colors
-        self._networks = network.parts if isinstance(network, RegionNetworks) else (network,)
         self._content, self._canvas = content, canvas
-        self._frame, self._mask, self._regions = frame, mask, regions
+        self._mask, self._regions = mask, regions
         self._transfer = Transfer(device)
-        self._halo, self._margin = halo, margin
+        networks = network.parts if isinstance(network, RegionNetworks) else (network,)
+        self._painter = WindowPainter(networks, frame, content.size, halo, margin)
 
     def read(self, tile: Tile) -> TileInput:
         core = tile.core.clipped(self._content.size)
@@ -144,20 +143,8 @@ class TileStylizer:
             for pixels in (stored, coverage, below, noise)
         )
         assert colors is not None
-        pieces = [[tile.core]] if coverage is None else self._pieces(tile, coverage)
-        return StoredWindow(colors, alpha, networks, pieces, *others)
-
-    def _pieces(self, tile: Tile, coverage: Tensor) -> list[list[Rectangle]]:
-        """For each network the pieces of the core that it computes."""
-        return [painted_pieces(share, tile.core, self._needed) for share in coverage]
-
-    def _merged(self, piece: Rectangle) -> Rectangle:
-        """The part of the network's result that a piece of the core depends on."""
-        return piece.grown(self._margin).clipped(self._frame)
-
-    def _needed(self, piece: Rectangle) -> Rectangle:
-        """The part of the window that a network computes for a piece of the core."""
-        return self._merged(piece).grown(self._halo).clipped(self._frame)
+        plan = self._painter.plan(tile, networks, coverage)
+        return StoredWindow(colors, alpha, plan, *others)
 
     def _coverage(self, core: Rectangle) -> tuple[Tensor | None, Sequence[int]]:
         """How much of a core each network paints, and the numbers of those that paint any of it.
@@ -190,25 +177,31 @@ class TileStylizer:
         sums = [each.sum(dtype=torch.float32).isfinite() for each in painted]
         is_finite = self._transfer.download(torch.stack(sums).all())
         coverage = None if window.coverage is None else window.coverage.receive()
+        colors = torch.empty_like(kept, memory_format=torch.contiguous_format)
+        for block in blocks(Rectangle.of_size(core.size), kept.device):
+            here = (..., *block.slices)
+            shares = None if coverage is None else coverage[here]
+            colors[here] = self._finished(kept[here], [each[here] for each in painted], shares)
+        return StylizedCore(self._transfer.download(colors), is_finite, window.alpha)
+
+    def _finished(self, kept: Tensor, painted: list[Tensor], coverage: Tensor | None) -> Tensor:
+        """Stored content, paintings and their coverage → the pixels to store."""
         inner, total = _composite(painted, coverage)
         if self._keeps_colors:
             inner = keep_chroma(kept, inner)
         if total is None:
-            colors = from_unit(inner, self._content.dtype)
-        else:
-            colors = blend(kept, inner.clamp(0.0, 1.0), total)
-        return StylizedCore(self._transfer.download(colors), is_finite, window.alpha)
+            return from_unit(inner, kept.dtype)
+        return blend(kept, inner.clamp(0.0, 1.0), total)
 
     def _painted(
         self, tile: Tile, core: Rectangle, window: StoredWindow, stored: Tensor
     ) -> Iterator[Tensor]:
         """A core as each of the window's networks paints it, (3, h, w); 0 where none does."""
-        networks = [self._networks[number] for number in window.networks]
         if self._refinement is None:
             pixels = window_of(stored, tile.window.size)
             inner = (..., *core.relative_to(tile.window).slices)
-            for network, pieces in zip(networks, window.pieces):
-                yield self._output(network, pixels, tile, pieces)[inner]
+            for output in self._painter.paint(pixels, tile, window.plan):
+                yield output[inner]
             return
         area = tile.window.clipped(self._content.size)
         height, width = area.size
@@ -216,31 +209,14 @@ class TileStylizer:
         noise = None if window.noise is None else window.noise.receive()
         joined = self._refinement.join(stored[:3], below, noise, area).unsqueeze(0)
         framed = pad_to_frame(joined, tile.window.size)
-        for network, pieces in zip(networks, window.pieces):
-            output = self._output(network, framed, tile, pieces)[:, :height, :width]
+        outputs = self._painter.paint(framed, tile, window.plan)
+        for output, pieces in zip(outputs, window.plan.pieces):
+            inside = [piece.clipped_to(core) for piece in pieces]
+            painted = output[:, :height, :width]
             merged = [
-                self._refinement.merge(output, stored[:3], below, area, piece.clipped_to(core))
-                for piece in pieces
+                self._refinement.merge(painted, stored[:3], below, area, piece) for piece in inside
             ]
-            yield _joined([piece.clipped_to(core) for piece in pieces], merged, core)
-
-    def _output(
-        self, network: TileNetwork, pixels: Tensor, tile: Tile, pieces: Sequence[Rectangle]
-    ) -> Tensor:
-        """A network's result for pieces of a window's core, (3, h, w); may be 0 in the rest."""
-        if list(pieces) == [tile.core]:
-            at_border = tile.touches_border(self._frame)
-            return network.at(tile.window, self._content.size)(pixels, at_border=at_border)[0]
-        outputs = [self._piece(network, pixels, tile, piece) for piece in pieces]
-        return _joined([self._merged(piece) for piece in pieces], outputs, tile.window)
-
-    def _piece(self, network: TileNetwork, pixels: Tensor, tile: Tile, piece: Rectangle) -> Tensor:
-        """A network's result for one piece of a core, and for what merging needs around it."""
-        needed = self._needed(piece)
-        at_border = Tile(tile.core, needed).touches_border(self._frame)
-        part = pixels[(..., *needed.relative_to(tile.window).slices)]
-        painted = network.at(needed, self._content.size)(part, at_border=at_border)[0]
-        return painted[(..., *self._merged(piece).relative_to(needed).slices)]
+            yield join_parts(inside, merged, core)
 
     def write(self, tile: Tile, result: TileResult) -> Tensor | None:
         """Write the core, and return its pixels as written; None if it is only padding.
@@ -270,7 +246,7 @@ class TileStylizer:
             f"the tile at row {core.top}, column {core.left} ({core.height} x {core.width} px) "
             "is NaN or infinite"
         )
-        dtype = self._networks[0].compute_dtype
+        dtype = self._painter.networks[0].compute_dtype
         if dtype.itemsize < torch.float32.itemsize:
             name = str(dtype).removeprefix("torch.")
             return DeviceError(
@@ -281,16 +257,6 @@ class TileStylizer:
             f"{where}: the network's values overflowed; "
             "use other weights, or get the weights file again"
         )
-
-
-def _joined(areas: Sequence[Rectangle], parts: Sequence[Tensor], whole: Rectangle) -> Tensor:
-    """Parts of a picture, (C, h, w) each, as one; 0 between them."""
-    if list(areas) == [whole]:
-        return parts[0]
-    joined = parts[0].new_zeros((parts[0].shape[0], *whole.size))
-    for area, part in zip(areas, parts):
-        joined[(..., *area.relative_to(whole).slices)] = part
-    return joined
 
 
 def _composite(painted: list[Tensor], coverage: Tensor | None) -> tuple[Tensor, Tensor | None]:

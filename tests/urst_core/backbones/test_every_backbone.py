@@ -232,6 +232,37 @@ def test_tiles_equal_the_whole_and_too_small_a_halo_shows(name, random_backbones
             assert float((narrow - whole).abs().max()) > 1e-9
 
 
+@pytest.mark.parametrize("name", slow_where_large(COMPARED_HERE))
+def test_styles_share_features_and_their_halo_is_the_smallest(name, random_backbones):
+    backbone = random_backbones[name]
+    stride = backbone.traits.stride
+    one, other = (
+        backbone.bake(backbone.collect(picture((48, 64))[None], code)).prepared(
+            torch.device("cpu"), torch.float64
+        )
+        for code in (code_of(backbone), backbone.encode_style([picture((64, 72), seed=6)[None]]))
+    )
+    halo = one.styled_halo
+    window = picture((backbone.traits.minimum, 2 * (halo + stride)), seed=5)[None].double()
+
+    def painted(network, margin):
+        """The middle, from the features around it."""
+        columns = slice(halo - margin, halo + stride + margin)
+        part = features[..., columns.start // stride : columns.stop // stride]
+        result = network.from_features(part, window[..., columns], at_border=True)
+        return result[..., margin : margin + stride]
+
+    with torch.inference_mode():
+        features = one.content_features(window, at_border=True)
+        assert torch.equal(features, other.content_features(window, at_border=True))
+        for network in (one, other):
+            whole = network(window)
+            assert torch.equal(network.from_features(features, window, at_border=True), whole)
+            middle = whole[..., halo : halo + stride]
+            assert float((painted(network, halo) - middle).abs().max()) <= 1e-9
+            assert float((painted(network, halo - stride) - middle).abs().max()) > 1e-9
+
+
 TILED = [
     # Two tiles: what float32 adds is told by their rounding, not by their number.
     *((name, (101, 165), (128,)) for name in NAMES if name not in ("microast", "multimodal")),

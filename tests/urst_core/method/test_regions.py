@@ -137,7 +137,7 @@ def test_a_network_computes_only_the_part_of_a_window_that_it_paints(microast):
     assert float((painted(128).pixels - whole.pixels).abs().max()) <= 1e-9
     frame = Rectangle.of_size(run.frame)
     stored = run.work(networks, whole).read(tile_around(frame, microast.traits.halo, run.frame))
-    assert stored.pieces == [[Rectangle(0, 0, 256, 40)], [Rectangle(192, 0, 264, 40)]]
+    assert stored.plan.pieces == [[Rectangle(0, 0, 256, 40)], [Rectangle(192, 0, 264, 40)]]
 
 
 def test_a_feather_cross_fades_two_paintings(microast):
@@ -214,14 +214,22 @@ def test_a_mask_limits_all_regions(microast):
     assert difference(painted[:, :, 20:80], everywhere[:, :, 20:80]) <= 1e-6
 
 
-def test_tiles_are_computed_with_the_styles_that_touch_them_only(microast, monkeypatch):
-    forward, calls = TileNetwork.forward, []
+def test_tiles_are_computed_with_the_styles_that_touch_them_and_share_content_features(
+    microast, monkeypatch
+):
+    calls: dict[str, int] = {}
 
-    def counted(network, window, **options):
-        calls.append(network)
-        return forward(network, window, **options)
+    def count(name):
+        computed = getattr(TileNetwork, name)
 
-    monkeypatch.setattr(TileNetwork, "forward", counted)
+        def counted(*values, **options):
+            calls[name] = calls.get(name, 0) + 1
+            return computed(*values, **options)
+
+        monkeypatch.setattr(TileNetwork, name, counted)
+
+    for name in ("forward", "content_features", "from_features"):
+        count(name)
     run(microast, two(), tile_size=24)
     tiles = [
         shares.flatten(1).any(1).sum()
@@ -229,8 +237,13 @@ def test_tiles_are_computed_with_the_styles_that_touch_them_only(microast, monke
         for left in range(0, SIZE[1], 24)
         for shares in [halves().read(Rectangle(top, left, top + 24, left + 24).clipped(SIZE))]
     ]
-    assert len(calls) == int(sum(tiles))
-    assert len(calls) < 1.5 * len(tiles)
+    styles = torch.tensor(tiles)
+    assert calls == {
+        "forward": int((styles == 1).sum()),
+        "content_features": int((styles == 2).sum()),
+        "from_features": 2 * int((styles == 2).sum()),
+    }
+    assert int(styles.sum()) < 1.5 * len(tiles)
 
 
 def test_a_gray_map_blends_styles_across_the_picture(microast):

@@ -70,6 +70,29 @@ class RowSequence(RowLayer):
         return bands
 
 
+class StyledSequence(RowLayer):
+    """Layers of which the first do not depend on the style, so that several styles share them.
+
+    Args:
+        content: the layers that are the same for all styles, up to features of one stride a pixel.
+        styled: the others.
+        halo: context that a result of ``styled`` needs, in px of the picture; see
+            :func:`~urst_core.networks.reach.halo_behind_features`.
+    """
+
+    def __init__(
+        self, content: Iterable[RowLayer], styled: Iterable[RowLayer], *, halo: int
+    ) -> None:
+        super().__init__()
+        self.content, self.styled, self.halo = RowSequence(content), RowSequence(styled), halo
+
+    def forward(self, image: Tensor, *, at_border: bool) -> Tensor:
+        return self.styled(self.content(image, at_border=at_border), at_border=at_border)
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        return self.styled.rows(self.content.rows(bands, at_border=at_border), at_border=at_border)
+
+
 class CompleteSequence(RowSequence):
     """Layers that compute all of their bands before they pass on the first.
 

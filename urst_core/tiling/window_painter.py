@@ -1,0 +1,163 @@
+"""Networks → the stylized window of a tile, or the pieces of it that they paint.
+
+Several styles that touch a tile share everything that depends on the content only::
+
+      window ──► content features ──┬──► styled layers of style 1 ──► its pieces of the core
+                 (once)             └──► styled layers of style 2 ──► its pieces of the core
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import Tensor
+
+from ..geometry import Rectangle, Size, Tile
+from ..networks.tile_network import TileNetwork
+from .pieces import painted_pieces
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """The parts of a window that networks compute.
+
+    Attributes:
+        networks: numbers of the networks that touch the tile.
+        pieces: for each of them, the pieces of the core that it paints.
+        shared: the piece of which they share the content features; None if they share none.
+    """
+
+    networks: Sequence[int]
+    pieces: Sequence[Sequence[Rectangle]]
+    shared: Rectangle | None = None
+
+
+@dataclass(frozen=True)
+class ContentFeatures:
+    """Features that do not depend on a style, (1, C, h, w), and their area of the frame."""
+
+    values: Tensor
+    area: Rectangle
+
+    def of(self, part: Rectangle) -> Tensor:
+        """The features of a part of the area."""
+        inside = part.relative_to(self.area).scaled(self.values.shape[3], self.area.width)
+        return self.values[(..., *inside.slices)]
+
+
+@dataclass(frozen=True)
+class WindowPainter:
+    """Computes networks on windows.
+
+    Attributes:
+        networks: of all styles.
+        frame: height and width of the padded picture, in px.
+        picture: the same without padding.
+        halo: of the networks.
+        margin: what the steps after the network need around a core.
+    """
+
+    networks: Sequence[TileNetwork]
+    frame: Size
+    picture: Size
+    halo: int
+    margin: int
+
+    def plan(self, tile: Tile, networks: Sequence[int], coverage: Tensor | None) -> WindowPlan:
+        """Decide what networks compute for a tile.
+
+        Args:
+            tile: the tile.
+            networks: numbers of those that touch it.
+            coverage: how much of each pixel each of them paints, (n, h, w); None if a single one
+                paints all of the core.
+        """
+        if coverage is None:
+            return WindowPlan(networks, [[tile.core]])
+        shared = self._shared_piece(tile, coverage)
+        halo = self.halo if shared is None else self._styled_halo
+        needed = partial(self._needed, halo=halo or 0)
+        pieces = [painted_pieces(share, tile.core, needed) for share in coverage]
+        return WindowPlan(networks, pieces, shared)
+
+    def paint(self, pixels: Tensor, tile: Tile, plan: WindowPlan) -> Iterator[Tensor]:
+        """A window as each network of a plan paints it, (3, h, w); anything outside its pieces.
+
+        Args:
+            pixels: the window, (1, 3, h, w), floating, 0..1.
+            tile, plan: of the window.
+        """
+        features = None if plan.shared is None else self._features(pixels, tile, plan.shared)
+        for number, pieces in zip(plan.networks, plan.pieces):
+            network = self.networks[number]
+            if features is None and list(pieces) == [tile.core]:
+                yield self._painted(network, pixels, tile, tile.window)
+                continue
+            painted = [self._piece(network, pixels, tile, piece, features) for piece in pieces]
+            yield join_parts([self._merged(piece) for piece in pieces], painted, tile.window)
+
+    @property
+    def _styled_halo(self) -> int | None:
+        return self.networks[0].styled_halo
+
+    def _shared_piece(self, tile: Tile, coverage: Tensor) -> Rectangle | None:
+        if self._styled_halo is None or len(coverage) == 1:
+            return None
+        union = painted_pieces(coverage.amax(0), tile.core, partial(self._needed, halo=self.halo))
+        return union[0] if len(union) == 1 else None
+
+    def _merged(self, piece: Rectangle) -> Rectangle:
+        """The part of a network's result that a piece of the core depends on."""
+        return piece.grown(self.margin).clipped(self.frame)
+
+    def _needed(self, piece: Rectangle, halo: int) -> Rectangle:
+        """The part of the window that is computed for a piece of the core."""
+        return self._merged(piece).grown(halo).clipped(self.frame)
+
+    def _features(self, pixels: Tensor, tile: Tile, piece: Rectangle) -> ContentFeatures:
+        needed = self._needed(piece, self.halo)
+        part = pixels[(..., *needed.relative_to(tile.window).slices)]
+        at_border = Tile(tile.core, needed).touches_border(self.frame)
+        return ContentFeatures(self.networks[0].content_features(part, at_border=at_border), needed)
+
+    def _piece(
+        self,
+        network: TileNetwork,
+        pixels: Tensor,
+        tile: Tile,
+        piece: Rectangle,
+        features: ContentFeatures | None,
+    ) -> Tensor:
+        """A network's result for one piece of a core, and for what merging needs around it."""
+        halo = self.halo if features is None else self._styled_halo
+        needed = self._needed(piece, halo or 0)
+        painted = self._painted(network, pixels, tile, needed, features)
+        return painted[(..., *self._merged(piece).relative_to(needed).slices)]
+
+    def _painted(
+        self,
+        network: TileNetwork,
+        pixels: Tensor,
+        tile: Tile,
+        area: Rectangle,
+        features: ContentFeatures | None = None,
+    ) -> Tensor:
+        """A network's result for an area of the window, (3, h, w)."""
+        part = pixels[(..., *area.relative_to(tile.window).slices)]
+        at_border = Tile(tile.core, area).touches_border(self.frame)
+        here = network.at(area, self.picture)
+        if features is None:
+            return here(part, at_border=at_border)[0]
+        return here.from_features(features.of(area), part, at_border=at_border)[0]
+
+
+def join_parts(areas: Sequence[Rectangle], parts: Sequence[Tensor], whole: Rectangle) -> Tensor:
+    """Parts of a picture, (C, h, w) each, as one; 0 between them."""
+    if list(areas) == [whole]:
+        return parts[0]
+    picture = parts[0].new_zeros((parts[0].shape[0], *whole.size))
+    for area, part in zip(areas, parts):
+        picture[(..., *area.relative_to(whole).slices)] = part
+    return picture
