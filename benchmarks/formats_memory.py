@@ -1,7 +1,7 @@
 """Peak memory of whole runs for each kind of input and of output, one process at a time.
 
     python benchmarks/formats_memory.py [--megapixels 25] [--tile-size 1024] [--masked]
-        [--strokes fine] [--folder DIR]
+        [--strokes fine] [--only plain.npy .avif ...] [--folder DIR]
 
 Every kind of input becomes a TIFF, and a baseline JPEG becomes every kind of output: reading and
 writing are phases of a run that do not overlap, so the peak of a pair is the larger one of its row
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--tile-size", type=int, help="default: by free memory")
     parser.add_argument("--strokes", default="preview")
     parser.add_argument("--masked", action="store_true", help="stylize only the middle")
+    parser.add_argument("--only", nargs="+", help="files of inputs and endings of outputs")
     parser.add_argument("--folder", type=Path, help="for pictures and results")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -59,13 +60,17 @@ def main() -> None:
         measured(__file__, "--make", folder, "--megapixels", options.megapixels, *edge)
         print("input                 peak GB   seconds   temporary MB")
         names = [(kind, file) for kind, (file, _) in INPUTS.items()]
-        for kind, file in [*names, ("NumPy", "plain.npy"), ("OME-Zarr", "plain.zarr")]:
+        names += [("NumPy", "plain.npy"), ("OME-Zarr", "plain.zarr")]
+        chosen = options.only or [*(file for _, file in names), *OUTPUTS]
+        for kind, file in names:
+            if file not in chosen:
+                continue
             arguments = (folder / file, folder / "style.jpg", "-o", folder / "out.tif", *tiles)
             outcome = measured("-m", "urst_core", "stylize", *arguments, "--overwrite", "--quiet")
             temporary = temporary_megabytes(folder / file)
             print(f"{kind:19s}{told(outcome)}{temporary:15.0f}", flush=True)
         print("output                peak GB   seconds")
-        for ending in OUTPUTS:
+        for ending in filter(chosen.__contains__, OUTPUTS):
             arguments = (folder / "baseline.jpg", folder / "style.jpg", "-o", folder / f"b{ending}")
             outcome = measured("-m", "urst_core", "stylize", *arguments, *tiles, "--quiet")
             print(f"{ending:19s}{told(outcome)}", flush=True)

@@ -81,17 +81,18 @@ def cluster():
         assert not ray.is_initialized()
 
 
-@pytest.fixture
-def same_threads():
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As each worker has: the last bits of statistics depend on the number of threads."""
     threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
 
 
 @pytest.fixture
-def workers_here(monkeypatch, request) -> RayInProcess:
+def workers_here(monkeypatch) -> RayInProcess:
     """Workers that take their turns in this process."""
-    request.getfixturevalue("same_threads")
     ray = RayInProcess()
     monkeypatch.setattr(ray_cluster, "ray_module", lambda: ray)
     return ray
@@ -137,7 +138,7 @@ KILLED_DRIVER = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from urst_core.cluster import ray as ray_cluster, resume
+from urst_core.cluster import resume
 from urst_core.cluster.run import stylize_distributed
 from urst_core.formats.open import open_picture
 from urst_core.tiling.settings import Settings
@@ -147,28 +148,28 @@ def kill_me(progress):
     if progress.tiles_done == 5:
         os.kill(os.getpid(), signal.SIGKILL)
 
-ray_cluster.OBJECT_STORE_BYTES = 80_000_000
 resume.FLUSH_SECONDS = 0.0  # else the tiles of the last seconds are lost
-content, style, output = map(Path, sys.argv[1:])
+content, style, output = map(Path, sys.argv[1:4])
 settings = Settings(strokes="fine", thumbnail_size=64, style_size=64, tile_size=64, device="cpu")
 styles = [open_picture(style, flatten=True)]
 stylize_distributed(content, styles, output, load_backbone(), settings,
-                    address="local", workers=2, listener=kill_me)
+                    address=sys.argv[4], workers=1, listener=kill_me)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="nothing kills at once there")
 @pytest.mark.usefixtures("workers_here")
-def test_a_driver_is_killed_and_another_resumes(content, expected, microast, tmp_path):
-    """In a process and a cluster of its own; the lock dies with it."""
-    pytest.importorskip("ray", reason="Ray is not installed")
+def test_a_driver_is_killed_and_another_resumes(cluster, content, expected, microast, tmp_path):
+    """In a process of its own; the lock dies with it."""
     style = save_picture(tmp_path / "style.png", stored_picture((64, 72), seed=3))
     folder = tmp_path / "results"
     folder.mkdir()
     output = folder / "a.zarr"
-    driver = [sys.executable, "-c", KILLED_DRIVER, str(content), str(style), str(output)]
-    assert subprocess.run(driver, check=False).returncode == -signal.SIGKILL
+    address = cluster.get_runtime_context().gcs_address
+    driver = [sys.executable, "-c", KILLED_DRIVER, str(content), str(style), str(output), address]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    assert subprocess.run(driver, env=environment, check=False).returncode == -signal.SIGKILL
     assert not output.exists()
     with pytest.raises(OutputError, match="was interrupted; pass if_interrupted='resume'"):
         run(content, output, microast)
@@ -328,7 +329,7 @@ def test_a_worker_that_finds_no_content(content, microast, tmp_path):
 
     backbone = Vanishing(measured.network, measured.fingerprint)
     with pytest.raises(ClusterError) as caught:
-        run(moving, tmp_path / "a.zarr", backbone)
+        run(moving, tmp_path / "a.zarr", backbone, workers=1)
     message = str(caught.value)
     assert message.startswith("worker on ")
     assert f"cannot use the content: picture {moving} does not exist; check the path" in message
@@ -357,7 +358,6 @@ def job(content, microast, *, size=SIZE) -> Job:
     return Job(content, facts, microast.bake(stats), microast.traits, "cpu", 1, 1)
 
 
-@pytest.mark.usefixtures("same_threads")
 def test_a_worker_that_finds_another_picture(content, microast):
     with pytest.raises(ClusterError) as caught:
         TileWorker().start(job(content, microast, size=(150, 212)))
@@ -368,7 +368,6 @@ def test_a_worker_that_finds_another_picture(content, microast):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("same_threads")
 def test_a_worker_is_as_careful_as_asked(content, microast, monkeypatch):
     opened = []
     monkeypatch.setattr(
@@ -382,7 +381,6 @@ def test_a_worker_is_as_careful_as_asked(content, microast, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("same_threads")
 def test_a_worker_out_of_memory_halves_its_tile(content, microast, tmp_path, monkeypatch):
     """The core is still written at once: its parts do not cover whole chunks."""
     forward, widths = TileNetwork.forward, []
@@ -409,7 +407,6 @@ def test_a_worker_out_of_memory_halves_its_tile(content, microast, tmp_path, mon
     assert int((whole(tmp_path / "b.zarr").int() - undisturbed.int()).abs().max()) <= 1
 
 
-@pytest.mark.usefixtures("same_threads")
 def test_a_worker_proposes_tiles_for_its_share_of_memory(content, microast):
     worker = TileWorker()
     worker.start(job(content, microast))
@@ -419,7 +416,6 @@ def test_a_worker_proposes_tiles_for_its_share_of_memory(content, microast):
     assert 32 <= edge <= 224
 
 
-@pytest.mark.usefixtures("same_threads")
 def test_only_padding_is_not_written(content, microast):
     worker = TileWorker()
     worker.start(job(content, microast))
