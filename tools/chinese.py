@@ -18,7 +18,7 @@ GROUPS: Mapping[str, str] = {
     "Styles": "风格",
     "Stylize": "风格化",
     "Result": "结果",
-    "Frames or video": "视频帧",
+    "Video": "视频",
     "Look first": "先看效果",
     "The look": "整体效果",
     "1. Measure once": "一次测量",
@@ -136,9 +136,9 @@ NOTES: Mapping[str, str] = {
 
 如果逐帧单独测量，移动的灯光会改变整幅画面，视频就会闪烁。**批次统计方式** 设为 shared 时，所有帧一起测量，不动的部分保持颜色不变。
 
-1. 为了直接运行，工作流用噪点不断变化的静止画面代替视频。使用自己的视频：添加 *Load Video* 和 *Get Video Components*，把图像接到 **图像风格化**。
+1. 工作流带有两秒的示例视频，可以直接运行。在 **content** 中选择自己的视频。
 2. 在 **style** 中选择一幅画。
-3. 运行。要保存为视频文件，用 *Create Video* 和 *Save Video* 代替 **SaveAnimatedWEBP**，并连接声音和帧率。
+3. 运行。结果在 **output/urst** 中，保留原视频的声音和帧率。
 
 - smoothed 用于有多个场景的视频：每一帧的统计量与前后 **平滑半径** 帧求平均。
 - 所有帧同时放在内存里。长视频请用 **风格化视频文件**，它逐帧读写。

@@ -10,14 +10,11 @@ from collections.abc import Mapping
 from node_types import NodeType, Socket
 
 IMAGE, MASK = Socket("IMAGE", "IMAGE"), Socket("MASK", "MASK")
+VIDEO = Socket("VIDEO", "VIDEO")
 
 
 def _image(name: str = "image") -> Socket:
     return Socket(name, "IMAGE")
-
-
-def _offset(name: str) -> Socket:
-    return Socket(name, "INT", default=0, limits=(0, 16384))
 
 
 CORE_NODES: Mapping[str, NodeType] = {
@@ -38,37 +35,25 @@ CORE_NODES: Mapping[str, NodeType] = {
     "ThresholdMask": NodeType(
         (Socket("mask", "MASK"), Socket("value", "FLOAT", default=0.5, limits=(0.0, 1.0))), (MASK,)
     ),
-    "InvertMask": NodeType((Socket("mask", "MASK"),), (MASK,)),
-    "ImageCompositeMasked": NodeType(
-        (
-            _image("destination"),
-            _image("source"),
-            _offset("x"),
-            _offset("y"),
-            Socket("resize_source", "BOOLEAN", default=False),
-            Socket("mask", "MASK", optional=True),
-        ),
-        (IMAGE,),
+    "LoadVideo": NodeType((Socket("file", "COMBO"),), (VIDEO,)),
+    "GetVideoComponents": NodeType(
+        (Socket("video", "VIDEO"),),
+        (Socket("images", "IMAGE"), Socket("audio", "AUDIO"), Socket("fps", "FLOAT")),
     ),
-    "RepeatImageBatch": NodeType(
-        (_image(), Socket("amount", "INT", default=1, limits=(1, 4096))), (IMAGE,)
-    ),
-    "ImageAddNoise": NodeType(
-        (
-            _image(),
-            Socket("seed", "INT", default=0, limits=(0, 2**64 - 1), page_value="fixed"),
-            Socket("strength", "FLOAT", default=0.5, limits=(0.0, 1.0)),
-        ),
-        (IMAGE,),
-    ),
-    "SaveAnimatedWEBP": NodeType(
+    "CreateVideo": NodeType(
         (
             _image("images"),
+            Socket("fps", "FLOAT", default=30.0, limits=(1.0, 120.0)),
+            Socket("audio", "AUDIO", optional=True),
+        ),
+        (VIDEO,),
+    ),
+    "SaveVideo": NodeType(
+        (
+            Socket("video", "VIDEO"),
             Socket("filename_prefix", "STRING"),
-            Socket("fps", "FLOAT", default=6.0, limits=(0.01, 1000.0)),
-            Socket("lossless", "BOOLEAN", default=True),
-            Socket("quality", "INT", default=80, limits=(0, 100)),
-            Socket("method", "COMBO", default="default", choices=("default", "fastest", "slowest")),
+            Socket("format", "COMBO", default="auto", choices=("auto", "mp4")),
+            Socket("codec", "COMBO", default="auto", choices=("auto", "h264")),
         )
     ),
 }

@@ -18,7 +18,7 @@ sys.path += [str(ROOT), str(ROOT / "tests" / "support")]
 
 from small_jpeg import small_jpeg  # noqa: E402
 from template_names import TEMPLATES  # noqa: E402
-from workflow_results import RESULTS, read_picture  # noqa: E402
+from workflow_results import RESULTS, read_frames, read_picture  # noqa: E402
 
 EDGE, GAP = 512, 4
 LARGEST_FILE = 79_000
@@ -42,8 +42,10 @@ def image_of(picture: np.ndarray) -> Image.Image:
 def results_of(name: str) -> list[np.ndarray]:
     """What the workflow makes of the pictures that it begins with."""
     painting, other = sample("painting"), sample("painting_2")
+    clip = ROOT / "sample_pictures" / "urst_clip.mp4"
     pictures = {
-        "clip": ROOT / "sample_pictures" / "urst_clip.mp4",
+        "clip": clip,
+        "frames": lambda: read_frames(clip).astype(np.float32) / 255,
         "content": sample("photograph"),
         "style": painting,
         "style inside": painting,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recipe_parts import (
     CHOOSE,
+    CLIP,
     MODELS,
     OTHER_PAINTING,
     OTHERS,
@@ -15,9 +16,6 @@ from recipe_parts import (
     stylize,
 )
 from workflow_graph import Graph, Group, Node
-
-FRAMES, GRAIN = 4, 0.1
-"""A still picture in several frames with different grain, in place of a video."""
 
 
 def regions_with_masks(graph: Graph) -> None:
@@ -71,37 +69,38 @@ def video_shared_statistics(graph: Graph) -> None:
         "If each frame is measured separately, a video flickers: a moving light changes the whole "
         "picture. With `batch_statistics` **shared** all frames are measured together, and parts "
         "that do not move keep their colors.\n\n"
-        "1. To run at once, the graph uses a still picture with changing grain. For your own "
-        "video, add *Load Video* and *Get Video Components*, and connect their images to "
-        "**Stylize Image**.\n"
+        "1. The graph begins with two seconds that belong to this pack, so that it runs at once. "
+        "Choose your own video in **content**.\n"
         "2. Choose a painting in **style**.\n"
-        "3. Run. To save a video file, replace **SaveAnimatedWEBP** with *Create Video* and *Save "
-        "Video*; connect audio and fps, too.\n\n"
+        "3. Run. The video is in `output/urst`, with the sound and the frame rate of yours.\n\n"
         "- **smoothed** is for videos with several scenes: each frame's statistics are averaged "
         "with those of `smoothing_radius` frames on each side.\n"
         "- All frames are in memory at once. For long videos use *Stylize Video File*, which reads "
         "and writes them frame by frame.",
-        height=320,
+        height=300,
     )
-    content, style = load_content(graph), load_style(graph)
-    repeated = graph.add("RepeatImageBatch", values={"amount": FRAMES}, image=(content, 0))
-    frames = graph.add("ImageAddNoise", values={"strength": GRAIN}, image=(repeated, 0))
-    backbone = graph.add("URSTLoadBackbone")
+    content = graph.add("LoadVideo", title="content", height=324, values={"file": CLIP})
+    # Both have more inputs or outputs since 0.33.
+    parts = graph.add("GetVideoComponents", height=120, video=(content, 0))
+    style, backbone = load_style(graph), graph.add("URSTLoadBackbone")
     painted = stylize(
         graph,
         values={"batch_statistics": "shared"},
         backbone=(backbone, 0),
-        content=(frames, 0),
+        content=(parts, 0),
         style=(style, 0),
     )
-    values = {"filename_prefix": "urst/video", "fps": 2.0}
-    saved = graph.add("SaveAnimatedWEBP", width=440, height=580, values=values, images=(painted, 0))
+    video = graph.add(
+        "CreateVideo", width=440, height=150, images=(painted, 0), audio=(parts, 1), fps=(parts, 2)
+    )
+    values = {"filename_prefix": "urst/video"}
+    saved = graph.add("SaveVideo", width=440, height=440, values=values, video=(video, 0))
     graph.lay_out(
         [note],
-        [Group("Pictures", [content, style], PICTURES), Group("Models", [backbone], MODELS)],
-        [Group("Frames or video", [repeated, frames], OTHERS)],
+        [Group("Video", [content, parts], PICTURES)],
+        [Group("Picture", [style], PICTURES), Group("Models", [backbone], MODELS)],
         [Group("Stylize", [painted])],
-        [Group("Result", [saved], RESULT)],
+        [Group("Result", [video, saved], RESULT)],
     )
 
 

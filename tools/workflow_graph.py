@@ -57,15 +57,18 @@ UNCONNECTED_SHAPE = 7
 
 CODE = re.compile(r"`([^`]+)`")
 
-APP_WIDGETS = frozenset({"image", "content", "strength", "strokes"})
+FILE_WIDGETS = {"LoadImage": "image", "LoadVideo": "file"}
+"""Widgets that choose a file, by node."""
+
+APP_WIDGETS = frozenset({*FILE_WIDGETS.values(), "content", "strength", "strokes"})
 """Widgets that the page's app mode shows, of the nodes that have them.
 
-A picture's is called like its node there. Others are left out where several nodes have them: app
+A file's is called like its node there. Others are left out where several nodes have them: app
 mode does not say whose they are.
 """
 
 APP_RESULTS = frozenset(
-    {"SaveImage", "SaveAnimatedWEBP", "URSTSaveImage", "URSTStylizeFile", "URSTStylizeVideoFile"}
+    {"SaveImage", "SaveVideo", "URSTSaveImage", "URSTStylizeFile", "URSTStylizeVideoFile"}
 )
 
 Node = dict[str, Any]
@@ -134,7 +137,7 @@ class Graph:
             width: in px.
             height: minimum height in px; sockets and widgets may need more.
             values: values of widgets; the others get their defaults.
-            links: connected outputs by the name of the input.
+            links: connected outputs by the name of the input; a connected widget keeps its value.
 
         Raises:
             ValueError: a value or a link does not fit the type.
@@ -161,9 +164,14 @@ class Graph:
         }
         if title:
             node["title"] = title
-        node["inputs"] = [self._slot(node, socket, links) for socket in type_.sockets]
-        if title and kind == "LoadImage":
-            node["inputs"].append(_labeled("image", title))
+        for socket in type_.sockets:
+            node["inputs"].append(self._slot(node, socket, links))
+        for widget in type_.widgets:
+            if widget.name in links:
+                slot = self._slot(node, widget, links)
+                node["inputs"].append({**slot, "widget": {"name": widget.name}})
+        if title and kind in FILE_WIDGETS:
+            node["inputs"].append(_labeled(FILE_WIDGETS[kind], title))
         if links:
             raise ValueError(f"{kind} has no input {', '.join(links)}")
         self.nodes.append(node)
@@ -182,7 +190,7 @@ class Graph:
             raise ValueError(f"{name} takes {socket.kind}, not {output['type']}")
         slot["link"] = len(self.links) + 1
         output["links"] = [*(output["links"] or []), slot["link"]]
-        to = [node["id"], self.types[node["type"]].sockets.index(socket)]
+        to = [node["id"], len(node["inputs"])]
         self.links.append([slot["link"], source["id"], index, *to, output["type"]])
         return slot
 
@@ -238,10 +246,11 @@ class Graph:
             [node["id"], widget.name]
             for node in self.nodes
             for widget in self.types[node["type"]].widgets
-            if widget.name in APP_WIDGETS and node["type"] != "ImageAddNoise"
+            if widget.name in APP_WIDGETS
         ]
         owners = Counter(name for _, name in widgets)
-        widgets = [each for each in widgets if each[1] == "image" or owners[each[1]] == 1]
+        files = FILE_WIDGETS.values()
+        widgets = [each for each in widgets if each[1] in files or owners[each[1]] == 1]
         results = [node["id"] for node in self.nodes if node["type"] in APP_RESULTS]
         return {"inputs": widgets, "outputs": results}
 

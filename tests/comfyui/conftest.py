@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from clips import moving_frames, save_clip
 from fake_hub import FakeHub, running_hub, sha256
 from PIL import Image, ImageSequence
 from safetensors.torch import load_file, save_file
@@ -41,7 +42,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ("nodes", "urst_core", "locales", "web", "workflows", "subgraphs", "sample_pictures")
 START_SECONDS = 180
 RUN_SECONDS = 300
-UPSCALE_MODEL = "tiny2x.safetensors"
+UPSCALE_MODEL, CLIP = "tiny2x.safetensors", "short.mp4"
+DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
+"""Kind of some inputs of core's nodes since 0.33; its choices may have inputs of their own."""
 
 DEMO_SIZE = (320, 480)
 """Height and width: one tile of ComfyUI's upscaler."""
@@ -206,7 +209,7 @@ def widget_names(info: dict[str, Any]) -> Iterator[str | None]:
             kind, *rest = info["input"][section][name]
             options = rest[0] if rest else {}
             is_widget = isinstance(kind, list) or kind in (
-                *("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"),
+                *("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", DYNAMIC_COMBO),
             )
             if is_widget and not options.get("forceInput"):
                 yield name
@@ -225,8 +228,10 @@ def api_graph(workflow: dict[str, Any], object_info: dict[str, Any]) -> Graph:
         if node["type"] in ("Note", "MarkdownNote"):
             continue
         assert node["type"] in object_info, f"missing node {node['type']}"
-        names = widget_names(object_info[node["type"]])
-        inputs = {n: v for n, v in zip(names, node["widgets_values"], strict=True) if n}
+        names, values = list(widget_names(object_info[node["type"]])), node["widgets_values"]
+        # Newer versions add widgets, which get their defaults.
+        assert len(values) <= len(names)
+        inputs = {n: v for n, v in zip(names, values) if n}
         for slot in node["inputs"]:
             if slot["link"] is not None:
                 inputs[slot["name"]] = origins[slot["link"]]
@@ -313,6 +318,7 @@ def fill_base(base: Path, hub: FakeHub) -> None:
     soft_picture(200, 300, seed=3).save(pictures / "small.png")
     soft_picture(400, 500, seed=2).save(pictures / "style.png")
     save_demo_pictures(pictures)
+    save_clip(pictures / CLIP, moving_frames(6, (96, 144)))
     save_upscale_model(base / "models" / "upscale_models" / UPSCALE_MODEL)
     weights = base / "models" / "urst"
     weights.mkdir()
@@ -369,6 +375,8 @@ def fitted_workflow(name: str, content: str, style: str, other_style: str) -> di
             node["widgets_values"][0] = pictures[node["title"]]
         elif node["type"] == "UpscaleModelLoader":
             node["widgets_values"][0] = UPSCALE_MODEL
+        elif node["type"] in ("LoadVideo", "URSTStylizeVideoFile"):
+            node["widgets_values"][0] = CLIP
         elif node["type"] == "URSTStylizeFile":
             node["widgets_values"][0] = content
     return workflow
@@ -388,7 +396,8 @@ def engine_results(server: Server):
         read_picture(inputs / f"{name}.png") for name in ("landscape", "painting", "painting_2")
     )
     pictures = {"content": content, "style": style, "style inside": style, "style outside": other}
-    pictures["clip"] = inputs / "urst_clip.mp4"
+    pictures["clip"] = inputs / CLIP
+    pictures["frames"] = lambda: loaded_frames(server, CLIP)
     model = load_file(server.base / "models" / "upscale_models" / UPSCALE_MODEL)
 
     @functools.cache
@@ -396,6 +405,17 @@ def engine_results(server: Server):
         return RESULTS[name](pictures, lambda batch: enlarged(batch, model))
 
     return compute
+
+
+def loaded_frames(server: Server, name: str) -> np.ndarray:
+    """The frames of a video as ComfyUI loads them: versions read colors differently."""
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": name}},
+        "2": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
+        "3": {"class_type": "URSTTestProbe", "inputs": {"image": ["2", 0], "name": "frames"}},
+    }
+    server.run(graph)
+    return server.probed("frames")
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,10 @@ import numpy as np
 import pytest
 from comfyui_page import DIALOG, find_chromium, open_page
 from template_names import TEMPLATES
-from workflow_results import stylized
+from workflow_results import STEP, check_saved, stylized
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted(TEMPLATES)
-STEP = 1 / 255 + 1e-4
-"""SaveImage truncates to 8 bits."""
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +85,7 @@ def test_the_page_runs_a_workflow(server, page, workflow_with, engine_results, s
     expected = engine_results(name)
     assert saved.keys() == expected.keys()
     for file, result in expected.items():
-        difference = np.abs(saved[file] / 255 - result).max()
-        print(f"{file}: {255 * difference:.2f} of 255 from the engine")
-        assert difference <= STEP
+        print(check_saved(file, saved[file], result))
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

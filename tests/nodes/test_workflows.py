@@ -197,13 +197,13 @@ def test_the_app_shows_widgets_and_results_of_the_graph(types, path):
     kinds = {node["id"]: types[node["type"]] for node in graph["nodes"]}
     app = graph["extra"]["linearData"]
     assert app["outputs"]
-    assert {name for _, name in app["inputs"]} & {"image", "content"}
+    assert {name for _, name in app["inputs"]} & {"image", "file", "content"}
     by_id = {node["id"]: node for node in graph["nodes"]}
     shown = []
     for number, name in app["inputs"]:
         assert name in [widget.name for widget in kinds[number].widgets]
         labels = [slot["label"] for slot in by_id[number]["inputs"] if slot.get("widget")]
-        shown += labels if name == "image" else [name]
+        shown += labels if name in ("image", "file") else [name]
     assert len(shown) == len(set(shown)) == len(app["inputs"])
     if path.stem == TEMPLATES["quick_start"]:
         assert shown == ["content", "style", "strength", "strokes"]

@@ -28,6 +28,7 @@ def save_clip(
     *,
     times: Sequence[int] | None = None,
     sound: str | None = "aac",
+    wave: np.ndarray | None = None,
     space: int = 2,
     rotation: int = 0,
     pictures: bool = True,
@@ -38,7 +39,8 @@ def save_clip(
         path: the file; its ending chooses the container.
         frames: (height, width, 3), uint8.
         times: of the frames, in hundredths of a second; 0, 4, 8, … if None.
-        sound: codec of a tone as long as the frames; None for silence.
+        sound: codec of the sound; None for silence.
+        wave: the sound, int16, 44,100 samples per second; a tone as long as the frames if None.
         space: description of the colors, as in H.273.
         rotation: by which players turn the frames, in degrees counterclockwise.
         pictures: whether there are frames at all.
@@ -62,17 +64,21 @@ def save_clip(
                 out.mux(video.encode(frame))
             out.mux(video.encode(None))
         if audio is not None:
-            for frame in _tone(len(frames)):
+            for frame in _sound_frames(_tone(len(frames)) if wave is None else wave):
                 out.mux(audio.encode(frame))
             out.mux(audio.encode(None))
     return path
 
 
-def _tone(count: int) -> list[av.AudioFrame]:
+def _tone(count: int) -> np.ndarray:
     wave = np.sin(np.arange(SAMPLE_RATE * count // 25) * 0.06).astype(np.float32)
+    return (8000 * wave).astype(np.int16)
+
+
+def _sound_frames(wave: np.ndarray) -> list[av.AudioFrame]:
     frames = []
     for start in range(0, len(wave), 1024):
-        part = (8000 * wave[None, start : start + 1024]).astype(np.int16)
+        part = wave[None, start : start + 1024]
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(part), format="s16", layout="mono")
         frame.sample_rate, frame.pts = SAMPLE_RATE, start
         frames.append(frame)
