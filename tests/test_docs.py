@@ -98,6 +98,7 @@ def examples():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", examples())
 def test_examples_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

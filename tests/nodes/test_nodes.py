@@ -55,7 +55,12 @@ def test_values_of_sockets_take_one_line_in_errors(call, backbone):
 
 
 @pytest.mark.parametrize(
-    "size", [pytest.param(INNER_WINDOW, marks=pytest.mark.slow), (37, 41), (8, 500)]
+    "size",
+    [
+        pytest.param(INNER_WINDOW, marks=pytest.mark.slow),
+        (37, 41),
+        pytest.param((8, 500), marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("look", [{}, {"strength": 0.5}, {"statistics": "exact"}], ids=str)
 def test_five_nodes_equal_the_one(call, backbone, size, look):

@@ -145,6 +145,7 @@ def examples() -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", examples())
 @pytest.mark.usefixtures("files")
 def test_every_public_name_has_an_example_that_runs(test):

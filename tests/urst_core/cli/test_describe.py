@@ -48,6 +48,7 @@ def files_of(path):
     return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_format_that_can_keeps_it_and_is_repeated_byte_for_byte(folder, ending):
     for package, needed in ((".zarr", "zarr"), (".exr", "OpenEXR")):

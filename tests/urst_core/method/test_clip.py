@@ -25,8 +25,14 @@ def canvases():
     "settings",
     [
         PLAIN,
-        Settings(strokes=3.0, strength=0.6, thumbnail_size=64, tile_size=32, device="cpu"),
-        Settings(strokes="fine", colors="matched", thumbnail_size=64, device="cpu"),
+        pytest.param(
+            Settings(strokes=3.0, strength=0.6, thumbnail_size=64, tile_size=32, device="cpu"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            Settings(strokes="fine", colors="matched", thumbnail_size=64, device="cpu"),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["plain", "levels", "matched"],
 )

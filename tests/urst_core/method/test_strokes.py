@@ -98,7 +98,7 @@ class Network(nn.Module):
         (67, 140),
     ],
 )
-@pytest.mark.parametrize("coarse", [2, 1.37])
+@pytest.mark.parametrize("coarse", [2, pytest.param(1.37, marks=pytest.mark.slow)])
 def test_tiles_of_any_size_equal_the_whole_in_float64(microast, size, coarse, brushwork):
     """Join and merge, in one level; at the declared margin, and not at two strides less."""
     small = (math.ceil(size[0] / coarse), math.ceil(size[1] / coarse))

@@ -87,9 +87,9 @@ def test_result_has_the_clips_frames_times_and_sound(a_run, tmp_path):
 @pytest.mark.parametrize(
     ("stage", "frame", "kept", "strokes"),
     [
-        ("sample", 0, None, "fine"),
+        pytest.param("sample", 0, None, "fine", marks=pytest.mark.slow),
         ("frames", 1, None, "fine"),
-        ("frames", 5, "57% of its frames done", 1.5),
+        pytest.param("frames", 5, "57% of its frames done", 1.5, marks=pytest.mark.slow),
     ],
 )
 def test_stopped_anywhere_and_resumed_gives_the_same_bytes(

@@ -127,12 +127,12 @@ def test_interrupted_after_some_tiles_and_resumed(folder, a_run, stats, channels
 @pytest.mark.usefixtures("threads")
 def test_resumed_with_another_number_of_threads(folder, a_run):
     """Sums over a plane are rounded differently by other threads; the run keeps its own."""
-    save_picture(folder / "content.png", stored_picture((48, 64)))
+    save_picture(folder / "content.png", stored_picture((32, 64)))
     torch.set_num_threads(2)
     a_run("whole.png", stats="exact").run()
     run = a_run(stats="exact")
     with pytest.raises(Stop):
-        run.run(stop_at(3, "statistics dec2"))
+        run.run(stop_at(1, "statistics dec2"))
     torch.set_num_threads(1)
     run.run(if_interrupted=IfInterrupted.RESUME)
     assert torch.get_num_threads() == 1

@@ -132,6 +132,7 @@ def test_results_are_those_of_single_runs(job_of, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_results_of_several_pictures_at_once_are_those_of_single_runs(job_of, folder, tmp_path):
     expected = single_runs(job_of(), tmp_path)
     (folder / "c.png").write_bytes(b"no picture")

@@ -146,8 +146,8 @@ def test_present_bytes_are_not_needed_again(plan_of):
     "kind",
     [
         {"strokes": "fine", "stats": "exact"},
-        {"strokes": "preview", "stats": "exact"},
-        {"strokes": "preview"},
+        pytest.param({"strokes": "preview", "stats": "exact"}, marks=pytest.mark.slow),
+        pytest.param({"strokes": "preview"}, marks=pytest.mark.slow),
         {"strokes": "fine", "brushwork": 0.5},
     ],
 )
