@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.method.level_pictures import TILES_STAGE
-from ..urst_core.method.regions import StatsOfRegions
+from ..urst_core.method.regions import StatsOfRegions, check_without_map
 from ..urst_core.method.video import (
     BATCH_STATISTICS,
     DEFAULT_RADIUS,
@@ -146,6 +146,8 @@ class StylizeImage(io.ComfyNode):
             base, size = (styles, weights), contents[0].size
             all_styles = regions_of(size, base, regions, backbone, stats=region_stats)
             used = [style for region in all_styles.each for style in region.styles]
+        else:
+            check_without_map(stats=region_stats)
         areas = host.run_areas(backbone, contents[0].size, used, settings)
         progress = host.NodeProgress(
             pictures=len(contents),

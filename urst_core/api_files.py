@@ -20,7 +20,7 @@ from .backbones import DEFAULT_BACKBONE
 from .errors import SettingsError
 from .formats.input_options import InputOptions
 from .formats.output_options import OutputOptions
-from .method.regions import StatsOfRegions
+from .method.regions import StatsOfRegions, check_without_map
 from .model import Model, ProgressOption, listening
 from .runs.clip_run import ClipRun
 from .runs.file_run import FileRun
@@ -243,8 +243,8 @@ def _styles_and_map(
             "a map of regions and styles by color belong together; pass both, or neither"
         )
     if regions is None:
-        if strengths or feather:
-            raise SettingsError("regions have strengths and a feather, and there is no map of them")
+        used = "picture" if mix_map else stats
+        check_without_map(strengths=strengths, feather=feather, stats=used)
         map_file = None if mix_map is None else MixFile(Path(mix_map), options=options, stats=stats)
         return [os.fspath(style) for style in listed(styles)], map_file
     by_color = cast("Mapping[str, Any]", styles)

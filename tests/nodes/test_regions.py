@@ -67,3 +67,8 @@ def test_masks_that_do_not_fit_are_refused(call, stylize):
     [regions] = call("StyleRegion", style=ONE, mask=torch.ones(2, *SIZE))
     with pytest.raises(Exception, match="a batch of 2 masks does not fit a batch of 1"):
         stylize(image(), regions=regions)
+
+
+def test_statistics_of_regions_without_regions_are_refused(stylize):
+    with pytest.raises(Exception, match="missing for statistics of each region; add regions"):
+        stylize(image(), style=ONE, region_stats="region")

@@ -124,7 +124,15 @@ def load(path):
         ),
         (
             lambda: urst.stylize_file("a.png", "b.png", "c.png", region_feather=3),
-            "regions have strengths and a feather, and there is no map of them",
+            "a map of regions is missing for a feather of 3 px between regions; add regions",
+        ),
+        (
+            lambda: urst.stylize_file("a.png", "b.png", "c.png", region_strengths={"red": 0.5}),
+            "a map of regions is missing for strengths of regions; add regions",
+        ),
+        (
+            lambda: urst.stylize_file("a.png", "b.png", "c.png", region_stats="region"),
+            "a map of regions is missing for statistics of each region; add regions",
         ),
     ],
 )

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import SettingsError
+from ..errors import Change, SettingsError
 from ..formats.input_options import InputOptions
-from ..method.regions import STATS_OF_REGIONS
+from ..method.regions import STATS_OF_REGIONS, check_without_map
 from ..pictures.region_map import LARGEST_REGION_FEATHER
 from ..runs.region_file import MapFile, MixFile, RegionFile, region_styles
 
@@ -112,15 +112,16 @@ def map_of(options: argparse.Namespace, input_options: InputOptions) -> MapFile 
 
 
 def _check_unused(options: argparse.Namespace) -> None:
-    given = [
-        *(f"--region {text}" for text in options.region),
-        *(f"--region-strength {text}" for text in options.region_strength),
-        *([f"--region-feather {options.region_feather}"] if options.region_feather else []),
-    ]
-    if options.region_stats != "picture" and options.mix_map is None:
-        given.append(f"--region-stats {options.region_stats}")
-    if given:
-        raise SettingsError(f"{given[0]} needs a map of regions; name one with --regions")
+    if options.region:
+        raise SettingsError(
+            f"a map of regions is missing for --region {options.region[0]}",
+            Change("regions", how="add"),
+        )
+    check_without_map(
+        strengths=options.region_strength,
+        feather=options.region_feather,
+        stats="picture" if options.mix_map else options.region_stats,
+    )
 
 
 def _strengths(options: argparse.Namespace) -> dict[str, float]:

@@ -14,7 +14,7 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -173,6 +173,31 @@ class Regions:
         """These regions at full strength, by another map."""
         each = [replace(region, strength=1.0) for region in self.each]
         return replace(self, map=level_map, each=each, measured=self.measured or self.map)
+
+
+def check_without_map(
+    *, strengths: Sized = (), feather: int = 0, stats: StatsOfRegions = "picture"
+) -> None:
+    """Refuse options of regions where there is no map of them.
+
+    Args:
+        strengths: those of regions.
+        feather: width over which regions cross-fade, in px.
+        stats: as for :class:`Regions`.
+
+    Raises:
+        SettingsError: one of them differs from its default.
+    """
+    given = {
+        "strengths of regions": strengths,
+        f"a feather of {feather} px between regions": feather,
+        "statistics of each region": stats != "picture",
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise SettingsError(
+                f"a map of regions is missing for {option}", Change("regions", how="add")
+            )
 
 
 def mix_along(

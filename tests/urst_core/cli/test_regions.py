@@ -138,12 +138,12 @@ RED = ["--region", "red=one.png"]
         ),
         (
             ["one.png", "--region-stats", "region"],
-            "--region-stats region needs a map of regions; name one with --regions",
+            "a map of regions is missing for statistics of each region; add --regions",
         ),
-        (RED, "--region red=one.png needs a map of regions; name one with --regions"),
+        (RED, "a map of regions is missing for --region red=one.png; add --regions"),
         (
             ["one.png", "--region-feather", "4"],
-            "--region-feather 4 needs a map of regions; name one with --regions",
+            "a map of regions is missing for a feather of 4 px between regions; add --regions",
         ),
         (
             ["--regions", "map.png", "--region", "red"],
