@@ -1,16 +1,23 @@
-"""Chinese notes and titles of groups in workflows.
+"""Chinese notes and titles in workflows.
 
-ComfyUI translates nodes and widgets, but neither notes nor groups nor names of templates: so a
-second note, folded, is below the first one, and groups have both titles.
+ComfyUI translates nodes and widgets, but neither notes nor titles of groups and of nodes, nor names
+of templates: so a second note, folded, is below the first one, and titles are in both languages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-TITLE = "中文说明（点击展开）"
+NOTE_TITLE = "中文说明（点击展开）"
 
-GROUPS: Mapping[str, str] = {
+TITLES: Mapping[str, str] = {
+    "content": "内容图",
+    "style": "风格图",
+    "style inside": "内部的风格图",
+    "style outside": "外部的风格图",
+    "preview": "预览",
+    "the first painting": "第一幅小画",
+    "path of the file": "文件路径",
     "Picture": "图像",
     "Pictures": "图像",
     "Models": "模型",
@@ -37,12 +44,13 @@ GROUPS: Mapping[str, str] = {
     "3. Whole size": "原尺寸",
     "3. Paint": "绘制并合并",
     "3. Fine strokes": "细笔触",
+    "3. Finish": "收尾",
     "A: defaults": "默认设置",
     "B: finer strokes": "更细的笔触",
     "C: half strength": "一半强度",
     "D: small thumbnail": "小缩略图",
 }
-"""Titles by the English ones, without their numbers."""
+"""Of nodes and groups, by the English ones; without their numbers."""
 
 CHOOSE = "工作流带有示例图像，可以直接运行。在 **{content}** 中选择自己的照片，在 **{style}** 中选择一幅画。"
 
@@ -172,5 +180,5 @@ NOTES: Mapping[str, str] = {
 
 
 def with_chinese(title: str) -> str:
-    """The title of a group in both languages."""
-    return f"{title} · {GROUPS[title]}"
+    """A title in both languages."""
+    return f"{title} · {TITLES[title]}"

@@ -83,7 +83,7 @@ def make_workflow(name: str, types: Mapping[str, NodeType]) -> str:
     """The content of a workflow's file; ``name`` is its recipe's."""
     graph = Graph(types)
     RECIPES[name](graph)
-    graph.translate_note(chinese.NOTES[name], chinese.TITLE)
+    graph.translate_note(chinese.NOTES[name], chinese.NOTE_TITLE)
     return json.dumps(graph.as_json(name), indent=2, ensure_ascii=False) + "\n"
 
 

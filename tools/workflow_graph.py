@@ -107,8 +107,9 @@ class Graph:
     ) -> Node:
         """Add an explanation, in Markdown; code becomes bold, which Nodes 2.0 can show."""
         text = CODE.sub(r"**\1**", text)
-        node = self.add("MarkdownNote", title=title, width=width, height=height)
-        node.update(widgets_values=[text], properties={}, color="#432", bgcolor="#653")
+        node = self.add("MarkdownNote", width=width, height=height)
+        node.update(title=title, widgets_values=[text], properties={})
+        node.update(color="#432", bgcolor="#653")
         return node
 
     def translate_note(self, text: str, title: str) -> None:
@@ -133,7 +134,7 @@ class Graph:
 
         Args:
             kind: a name in ``types``.
-            title: title, if it differs from the type's.
+            title: English title, if it differs from the type's.
             width: in px.
             height: minimum height in px; sockets and widgets may need more.
             values: values of widgets; the others get their defaults.
@@ -163,7 +164,7 @@ class Graph:
             "widgets_values": _widget_values(kind, type_, values or {}),
         }
         if title:
-            node["title"] = title
+            node["title"] = with_chinese(title)
         for socket in type_.sockets:
             node["inputs"].append(self._slot(node, socket, links))
         for widget in type_.widgets:
@@ -171,7 +172,7 @@ class Graph:
                 slot = self._slot(node, widget, links)
                 node["inputs"].append({**slot, "widget": {"name": widget.name}})
         if title and kind in FILE_WIDGETS:
-            node["inputs"].append(_labeled(FILE_WIDGETS[kind], title))
+            node["inputs"].append(_labeled(FILE_WIDGETS[kind], with_chinese(title)))
         if links:
             raise ValueError(f"{kind} has no input {', '.join(links)}")
         self.nodes.append(node)

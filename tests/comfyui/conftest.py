@@ -372,7 +372,7 @@ def fitted_workflow(name: str, content: str, style: str, other_style: str) -> di
     }
     for node in workflow["nodes"]:
         if node["type"] == "LoadImage":
-            node["widgets_values"][0] = pictures[node["title"]]
+            node["widgets_values"][0] = pictures[node["title"].split(" · ")[0]]
         elif node["type"] == "UpscaleModelLoader":
             node["widgets_values"][0] = UPSCALE_MODEL
         elif node["type"] in ("LoadVideo", "URSTStylizeVideoFile"):

@@ -166,8 +166,10 @@ def test_a_folded_note_explains_it_in_chinese(path):
     [text] = note["widgets_values"]
     assert text.startswith("## ")
     assert sum("\u4e00" <= letter <= "\u9fff" for letter in text) > 100
-    for group in graph_in(path)["groups"]:
-        assert not group["title"].isascii()
+    titled = [n for n in graph_in(path)["nodes"] if "title" in n and n["type"] not in NOTES]
+    assert titled
+    for item in (*titled, *graph_in(path)["groups"]):
+        assert not item["title"].isascii()
 
 
 @by_file
@@ -206,7 +208,7 @@ def test_the_app_shows_widgets_and_results_of_the_graph(types, path):
         shown += labels if name in ("image", "file") else [name]
     assert len(shown) == len(set(shown)) == len(app["inputs"])
     if path.stem == TEMPLATES["quick_start"]:
-        assert shown == ["content", "style", "strength", "strokes"]
+        assert shown == ["content · 内容图", "style · 风格图", "strength", "strokes"]
     assert set(app["outputs"]) <= set(kinds)
 
 
