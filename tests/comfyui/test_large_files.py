@@ -105,9 +105,9 @@ def test_a_cancelled_file_run_resumes(server, file_graph, expected):
 
 
 def test_the_script_in_the_docs_fetches_a_file(server, tmp_path):
-    script = Path(__file__).resolve().parents[2] / "docs" / "comfyui_script.py"
+    docs = Path(__file__).resolve().parents[2] / "docs"
     printed = subprocess.run(
-        [sys.executable, script, server.url],
+        [sys.executable, docs / "comfyui_script.py", docs / "comfyui_graph.json", server.url],
         cwd=tmp_path,
         check=True,
         capture_output=True,
