@@ -20,8 +20,11 @@ WORDS: dict[tuple[str, object], str] = {
 }
 """Remedies that take more words than an input and its value."""
 
-PIP = f'"{sys.executable}" -m pip'
-"""pip of ComfyUI's own Python; the plain name is another's, or nothing in the portable build."""
+PYTHON = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+"""ComfyUI's own Python; in quotes only where needed: PowerShell does not run a quoted name."""
+
+PIP = f"{PYTHON} -m pip"
+"""The plain name is another Python's, or nothing in the portable build."""
 
 
 @contextmanager
@@ -43,7 +46,7 @@ def _words(remedy: Reworded) -> str:
                 "node Convert Weights"
             )
         # ComfyUI does not install the command, but its Python runs the package from this folder.
-        line = f"{sys.executable} -m urst_core{remedy.line.removeprefix('urst')}"
+        line = f"{PYTHON} -m urst_core{remedy.line.removeprefix('urst')}"
         return f"{remedy.how} '{line}' in the folder {PACK}"
     words = WORDS.get((remedy.setting, remedy.value))
     if words is not None:

@@ -220,7 +220,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_the_graph_runs(nodes,
         assert "image files need libvips, which did not load" in answer
     answer = nodes["URSTLoadImage"].validate_inputs(image="a.tif")
     # Of ComfyUI's own Python, also in the portable build.
-    assert answer.endswith(f'; "{sys.executable}" -m pip install "pyvips[binary]"')
+    assert answer.endswith(f'; {sys.executable} -m pip install "pyvips[binary]"')
 
 
 def test_the_workflow_goes_into_the_file(nodes, save):

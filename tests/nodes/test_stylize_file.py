@@ -280,7 +280,7 @@ def test_errors_name_inputs(part, errors):
         "9 GB are too many; close other programs, or set tile_size to 512, or lower style_size, or "
         "put a safetensors file into models/urst and choose it, or see "
         f"'{sys.executable} -m urst_core weights list' in the folder {ROOT}, or on every machine: "
-        f'"{sys.executable}" -m pip install "pyvips[binary]"'
+        f'{sys.executable} -m pip install "pyvips[binary]"'
     )
     with pytest.raises(errors.WeightsError) as told, naming_inputs():
         raise errors.WeightsError("no", command("urst weights convert FILES", how="convert with"))

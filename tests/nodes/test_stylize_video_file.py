@@ -93,9 +93,8 @@ def test_what_cannot_work_is_refused_before_any_node_runs(nodes, inputs, message
 
 def test_without_pyav_the_message_says_what_to_install(nodes, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    assert (
-        f'"{sys.executable}" -m pip install av' in nodes["URSTStylizeVideoFile"].validate_inputs()
-    )
+    answer = nodes["URSTStylizeVideoFile"].validate_inputs()
+    assert answer.endswith(f"; {sys.executable} -m pip install av")
 
 
 @pytest.mark.usefixtures("stylize")
