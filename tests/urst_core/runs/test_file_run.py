@@ -667,7 +667,7 @@ def test_a_run_in_levels_may_stop_at_any_stage(a_run, folder, stats):
     # How often the encoder reports depends on the time it takes.
     encoding = [progress.stage for progress in events].index("encoding")
     assert encoding > 8
-    for last in [*range(0, encoding, 3), encoding]:
+    for last in [*range(0, encoding, 5), encoding]:
         seen = []
 
         def stop(progress, seen=seen, last=last):
