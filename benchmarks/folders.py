@@ -1,11 +1,12 @@
 """A folder of pictures in several styles, killed twice and resumed, against a loop of commands.
 
     python benchmarks/folders.py [--pictures N] [--size HxW] [--styles N] [--broken N] [--kills N]
-        [--commands N] [--jobs N]
+        [--commands N] [--only-commands] [--jobs N] [--strokes fine]
 
 Each result of the job is compared with a run of its own, byte for byte. Commands in a loop, each a
 process, are timed on some of the pictures; the other results are compared with runs in this
-process. Times are wall time and processor time; the times of the job include the kills.
+process, or not with --only-commands. Times are wall time and processor time; the times of the job
+include the kills.
 
 Small pictures are painted as large ones are, with ``--thumbnail-size`` and ``--tile-size`` in
 proportion: in several levels, each of several tiles.
@@ -42,7 +43,7 @@ def main() -> int:
     height, width = (int(side) for side in options.size.split("x"))
     settings = ["--device", "cpu", "--quiet"]
     settings += ["--thumbnail-size", str(options.thumbnail_size)]
-    settings += ["--tile-size", str(options.tile_size)]
+    settings += ["--tile-size", str(options.tile_size), "--strokes", options.strokes]
     with tempfile.TemporaryDirectory(prefix="urst-folders-") as name:
         folder = Path(name)
         make_pictures(folder, options.pictures, (height, width), options.styles)
@@ -55,21 +56,21 @@ def main() -> int:
         )
         job_settings = [*settings, "--jobs", str(options.jobs)]
         job_seconds = timed(lambda: killed_job(folder, job_settings, count, options.kills))
+        tell(f"one job, killed {options.kills} times", count, job_seconds)
         singles = single_runs(folder, options.broken)
         timed_runs = singles[:: max(1, count // options.commands)][: options.commands]
         loop_seconds = timed(lambda: [run_command(folder, run, settings) for run in timed_runs])
-        for label, number, (wall, cpu) in (
-            (f"one job, killed {options.kills} times", count, job_seconds),
-            (f"{len(timed_runs)} commands", len(timed_runs), loop_seconds),
-        ):
-            print(
-                f"{label}: {wall / number:.2f} s a result, {cpu / number:.2f} s of processor time"
-            )
+        tell(f"{len(timed_runs)} commands", len(timed_runs), loop_seconds)
         os.chdir(folder)
-        for run in singles:
-            if run not in timed_runs:
-                assert urst(["stylize", *run, *settings]) == 0
+        others = [] if options.only_commands else [run for run in singles if run not in timed_runs]
+        for run in others:
+            assert urst(["stylize", *run, *settings]) == 0
         return compare(folder, count)
+
+
+def tell(label: str, results: int, seconds: tuple[float, float]) -> None:
+    wall, cpu = (each / results for each in seconds)
+    print(f"{label}: {wall:.2f} s a result, {cpu:.2f} s of processor time", flush=True)
 
 
 def compare(folder: Path, count: int) -> int:
@@ -78,8 +79,8 @@ def compare(folder: Path, count: int) -> int:
     results.pop(LIST_NAME)
     singles = {path.name: path.read_bytes() for path in (folder / "single").iterdir()}
     same = sum(results.get(name) == content for name, content in singles.items())
-    print(f"{len(results)} results, {same} of {count} identical to single runs")
-    return int(len(results) != count or same != count)
+    print(f"{len(results)} of {count} results, {same} of {len(singles)} identical to single runs")
+    return int(len(results) != count or same != len(singles))
 
 
 def make_pictures(folder: Path, count: int, size: tuple[int, int], styles: int) -> None:
@@ -150,6 +151,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--broken", type=int, default=2)
     parser.add_argument("--kills", type=int, default=2)
     parser.add_argument("--commands", type=int, default=24, help="how many are timed")
+    parser.add_argument("--only-commands", action="store_true", help="compare only with these")
+    parser.add_argument("--strokes", default="preview")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--thumbnail-size", type=int, default=1024)
     parser.add_argument("--tile-size", type=int, default=1024)
