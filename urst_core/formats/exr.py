@@ -5,6 +5,8 @@ The package reads and writes whole pictures in memory: 6 to 16 bytes a pixel.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,13 @@ from torch import Tensor
 from ..durable import flush_file
 from ..errors import ImageError, Install, OutputError, first_line
 from ..geometry import Rectangle, Size
-from ..pictures.metadata import PAINTING_KEYWORD, PictureMetadata, WithMetadata, metadata_of
+from ..pictures.metadata import (
+    MM_PER_INCH,
+    PAINTING_KEYWORD,
+    PictureMetadata,
+    WithMetadata,
+    metadata_of,
+)
 from ..pictures.scene_linear import SceneLinear, light_of
 from ..pictures.source import Source, bands, to_unit
 from .image_file import check_picture_path
@@ -27,6 +35,9 @@ from .work_file import WorkFile, raw_bytes
 MAGIC = b"\x76\x2f\x31\x01"
 
 CHANNELS = ("R", "G", "B", "A")
+
+DENSITY, ASPECT = "xDensity", "pixelAspectRatio"
+"""Standard attributes: pixels per inch across, and the width of a pixel over its height."""
 
 
 def exr_module() -> Any:
@@ -58,7 +69,7 @@ class ExrPicture:
 
     Attributes:
         path: the file.
-        metadata: what urst painted it with, if it did.
+        metadata: its resolution, and what urst painted it with, if it did.
 
     Raises:
         ImageError: the file is damaged, or has no such channels.
@@ -80,7 +91,10 @@ class ExrPicture:
         first, last = (tuple(int(v) for v in corner) for corner in header["dataWindow"])
         self._size: Size = (last[1] - first[1] + 1, last[0] - first[0] + 1)
         painting = header.get(PAINTING_KEYWORD)
-        self.metadata = PictureMetadata(painting=painting if isinstance(painting, str) else None)
+        self.metadata = PictureMetadata(
+            resolution=_resolution(header),
+            painting=painting if isinstance(painting, str) else None,
+        )
 
     @property
     def size(self) -> Size:
@@ -129,6 +143,21 @@ class ExrPicture:
             ) from error
 
 
+def _resolution(header: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Pixels per millimeter, across and down."""
+    density, aspect = header.get(DENSITY, 0.0), header.get(ASPECT, 1.0)
+    if not (0 < density < math.inf and 0 < aspect < math.inf):
+        return None
+    across = float(density) / MM_PER_INCH
+    return across, across * float(aspect)
+
+
+def _density(resolution: tuple[float, float]) -> dict[str, float]:
+    """The attributes for pixels per millimeter, across and down."""
+    across, down = resolution
+    return {DENSITY: across * MM_PER_INCH, ASPECT: down / across}
+
+
 @dataclass(frozen=True)
 class ExrFormat(Format):
     """Scan lines, in half precision unless the content has single; ZIP compression."""
@@ -152,6 +181,8 @@ class ExrFormat(Format):
                 task.listener(0.5 * band.bottom / height)
         header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
         metadata = metadata_of(like)
+        if metadata.resolution is not None:
+            header |= _density(metadata.resolution)
         if PAINTING_KEYWORD in metadata.texts:
             header[PAINTING_KEYWORD] = metadata.texts[PAINTING_KEYWORD]
         name = "".join(CHANNELS[: like.channels])

@@ -13,11 +13,10 @@ from typing import Literal
 
 from ..errors import Change, SettingsError
 from ..geometry import Rectangle, Size
-from ..pictures.metadata import PictureMetadata
+from ..pictures.metadata import MM_PER_INCH, PictureMetadata
 from ..pictures.resized import Resized
 from ..pictures.source import Source
 
-MM_PER_INCH = 25.4
 UNITS = {"mm": 1.0, "cm": 10.0, "in": MM_PER_INCH}
 """Millimeters in each unit."""
 

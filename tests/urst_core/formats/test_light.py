@@ -17,6 +17,7 @@ from urst_core.formats.open import ImageFileCanvas, copy_picture, open_picture
 from urst_core.formats.output_options import OutputOptions
 from urst_core.formats.vips import can_save
 from urst_core.geometry import Rectangle
+from urst_core.pictures.metadata import PictureMetadata, WithMetadata, metadata_of
 from urst_core.pictures.scene_linear import KNEE, SceneLinear, decoded, encoded, light_of
 from urst_core.pictures.source import TensorSource
 from urst_core.runs.description import read_description
@@ -119,6 +120,20 @@ def test_tiff_of_floats_in_and_out(tmp_path, options):
     assert stored.dtype == np.float32
     assert np.allclose(stored, hdr().permute(1, 2, 0).numpy(), rtol=1e-4, atol=1e-5)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif"]
+
+
+def test_resolution_of_exr(tmp_path):
+    """As the attributes for pixels per inch across, and for the shape of a pixel."""
+    source = open_picture(save_exr(tmp_path / "a.exr", hdr()))
+    assert metadata_of(source).resolution is None
+    tagged = WithMetadata(source, PictureMetadata(resolution=(300 / 25.4, 150 / 25.4)))
+    with ImageFileCanvas(tmp_path / "b.exr", tagged) as canvas:
+        copy_picture(tagged, canvas)
+    header = pytest.importorskip("OpenEXR").File(str(tmp_path / "b.exr"), header_only=True).header()
+    assert header["xDensity"] == pytest.approx(300)
+    assert header["pixelAspectRatio"] == pytest.approx(0.5)
+    resolution = metadata_of(open_picture(tmp_path / "b.exr")).resolution
+    assert resolution == pytest.approx((300 / 25.4, 150 / 25.4))
 
 
 def test_gray_and_y(tmp_path):
