@@ -7,7 +7,7 @@ The engine reads (C, H, W) with C = 3 or 4.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ from ..urst_core.pictures.metadata import PictureMetadata
 from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import TensorSource, check_finite, from_unit
 from .remedies import naming_inputs
-from .sockets import LoadedBackbone
+from .sockets import AnyStyleValue, LoadedBackbone, SavedOrMixed
 
 PREVIEW_SIZE = 2048
 """Longest side of the preview of a result, in px: much larger ones crash browsers."""
@@ -192,7 +192,7 @@ def mixture_of(
     style_2: Tensor | None,
     style_2_weight: float,
     style_names: str,
-    saved_style: SavedStyle | None,
+    saved_style: SavedOrMixed | None,
     backbone: LoadedBackbone,
 ) -> tuple[list[TensorSource | str | StyleCode], list[float]]:
     """Styles and their weights, from IMAGEs and a saved style, or from names with commas.
@@ -206,14 +206,34 @@ def mixture_of(
     names = [name.strip() for name in style_names.split(",") if name.strip()]
     if names:
         return [*names], [1.0] * len(names)
-    first: list[TensorSource | StyleCode] = [] if style is None else [*sources_of(style)]
+    first: list[TensorSource | SavedOrMixed] = [] if style is None else [*sources_of(style)]
     if saved_style is not None:
-        with naming_inputs():
-            first.append(saved_style.code_for(backbone.backbone))
+        first.append(saved_style)
     second = [] if style_2 is None else sources_of(style_2)
     share = style_2_weight if first and second else float(bool(second))
-    weights = [(1.0 - share) / len(first) for _ in first] + [share / len(second) for _ in second]
-    return [*first, *second], weights
+    weighted = [
+        *((each, (1.0 - share) / len(first)) for each in first),
+        *((each, share / len(second)) for each in second),
+    ]
+    pairs = [pair for each, weight in weighted for pair in _unmixed(each, weight, backbone)]
+    return [each for each, _ in pairs], [weight for _, weight in pairs]
+
+
+def _unmixed(
+    style: TensorSource | AnyStyleValue, share: float, backbone: LoadedBackbone
+) -> Iterator[tuple[TensorSource | StyleCode, float]]:
+    """The parts of a style, with their parts of its share."""
+    if isinstance(style, TensorSource):
+        yield style, share
+    elif isinstance(style, SavedStyle):
+        with naming_inputs():
+            yield style.code_for(backbone.backbone), share
+    elif isinstance(style, Tensor):
+        pictures = sources_of(style)
+        yield from ((picture, share / len(pictures)) for picture in pictures)
+    else:
+        for each, weight in zip(style.styles, style.shares):
+            yield from _unmixed(each, share * weight, backbone)
 
 
 def image_of(pictures: Tensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:

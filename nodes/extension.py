@@ -6,15 +6,18 @@ from comfy_api.latest import ComfyExtension, io
 
 from .assemble_tiles import AssembleTiles
 from .convert_weights import ConvertWeights
+from .growing_inputs import can_grow
 from .join_detail import JoinDetail
 from .load_backbone import LoadBackbone
 from .load_large_image import LoadLargeImage
 from .load_style import LoadStyle
 from .make_thumbnail_stats import MakeThumbnailStats
 from .merge_strokes import MergeStrokes
+from .mix_styles import MixStyles
 from .save_large_image import SaveLargeImage
 from .save_style import SaveStyle
 from .style_region import StyleRegion
+from .style_regions import StyleRegions
 from .stylize_file import StylizeFile
 from .stylize_image import StylizeImage
 from .stylize_patches import StylizePatches
@@ -40,9 +43,12 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     ConvertWeights,
 )
 
+GROWING_NODES: tuple[type[io.ComfyNode], ...] = (MixStyles, StyleRegions)
+"""Nodes for versions of ComfyUI that have inputs that grow."""
+
 
 class URSTExtension(ComfyExtension):
     """The pack, as ComfyUI sees it."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return list(NODES)
+        return [*NODES, *(GROWING_NODES if can_grow() else ())]

@@ -16,7 +16,6 @@ from ..urst_core.method.video import PER_PICTURE, SHARED, Frames, measure_frames
 from ..urst_core.method.windows import PREVIEW_SIZE, stylized_thumbnail
 from ..urst_core.networks.frozen_stats import FrozenStats
 from ..urst_core.networks.model import Backbone
-from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.pictures.thumbnail import thumbnail_size_of
 from ..urst_core.tiling.settings import Settings
 from . import host
@@ -26,6 +25,7 @@ from .sockets import (
     CATEGORY,
     LevelSocket,
     LoadedBackbone,
+    SavedOrMixed,
     StatsSocket,
     backbone_input,
     batch_statistics_input,
@@ -98,7 +98,7 @@ class MakeThumbnailStats(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
-        saved_style: SavedStyle | None = None,
+        saved_style: SavedOrMixed | None = None,
         batch_statistics: str = PER_PICTURE,
         level: OneLevel | None = None,
         **look: Any,

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..urst_core.errors import Change, OutputError
 from ..urst_core.method.style_saving import make_saved_style
-from ..urst_core.networks.saved_style import SavedStyle
 from . import folders, host
 from .convert import mixture_of
 from .load_style import preview_of
@@ -18,6 +17,7 @@ from .remedies import naming_inputs
 from .sockets import (
     CATEGORY,
     LoadedBackbone,
+    SavedOrMixed,
     StyleSocket,
     backbone_input,
     found_by,
@@ -79,7 +79,7 @@ class SaveStyle(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
-        saved_style: SavedStyle | None = None,
+        saved_style: SavedOrMixed | None = None,
         title: str,
         file_name: str,
         overwrite: bool,

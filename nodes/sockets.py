@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..urst_core.method.video import PER_PICTURE
 from ..urst_core.networks.model import Backbone
+from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.pictures.mask import LARGEST_FEATHER
 
 CATEGORY = "image/style transfer"
@@ -45,6 +47,30 @@ class LoadedBackbone:
     def __repr__(self) -> str:
         """In one line: ComfyUI prints a node's inputs with its errors."""
         return f"{self.backbone!r} in {self.precision} on {self.device}"
+
+
+@dataclass(frozen=True)
+class StyleMixture:
+    """Value of a URST_STYLE socket from Mix Styles: styles that are encoded where they are used.
+
+    Attributes:
+        styles: IMAGEs and values of other URST_STYLE sockets.
+        shares: of each, with a sum of 1.
+    """
+
+    styles: tuple[AnyStyleValue, ...]
+    shares: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        """In one line, without pixels: ComfyUI prints a node's inputs with its errors."""
+        return f"StyleMixture({len(self.styles)} styles, shares {self.shares})"
+
+
+SavedOrMixed: TypeAlias = "SavedStyle | StyleMixture"
+"""Value of a URST_STYLE socket."""
+
+AnyStyleValue: TypeAlias = "Tensor | SavedOrMixed"
+"""Value of a socket that takes an IMAGE or a URST_STYLE."""
 
 
 def found_by(words: str, *, essentials: str | None = None) -> dict[str, Any]:
@@ -143,8 +169,8 @@ def other_style_inputs() -> list[io.Input]:
         StyleSocket.Input(
             "saved_style",
             optional=True,
-            tooltip="A style from Load Style or Save Style. If style is connected, too, both "
-            "share equally.",
+            tooltip="A style from Load Style, Save Style or Mix Styles. If style is connected, "
+            "too, both share equally.",
         ),
     ]
 
@@ -153,16 +179,20 @@ def mask_inputs(mask_tooltip: str) -> list[io.Input]:
     """A mask and its feather."""
     return [
         io.Mask.Input("mask", optional=True, tooltip=mask_tooltip),
-        io.Int.Input(
-            "mask_feather",
-            optional=True,
-            default=0,
-            min=0,
-            max=LARGEST_FEATHER,
-            tooltip="Width, in px inside the mask, over which the style fades in. Nothing changes "
-            "outside the mask. 0 keeps the mask's own edge.",
-        ),
+        mask_feather_input(),
     ]
+
+
+def mask_feather_input() -> io.Input:
+    return io.Int.Input(
+        "mask_feather",
+        optional=True,
+        default=0,
+        min=0,
+        max=LARGEST_FEATHER,
+        tooltip="Width, in px inside the mask, over which the style fades in. Nothing changes "
+        "outside the mask. 0 keeps the mask's own edge.",
+    )
 
 
 def batch_statistics_input(kinds: Sequence[str], tooltip: str) -> io.Input:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ..urst_core.geometry import Size
 from ..urst_core.method.regions import STATS_OF_REGIONS, Region, Regions, StatsOfRegions
-from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.networks.style import AnyStyle
 from ..urst_core.pictures.mask import Mask, TensorMask
 from ..urst_core.pictures.region_map import MaskRegions
@@ -20,6 +19,7 @@ from .sockets import (
     CATEGORY,
     LoadedBackbone,
     RegionsSocket,
+    SavedOrMixed,
     folded_away,
     found_by,
     mask_inputs,
@@ -106,7 +106,7 @@ class StyleRegion(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
-        saved_style: SavedStyle | None = None,
+        saved_style: SavedOrMixed | None = None,
     ) -> io.NodeOutput:
         def mixture(backbone: LoadedBackbone) -> Mixture:
             return mixture_of(style, style_2, style_2_weight, style_names, saved_style, backbone)

@@ -12,7 +12,6 @@ from ..urst_core.formats.open import open_picture
 from ..urst_core.geometry import Rectangle, Size
 from ..urst_core.method.level_pictures import TILES_STAGE
 from ..urst_core.method.strokes import level_sizes
-from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import close_picture, read_bands
 from ..urst_core.progress import Progress
@@ -56,6 +55,7 @@ from .remedies import naming_inputs
 from .sockets import (
     CATEGORY,
     LoadedBackbone,
+    SavedOrMixed,
     backbone_input,
     folded_away,
     found_by,
@@ -153,7 +153,7 @@ class StylizeFile(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
-        saved_style: SavedStyle | None = None,
+        saved_style: SavedOrMixed | None = None,
         crop_width: int = 0,
         crop_height: int = 0,
         crop_left: int = 0,

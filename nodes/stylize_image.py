@@ -16,7 +16,6 @@ from ..urst_core.method.video import (
     Frames,
     stylize_frames,
 )
-from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.progress import Listener
 from . import host
 from .convert import blank_image, masks_of, mixture_of, sources_of
@@ -33,6 +32,7 @@ from .sockets import (
     CATEGORY,
     LoadedBackbone,
     RegionsSocket,
+    SavedOrMixed,
     backbone_input,
     batch_statistics_input,
     found_by,
@@ -126,7 +126,7 @@ class StylizeImage(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
-        saved_style: SavedStyle | None = None,
+        saved_style: SavedOrMixed | None = None,
         mask: Tensor | None = None,
         mask_feather: int = 0,
         batch_statistics: str = PER_PICTURE,

@@ -13,7 +13,6 @@ from ..urst_core.errors import URSTError
 from ..urst_core.formats.clip import av_library, is_clip
 from ..urst_core.formats.clip_output import RESULT_ENDINGS
 from ..urst_core.formats.output_options import DEFAULT_QUALITY, OutputOptions
-from ..urst_core.networks.saved_style import SavedStyle
 from . import folders, host
 from .convert import mixture_of
 from .file_names import fill_in
@@ -38,6 +37,7 @@ from .remedies import naming_inputs
 from .sockets import (
     CATEGORY,
     LoadedBackbone,
+    SavedOrMixed,
     backbone_input,
     found_by,
     other_style_inputs,
@@ -150,7 +150,7 @@ class StylizeVideoFile(io.ComfyNode):
         style_2: Tensor | None = None,
         style_2_weight: float = 0.5,
         style_names: str = "",
-        saved_style: SavedStyle | None = None,
+        saved_style: SavedOrMixed | None = None,
         **look: Any,
     ) -> io.NodeOutput:
         from ..urst_core.runs.clip_run import ClipRun  # noqa: PLC0415 - on use

@@ -204,6 +204,16 @@ def in_regions(size: Size) -> Image.Image:
     return side_by_side(image_of(drawn), image_of(canvas.pixels))
 
 
+def mixed_styles(size: Size) -> Image.Image:
+    """Three paintings, and a picture in a mixture of them."""
+    content, style = scene(size), painting(512)
+    styles = [TensorSource(style.pixels.roll(turn, 0)) for turn in (0, 1, 2)]
+    canvas = TensorCanvas(size)
+    settings = Settings(device="cpu")
+    stylize(content, styles, canvas, load_backbone(), settings, style_weights=[2, 1, 1])
+    return side_by_side(*(image_of(each) for each in styles), image_of(canvas.pixels))
+
+
 def half_finished(size: Size, edge: int, tiles: int) -> Image.Image:
     result = image_of(painted_scene(size))
     picture = Image.new("RGB", result.size, "black")
@@ -290,6 +300,8 @@ HELP_PICTURES: dict[str, Callable[[], Image.Image]] = {
         image_of(scene(SCENE)), image_of(painting(512)), image_of(painted_scene(SCENE))
     ),
     "URSTStyleRegion": lambda: in_regions(SCENE),
+    "URSTStyleRegions": lambda: in_regions(SCENE),
+    "URSTMixStyles": lambda: mixed_styles(SCENE),
     "URSTLoadImage": lambda: with_detail(scene(LARGE_SCENE), DETAIL),
     "URSTSaveImage": lambda: with_detail(painted_scene(LARGE_SCENE), DETAIL),
     "URSTStylizeFile": lambda: half_finished(SCENE, 104, 15),

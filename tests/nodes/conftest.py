@@ -1,6 +1,7 @@
 """The pack as ComfyUI loads it, under a name made from its path, with a stub of ComfyUI.
 
-The stub knows only what ComfyUI 0.3.64 knows: a schema that asks for more fails here.
+The stub knows only what ComfyUI 0.3.64 knows: a schema that asks for more fails here. Inputs that
+grow are the exception: nodes that need them are left out where there are none.
 """
 
 from __future__ import annotations
@@ -70,6 +71,25 @@ def socket_type(io_type: str, allowed: Sequence[str] = INPUT) -> SimpleNamespace
         )
 
     return SimpleNamespace(Input=make(allowed), Output=make(()))
+
+
+def growing_socket(id: str, *, template: tuple[Socket, list[str], int], **values: Any) -> Socket:  # noqa: A002
+    """An input that grows, of the type of its sockets."""
+    socket, names, least = template
+    assert names == [f"{socket.id}_{number}" for number in range(1, len(names) + 1)]
+    assert socket.optional == (least == 0)
+    return Socket(id, io_type=socket.io_type, allowed=INPUT, values=values)
+
+
+GROWING = SimpleNamespace(
+    Input=growing_socket,
+    TemplateNames=lambda socket, names, min: (socket, names, min),  # noqa: A006
+)
+
+
+def socket_of_types(id: str, types: Sequence[Any], **values: Any) -> Socket:  # noqa: A002
+    io_type = ",".join(each.Input("").io_type for each in types)
+    return Socket(id, io_type=io_type, allowed=INPUT, values=values)
 
 
 @dataclass
@@ -185,6 +205,8 @@ def stub_modules() -> dict[str, ModuleType]:
         Boolean=socket_type("BOOLEAN", (*INPUT, "default", "label_on", "label_off")),
         Mask=socket_type("MASK"),
         Video=socket_type("VIDEO"),
+        MultiType=SimpleNamespace(Input=socket_of_types),
+        Autogrow=GROWING,
         UploadType=SimpleNamespace(video="video_upload"),
         Hidden=SimpleNamespace(prompt="PROMPT", extra_pnginfo="EXTRA_PNGINFO"),
     )

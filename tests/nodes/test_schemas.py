@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Callable
@@ -14,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 WIDGETS = ("INT", "FLOAT", "COMBO", "STRING", "BOOLEAN")
 FILE_CHOICES = ("image", "content", "style_file", "files")
 """Combos whose options are files of a user's folder."""
+GROWING_IDS = ("URSTMixStyles", "URSTStyleRegions")
+"""Nodes for versions of ComfyUI that have inputs that grow."""
 NODE_IDS = (
     "URSTLoadBackbone",
     "URSTMakeThumbnailStats",
@@ -31,6 +34,7 @@ NODE_IDS = (
     "URSTLoadStyle",
     "URSTSaveStyle",
     "URSTConvertWeights",
+    *GROWING_IDS,
 )
 
 
@@ -44,6 +48,13 @@ def test_the_nodes_and_the_model_folder(nodes, host):
     [folder] = host.registered["urst"]
     assert Path(folder) == Path("models/urst")
     assert not logging.getLogger("pyvips.vobject").isEnabledFor(logging.INFO)
+
+
+def test_versions_without_inputs_that_grow_lack_the_nodes_that_need_them(pack, part, monkeypatch):
+    monkeypatch.delattr(part("nodes.sockets").io, "Autogrow")
+    extension = asyncio.run(pack.comfy_entrypoint())
+    found = [node.define_schema().node_id for node in asyncio.run(extension.get_node_list())]
+    assert tuple(found) == tuple(name for name in NODE_IDS if name not in GROWING_IDS)
 
 
 @pytest.mark.parametrize("node_id", NODE_IDS)

@@ -110,14 +110,7 @@ def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
         raise SettingsError(
             f"{len(codes)} styles with {len(weights)} weights; give one weight for each style"
         )
-    if not all(math.isfinite(w) and w >= 0 for w in weights) or max(weights) == 0:
-        raise SettingsError(
-            f"style weights {list(weights)} cannot be used; use values >= 0, at least one above 0"
-        )
-    # Scaled by a power of two, which is exact, since a sum of huge weights would be infinite.
-    exponent = math.frexp(max(weights))[1]
-    scaled = [math.ldexp(weight, -exponent) for weight in weights]
-    shares = [weight / math.fsum(scaled) for weight in scaled]
+    shares = shares_of(weights)
     first = codes[0]
     for code in codes[1:]:
         code.check_fingerprint(first.fingerprint)
@@ -133,6 +126,22 @@ def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
         },
         first.fingerprint,
     )
+
+
+def shares_of(weights: Sequence[float]) -> list[float]:
+    """Weights, at least one, normalized to a sum of 1.
+
+    Raises:
+        SettingsError: weights are negative, not finite, or all 0.
+    """
+    if not all(math.isfinite(w) and w >= 0 for w in weights) or max(weights) == 0:
+        raise SettingsError(
+            f"style weights {list(weights)} cannot be used; use values >= 0, at least one above 0"
+        )
+    # Scaled by a power of two, which is exact, since a sum of huge weights would be infinite.
+    exponent = math.frexp(max(weights))[1]
+    scaled = [math.ldexp(weight, -exponent) for weight in weights]
+    return [weight / math.fsum(scaled) for weight in scaled]
 
 
 def check_strength(strength: float) -> None:
