@@ -86,10 +86,11 @@ def compare(folder: Path, count: int) -> int:
 def make_pictures(folder: Path, count: int, size: tuple[int, int], styles: int) -> None:
     for place in ("photos", "paintings", "single"):
         (folder / place).mkdir()
-    landscape = DemoLandscape((2 * size[0], 2 * size[1]))
+    area = 2 * size[0], 2 * size[1]
+    landscape = DemoLandscape(area).read(Rectangle.of_size(area))
     for number in range(count):
         top, left = (size[0] * number) // count, (size[1] * number) // count
-        part = landscape.read(Rectangle(top, left, top + size[0], left + size[1]))
+        part = landscape[:, top : top + size[0], left : left + size[1]]
         write_picture(TensorSource(part.contiguous()), folder / "photos" / f"photo{number}.jpg")
     painting = TensorSource(demo_painting((768, 768)).contiguous())
     for number in range(styles):
