@@ -48,6 +48,11 @@ class StyledRegion:
     mask: Tensor | None
     feather: int
 
+    def __repr__(self) -> str:
+        """In one line, without the values."""
+        where = "everywhere" if self.mask is None else f"mask {tuple(self.mask.shape)}"
+        return f"StyledRegion({where}, strength {self.strength:g})"
+
 
 class StyleRegion(io.ComfyNode):
     """Style and mask → REGIONS, on top of other REGIONS."""

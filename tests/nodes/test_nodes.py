@@ -47,7 +47,8 @@ def test_values_of_sockets_take_one_line_in_errors(call, backbone):
     stats, _ = call("MakeThumbnailStats", backbone=backbone, content=content, style=content, **LOOK)
     _, layout = call("TileImage", image=content, tile_size=64, backbone=backbone)
     _, level = call("JoinDetail", image=content, strokes=2.0, thumbnail_size=64)
-    for value in (backbone, stats, layout, level):
+    [region] = call("StyleRegion", style=content, mask=content[..., 0])
+    for value in (backbone, stats, layout, level, region):
         assert len(repr(value)) < 100
         assert "tensor(" not in repr(value)
     assert repr(backbone).startswith("Backbone(microast, weights ")

@@ -45,6 +45,8 @@ def test_a_loaded_style_is_the_saved_one(call, saved, painting):
         assert torch.equal(loaded.code.tensors[name], value)
     assert preview.shape == painting.shape
     assert float((preview - painting).abs().max()) <= 1 / 255
+    # ComfyUI prints it with errors.
+    assert repr(saved) == "SavedStyle(Stars, of microast)"
 
 
 def test_a_saved_style_paints_as_its_painting(call, backbone, saved, painting):

@@ -47,6 +47,10 @@ class SavedStyle:
     title: str = ""
     preview: Tensor | None = None
 
+    def __repr__(self) -> str:
+        """In one line, without the values."""
+        return f"SavedStyle({self.title or 'untitled'}, of {self.backbone})"
+
     def save(self, path: Path) -> None:
         """Write a safetensors file: some KB for the preview, and as many for most codes.
 
