@@ -125,10 +125,10 @@ def compare_backbones(graph: Graph) -> None:
             + "\n"
             for lane, (shown, settings) in COMPARED.items()
         )
-        + "\n**Other backbones**: choose their weights in a lane's **Load Backbone**: a name, which "
-        "is downloaded once and verified, or a `.safetensors` file in `models/urst`. Put files "
-        "that their authors published there as they are; **Convert Weights** makes a file for "
-        "Load Backbone from them. Backbones with built-in styles do not use **style**; if they "
+        + "\n**Other backbones**: choose their weights in a lane's **Load Backbone**: a name, "
+        "which is downloaded once and verified, or a `.safetensors` file in `models/urst`. Put "
+        "files that their authors published there as they are; **Convert Weights** makes a file "
+        "for Load Backbone from them. Backbones with built-in styles do not use **style**; if they "
         "have several, enter a name in `style_names`.\n\n"
         "For pictures much larger than the thumbnail, also compare `statistics` **exact**.",
         height=355,
