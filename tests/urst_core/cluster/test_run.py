@@ -153,7 +153,7 @@ content, style, output = map(Path, sys.argv[1:4])
 settings = Settings(strokes="fine", thumbnail_size=64, style_size=64, tile_size=64, device="cpu")
 styles = [open_picture(style, flatten=True)]
 stylize_distributed(content, styles, output, load_backbone(), settings,
-                    address=sys.argv[4], workers=1, listener=kill_me)
+                    address=sys.argv[4], workers=2, listener=kill_me)
 """
 
 
