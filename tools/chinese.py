@@ -13,8 +13,8 @@ NOTE_TITLE = "中文说明（点击展开）"
 TITLES: Mapping[str, str] = {
     "content": "内容图",
     "style": "风格图",
-    "style inside": "内部的风格图",
-    "style outside": "外部的风格图",
+    "style inside": "内部",
+    "style outside": "外部",
     "preview": "预览",
     "the first painting": "第一幅小画",
     "path of the file": "文件路径",
