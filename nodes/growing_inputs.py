@@ -30,7 +30,7 @@ def growing_input(name: str, socket: io.Input, *, least: int = 0, tooltip: str) 
 
     Args:
         name: of the input; its value is a dictionary of the connected sockets.
-        socket: the kind of the sockets.
+        socket: the kind of the sockets; not optional, which 0.8.0 cannot expand.
         least: number of sockets that must be connected.
         tooltip: of the input.
     """
@@ -41,7 +41,7 @@ def growing_input(name: str, socket: io.Input, *, least: int = 0, tooltip: str) 
 
 def growing_styles_input(*, least: int, tooltip: str) -> io.Input:
     """Any number of pictures and saved styles."""
-    socket = io.MultiType.Input("style", types=[io.Image, StyleSocket], optional=not least)
+    socket = io.MultiType.Input("style", types=[io.Image, StyleSocket])
     return growing_input("styles", socket, least=least, tooltip=tooltip)
 
 

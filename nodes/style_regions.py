@@ -45,7 +45,7 @@ class StyleRegions(io.ComfyNode):
                 ),
                 growing_input(
                     "masks",
-                    io.Mask.Input("mask", optional=True),
+                    io.Mask.Input("mask"),
                     tooltip="The region of the style of the same number: white takes it, black "
                     "what is below, gray mixes. A style without a mask is everywhere. Where masks "
                     "overlap, the last is on top.",

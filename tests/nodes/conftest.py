@@ -77,7 +77,8 @@ def growing_socket(id: str, *, template: tuple[Socket, list[str], int], **values
     """An input that grows, of the type of its sockets."""
     socket, names, least = template
     assert names == [f"{socket.id}_{number}" for number in range(1, len(names) + 1)]
-    assert socket.optional == (least == 0)
+    assert least >= 0
+    assert not socket.optional, "ComfyUI 0.8.0 cannot expand optional ones"
     return Socket(id, io_type=socket.io_type, allowed=INPUT, values=values)
 
 
