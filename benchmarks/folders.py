@@ -75,8 +75,9 @@ def tell(label: str, results: int, seconds: tuple[float, float]) -> None:
 
 def compare(folder: Path, count: int) -> int:
     """Compare the job's results with single runs; returns the exit status."""
-    results = {path.name: path.read_bytes() for path in (folder / "job").iterdir()}
-    results.pop(LIST_NAME)
+    paths = [path for path in (folder / "job").iterdir() if path.name != LIST_NAME]
+    results = {path.name: path.read_bytes() for path in paths if path.is_file()}
+    print(f"left behind: {sorted(path.name for path in paths if not path.is_file())}")
     singles = {path.name: path.read_bytes() for path in (folder / "single").iterdir()}
     same = sum(results.get(name) == content for name, content in singles.items())
     print(f"{len(results)} of {count} results, {same} of {len(singles)} identical to single runs")
