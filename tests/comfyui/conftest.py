@@ -124,6 +124,11 @@ class Server:
         text = self.ask("/system_stats")["system"]["comfyui_version"]
         return tuple(int(part) for part in re.findall(r"\d+", text))
 
+    @property
+    def missing_nodes(self) -> set[str]:
+        """Nodes of the pack that this version cannot have: their inputs grow."""
+        return {"URSTMixStyles", "URSTStyleRegions"} if self.version < (0, 8) else set()
+
     def stop(self) -> None:
         self.process.terminate()
         try:

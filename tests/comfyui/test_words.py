@@ -42,9 +42,7 @@ def test_translations_reach_the_pages(server):
     for language in ("en", "zh"):
         words = json.loads((LOCALES / language / "nodeDefs.json").read_text(encoding="utf-8"))
         assert told[language]["nodeDefs"] == words
-        # Older servers have no inputs that grow, and so not these nodes.
-        growing = {"URSTMixStyles", "URSTStyleRegions"} if server.version < (0, 8) else set()
-        assert set(words) == set(ours(server)) | growing
+        assert set(words) == set(ours(server)) | server.missing_nodes
 
 
 def test_english_words_match_the_server(server):
