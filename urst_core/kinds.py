@@ -29,7 +29,7 @@ from .formats.open import open_picture
 from .formats.vips import vips_errors
 from .pictures.arrays import array_of_pixels, pixels_of_array, pixels_of_tensor
 from .pictures.mask import Mask, PictureMask
-from .pictures.metadata import metadata_of
+from .pictures.metadata import MM_PER_INCH, metadata_of
 from .pictures.on_white import on_white
 from .pictures.pillow import image_of_pixels, pixels_of_image, upright_exif
 from .pictures.source import Source, TensorSource
@@ -158,7 +158,7 @@ def _file_content(path: Path, options: InputOptions | None) -> Content:
     if metadata.exif is not None:
         info["exif"] = upright_exif(metadata.exif)
     if metadata.resolution is not None:
-        info["dpi"] = tuple(25.4 * per_millimeter for per_millimeter in metadata.resolution)
+        info["dpi"] = tuple(MM_PER_INCH * per_millimeter for per_millimeter in metadata.resolution)
     info = {name: value for name, value in info.items() if value is not None}
     return Content([source], lambda done: image_of_pixels(done[0], info))
 

@@ -178,10 +178,10 @@ class Regions:
 def check_without_map(
     *, strengths: Sized = (), feather: int = 0, stats: StatsOfRegions = "picture"
 ) -> None:
-    """Refuse options of regions where there is no map of them.
+    """Refuse options of regions without a map of regions.
 
     Args:
-        strengths: those of regions.
+        strengths: of the regions.
         feather: width over which regions cross-fade, in px.
         stats: as for :class:`Regions`.
 

@@ -77,8 +77,7 @@ class WindowPainter:
         if coverage is None:
             return WindowPlan(networks, [[tile.core]])
         shared = self._shared_piece(tile, coverage)
-        halo = self.halo if shared is None else self._styled_halo
-        needed = partial(self._needed, halo=halo or 0)
+        needed = partial(self._needed, halo=self._halo_of(is_shared=shared is not None))
         pieces = [painted_pieces(share, tile.core, needed) for share in coverage]
         return WindowPlan(networks, pieces, shared)
 
@@ -98,12 +97,13 @@ class WindowPainter:
             painted = [self._piece(network, pixels, tile, piece, features) for piece in pieces]
             yield join_parts([self._merged(piece) for piece in pieces], painted, tile.window)
 
-    @property
-    def _styled_halo(self) -> int | None:
-        return self.networks[0].styled_halo
+    def _halo_of(self, *, is_shared: bool) -> int:
+        """The halo of what each network computes: of all of it, or behind shared features."""
+        styled_halo = self.networks[0].styled_halo
+        return styled_halo if is_shared and styled_halo is not None else self.halo
 
     def _shared_piece(self, tile: Tile, coverage: Tensor) -> Rectangle | None:
-        if self._styled_halo is None or len(coverage) == 1:
+        if self.networks[0].styled_halo is None or len(coverage) == 1:
             return None
         union = painted_pieces(coverage.amax(0), tile.core, partial(self._needed, halo=self.halo))
         return union[0] if len(union) == 1 else None
@@ -131,8 +131,7 @@ class WindowPainter:
         features: ContentFeatures | None,
     ) -> Tensor:
         """A network's result for one piece of a core, and for what merging needs around it."""
-        halo = self.halo if features is None else self._styled_halo
-        needed = self._needed(piece, halo or 0)
+        needed = self._needed(piece, self._halo_of(is_shared=features is not None))
         painted = self._painted(network, pixels, tile, needed, features)
         return painted[(..., *self._merged(piece).relative_to(needed).slices)]
 
