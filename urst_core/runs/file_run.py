@@ -39,7 +39,13 @@ from ..tiling.settings import IfInterrupted, Settings
 from .checked_pixels import CheckedPixels
 from .description import Description
 from .identities import look_identity, machine_identity, style_identity
-from .interrupted import discard_interrupted, is_same_run, record_to_resume, removed_at_end
+from .interrupted import (
+    discard_interrupted,
+    is_same_run,
+    record_to_resume,
+    remove_leftovers,
+    removed_at_end,
+)
 from .journal import Journal
 from .levels import finishing, make_levels
 from .mask_file import MaskFile
@@ -172,6 +178,17 @@ class FileRun:
             OutputError: another run is using them, or they cannot be removed.
         """
         discard_interrupted(self.output)
+
+    def remove_leftovers(self) -> None:
+        """Remove what this run left behind if it was killed when the output was complete.
+
+        Raises:
+            URSTError: an input of this run cannot be used.
+        """
+        try:
+            remove_leftovers(self.output, self.identity)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close content, styles and mask, which are opened again when they are needed again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,6 +73,27 @@ def discard_interrupted(output: Path) -> None:
     with folder.locked():
         folder.clear()
         folder.remove()
+
+
+def remove_leftovers(output: Path, identity_of: IdentityOf) -> None:
+    """Remove the work folder of a finished run that was killed before it could do so.
+
+    It is kept if another run is using it, or if it has the work of a run with other inputs.
+
+    Args:
+        output: the result of the finished run.
+        identity_of: of the finished run.
+
+    Raises:
+        URSTError: an input of the finished run cannot be used.
+    """
+    folder = WorkFolder(output)
+    if not os.path.lexists(folder.path):
+        return
+    with suppress(OutputError):
+        if folder.load_record() is None or is_same_run(folder, identity_of):
+            with folder.locked():
+                folder.remove()
 
 
 @contextmanager

@@ -115,6 +115,7 @@ class Job:
                 listener.fail(painting, error)
                 continue
             if self._is_finished(painting.output, identity, results):
+                run.remove_leftovers()
                 outcome.finished_before.append(painting)
                 listener.finish(painting)
                 continue

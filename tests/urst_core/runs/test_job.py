@@ -18,6 +18,7 @@ from urst_core.runs.job import Job
 from urst_core.runs.painters import AtOnce, InTurn
 from urst_core.runs.paintings import StyleChoice, pair_up
 from urst_core.runs.result_list import LIST_NAME, ResultList
+from urst_core.runs.work_folder import WorkFolder
 from urst_core.tiling.settings import IfInterrupted, Settings
 
 SETTINGS = Settings(device="cpu", thumbnail_size=24, tile_size=24, strokes="fine")
@@ -168,6 +169,37 @@ def test_an_interrupted_job_resumes_to_the_same_files(job_of, tmp_path, stop_at)
     assert len(outcome.finished_before) == kept
     assert len(outcome.painted) == 4 - kept
     assert results(job_of()) == single_runs(job_of(), tmp_path)
+
+
+@pytest.mark.parametrize("removed", [0, 1, 2, 3, 4])
+def test_leftovers_of_a_kill_at_the_end_of_a_picture_are_removed(job_of, monkeypatch, removed):
+    job = job_of(name="{content}_{style}")
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFolder, "remove", lambda _folder: None)
+        job.run(Follower())
+    kept = results(job)
+    folders = [WorkFolder(painting.output).path for painting in job.paintings]
+    # As far as the run got before it was killed.
+    order = {"run.json": 0, "lock": 2, "urst-work-folder": 3}
+    for path in [path for folder in folders for path in folder.iterdir()]:
+        if order.get(path.name, 1) < removed:
+            path.unlink()
+    outcome = job_of(IfInterrupted.RESUME).run(Follower())
+    assert len(outcome.finished_before) == 4
+    assert results(job) == kept
+    assert [folder for folder in folders if folder.exists()] == []
+
+
+def test_the_work_of_another_run_is_kept(job_of):
+    job = job_of()
+    job.run(Follower())
+    other = replace(SETTINGS, strength=0.5)
+    with pytest.raises(StopError):
+        job_of(IfInterrupted.DISCARD, settings=other, overwrite=True).run(Follower(3))
+    left = [f for p in job.paintings if (f := WorkFolder(p.output).path).exists()]
+    assert len(left) == 1
+    job_of(IfInterrupted.RESUME).run(Follower())
+    assert left[0].exists()
 
 
 def test_broken_pictures_are_skipped_and_retried(job_of, folder):
