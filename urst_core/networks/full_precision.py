@@ -1,9 +1,9 @@
-"""Float32 that is float32: no TF32, no shortened sums, whatever the process has switched on."""
+"""Float32 that is float32: no TF32, no shortened sums, no algorithms chosen by a stopwatch."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,9 @@ SHORTENED_SUMS = (
     "allow_bf16_reduced_precision_reduction",
 )
 """Settings of CUDA's matrix products."""
+
+SPLIT_SUMS = "_split_k"
+"""Ending of the settings that PyTorch 2.10 and later set together with the first of a pair."""
 
 _lock = threading.Lock()
 _entered = 0
@@ -28,7 +31,9 @@ def full_precision() -> Generator[None, None, None]:
     On NVIDIA GPUs PyTorch convolves float32 with 10 bits of mantissa (TF32) unless told otherwise,
     and a program around the engine may have chosen sums in half precision, or bfloat16 for float32
     products on the CPU. A tile would differ from the whole picture then, by the algorithm that its
-    size gets. The settings belong to the process: the last thread that leaves restores them.
+    size gets. cuDNN's algorithms are deterministic and not chosen by their times, which differ from
+    run to run. The settings belong to the process: other threads have them too meanwhile, and the
+    last thread that leaves restores them.
 
     Example:
         >>> with full_precision():
@@ -38,8 +43,9 @@ def full_precision() -> Generator[None, None, None]:
     global _entered  # noqa: PLW0603 - the settings are global, too
     with _lock:
         if not _entered:
-            _earlier[:] = [(place, name, getattr(place, name)) for place, name, _ in _exact()]
-            for place, name, value in _exact():
+            settings = list(_exact())
+            _earlier[:] = [(place, name, earlier) for place, name, earlier, _ in settings]
+            for place, name, _, value in settings:
                 setattr(place, name, value)
         _entered += 1
     try:
@@ -52,21 +58,22 @@ def full_precision() -> Generator[None, None, None]:
                     setattr(place, name, value)
 
 
-def _exact() -> Generator[tuple[Any, str, Any], None, None]:
-    """Modules of PyTorch, names of settings, and the values that change nothing."""
+def _exact() -> Iterator[tuple[Any, str, Any, Any]]:
+    """Modules of PyTorch, names of settings, their values, and those that change nothing."""
     backends: Any = torch.backends  # typed in part
-    if hasattr(backends.cuda.matmul, "fp32_precision"):
+    products, convolutions = backends.cuda.matmul, backends.cudnn
+    exact = [(convolutions, "benchmark", False), (convolutions, "deterministic", True)]
+    if hasattr(products, "fp32_precision"):
         # PyTorch 2.9 and later. The older names would fail if the newer were ever set.
-        for place in (
-            backends.cudnn.conv,
-            backends.cuda.matmul,
-            backends.mkldnn.conv,
-            backends.mkldnn.matmul,
-        ):
-            yield place, "fp32_precision", "ieee"
+        places = convolutions.conv, products, backends.mkldnn.conv, backends.mkldnn.matmul
+        exact += [(place, "fp32_precision", "ieee") for place in places]
     else:
-        yield backends.cudnn, "allow_tf32", False
-        yield backends.cuda.matmul, "allow_tf32", False
+        exact += [(convolutions, "allow_tf32", False), (products, "allow_tf32", False)]
+    for place, name, value in exact:
+        yield place, name, getattr(place, name), value
     for name in SHORTENED_SUMS:
-        if hasattr(backends.cuda.matmul, name):
-            yield backends.cuda.matmul, name, False
+        if hasattr(products, name + SPLIT_SUMS):
+            splits = getattr(products, name + SPLIT_SUMS)
+            yield products, name, (getattr(products, name), splits), (False, splits)
+        elif hasattr(products, name):
+            yield products, name, getattr(products, name), False

@@ -15,6 +15,7 @@ from urst_core.tiling.exact_statistics import SiteMeasurement
 
 NEWER = hasattr(torch.backends.cuda.matmul, "fp32_precision")
 CUDA = torch.backends.cuda.matmul
+SPLITS = hasattr(CUDA, "allow_bf16_reduced_precision_reduction_split_k")
 
 
 def settings() -> dict[str, object]:
@@ -23,7 +24,11 @@ def settings() -> dict[str, object]:
         "fp16": CUDA.allow_fp16_reduced_precision_reduction,
         "bf16": CUDA.allow_bf16_reduced_precision_reduction,
         "products": torch.get_float32_matmul_precision(),
+        "timed": torch.backends.cudnn.benchmark,
+        "repeatable": torch.backends.cudnn.deterministic,
     }
+    if SPLITS:
+        found["splits"] = CUDA.allow_bf16_reduced_precision_reduction_split_k
     if NEWER:
         found["convolutions"] = torch.backends.cudnn.conv.fp32_precision
         found["CPU"] = torch.backends.mkldnn.matmul.fp32_precision
@@ -36,7 +41,8 @@ def is_exact() -> bool:
         exact = all(place.fp32_precision == "ieee" for place in places)
     else:
         exact = not torch.backends.cudnn.allow_tf32 and not CUDA.allow_tf32
-    return exact and not CUDA.allow_bf16_reduced_precision_reduction
+    repeats = torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark
+    return exact and repeats and not CUDA.allow_bf16_reduced_precision_reduction
 
 
 @pytest.fixture(params=["highest", "high", "medium"])
@@ -62,6 +68,28 @@ def test_whatever_was_chosen_comes_back(chosen, tf32):
         assert {name: after[name] for name in before} == before
     finally:
         torch.backends.cudnn.allow_tf32 = True
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_how_cudnn_chooses_algorithms_comes_back(repeatable):
+    with torch.backends.cudnn.flags(benchmark=True, deterministic=repeatable):
+        before = settings()
+        with full_precision():
+            assert not torch.backends.cudnn.benchmark
+            assert torch.backends.cudnn.deterministic
+        assert settings() == before
+
+
+@pytest.mark.skipif(not SPLITS, reason="before torch 2.10 a single setting")
+@pytest.mark.parametrize("splits", [True, False])
+def test_split_sums_come_back(splits):
+    CUDA.allow_bf16_reduced_precision_reduction = (False, splits)
+    try:
+        with full_precision():
+            assert CUDA.allow_bf16_reduced_precision_reduction_split_k == splits
+        assert settings()["splits"] == splits
+    finally:
+        CUDA.allow_bf16_reduced_precision_reduction = True
 
 
 def test_an_error_restores_them():
