@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.folding import Kernel, fold_input, fold_pointwise, kernel_of
-from ..networks.layers.banded import RowLayer, StyledSequence
+from ..networks.layers.banded import InBands, RowLayer, StyledSequence
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
     OutputConvolution,
@@ -25,7 +25,12 @@ from ..networks.layers.elementwise import (
     SubtractMean,
 )
 from ..networks.layers.local import local_layers
-from ..networks.network import ContentEncodingNetwork, Traits
+from ..networks.network import (
+    ContentEncodingNetwork,
+    StylizationNetwork,
+    Traits,
+    share_weights,
+)
 from ..networks.quantiles import at_ranks, quantiles_of
 from ..networks.reach import (
     Convolution,
@@ -158,6 +163,12 @@ class AdaIN(ContentEncodingNetwork):
         target = code.channel_stats(SITE)
         normalized = yield Site(SITE, features)
         return self.decoder(normalized * target.std + target.mean)
+
+    def for_measuring(self) -> StylizationNetwork:
+        faster = share_weights(self)
+        encoder = InBands(self.vgg, _encoder_layers(self.vgg), stride=self.traits.stride)
+        faster.add_module("vgg", encoder)
+        return faster
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         if code.match == "distribution":

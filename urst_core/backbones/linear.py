@@ -17,14 +17,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..networks.folding import Kernel, fold_pointwise, kernel_of
-from ..networks.layers.banded import RowLayer, StyledSequence
+from ..networks.layers.banded import InBands, RowLayer, StyledSequence
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
     OutputConvolution,
     TileConvolution,
 )
 from ..networks.layers.elementwise import MaxPooling
-from ..networks.network import ContentEncodingNetwork, Traits
+from ..networks.network import (
+    ContentEncodingNetwork,
+    StylizationNetwork,
+    Traits,
+    share_weights,
+)
 from ..networks.reach import (
     Convolution,
     Layer,
@@ -219,6 +224,12 @@ class LinearWCT(ContentEncodingNetwork):
         weight, bias = self.matrix.kernel(self._transform(code, products))
         transformed = F.conv2d(centered, weight.to(centered), bias.to(centered))
         return self.decoder(transformed + code.tensors["mean"])
+
+    def for_measuring(self) -> StylizationNetwork:
+        faster = share_weights(self)
+        encoder = InBands(self.vgg, _encoder_layers(self.vgg), stride=self.traits.stride)
+        faster.add_module("vgg", encoder)
+        return faster
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         products = stats_at(sites, PRODUCTS_SITE, GramStats).gram

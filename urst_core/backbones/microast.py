@@ -22,7 +22,7 @@ from ..networks.folding import (
     fold_output,
     kernel_of,
 )
-from ..networks.layers.banded import RowLayer, RowSequence, StyledSequence
+from ..networks.layers.banded import InBands, RowLayer, RowSequence, StyledSequence
 from ..networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     BlurredUpsampledConvolution,
@@ -31,7 +31,12 @@ from ..networks.layers.convolutions import (
 )
 from ..networks.layers.elementwise import Residual
 from ..networks.layers.local import local_layers
-from ..networks.network import ContentEncodingNetwork, StylizationNetwork, Traits
+from ..networks.network import (
+    ContentEncodingNetwork,
+    StylizationNetwork,
+    Traits,
+    share_weights,
+)
 from ..networks.reach import BilinearUpsampling, Convolution, Layer, halo_behind_features
 from ..networks.sites import Site, Stages, measure_features
 from ..networks.statistics import ChannelStats, SiteStats, stats_at
@@ -178,6 +183,18 @@ class ResidualBlock(nn.Module):
         return first, second
 
 
+class ModulatedInBands(nn.Module):
+    """A residual block that is only modulated, as a CPU computes it fastest, without gradients."""
+
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        self.block = block
+
+    def modulated(self, features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        kernels = self.block.modulated_kernels(weight.flatten(), bias.flatten())
+        return InBands(self.block, [folded_block(kernels)])(features)
+
+
 class Encoder(nn.Module):
     """Features at a quarter of the size, after the first and after the second residual block.
 
@@ -206,6 +223,20 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         shallow = self.enc1(image)
         return shallow, self.enc2(shallow)
+
+    def start(self) -> list[PaddedConvolution]:
+        """The layers before the residual blocks; a ReLU follows each of them."""
+        return [layer for layer in self.enc1 if isinstance(layer, PaddedConvolution)]
+
+    def blocks(self) -> list[ResidualBlock]:
+        return [block for block in self.modules() if isinstance(block, ResidualBlock)]
+
+    def compute_in_bands(self) -> None:
+        """Replace the parts by those that a CPU computes fastest, without gradients."""
+        first, second = (folded_block(block.kernels()) for block in self.blocks())
+        start = [layer.for_tiles(relu=True) for layer in self.start()]
+        self.add_module("enc1", InBands(self.enc1, [*start, first]))
+        self.add_module("enc2", InBands(self.enc2, [second]))
 
 
 class Modulator(nn.Module):
@@ -322,26 +353,28 @@ class MicroAST(ContentEncodingNetwork):
             )
         return self.decoder.dec3(features)
 
+    def for_measuring(self) -> StylizationNetwork:
+        faster = share_weights(self)
+        for encoder in (faster.content_encoder, faster.style_encoder):
+            encoder.compute_in_bands()
+        # The last site is before the other modulated block.
+        faster.decoder.add_module("dec1", ModulatedInBands(self.decoder.dec1))
+        return faster
+
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         # Each normalization is folded into the end of the previous block, so that all features
         # between blocks have the style's own range, which fits in half precision.
         stats = {site: stats_at(sites, site, ChannelStats) for site in self.site_names}
         affine = {site: each.affine_to(code.channel_stats(site)) for site, each in stats.items()}
         local = {site: local_layers(each, code.channel_stats(site)) for site, each in stats.items()}
-        first, second = (
-            block for block in self.content_encoder.modules() if isinstance(block, ResidualBlock)
-        )
+        first, second = self.content_encoder.blocks()
         dec1, dec2 = (
             block.modulated_kernels(
                 code.tensors[f"{site}.weight"].flatten(), code.tensors[f"{site}.bias"].flatten()
             )
             for site, block in self._modulated_blocks()
         )
-        start = [
-            layer
-            for layer in self.content_encoder.enc1.children()
-            if isinstance(layer, PaddedConvolution)
-        ]
+        start = self.content_encoder.start()
         return StyledSequence(
             [
                 # Rounding before and in the first strided convolutions is visible at edges.

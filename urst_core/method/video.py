@@ -339,6 +339,7 @@ def _thumbnail_site(
     """Measure a site on the thumbnails of all pictures, which are made again for each site."""
     moments: Moments | None = None
     backbone, settings = runs[0].backbone, runs[0].settings
+    network = backbone.measuring_network()
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
         for run in runs:
             source = run.thumbnail_source
@@ -346,7 +347,7 @@ def _thumbnail_site(
             thumbnail = make_thumbnail(source, settings.thumbnail_size).to(backbone.device)
             framed = pad_to_frame(thumbnail, backbone.traits.frame_of(size_of(thumbnail)))
             with torch.inference_mode(), full_precision():
-                site = replay_until(backbone.network.stages(framed, code), name, earlier)
+                site = replay_until(network.stages(framed, code), name, earlier)
                 measured = backbone.moments_at(size_of(thumbnail), settings.radius, run.area)
                 moments = moments or measured(site)
                 moments.add(site.features)

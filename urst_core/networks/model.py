@@ -95,9 +95,10 @@ class Backbone:
         if not names:
             self._check_style(style)
         picture = style.to(self.device, self.dtype)
+        network = self.measuring_network()
         if match == "distribution":
-            return self.network.distribution_code(picture)
-        return self.network.style_code(picture)
+            return network.distribution_code(picture)
+        return network.style_code(picture)
 
     @full_precision()
     def collect(
@@ -147,13 +148,14 @@ class Backbone:
         """
         blended = self.codes_for(thumbnail, codes, strengths)
         measured: list[FrozenStats] = []
+        network = self.measuring_network()
         with torch.inference_mode():
-            features = self.network.content_features(self._framed(thumbnail))
+            features = network.content_features(self._framed(thumbnail))
             for code, strength, area in zip(blended, strengths, areas or [None] * len(codes)):
                 moments_at = self.moments_at(size_of(thumbnail), local_radius, area)
                 sites = measure_sites(
-                    self.network.stages_from(features, code),
-                    self.network.site_names,
+                    network.stages_from(features, code),
+                    network.site_names,
                     lambda site, moments_at=moments_at: measure(site, moments_at(site)),
                 )
                 measured.append(self.stats(code, sites, strength=strength))
@@ -237,6 +239,10 @@ class Backbone:
             folded = self.network.fold(cloned, sites).to(self.dtype)
         network = TileNetwork(folded, content_share=self.content_share(stats.strength))
         return network.eval().requires_grad_(False)
+
+    def measuring_network(self) -> StylizationNetwork:
+        """The network for pictures that are encoded or measured, without gradients."""
+        return self.network.for_measuring() if self.device.type == "cpu" else self.network
 
     @property
     def dtype(self) -> torch.dtype:

@@ -11,14 +11,8 @@ from torch import Tensor, nn
 
 from ..geometry import Rectangle, Size
 from .full_precision import full_precision
-from .layers.banded import RowLayer, StyledSequence, bands_of
+from .layers.banded import RowLayer, StyledSequence, band_rows, bands_of
 from .layers.local import LocalAffine, Place
-
-LEAST_BAND_ROWS = 64
-
-BAND_PIXELS = 2**17
-"""Minimum height, and area in float32, of the bands that a CPU computes at a time, in px: small
-enough for its caches, large enough for all its cores."""
 
 
 class TileNetwork(nn.Module):
@@ -127,12 +121,8 @@ class TileNetwork(nn.Module):
         if not self.in_bands:
             image = pixels.to(self.picture_dtype, memory_format=torch.channels_last)
             return layers(image, at_border=at_border).to(self.picture_dtype)
-        rows = self._band_rows(window.shape[3]) * pixels.shape[2] // window.shape[2]
+        rows = band_rows(window.shape[3], self.compute_dtype) * pixels.shape[2] // window.shape[2]
         return self._compute_in_bands(layers, pixels, max(1, rows), at_border=at_border)
-
-    def _band_rows(self, width: int) -> int:
-        area = BAND_PIXELS * torch.float32.itemsize // self.compute_dtype.itemsize
-        return max(LEAST_BAND_ROWS, area // width)
 
     def _compute_in_bands(
         self, layers: RowLayer, pixels: Tensor, rows: int, *, at_border: bool

@@ -73,7 +73,8 @@ class SiteMeasurement:
         moments: Moments | None = None,
     ) -> None:
         """Start with the ``moments`` of other pictures, if any."""
-        self._content, self._network, self._code = content, backbone.network, code
+        self._content, self._code = content, code
+        self._network = backbone.measuring_network()
         self._transfer, self._dtype = Transfer(backbone.device), backbone.dtype
         self._name, self._earlier = name, earlier
         self.moments = moments

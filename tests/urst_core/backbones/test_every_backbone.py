@@ -16,9 +16,11 @@ from urst_core.errors import SettingsError
 from urst_core.geometry import Size
 from urst_core.method.run import Run
 from urst_core.networks.frozen_stats import FrozenStats
+from urst_core.networks.layers import banded
+from urst_core.networks.layers.banded import InBands
 from urst_core.networks.model import Backbone
 from urst_core.networks.network import Traits
-from urst_core.networks.sites import collect, replay
+from urst_core.networks.sites import collect, measure_sites, replay
 from urst_core.networks.style import StyleCode
 from urst_core.pictures.source import TensorCanvas, TensorSource
 from urst_core.tiling.settings import Settings
@@ -99,12 +101,36 @@ def test_named_sites_are_all_there_are(name, random_backbones):
     code = backbone.encode_style([style_of(backbone)])
     thumbnail = picture((48, 64)).unsqueeze(0)
     with torch.inference_mode():
-        sites, _ = collect(backbone.network.stages(thumbnail, code))
+        sites, _ = collect(backbone.measuring_network().stages(thumbnail, code))
     stats = backbone.collect(thumbnail, code)
     assert tuple(sites) == tuple(stats.sites) == backbone.network.site_names
     for site, measured in sites.items():
         for kind, tensor in stats.sites[site].tensors().items():
             assert torch.equal(tensor, measured.tensors()[kind])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMPARED_HERE)
+@pytest.mark.parametrize("size", [(48, 64), (45, 62)], ids=["whole strides", "any size"])
+def test_encoding_and_measuring_in_bands_equal_the_plain_network(
+    name, size, random_backbones, monkeypatch
+):
+    monkeypatch.setattr(banded, "LEAST_BAND_ROWS", 24)
+    monkeypatch.setattr(banded, "BAND_PIXELS", 1)
+    network = copy.deepcopy(random_backbones[name].network).double()
+    faster = network.for_measuring()
+    assert any(isinstance(part, InBands) for part in faster.modules())
+    assert not any(isinstance(part, InBands) for part in network.modules())
+    style, thumbnail = picture(size, seed=3)[None].double(), picture((48, 64))[None].double()
+    with torch.inference_mode():
+        code, found = network.style_code(style), faster.style_code(style)
+        for part, expected in code.tensors.items():
+            assert float((found.tensors[part] - expected).abs().max()) <= 1e-9, part
+        names = network.site_names
+        plain = measure_sites(network.stages(thumbnail, code), names)
+        for site, stats in measure_sites(faster.stages(thumbnail, code), names).items():
+            for part, expected in plain[site].tensors().items():
+                assert float((stats.tensors()[part] - expected).abs().max()) <= 1e-9, (site, part)
 
 
 @pytest.mark.slow

@@ -24,6 +24,12 @@ from torch.nn import functional as F
 
 Bands = Iterator[Tensor]
 
+LEAST_BAND_ROWS = 64
+
+BAND_PIXELS = 2**17
+"""Minimum height, and area in float32, of the bands that a CPU computes at a time, in px: small
+enough for its caches, large enough for all its cores."""
+
 LEAST_RESULTS = 256
 """Minimum number of pixels that a layer computes at a time; with fewer, overhead dominates."""
 
@@ -112,12 +118,46 @@ class CompleteSequence(RowSequence):
         yield from bands_of(picture, heights[0])
 
 
+class InBands(nn.Module):
+    """A part of a network as a CPU computes it fastest: band by band, padded on all sides.
+
+    For pictures that are computed once, to encode or measure them; it has no gradients.
+
+    Args:
+        plain: the part. It computes pictures that are not whole strides.
+        layers: its layers, folded; they are converted to its type.
+        stride: of the layers whose results depend on it; 1 if all pictures are computed in bands.
+    """
+
+    def __init__(self, plain: nn.Module, layers: Iterable[RowLayer], *, stride: int = 1) -> None:
+        super().__init__()
+        self.plain, self.stride = plain, stride
+        self.layers = RowSequence(layers).to(next(plain.parameters()).dtype)
+        self.layers.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def forward(self, picture: Tensor) -> Tensor:
+        height, width = picture.shape[2:]
+        if height % self.stride or width % self.stride:
+            return self.plain(picture)
+        bands = (
+            band.contiguous(memory_format=torch.channels_last)
+            for band in bands_of(picture, band_rows(width, picture.dtype))
+        )
+        return _joined(list(self.layers.rows(bands, at_border=True)))
+
+
 class Edge(Enum):
     """Kind of padding at the border."""
 
     ZEROS = "constant"
     REFLECTED = "reflect"
     REPEATED = "replicate"
+
+
+def band_rows(width: int, dtype: torch.dtype) -> int:
+    """Height of the bands of a picture of that width, in px, in the type that it is computed in."""
+    area = BAND_PIXELS * torch.float32.itemsize // dtype.itemsize
+    return max(LEAST_BAND_ROWS, area // width)
 
 
 def bands_of(features: Tensor, rows: int) -> Bands:

@@ -10,7 +10,6 @@ from examples import picture, slow_where_large
 from torch.nn import functional as F
 
 from urst_core.backbones import REGISTRY, all_backbones
-from urst_core.networks import tile_network as tile_network_module
 from urst_core.networks.layers import banded as row_streams
 from urst_core.networks.layers.banded import (
     CompleteSequence,
@@ -201,8 +200,8 @@ def test_every_network_works_in_bands_on_a_cpu(name, random_backbones):
 @pytest.mark.usefixtures("low_bands")
 @pytest.mark.parametrize("name", slow_where_large(NAMES))
 def test_a_network_by_bands_equals_the_network(monkeypatch, name, random_backbones):
-    monkeypatch.setattr(tile_network_module, "LEAST_BAND_ROWS", 24)
-    monkeypatch.setattr(tile_network_module, "BAND_PIXELS", 1)
+    monkeypatch.setattr(row_streams, "LEAST_BAND_ROWS", 24)
+    monkeypatch.setattr(row_streams, "BAND_PIXELS", 1)
     baked = tile_network(random_backbones[name])
     network = baked.prepared(CPU, torch.float64)
     whole = copy.deepcopy(baked.folded).double()
