@@ -3,7 +3,8 @@
     python benchmarks/statistics_pass.py [--backbone NAME ...] [--pixels PX] [--edge PX]
         [--rounds N]
 
-Plain is the pass of the published network, which stops at the last site, too. Rounds alternate.
+Plain is the pass of the published network, which stops at the last site, too. The last two measure
+another strength, without and with what a run of strength 0.5 has remembered. Rounds alternate.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from timing import CLOCKS, best_seconds
 
 from urst_core.networks.model import Backbone
 from urst_core.networks.network import StylizationNetwork
+from urst_core.networks.remembering import RememberingBackbone
 from urst_core.networks.sites import measure_sites
 from urst_core.networks.style import StyleCode
 from urst_core.pictures.source import TensorSource
@@ -51,6 +53,8 @@ def steps(
     backbone: Backbone, content: TensorSource, square: Tensor
 ) -> dict[str, Callable[[], object]]:
     code = backbone.encode_style([square])
+    remembering = RememberingBackbone(backbone.network, backbone.fingerprint)
+    remembering.collect(square, code, strength=0.5)
 
     def thumbnail() -> object:
         return make_thumbnail(content, square.shape[3])
@@ -61,6 +65,8 @@ def steps(
         "style, in bands": lambda: encoded(backbone.network.for_measuring(), square),
         "statistics, plain": lambda: measured(backbone.network, square, code),
         "statistics, in bands": lambda: measured(backbone.network.for_measuring(), square, code),
+        "of strength 0.7": lambda: backbone.collect(square, code, strength=0.7),
+        "of strength 0.7, after 0.5": lambda: remembering.collect(square, code, strength=0.7),
     }
 
 

@@ -93,7 +93,7 @@ class ConvertWeights(io.ComfyNode):
                 raise WeightsError("files are only read if you trust their source; switch trust on")
             path, converted = _convert(files, backbone, name)
         text = f"{path.name}: {converted.traits.title}"
-        output = LoadedBackbone(converted, "auto", "auto")
+        output = LoadedBackbone.of(converted, "auto", "auto")
         return io.NodeOutput(path.name, output, ui={"text": [text]})
 
 

@@ -84,4 +84,4 @@ class LoadBackbone(io.ComfyNode):
                 folders=host.weights_folders(),
                 listener=host.download_listener(),
             )
-        return io.NodeOutput(LoadedBackbone(loaded, precision, device))
+        return io.NodeOutput(LoadedBackbone.of(loaded, precision, device))

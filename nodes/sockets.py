@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..urst_core.method.video import PER_PICTURE
 from ..urst_core.networks.model import Backbone
+from ..urst_core.networks.remembering import RememberingBackbone
 from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.pictures.mask import LARGEST_FEATHER
 
@@ -35,7 +36,8 @@ class LoadedBackbone:
     Immutable, since ComfyUI caches and shares what nodes return.
 
     Attributes:
-        backbone: network and weights, on the CPU.
+        backbone: network and weights, on the CPU; remembers how it encoded pictures, as long as
+            ComfyUI keeps this value.
         precision: as in the engine's settings.
         device: ``auto`` for the device that ComfyUI uses, or ``cpu``.
     """
@@ -43,6 +45,10 @@ class LoadedBackbone:
     backbone: Backbone
     precision: str
     device: str
+
+    @classmethod
+    def of(cls, backbone: Backbone, precision: str, device: str) -> LoadedBackbone:
+        return cls(RememberingBackbone(backbone.network, backbone.fingerprint), precision, device)
 
     def __repr__(self) -> str:
         """In one line: ComfyUI prints a node's inputs with its errors."""

@@ -209,3 +209,30 @@ def test_devices_that_the_engine_lacks_fall_back_to_the_cpu(part, host, caplog):
     host.device = torch.device("xpu", 0)
     assert device_of("auto") == torch.device("cpu")
     assert "xpu:0 is not supported; computing on the CPU" in caplog.text
+
+
+def test_another_strength_encodes_nothing_again(call, backbone, part, monkeypatch):
+    network = part("urst_core.backbones.microast").MicroAST
+    encoded = []
+    for name in ("style_code", "content_features"):
+        real = getattr(network, name)
+
+        def counting(*values, name=name, real=real):
+            encoded.append(name)
+            return real(*values)
+
+        monkeypatch.setattr(network, name, counting)
+    content, style = picture(48, 64, seed=1), picture(40, 56, seed=2)
+
+    def stylized(strength):
+        look = LOOK | {"strength": strength, "strokes": "fine", "brushwork": 0.0}
+        [image] = call(
+            "StylizeImage", backbone=backbone, content=content, style=style, tile_size=0, **look
+        )
+        return image
+
+    faint = stylized(0.4)
+    assert sorted(encoded) == ["content_features", "style_code", "style_code"]
+    assert not torch.equal(stylized(0.8), faint)
+    assert torch.equal(stylized(0.4), faint)
+    assert len(encoded) == 3

@@ -94,6 +94,10 @@ class Backbone:
             return self.network.named_style_code(style)
         if not names:
             self._check_style(style)
+        return self.encode_picture(style, match)
+
+    def encode_picture(self, style: Tensor, match: str) -> StyleCode:
+        """The code of a picture, (1, 3, H, W), 0..1, of any size that the network takes."""
         picture = style.to(self.device, self.dtype)
         network = self.measuring_network()
         if match == "distribution":
@@ -150,7 +154,7 @@ class Backbone:
         measured: list[FrozenStats] = []
         network = self.measuring_network()
         with torch.inference_mode():
-            features = network.content_features(self._framed(thumbnail))
+            features = self.content_features(thumbnail)
             for code, strength, area in zip(blended, strengths, areas or [None] * len(codes)):
                 moments_at = self.moments_at(size_of(thumbnail), local_radius, area)
                 sites = measure_sites(
@@ -239,6 +243,10 @@ class Backbone:
             folded = self.network.fold(cloned, sites).to(self.dtype)
         network = TileNetwork(folded, content_share=self.content_share(stats.strength))
         return network.eval().requires_grad_(False)
+
+    def content_features(self, thumbnail: Tensor) -> Tensor:
+        """What statistics of a thumbnail, (1, 3, H, W), begin with, whatever the style."""
+        return self.measuring_network().content_features(self._framed(thumbnail))
 
     def measuring_network(self) -> StylizationNetwork:
         """The network for pictures that are encoded or measured, without gradients."""
