@@ -86,7 +86,8 @@ class TileLoop:
         pending = _Pending(self.cores_to_do(ledger), [self.edge, *(ledger.edges if ledger else ())])
         count = _Count(stage, self.frame, pending, done=len(ledger.cores) if ledger else 0)
         listener(count.progress(left=len(pending)))
-        with Overlap(work, in_threads=len(pending) > 1) as overlap:
+        on_cpu = self.device.type == "cpu"
+        with Overlap(work, in_threads=len(pending) > 1, on_cpu=on_cpu) as overlap:
             while pending or overlap.is_computing:
                 while pending and overlap.has_room:
                     overlap.read(tile_around(pending.take(), self.halo, self.frame))

@@ -58,14 +58,17 @@ class Overlap(Generic[Window, Result]):
     Args:
         work: the steps of a tile.
         in_threads: whether to read and write in threads; a single tile needs none.
+        on_cpu: whether the CPU computes: then reading and writing each take one of its cores.
     """
 
-    def __init__(self, work: TileWork[Window, Result], *, in_threads: bool = True) -> None:
+    def __init__(
+        self, work: TileWork[Window, Result], *, in_threads: bool = True, on_cpu: bool = True
+    ) -> None:
         self._work = work
         self._ahead: deque[tuple[Tile, Future[Window]]] = deque()
         self._behind: deque[tuple[Tile, Future[Tensor | None]]] = deque()
         self._reader, self._writer = (
-            ThreadPoolExecutor(1, name) if in_threads else _CallingThread()
+            _thread(name, on_cpu=on_cpu) if in_threads else _CallingThread()
             for name in ("urst-read", "urst-write")
         )
 
@@ -133,6 +136,24 @@ class Overlap(Generic[Window, Result]):
     def _write(self, tile: Tile, result: Result) -> Tensor | None:
         with torch.inference_mode():
             return self._work.write(tile, result)
+
+
+def _thread(name: str, *, on_cpu: bool) -> Executor:
+    """A thread for one of the steps.
+
+    Operations of PyTorch in another thread start helpers of their own. GNU OpenMP then has more
+    threads than there are cores, and lets the idle ones of the computing thread sleep instead of
+    wait: the tiles of MicroAST took 15% longer on two cores. A single thread needs no helpers.
+    """
+    if not on_cpu:
+        return ThreadPoolExecutor(1, name)
+    count = torch.get_num_threads()
+    executor = ThreadPoolExecutor(1, name, initializer=torch.set_num_threads, initargs=(1,))
+    # The initializer also sets the number that new threads begin with, for which PyTorch asks at
+    # the first operation; so there is one before the number is set back.
+    executor.submit(torch.get_num_threads).result()
+    torch.set_num_threads(count)
+    return executor
 
 
 class _CallingThread(Executor):

@@ -13,6 +13,7 @@ from examples import picture
 from urst_core.geometry import Rectangle, Tile
 from urst_core.method.run import Run
 from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.tiling.device import cpu_threads
 from urst_core.tiling.prefetch import AHEAD, BEHIND, Overlap
 from urst_core.tiling.settings import Settings
 from urst_core.tiling.stylize_tile import TileStylizer
@@ -59,9 +60,22 @@ class Steps:
         return torch.tensor(tile.core.left)
 
 
-def run(work, listener=lambda *_: None):
+class CountedThreads(Steps):
+    """Steps that note the number of threads which PyTorch would use."""
+
+    def _do(self, step, tile):
+        super()._do(step, tile)
+        torch.ones(1 << 17).add_(1)
+        self.counts.setdefault(step, set()).add(torch.get_num_threads())
+
+    def __init__(self):
+        super().__init__()
+        self.counts = {}
+
+
+def run(work, listener=lambda *_: None, *, on_cpu=True):
     pending = list(TILES)
-    with Overlap(work) as overlap:
+    with Overlap(work, on_cpu=on_cpu) as overlap:
         while pending or overlap.is_computing:
             while pending and overlap.has_room:
                 overlap.read(pending.pop(0))
@@ -214,3 +228,16 @@ def test_overlapped_equals_one_step_after_the_other(microast, dtype, channels):
             tile = Tile(core, core.grown(microast.traits.halo).clipped(tiles.frame))
             work.write(tile, work.compute(tile, work.read(tile)))
     assert torch.equal(overlapped.pixels, plain.pixels)
+
+
+@pytest.mark.parametrize(("on_cpu", "of_io"), [(True, 1), (False, 3)])
+def test_only_the_device_that_computes_has_several_threads(on_cpu, of_io):
+    in_new_thread = []
+    with cpu_threads(3):
+        work = CountedThreads()
+        run(work, on_cpu=on_cpu)
+        thread = threading.Thread(target=lambda: in_new_thread.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+    assert work.counts == {"read": {of_io}, "compute": {3}, "write": {of_io}}
+    assert in_new_thread == [3]
