@@ -155,8 +155,9 @@ def test_strength_leads_from_the_content_to_the_style(shallow):
 
 
 @pytest.mark.slow
-def test_tile_passes_do_not_factorize(golden_backbone, monkeypatch):
-    backbone = golden_backbone
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tile_passes_do_not_factorize(name, random_backbones, monkeypatch):
+    backbone = random_backbones[name]
     stats = stats_of(backbone)
     baked = backbone.bake(stats)
     prepared = baked.prepared(torch.device("cpu"))

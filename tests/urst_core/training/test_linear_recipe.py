@@ -86,11 +86,11 @@ def test_losses_fall(vgg, pictures, tmp_path):
         tmp_path / "run.checkpoint.safetensors",
         recipe=recipe,
         weights=recipe.default_weights,
-        steps=30,
+        steps=15,
         learning_rate=3e-4,
     )
     batch = trainer._batches.at(0)
     trainer._batches = SimpleNamespace(at=lambda _step: batch, description=dict)
     totals = []
     trainer.run(lambda progress: totals.append(sum(progress.losses.values())))
-    assert sum(totals[-5:]) / 5 < 0.7 * totals[0]
+    assert sum(totals[-3:]) / 3 < 0.7 * totals[0]
