@@ -76,7 +76,7 @@ def compare(folder: Path, file: str, strokes: str, options: argparse.Namespace) 
     assert run.peak_bytes is not None
     pairs = {
         1e9: (plan["program_bytes"] + plan["needed_bytes"], run.peak_bytes),
-        1e6: (plan["work_bytes"] + plan["result_bytes"], watch.folder_bytes),
+        1e6: (plan["work_bytes"] + plan["likely_result_bytes"], watch.folder_bytes),
         1e6 + 1: (plan["temporary_bytes"], watch.temporary_bytes),
         1: (sum(plan["seconds"].values()), run.seconds),
     }

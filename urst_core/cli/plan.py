@@ -100,9 +100,8 @@ def _told(plan: Plan, run: FileRun) -> str:
         f"memory    {format_bytes(plan.program_bytes + plan.needed_bytes)}, the program's own "
         f"{format_bytes(plan.program_bytes)} included; "
         f"{format_bytes(plan.host_free_bytes)} free",
-        f"disk      {format_bytes(plan.work_bytes)} for the work file, "
-        f"at most {format_bytes(plan.result_bytes)} for the result, "
-        f"of {format_bytes(plan.disk_free_bytes)} free in {plan.folder}",
+        f"disk      {format_bytes(plan.work_bytes)} for the work file, {_result_bytes(plan)} for "
+        f"the result, of {format_bytes(plan.disk_free_bytes)} free in {plan.folder}",
     ]
     if plan.temporary_bytes:
         lines.append(
@@ -117,6 +116,13 @@ def _told(plan: Plan, run: FileRun) -> str:
             f"encoding {_duration(seconds.encoding)}"
         )
     return "\n".join(lines)
+
+
+def _result_bytes(plan: Plan) -> str:
+    most = f"at most {format_bytes(plan.result_bytes)}"
+    if plan.likely_result_bytes is None:
+        return most
+    return f"about {format_bytes(plan.likely_result_bytes)} ({most})"
 
 
 def _print_line(run: FileRun) -> list[str]:

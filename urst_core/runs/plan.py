@@ -37,9 +37,10 @@ LEVEL_TILE_BYTES_PER_PIXEL = 40
 """A level's input, painting and picture in float32, and the blocks that are joined and merged;
 see ``benchmarks/plan_against_run.py``."""
 
-RETAINED_BYTES = 500_000_000
+RETAINED_BYTES = 400_000_000
 """What the allocator keeps of a CPU's freed bands once several tiles went through its threads;
-measured with tiles of 512 to 2048 px by ``benchmarks/plan_against_run.py``."""
+measured with tiles of 512 to 2048 px by ``benchmarks/plan_against_run.py``. Inputs and blocks of
+levels are made of it."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Plan:
         disk_free_bytes: free disk space in that folder.
         temporary_folder: where pictures are unpacked that cannot be read in parts.
         temporary_bytes, temporary_free_bytes: space needed and free there.
-        seconds: None if no tile was tried.
+        seconds, likely_result_bytes: duration of the run, and size of its result; None if no tile
+            was tried.
     """
 
     size: Size
@@ -116,6 +118,7 @@ class Plan:
     temporary_bytes: int
     temporary_free_bytes: int
     seconds: Seconds | None = None
+    likely_result_bytes: int | None = None
 
     @property
     def device_bytes(self) -> int:
@@ -237,9 +240,9 @@ def plan_run(
     # Exact statistics are measured by the network itself, which does not work in bands.
     if device.type == "cpu" and not exact and traits.tile_bytes_per_pixel is not None:
         tile_bytes_per_pixel = traits.tile_bytes_per_pixel
-    if not run.is_plain:
-        tile_bytes_per_pixel += LEVEL_TILE_BYTES_PER_PIXEL
+    level_bytes = 0 if run.is_plain else _area(window) * LEVEL_TILE_BYTES_PER_PIXEL
     in_one_tile = max(frame) <= edge
+    retained = RETAINED_BYTES if device.type == "cpu" and not in_one_tile else 0
     return Plan(
         size=content.size,
         frame=frame,
@@ -250,13 +253,13 @@ def plan_run(
         passes=1 + (len(run.backbone.network.site_names) if exact else 0),
         device=str(device),
         precision=settings.precision if asked else None,
-        tile_bytes=_area(window) * tile_bytes_per_pixel * tile_dtype.itemsize // 4,
+        tile_bytes=(_area(window) * tile_bytes_per_pixel + level_bytes) * tile_dtype.itemsize // 4,
         small_bytes=_small_bytes(content, styles, traits, settings),
         device_free_bytes=free,
         fitting_tile_size=fitting,
         host_bytes=_window_bytes(content, window, run, in_one_tile=in_one_tile),
         band_bytes=min(_area(content.size), 2 * BAND_PIXELS) * BAND_BYTES_PER_PIXEL,
-        retained_bytes=RETAINED_BYTES if device.type == "cpu" and not in_one_tile else 0,
+        retained_bytes=max(0, retained - level_bytes),
         program_bytes=psutil.Process().memory_info().rss,
         host_free_bytes=psutil.virtual_memory().available,
         folder=folder,

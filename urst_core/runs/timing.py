@@ -1,10 +1,11 @@
-"""Estimates the duration of a file run from a few of its real tiles, spread over the picture."""
+"""Estimates the duration of a file run, and the size of its result, from a few of its real tiles,
+spread over the picture."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +21,8 @@ from ..method.level_run import level_run
 from ..method.run import Run
 from ..method.strokes import Below
 from ..networks.frozen_stats import FrozenStats
-from ..pictures.source import TensorSource, blank_picture
+from ..pictures.resized import Resized
+from ..pictures.source import TensorSource
 from ..progress import ignore
 from ..tiling.device import PRECISIONS
 from ..tiling.exact_statistics import SiteMeasurement
@@ -41,7 +43,7 @@ SITE_SAMPLE_TILES = 2
 
 
 def calibrated(run: FileRun, plan: Plan) -> Plan:
-    """Complete a plan with durations, and with the precision if it has yet to be tried.
+    """Complete a plan with durations, the likely size of the result, and the precision.
 
     Args:
         run: the run to try; nothing is written beside its output.
@@ -59,26 +61,32 @@ def calibrated(run: FileRun, plan: Plan) -> Plan:
     statistics = time.monotonic() - started
     dtype = network.compute_dtype
     tiles = last.tiles(dtype)
-    canvas = _LastCore()
+    canvas = _Cores()
     of_tiles = _seconds_of_all(tiles, last.work(network, canvas), SAMPLE_TILES)
     of_tiles *= _pixels_of_levels(sample)
     if run.settings.stats == "exact":
         statistics += _seconds_of_sites(sample, stats, tiles) * _pixels_of_levels(sample)
-    elif len(sample.level_sizes) > 1:
-        statistics *= 2  # for the coarsest level, and once for all above it
-    seconds = Seconds(statistics, of_tiles, _seconds_to_encode(run, canvas.pixels))
+    # The second statistics of larger strokes take as long as the thumbnail of the whole picture,
+    # which is measured here and not there.
+    encoding, result_bytes = _encoded(run, canvas.together())
     precision = next(name for name in PRECISIONS if PRECISIONS[name] == dtype)
-    return replace(plan, seconds=seconds, precision=precision)
+    return replace(
+        plan,
+        seconds=Seconds(statistics, of_tiles, encoding),
+        likely_result_bytes=min(result_bytes, plan.result_bytes),
+        precision=precision,
+    )
 
 
 def _last_level(run: Run) -> Run:
-    """The last level of larger strokes, above a blank picture; a plain run itself."""
+    """The last level of larger strokes, above the unpainted content; a plain run itself."""
     if run.is_plain:
         return run
     below, pictures = None, level_pictures(run.level_sizes)
     if pictures:
-        blank = blank_picture(pictures[-1].size, dtype=pictures[-1].dtype)
-        below = Below(blank, blank)
+        content = run.content
+        smaller = Resized(content, Rectangle.of_size(content.size), pictures[-1].size)
+        below = Below(smaller, smaller)
     return level_run(run, len(pictures), run.content, below, ignore)
 
 
@@ -118,21 +126,25 @@ def _run_only(tiles: TileLoop, work: TileWork[Any, Any], sample: Sequence[Rectan
     tiles.run("sample", work, ledger=_Finished(others))
 
 
-def _seconds_to_encode(run: FileRun, pixels: Tensor) -> float:
-    """Time to encode the whole picture, extrapolated from one core."""
+def _encoded(run: FileRun, pixels: Tensor) -> tuple[float, int]:
+    """Time and bytes that the whole result takes, extrapolated from some of its pixels."""
     sample = TensorSource(pixels)
     with TemporaryDirectory(prefix="urst-") as name:
         path = Path(name) / "pixels.tif"
         whole = Rectangle.of_size(sample.size)
         with WorkFile.create(path, sample) as work:
             work.write(whole, pixels)
-        result = Path(name) / f"sample{run.output.suffix}"
+        folder = Path(name) / "result"
+        folder.mkdir()
+        result = folder / f"sample{run.output.suffix}"
         encode(path, result, sample, run.options)  # loads the libraries
         started = time.monotonic()
         encode(path, result, sample, run.options)
         seconds = time.monotonic() - started
+        stored = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     height, width = run.source.size
-    return seconds * height * width / whole.area
+    times = height * width / whole.area
+    return seconds * times, round(stored * times)
 
 
 @dataclass(frozen=True)
@@ -149,12 +161,18 @@ class _Finished:
         """Nothing to note."""
 
 
-class _LastCore:
-    """A canvas that keeps the last core."""
+@dataclass(frozen=True)
+class _Cores:
+    """A canvas that keeps the cores that are written."""
 
-    def __init__(self) -> None:
-        self.pixels = torch.empty(0)
+    kept: list[Tensor] = field(default_factory=list[Tensor])
 
     def write(self, rectangle: Rectangle, pixels: Tensor) -> None:
         del rectangle
-        self.pixels = pixels
+        self.kept.append(pixels)
+
+    def together(self) -> Tensor:
+        """The cores of the most frequent size, one above the other."""
+        sizes = [pixels.shape for pixels in self.kept]
+        size = max(sizes, key=sizes.count)
+        return torch.cat([pixels for pixels in self.kept if pixels.shape == size], 1)

@@ -161,6 +161,7 @@ def test_calibration_estimates_the_time_without_writing(folder, microast, kind):
     assert plan.precision == "fp32"
     assert min(plan.seconds.statistics, plan.seconds.tiles, plan.seconds.encoding) > 0
     assert plan.seconds.total < 60
+    assert 0 < plan.likely_result_bytes <= plan.result_bytes
     assert sorted(folder.iterdir()) == before
 
 
@@ -182,7 +183,8 @@ def test_plan_prints_all_values(folder, capsys, microast):
     assert lines[2].startswith(f"tiles     6 of 64 px, 3 passes; their halo of {halo} px costs ")
     assert lines[3].startswith("device    cpu, fp32: ")
     assert [line.split()[0] for line in lines[4:]] == ["memory", "disk", "time"]
-    assert lines[5].endswith(f"free in {folder}")
+    disk = r"disk +\S+ MB for the work file, about \S+ MB \(at most \S+ MB\) for the result, of .* "
+    assert re.fullmatch(f"{disk}free in {re.escape(str(folder))}", lines[5])
     assert re.search(r" s: start .* s, statistics .* s, tiles .* s, encoding .* s$", lines[6])
     assert not (folder / "out.jpg").exists()
 
