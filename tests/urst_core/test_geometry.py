@@ -14,6 +14,7 @@ from urst_core.geometry import (
     frame_size,
     round_up,
     tile_around,
+    windows_area,
 )
 
 strides = st.sampled_from([1, 2, 4, 8])
@@ -76,6 +77,7 @@ def test_windows_are_aligned_and_contain_core_and_halo(
     equal = equal_tiles(frame, edge=edge, halo=halo)
     assert [tile.core for tile in clipped] == [tile.core for tile in equal]
     assert len({tile.window.size for tile in equal}) == 1
+    assert windows_area(frame, edge, halo) == sum(tile.window.area for tile in clipped)
     for tile in clipped + equal:
         assert whole.contains(tile.window)
         assert tile.window.contains(tile.core.grown(halo).clipped(frame))

@@ -137,8 +137,8 @@ def test_picture_of_one_color_stays_finite(random_backbones):
 @pytest.mark.slow
 def test_exact_statistics_are_those_of_the_whole_picture(random_backbones):
     backbone = random_backbones["msgnet"]
-    content, style = picture((32, 96)), picture((40, 56), seed=3)
-    settings = Settings(stats="exact", tile_size=32, style_size=0)
+    content, style = picture((16, 48)), picture((40, 56), seed=3)
+    settings = Settings(stats="exact", tile_size=24, style_size=0)
     stats = Run.of(TensorSource(content), backbone, settings).measure([TensorSource(style)])
     whole = backbone.collect(content.unsqueeze(0), stats.code)
     assert stats.sites.keys() == whole.sites.keys()

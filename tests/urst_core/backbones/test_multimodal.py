@@ -127,8 +127,8 @@ def test_the_only_style_needs_no_name(random_backbones):
 def test_exact_statistics_are_those_of_the_whole_picture(random_backbones):
     """Sites of the enhance and refine subnets see maps twice as large as the window."""
     backbone = random_backbones["multimodal"]
-    content = picture((24, 40))
-    settings = Settings(stats="exact", tile_size=24)
+    content = picture((12, 20))
+    settings = Settings(stats="exact", tile_size=12)
     stats = Run.of(TensorSource(content), backbone, settings).measure([])
     whole = backbone.collect(content.unsqueeze(0), stats.code)
     assert stats.sites.keys() == whole.sites.keys()

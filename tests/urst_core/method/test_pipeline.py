@@ -48,10 +48,9 @@ def test_thumbnail_as_the_only_tile_is_plain_instance_normalization(name, random
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        pytest.param("microast", (188, 190), marks=pytest.mark.slow),
         ("microast", (67, 131)),
         ("microast", (9, 13)),
-        pytest.param("adain", (67, 131), marks=pytest.mark.slow),
+        pytest.param("adain", (35, 99), marks=pytest.mark.slow),
         ("adain", (9, 13)),
     ],
 )
@@ -196,7 +195,7 @@ def limit_memory(monkeypatch, limit_pixels, error):
     ids=["cuda", "cpu", "mps", "python"],
 )
 def test_out_of_memory_halves_tiles_without_repeating_work(microast, monkeypatch, error):
-    content = TensorSource(picture((72, 200)))
+    content = TensorSource(picture((24, 200)))
     expected = run(microast, content, tile_size=128)
     written = []
     write = TensorCanvas.write
@@ -208,8 +207,8 @@ def test_out_of_memory_halves_tiles_without_repeating_work(microast, monkeypatch
             write(self, rectangle, pixels),
         )[0],
     )
-    # Windows are 72 px high. 180 px in width fail, so do 168 px; 136 px fit.
-    attempts = limit_memory(monkeypatch, 72 * 140, error)
+    # Windows are 24 px high. 180 px in width fail, so do 168 px; 136 px fit.
+    attempts = limit_memory(monkeypatch, 24 * 140, error)
     totals = []
     pixels = run(
         microast,

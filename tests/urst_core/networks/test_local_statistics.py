@@ -132,11 +132,11 @@ def test_an_infinite_radius_gives_the_statistics_of_the_thumbnail(name, random_b
 @pytest.mark.parametrize("name", WITH_MOMENTS)
 def test_folded_equals_unfolded_in_float64(name, random_backbones):
     backbone = in_float64(random_backbones[name])
-    content = CONTENT.pixels[None, :, :40, :48]
+    content = CONTENT.pixels[None, :, :24, :32]
     stats = backbone.collect(content, code_of(backbone), local_radius=0.2)
     with torch.inference_mode():
         unfolded = replay(backbone.network.stages(content, stats.code), stats.sites)
-        network = network_of(backbone, stats).at(Rectangle.of_size((40, 48)), (40, 48))
+        network = network_of(backbone, stats).at(Rectangle.of_size((24, 32)), (24, 32))
         folded = network(content)
     assert float((folded - unfolded).abs().max()) <= 1e-9
 

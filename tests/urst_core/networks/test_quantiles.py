@@ -69,7 +69,7 @@ def test_equal_distributions_change_nothing_and_flat_ones_stay_finite():
     assert float((matched(CONTENT, CONTENT, flat) - 0.5).abs().max()) <= 1e-12
 
 
-def adain_run(backbone, size=(72, 88), **settings):
+def adain_run(backbone, size=(40, 88), **settings):
     fixed = {"thumbnail_size": 48, "strokes": "fine", "device": "cpu", "precision": "fp32"}
     chosen = Settings(**{**fixed, "match": "distribution", **settings})
     return Run.of(TensorSource(picture(size).double()), backbone, chosen)

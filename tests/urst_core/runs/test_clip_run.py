@@ -169,15 +169,21 @@ def test_a_full_disk_is_told(a_run, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
 def test_killed_and_resumed_gives_the_same_bytes(tmp_path, monkeypatch):
+    """A real process, in segments of four frames, after the first of them."""
     monkeypatch.chdir(tmp_path)
-    save_clip(tmp_path / "clip.mp4", moving_frames(60))
+    monkeypatch.setattr(clip_run, "SEGMENT_FRAMES", 4)
+    save_clip(tmp_path / "clip.mp4", moving_frames(24))
     save_picture(tmp_path / "style.png", stored_picture((40, 40), seed=3))
     arguments = ["stylize", "clip.mp4", "style.png", "--quiet", "--device", "cpu"]
     arguments += ["--thumbnail-size", "48", "-o"]
     assert cli.main([*arguments, "whole.mp4"]) == 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
-    command = [sys.executable, "-m", "urst_core", *arguments, "out.mp4"]
+    start = (
+        "import sys; from urst_core.cli import main; from urst_core.runs import clip_run; "
+        "clip_run.SEGMENT_FRAMES = 4; sys.exit(main.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", start, *arguments, "out.mp4"]
     process = subprocess.Popen(command, env=environment)
     folder = WorkFolder(tmp_path / "out.mp4").path
     while not list(folder.glob("segment-*")):

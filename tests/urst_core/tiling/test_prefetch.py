@@ -208,7 +208,7 @@ def test_tiles_that_are_taken_back_are_forgotten():
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
 def test_overlapped_equals_one_step_after_the_other(microast, dtype, channels):
-    pixels = picture((100, 136), channels=channels)
+    pixels = picture((40, 136), channels=channels)
     if dtype != torch.float32:
         pixels = (pixels * torch.iinfo(dtype).max).round().int().to(dtype)
     content = TensorSource(pixels)
