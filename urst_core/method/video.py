@@ -339,7 +339,7 @@ def _thumbnail_site(
     """Measure a site on the thumbnails of all pictures, which are made again for each site."""
     moments: Moments | None = None
     backbone, settings = runs[0].backbone, runs[0].settings
-    network = backbone.measuring_network()
+    network = backbone.measuring_network
     with explained_out_of_memory(backbone.device, "the thumbnails", "smaller ones"):
         for run in runs:
             source = run.thumbnail_source

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -99,7 +100,7 @@ class Backbone:
     def encode_picture(self, style: Tensor, match: str) -> StyleCode:
         """The code of a picture, (1, 3, H, W), 0..1, of any size that the network takes."""
         picture = style.to(self.device, self.dtype)
-        network = self.measuring_network()
+        network = self.measuring_network
         if match == "distribution":
             return network.distribution_code(picture)
         return network.style_code(picture)
@@ -152,7 +153,7 @@ class Backbone:
         """
         blended = self.codes_for(thumbnail, codes, strengths)
         measured: list[FrozenStats] = []
-        network = self.measuring_network()
+        network = self.measuring_network
         with torch.inference_mode():
             features = self.content_features(thumbnail)
             for code, strength, area in zip(blended, strengths, areas or [None] * len(codes)):
@@ -246,11 +247,16 @@ class Backbone:
 
     def content_features(self, thumbnail: Tensor) -> Tensor:
         """What statistics of a thumbnail, (1, 3, H, W), begin with, whatever the style."""
-        return self.measuring_network().content_features(self._framed(thumbnail))
+        return self.measuring_network.content_features(self._framed(thumbnail))
 
+    @cached_property
     def measuring_network(self) -> StylizationNetwork:
         """The network for pictures that are encoded or measured, without gradients."""
-        return self.network.for_measuring() if self.device.type == "cpu" else self.network
+        if self.device.type != "cpu":
+            return self.network
+        # Nodes run in inference mode, and others, too, use what is made there.
+        with torch.inference_mode(False):
+            return self.network.for_measuring()
 
     @property
     def dtype(self) -> torch.dtype:

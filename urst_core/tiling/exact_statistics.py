@@ -74,7 +74,7 @@ class SiteMeasurement:
     ) -> None:
         """Start with the ``moments`` of other pictures, if any."""
         self._content, self._code = content, code
-        self._network = backbone.measuring_network()
+        self._network = backbone.measuring_network
         self._transfer, self._dtype = Transfer(backbone.device), backbone.dtype
         self._name, self._earlier = name, earlier
         self.moments = moments

@@ -95,12 +95,20 @@ def test_named_sites_are_all_there_are(name, random_backbones):
     code = backbone.encode_style([style_of(backbone)])
     thumbnail = picture((48, 64)).unsqueeze(0)
     with torch.inference_mode():
-        sites, _ = collect(backbone.measuring_network().stages(thumbnail, code))
+        sites, _ = collect(backbone.measuring_network.stages(thumbnail, code))
     stats = backbone.collect(thumbnail, code)
     assert tuple(sites) == tuple(stats.sites) == backbone.network.site_names
     for site, measured in sites.items():
         for kind, tensor in stats.sites[site].tensors().items():
             assert torch.equal(tensor, measured.tensors()[kind])
+
+
+def test_the_network_that_measures_is_made_once_and_outside_inference_mode(microast):
+    backbone = replace(microast)
+    with torch.inference_mode():
+        network = backbone.measuring_network
+    assert backbone.measuring_network is network
+    assert not any(parameter.is_inference() for parameter in network.parameters())
 
 
 @pytest.mark.slow
