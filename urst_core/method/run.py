@@ -20,6 +20,7 @@ from ..pictures.mask import Mask
 from ..pictures.source import Canvas, Source, TensorCanvas
 from ..pictures.thumbnail import thumbnail_size_of
 from ..progress import Listener, ignore
+from ..tiling.batch_size import choose_batch
 from ..tiling.device import explained_out_of_memory, find_device, find_precision
 from ..tiling.exact_statistics import exact_sites
 from ..tiling.loop import Ledger, TileLoop
@@ -366,4 +367,5 @@ class Run:
             ledger: lists the finished tiles of an earlier run, and records new ones.
         """
         tiles = self.tiles(network.compute_dtype)
+        tiles = replace(tiles, batch=choose_batch(network, tiles))
         tiles.run(stage, self.work(network, canvas), self.listener, ledger=ledger)

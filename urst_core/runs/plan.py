@@ -22,8 +22,9 @@ from ..networks.network import Traits
 from ..networks.style import AnyStyle, pictures_among
 from ..pictures.source import Source
 from ..pictures.thumbnail import BAND_PIXELS, thumbnail_size_of
+from ..tiling.batch_size import largest_batch
 from ..tiling.device import find_precision, free_bytes
-from ..tiling.prefetch import AHEAD, BEHIND
+from ..tiling.prefetch import BEHIND, tiles_ahead
 from ..tiling.settings import Settings
 from ..tiling.tile_size import choose_tile_size
 
@@ -243,6 +244,7 @@ def plan_run(
     level_bytes = 0 if run.is_plain else _area(window) * LEVEL_TILE_BYTES_PER_PIXEL
     in_one_tile = max(frame) <= edge
     retained = RETAINED_BYTES if device.type == "cpu" and not in_one_tile else 0
+    batch = largest_batch(frame, edge, halo, traits, tile_dtype, device, available_bytes=free)
     return Plan(
         size=content.size,
         frame=frame,
@@ -253,11 +255,14 @@ def plan_run(
         passes=1 + (len(run.backbone.network.site_names) if exact else 0),
         device=str(device),
         precision=settings.precision if asked else None,
-        tile_bytes=(_area(window) * tile_bytes_per_pixel + level_bytes) * tile_dtype.itemsize // 4,
+        tile_bytes=batch
+        * (_area(window) * tile_bytes_per_pixel + level_bytes)
+        * tile_dtype.itemsize
+        // 4,
         small_bytes=_small_bytes(content, styles, traits, settings),
         device_free_bytes=free,
         fitting_tile_size=fitting,
-        host_bytes=_window_bytes(content, window, run, in_one_tile=in_one_tile),
+        host_bytes=_window_bytes(content, window, run, in_one_tile=in_one_tile, batch=batch),
         band_bytes=min(_area(content.size), 2 * BAND_PIXELS) * BAND_BYTES_PER_PIXEL,
         retained_bytes=max(0, retained - level_bytes),
         program_bytes=psutil.Process().memory_info().rss,
@@ -286,12 +291,12 @@ def _small_bytes(
     return max(areas) * traits.bytes_per_pixel
 
 
-def _window_bytes(content: Source, window: Size, run: Run, *, in_one_tile: bool) -> int:
+def _window_bytes(content: Source, window: Size, run: Run, *, in_one_tile: bool, batch: int) -> int:
     """Host memory for prefetched windows; a single tile needs no others."""
     pixel_bytes = content.channels * content.dtype.itemsize
     if not run.is_plain:
         pixel_bytes += LEVEL_BYTES_PER_PIXEL
-    count = 1 if in_one_tile else AHEAD + 1 + BEHIND
+    count = 1 if in_one_tile else tiles_ahead(batch) + batch + max(BEHIND, batch)
     return count * _area(window) * pixel_bytes
 
 

@@ -98,6 +98,14 @@ def release_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has done everything that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 @contextmanager
 def explained_out_of_memory(
     device: torch.device, what: str, remedy: str

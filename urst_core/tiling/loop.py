@@ -1,4 +1,4 @@
-"""The loop over tiles: progress, and smaller tiles when memory runs out."""
+"""The loop over tiles: progress, and smaller batches and tiles when memory runs out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..geometry import Rectangle, Size, Tile, cut, tile_around
 from ..networks.network import Traits
 from ..progress import Listener, Progress, ignore
 from .device import is_out_of_memory, release_memory
-from .prefetch import Overlap, Result, TileWork, Window
+from .prefetch import Overlap, Result, TileWork, Window, compute_together
 
 
 class Ledger(Protocol):
@@ -54,6 +54,8 @@ class TileLoop:
     device: torch.device
     margin: int = 0
     """Additional halo, in px, a multiple of the stride."""
+    batch: int = 1
+    """Most tiles that are computed at once; see :mod:`urst_core.tiling.batch_size`."""
 
     @property
     def halo(self) -> int:
@@ -86,17 +88,21 @@ class TileLoop:
         pending = _Pending(self.cores_to_do(ledger), [self.edge, *(ledger.edges if ledger else ())])
         count = _Count(stage, self.frame, pending, done=len(ledger.cores) if ledger else 0)
         listener(count.progress(left=len(pending)))
-        on_cpu = self.device.type == "cpu"
-        with Overlap(work, in_threads=len(pending) > 1, on_cpu=on_cpu) as overlap:
+        batch, on_cpu = self.batch, self.device.type == "cpu"
+        in_threads = len(pending) > 1
+        with Overlap(work, in_threads=in_threads, on_cpu=on_cpu, batch=batch) as overlap:
             while pending or overlap.is_computing:
                 while pending and overlap.has_room:
                     overlap.read(tile_around(pending.take(), self.halo, self.frame))
-                fits = self._attempt(overlap)
+                fits = self._attempt(overlap, batch)
                 is_last = not (pending or overlap.is_computing)
                 for tile, pixels in overlap.finished(wait_for_all=is_last or not fits):
                     left = len(pending) + len(overlap)
                     listener(count.progress(left=left, core=tile.core, pixels=pixels))
-                if not fits:
+                if not fits and batch > 1:
+                    release_memory(self.device)
+                    batch //= 2
+                elif not fits:
                     cores = [tile.core for tile in overlap.take_back()]
                     release_memory(self.device)
                     pending.put_back(cores, self._half(cores[0]))
@@ -116,10 +122,10 @@ class TileLoop:
             return cores
         return [part for core in cores for part in _unfinished(core, parts, ledger.edges)]
 
-    def _attempt(self, overlap: Overlap[Window, Result]) -> bool:
-        """Compute the next tile; False if memory runs out."""
+    def _attempt(self, overlap: Overlap[Window, Result], batch: int) -> bool:
+        """Compute the next tiles; False if memory runs out."""
         try:
-            overlap.compute()
+            overlap.compute(batch)
             return True
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -205,6 +211,9 @@ class _Recorded(Generic[Window, Result]):
 
     def compute(self, tile: Tile, window: Window) -> Result:
         return self.work.compute(tile, window)
+
+    def compute_batch(self, tiles: Sequence[Tile], windows: Sequence[Window]) -> list[Result]:
+        return compute_together(self.work, tiles, windows)
 
     def write(self, tile: Tile, result: Result) -> Tensor | None:
         pixels = self.work.write(tile, result)

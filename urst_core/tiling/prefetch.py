@@ -6,7 +6,8 @@
       └───────────────┘     └───────────────┘      └───────────────┘
 
 At most :data:`AHEAD` tiles are read and not computed, and :data:`BEHIND` computed and not written,
-so that memory does not grow if one step is slower than the others. An exception in a step is
+so that memory does not grow if one step is slower than the others; or two batches, if tiles are
+computed in batches. An exception in a step is
 raised in the calling thread; leaving the block ends both threads in any case. The steps of a single
 tile all run in the calling thread.
 """
@@ -14,10 +15,11 @@ tile all run in the calling thread.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from types import TracebackType
-from typing import Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -29,6 +31,12 @@ AHEAD = 2
 
 BEHIND = 2
 """Tiles that may be computed and not yet written."""
+
+
+def tiles_ahead(batch: int) -> int:
+    """Tiles that may be read and not yet computed, for batches of that many."""
+    return max(AHEAD, 2 * batch)
+
 
 Window = TypeVar("Window")
 Result = TypeVar("Result")
@@ -52,6 +60,24 @@ class TileWork(Protocol[Window, Result]):
         ...
 
 
+@runtime_checkable
+class BatchWork(Protocol):
+    """Work that computes several tiles faster together than one after another."""
+
+    def compute_batch(self, tiles: Sequence[Tile], windows: Sequence[Any]) -> list[Any]:
+        """As :meth:`TileWork.compute`, for several tiles."""
+        ...
+
+
+def compute_together(
+    work: TileWork[Window, Result], tiles: Sequence[Tile], windows: Sequence[Window]
+) -> list[Result]:
+    """The results of tiles, as a batch if there are several and the work takes batches."""
+    if len(tiles) > 1 and isinstance(work, BatchWork):
+        return work.compute_batch(tiles, windows)
+    return [work.compute(tile, window) for tile, window in zip(tiles, windows)]
+
+
 class Overlap(Generic[Window, Result]):
     """A context in which the steps of neighboring tiles overlap in time.
 
@@ -59,12 +85,19 @@ class Overlap(Generic[Window, Result]):
         work: the steps of a tile.
         in_threads: whether to read and write in threads; a single tile needs none.
         on_cpu: whether the CPU computes: then reading and writing each take one of its cores.
+        batch: most tiles that are computed at once.
     """
 
     def __init__(
-        self, work: TileWork[Window, Result], *, in_threads: bool = True, on_cpu: bool = True
+        self,
+        work: TileWork[Window, Result],
+        *,
+        in_threads: bool = True,
+        on_cpu: bool = True,
+        batch: int = 1,
     ) -> None:
-        self._work = work
+        self._work, self._ahead_limit = work, tiles_ahead(batch)
+        self._behind_limit = max(BEHIND, batch)
         self._ahead: deque[tuple[Tile, Future[Window]]] = deque()
         self._behind: deque[tuple[Tile, Future[Tensor | None]]] = deque()
         self._reader, self._writer = (
@@ -88,7 +121,7 @@ class Overlap(Generic[Window, Result]):
     @property
     def has_room(self) -> bool:
         """Whether one more tile may be read."""
-        return len(self._ahead) < AHEAD
+        return len(self._ahead) < self._ahead_limit
 
     @property
     def is_computing(self) -> bool:
@@ -103,18 +136,24 @@ class Overlap(Generic[Window, Result]):
         """Start to read a tile."""
         self._ahead.append((tile, self._reader.submit(self._read, tile)))
 
-    def compute(self) -> None:
-        """Compute the tile that was read first. If this raises, the tile stays the first one."""
-        tile, reading = self._ahead[0]
+    def compute(self, count: int = 1) -> None:
+        """Compute the tiles that were read first. If this raises, they stay the first.
+
+        Args:
+            count: most tiles to compute together.
+        """
+        batch = list(islice(self._ahead, count))
+        tiles = [tile for tile, _ in batch]
         with torch.inference_mode():
-            result = self._work.compute(tile, reading.result())
-        self._ahead.popleft()
-        writing = self._writer.submit(self._write, tile, result)
-        self._behind.append((tile, writing))
+            windows = [reading.result() for _, reading in batch]
+            results = compute_together(self._work, tiles, windows)
+        for tile, result in zip(tiles, results):
+            self._ahead.popleft()
+            self._behind.append((tile, self._writer.submit(self._write, tile, result)))
 
     def finished(self, *, wait_for_all: bool = False) -> Iterator[tuple[Tile, Tensor | None]]:
         """Yield written tiles, in order; wait until at most :data:`BEHIND` are unwritten."""
-        most = 0 if wait_for_all else BEHIND
+        most = 0 if wait_for_all else self._behind_limit
         while self._behind and (self._behind[0][1].done() or len(self._behind) > most):
             tile, writing = self._behind.popleft()
             yield tile, writing.result()

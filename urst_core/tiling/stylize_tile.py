@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from ..pictures.region_map import RegionMap
 from ..pictures.source import Canvas, Source, from_unit
 from .blocks import blocks
 from .transfer import Download, Transfer, Upload
-from .window_painter import WindowPainter, WindowPlan, join_parts
+from .window_painter import FramedWindow, WindowPainter, WindowPlan, join_parts
 
 
 class Refinement(Protocol):
@@ -72,6 +72,20 @@ class StoredWindow:
     coverage: Upload | None = None
     below: Upload | None = None
     noise: Upload | None = None
+
+
+@dataclass(frozen=True)
+class OpenWindow:
+    """A window on the computing device: stored pixels, and the network's input made of them.
+
+    ``coverage``, (n, h, w), and ``below`` are those of the :class:`StoredWindow`.
+    """
+
+    stored: Tensor
+    alpha: Tensor
+    framed: FramedWindow
+    coverage: Tensor | None
+    below: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -166,21 +180,52 @@ class TileStylizer:
         return coverage[networks], networks
 
     def compute(self, tile: Tile, window: TileInput) -> TileResult:
-        if window is None or isinstance(window, KeptCore):
-            return window
+        return self.compute_batch([tile], [window])[0]
+
+    def compute_batch(
+        self, tiles: Sequence[Tile], windows: Sequence[TileInput]
+    ) -> list[TileResult]:
+        opened = [
+            self._open(tile, window) if isinstance(window, StoredWindow) else window
+            for tile, window in zip(tiles, windows)
+        ]
+        framed = [each.framed for each in opened if isinstance(each, OpenWindow)]
+        outputs = iter(self._painter.paint_each(framed))
+        return [
+            self._core_of(each, next(outputs)) if isinstance(each, OpenWindow) else each
+            for each in opened
+        ]
+
+    def _open(self, tile: Tile, window: StoredWindow) -> OpenWindow:
+        """Receive a window, and make the network's input of it."""
         stored = window.colors.receive()
+        coverage, below, noise = (
+            None if part is None else part.receive()
+            for part in (window.coverage, window.below, window.noise)
+        )
+        if self._refinement is None:
+            pixels = window_of(stored, tile.window.size)
+        else:
+            area = tile.window.clipped(self._content.size)
+            joined = self._refinement.join(stored[:3], below, noise, area).unsqueeze(0)
+            pixels = pad_to_frame(joined, tile.window.size)
+        framed = FramedWindow(pixels, tile, window.plan)
+        return OpenWindow(stored, window.alpha, framed, coverage, below)
+
+    def _core_of(self, window: OpenWindow, outputs: Iterable[Tensor]) -> StylizedCore:
+        """The core of a window, from what its networks painted."""
+        tile = window.framed.tile
         core = tile.core.clipped(self._content.size)
-        kept = stored[(slice(3), *core.relative_to(tile.window).slices)]
-        painted = list(self._painted(tile, core, window, stored))
+        kept = window.stored[(slice(3), *core.relative_to(tile.window).slices)]
+        painted = list(self._cropped(window, outputs, core))
         # Checked after the download, since a check here would wait for the device. A sum is
         # finite only if all summands are, and takes hardly any memory.
         sums = [each.sum(dtype=torch.float32).isfinite() for each in painted]
         is_finite = self._transfer.download(torch.stack(sums).all())
-        coverage = None if window.coverage is None else window.coverage.receive()
         colors = torch.empty_like(kept, memory_format=torch.contiguous_format)
         for block in blocks(Rectangle.of_size(core.size), kept.device):
             here = (..., *block.slices)
-            shares = None if coverage is None else coverage[here]
+            shares = None if window.coverage is None else window.coverage[here]
             colors[here] = self._finished(kept[here], [each[here] for each in painted], shares)
         return StylizedCore(self._transfer.download(colors), is_finite, window.alpha)
 
@@ -193,28 +238,24 @@ class TileStylizer:
             return from_unit(inner, kept.dtype)
         return blend(kept, inner.clamp(0.0, 1.0), total)
 
-    def _painted(
-        self, tile: Tile, core: Rectangle, window: StoredWindow, stored: Tensor
+    def _cropped(
+        self, window: OpenWindow, outputs: Iterable[Tensor], core: Rectangle
     ) -> Iterator[Tensor]:
-        """A core as each of the window's networks paints it, (3, h, w); 0 where none does."""
+        """The core as each of the window's networks paints it, (3, h, w); 0 where none does."""
+        tile, plan = window.framed.tile, window.framed.plan
         if self._refinement is None:
-            pixels = window_of(stored, tile.window.size)
             inner = (..., *core.relative_to(tile.window).slices)
-            for output in self._painter.paint(pixels, tile, window.plan):
+            for output in outputs:
                 yield output[inner]
             return
         area = tile.window.clipped(self._content.size)
         height, width = area.size
-        below = None if window.below is None else window.below.receive()
-        noise = None if window.noise is None else window.noise.receive()
-        joined = self._refinement.join(stored[:3], below, noise, area).unsqueeze(0)
-        framed = pad_to_frame(joined, tile.window.size)
-        outputs = self._painter.paint(framed, tile, window.plan)
-        for output, pieces in zip(outputs, window.plan.pieces):
+        for output, pieces in zip(outputs, plan.pieces):
             inside = [piece.clipped_to(core) for piece in pieces]
             painted = output[:, :height, :width]
             merged = [
-                self._refinement.merge(painted, stored[:3], below, area, piece) for piece in inside
+                self._refinement.merge(painted, window.stored[:3], window.below, area, piece)
+                for piece in inside
             ]
             yield join_parts(inside, merged, core)
 

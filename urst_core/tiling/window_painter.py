@@ -8,10 +8,11 @@ Several styles that touch a tile share everything that depends on the content on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from ..geometry import Rectangle, Size, Tile
@@ -32,6 +33,20 @@ class WindowPlan:
     networks: Sequence[int]
     pieces: Sequence[Sequence[Rectangle]]
     shared: Rectangle | None = None
+
+
+@dataclass(frozen=True)
+class FramedWindow:
+    """The network's input for a tile, (1, 3, H, W), floating, 0..1, and what is computed of it."""
+
+    pixels: Tensor
+    tile: Tile
+    plan: WindowPlan
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a single network paints all of the core."""
+        return len(self.plan.networks) == 1 and list(self.plan.pieces[0]) == [self.tile.core]
 
 
 @dataclass(frozen=True)
@@ -81,13 +96,34 @@ class WindowPainter:
         pieces = [painted_pieces(share, tile.core, needed) for share in coverage]
         return WindowPlan(networks, pieces, shared)
 
-    def paint(self, pixels: Tensor, tile: Tile, plan: WindowPlan) -> Iterator[Tensor]:
-        """A window as each network of a plan paints it, (3, h, w); anything outside its pieces.
+    def paint_each(self, windows: Sequence[FramedWindow]) -> list[Iterable[Tensor]]:
+        """As :meth:`paint`; equal windows that one network paints whole go through it together."""
+        alike: dict[Hashable, list[int]] = {}
+        for index, window in enumerate(windows):
+            alike.setdefault(self._what_is_alike(window) or index, []).append(index)
+        painted: list[Iterable[Tensor]] = [()] * len(windows)
+        for indices in alike.values():
+            window = windows[indices[0]]
+            if len(indices) == 1:
+                painted[indices[0]] = self.paint(window)
+                continue
+            pixels = torch.cat([windows[index].pixels for index in indices])
+            network = self.networks[window.plan.networks[0]]
+            at_border = window.tile.touches_border(self.frame)
+            for index, output in zip(indices, network(pixels, at_border=at_border)):
+                painted[index] = [output]
+        return painted
 
-        Args:
-            pixels: the window, (1, 3, h, w), floating, 0..1.
-            tile, plan: of the window.
-        """
+    def _what_is_alike(self, window: FramedWindow) -> Hashable:
+        """What windows must share to go through a network together; None if they never do."""
+        if not window.is_whole or self.networks[window.plan.networks[0]].is_local:
+            return None
+        tile = window.tile
+        return window.plan.networks[0], tile.window.size, tile.touches_border(self.frame)
+
+    def paint(self, window: FramedWindow) -> Iterator[Tensor]:
+        """A window as its networks paint it, (3, h, w) each; anything outside their pieces."""
+        pixels, tile, plan = window.pixels, window.tile, window.plan
         features = None if plan.shared is None else self._features(pixels, tile, plan.shared)
         for number, pieces in zip(plan.networks, plan.pieces):
             network = self.networks[number]

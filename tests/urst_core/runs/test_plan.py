@@ -217,3 +217,11 @@ def test_plan_and_stylize_both_refuse_a_full_disk(folder, capsys, monkeypatch):
     assert cli.main(["stylize", *pictures, *output]) == 1
     assert capsys.readouterr().err == plan.err
     assert sorted(path.name for path in folder.iterdir()) == ["content.png", "style.png"]
+
+
+def test_tiles_that_are_computed_together_take_memory_together(plan_of, monkeypatch):
+    alone = plan_of()
+    monkeypatch.setattr("urst_core.runs.plan.largest_batch", lambda *_, **__: 4)
+    together = plan_of()
+    assert together.tile_bytes == 4 * alone.tile_bytes
+    assert together.host_bytes > alone.host_bytes
