@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, wait
 from itertools import islice
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, runtime_checkable
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import Tile
+from .device import io_thread
 
 AHEAD = 2
 """Tiles that may be read and not yet computed."""
@@ -101,7 +102,7 @@ class Overlap(Generic[Window, Result]):
         self._ahead: deque[tuple[Tile, Future[Window]]] = deque()
         self._behind: deque[tuple[Tile, Future[Tensor | None]]] = deque()
         self._reader, self._writer = (
-            _thread(name, on_cpu=on_cpu) if in_threads else _CallingThread()
+            io_thread(name, on_cpu=on_cpu) if in_threads else _CallingThread()
             for name in ("urst-read", "urst-write")
         )
 
@@ -175,24 +176,6 @@ class Overlap(Generic[Window, Result]):
     def _write(self, tile: Tile, result: Result) -> Tensor | None:
         with torch.inference_mode():
             return self._work.write(tile, result)
-
-
-def _thread(name: str, *, on_cpu: bool) -> Executor:
-    """A thread for one of the steps.
-
-    Operations of PyTorch in another thread start helpers of their own. GNU OpenMP then has more
-    threads than there are cores, and lets the idle ones of the computing thread sleep instead of
-    wait: the tiles of MicroAST took 15% longer on two cores. A single thread needs no helpers.
-    """
-    if not on_cpu:
-        return ThreadPoolExecutor(1, name)
-    count = torch.get_num_threads()
-    executor = ThreadPoolExecutor(1, name, initializer=torch.set_num_threads, initargs=(1,))
-    # The initializer also sets the number that new threads begin with, for which PyTorch asks at
-    # the first operation; so there is one before the number is set back.
-    executor.submit(torch.get_num_threads).result()
-    torch.set_num_threads(count)
-    return executor
 
 
 class _CallingThread(Executor):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..geometry import Rectangle
 from ..method.brushwork import LARGEST_SEED, STRONGEST, flatness, noise
+from ..tiling.device import io_thread
 from .pictures import PictureFolder
 
 
@@ -135,11 +136,16 @@ class Prefetched:
     """Prepares the next batch during the current training step.
 
     A context manager; batches are taken in order.
+
+    Args:
+        batches: what to prepare.
+        first_step: number of the first step.
+        on_cpu: whether the CPU trains.
     """
 
-    def __init__(self, batches: Batches, first_step: int) -> None:
+    def __init__(self, batches: Batches, first_step: int, *, on_cpu: bool = True) -> None:
         self._batches = batches
-        self._executor = ThreadPoolExecutor(1)
+        self._executor = io_thread("urst-batches", on_cpu=on_cpu)
         self._next_step = first_step
         self._next: Future[Batch] = self._executor.submit(batches.at, first_step)
 

@@ -119,7 +119,8 @@ class Trainer:
         if self.saved_step is None:
             self.save_checkpoint()
         saved = time.monotonic()
-        with Prefetched(self._batches, self.step) as batches:
+        on_cpu = self._device.type == "cpu"
+        with Prefetched(self._batches, self.step, on_cpu=on_cpu) as batches:
             while not self._is_finished(stop_after):
                 began = time.monotonic()
                 rate = self.settings.schedule.rate(self.step, self.seconds)
