@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
         threads = max(1, (os.cpu_count() or 1) // workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         torch.set_num_threads(threads)
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collections pass over modules and tests, which stay until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
