@@ -24,6 +24,7 @@ from ..networks.layers.convolutions import (
     TileConvolution,
 )
 from ..networks.layers.elementwise import MaxPooling
+from ..networks.layers.winograd import with_winograd
 from ..networks.network import (
     ContentEncodingNetwork,
     StylizationNetwork,
@@ -227,8 +228,8 @@ class LinearWCT(ContentEncodingNetwork):
 
     def for_measuring(self) -> StylizationNetwork:
         faster = share_weights(self)
-        encoder = InBands(self.vgg, _encoder_layers(self.vgg), stride=self.traits.stride)
-        faster.add_module("vgg", encoder)
+        layers = with_winograd(_encoder_layers(self.vgg))
+        faster.add_module("vgg", InBands(self.vgg, layers, stride=self.traits.stride))
         return faster
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:

@@ -187,7 +187,7 @@ def slabs(
     columns = 0 if edge is Edge.ZEROS else padding
     waiting = deque[Tensor]()
     height = 0
-    for band, is_last in _padded(_joined_if_low(bands, padding, stride), padding, edge):
+    for band, is_last in _padded(joined_if_low(bands, padding, stride), padding, edge):
         waiting.append(_widened(band, columns, edge))
         height += band.shape[2]
         results = (height - kernel) // stride + 1
@@ -220,7 +220,7 @@ def _widened(band: Tensor, columns: int, edge: Edge) -> Tensor:
     return F.pad(band, (columns, columns, 0, 0), mode=edge.value) if columns else band
 
 
-def _joined_if_low(bands: Bands, padding: int, stride: int) -> Bands:
+def joined_if_low(bands: Bands, padding: int, stride: int) -> Bands:
     """Join low bands, so that each can be padded and gives :data:`LEAST_RESULTS` pixels of results.
 
     The last one, too; a band is lower only if all rows together are fewer.

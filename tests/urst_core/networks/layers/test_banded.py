@@ -156,7 +156,7 @@ def test_slabs_overlap_as_the_kernel_needs():
 )
 def test_low_bands_are_joined(heights, padding, stride, joined):
     bands = iter([torch.zeros(1, 1, height, 21) for height in heights])
-    found = row_streams._joined_if_low(bands, padding, stride)
+    found = row_streams.joined_if_low(bands, padding, stride)
     assert [band.shape[2] for band in found] == joined
 
 
