@@ -57,8 +57,10 @@ RESULT_SUMS = (
 def with_winograd(layers: Iterable[RowLayer]) -> Iterator[RowLayer]:
     """The same layers; those that are faster so compute in blocks."""
     for layer in layers:
-        is_wide = isinstance(layer, TileConvolution) and _is_wide(layer)
-        yield WinogradConvolution(layer) if is_wide else layer
+        if isinstance(layer, TileConvolution) and _is_wide(layer):
+            yield WinogradConvolution(layer)
+        else:
+            yield layer
 
 
 def _is_wide(layer: TileConvolution) -> bool:
