@@ -10,7 +10,7 @@ import torch
 from examples import picture
 
 LOOK = {"thumbnail_size": 64, "style_size": 64, "strength": 1.0}
-SIZE = (120, 200)
+SIZE = (72, 200)
 
 pytestmark = pytest.mark.usefixtures("inference_mode")
 

@@ -88,9 +88,9 @@ def one_node(call):
     [
         ((80, 120), 2, {}),
         ((80, 120), 2, {"brushwork": 0.0, "detail": 0.5}),
-        ((131, 187), 3, {}),
-        ((131, 187), 3, {"brushwork": 0.0, "strength": 0.7}),
-        ((131, 187), 3, {"statistics": "exact", "strength": 0.7, "detail": 0.5}),
+        ((67, 187), 3, {}),
+        ((67, 187), 3, {"brushwork": 0.0, "strength": 0.7}),
+        ((67, 187), 3, {"statistics": "exact", "strength": 0.7, "detail": 0.5}),
         ((80, 120), 3, {"strokes": 4.0}),
     ],
     ids=str,
@@ -123,7 +123,7 @@ def test_tiles_by_hand_of_any_size(by_hand, one_node, backbone, style):
 
     A level rounds its painting to 16 bits, which can turn that into a step of 1.5e-5.
     """
-    content = image((131, 187))
+    content = image((67, 187))
     one = one_node(backbone, content, style, tile_size=128)
     for tile_size in (64, 96):
         painting = by_hand(backbone, content, style, tile_size=tile_size)[-1]
@@ -168,7 +168,7 @@ def test_a_picture_no_larger_than_its_thumbnail_passes_through(
 @pytest.mark.slow
 def test_the_preview_is_the_coarsest_level(call, by_hand, backbone, style):
     """For the whole content and for its small copy: finer levels are based on the preview."""
-    content = image((131, 187))
+    content = image((67, 187))
     inputs = {"backbone": backbone, "style": style, **LOOK}
     _, preview = call("MakeThumbnailStats", content=content, **inputs)
     paintings = by_hand(backbone, content, style)

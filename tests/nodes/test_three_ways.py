@@ -55,7 +55,7 @@ def command_line(folder, tile_size, look):
 @pytest.mark.parametrize(
     ("size", "channels", "look", "tile_size"),
     [
-        ((120, 200), 3, {}, 64),
+        ((60, 200), 3, {}, 64),
         ((67, 131), 4, {"strength": 0.6}, 64),
         ((67, 131), 3, {"thumbnail_size": 0}, 256),
         ((37, 41), 3, {"statistics": "exact"}, 64),

@@ -14,6 +14,7 @@ from torch import Tensor
 from urst_core.backbones import find_backbone
 from urst_core.networks.model import Backbone
 from urst_core.networks.sites import collect, replay
+from urst_core.networks.style import StyleCode
 from urst_core.weights.checkpoint import build_backbone
 from urst_core.weights.loading import load_backbone
 
@@ -62,16 +63,27 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
     return build_backbone(find_backbone(request.param), state, origin=request.param)
 
 
+def in_float64(backbone: Backbone) -> Backbone:
+    return replace(backbone, network=copy.deepcopy(backbone.network).double())
+
+
+@pytest.fixture(scope="module")
+def styled(backbone) -> tuple[StyleCode, Backbone, StyleCode]:
+    """The code of a style; the network in float64, and the code of the style by it."""
+    styles = backbone.network.style_names[:1] or [picture((64, 96), seed=3).unsqueeze(0)]
+    wide = in_float64(backbone)
+    doubled = [style if isinstance(style, str) else style.double() for style in styles]
+    return backbone.encode_style(styles), wide, wide.encode_style(doubled)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("content_name", CONTENTS)
-def test_equal_to_the_unfolded_network_in_float64(backbone, content_name):
+def test_equal_to_the_unfolded_network_in_float64(backbone, styled, content_name):
     content = CONTENTS[content_name].unsqueeze(0)
-    styles = backbone.network.style_names[:1] or [picture((64, 96), seed=3).unsqueeze(0)]
-    wide = replace(backbone, network=copy.deepcopy(backbone.network).double())
+    code, wide, wide_code = styled
     with torch.inference_mode():
-        code = wide.encode_style([s if isinstance(s, str) else s.double() for s in styles])
-        _, expected = collect(wide.network.stages(content.double(), code))
-        stats = backbone.collect(content, backbone.encode_style(styles))
+        _, expected = collect(wide.network.stages(content.double(), wide_code))
+        stats = backbone.collect(content, code)
         unfolded = replay(backbone.network.stages(content, stats.code), stats.sites)
         folded = backbone.bake(stats).prepared(CPU)(content)
     assert float(expected.max() - expected.min()) < 4.0
@@ -90,7 +102,7 @@ def test_rounding_in_flat_places_is_not_magnified_from_site_to_site(shared):
     backbone = build_backbone(find_backbone("cin"), state, origin="cin26")
     content = torch.ones(1, 3, 160, 200)
     content[0, :, 20:95, 30:124] = picture((75, 94))
-    wide = replace(backbone, network=copy.deepcopy(backbone.network).double())
+    wide = in_float64(backbone)
     with torch.inference_mode():
         _, expected = collect(wide.network.stages(content.double(), wide.encode_style(["3"])))
         stats = backbone.collect(content, backbone.encode_style(["3"]))

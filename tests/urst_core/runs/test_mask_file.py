@@ -12,7 +12,7 @@ from examples import load_picture, save_picture, stored_picture
 from urst_core.cli import main as cli
 from urst_core.networks.tile_network import TileNetwork
 
-SIZE = (100, 136)
+SIZE = (52, 136)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_levels_of_16_bits_with_a_mask_and_alpha(folder, mask, monkeypatch):
     # More values than 8 bits have: nothing between the levels was kept in fewer.
     assert len(np.unique(everywhere[:3].numpy())) > 10_000
     with monkeypatch.context() as patched:
-        stop_after(patched, 6 + 4)
+        stop_after(patched, 2 + 4)
         assert run(folder, *options, "--mask", mask) == 130
     assert run(folder, *options, "--mask", mask, "--resume") == 0
     assert (folder / "out.png").read_bytes() == (folder / "whole.png").read_bytes()
@@ -114,7 +114,7 @@ def test_masks_that_cannot_be_used(folder, mask, capsys):
     before = mask.read_bytes()
     small = save_picture(folder / "small.png", stored_picture((64, 64)))
     for options, message in (
-        (["--mask", small], "mask of 64 x 64 px (height x width) does not fit a picture of 100 x"),
+        (["--mask", small], "mask of 64 x 64 px (height x width) does not fit a picture of 52 x"),
         (["--mask", folder / "gone.png"], "gone.png"),
         (["--mask-feather", 4], "--mask-feather 4 needs a mask; name one with --mask"),
         (["--mask", mask, "--mask-feather", -1], "mask feather -1 is out of range; use 0 to 256"),
