@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -150,6 +151,19 @@ def test_without_torch(tmp_path, command):
         assert "ok       numpy" in done.stdout
     else:
         assert done.stderr == "urst: OSError: libtorch.so: cannot open; run 'urst doctor'\n"
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_modules_are_left_out_of_garbage_collections(monkeypatch, is_broken):
+    frozen = gc.get_freeze_count()
+    if is_broken:
+        monkeypatch.setitem(sys.modules, "urst_core.cli.main", None)
+        assert main(["info"]) == 1
+    else:
+        with pytest.raises(SystemExit):
+            main(["--version"])
+        assert gc.get_freeze_count() > frozen
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("output", ["gone", "full"])
