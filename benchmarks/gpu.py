@@ -1,7 +1,7 @@
 """100 megapixels on a GPU: seconds, share of its ceiling, memory, and the published code.
 
     python benchmarks/gpu.py [--backbone NAME ...] [--size HxW] [--precision NAME] [--device NAME]
-        [--urst CHECKOUT] [--microast CHECKOUT] [--rounds N]
+        [--tile-size PX] [--urst CHECKOUT] [--microast CHECKOUT] [--rounds N]
 
 loop      seconds of the tile loop, from 8-bit pixels in host memory to 8-bit pixels there.
 alone     seconds of the same convolutions on the same shapes with nothing around them.
@@ -72,7 +72,9 @@ def report(
     options: argparse.Namespace,
 ) -> None:
     device = find_device(options.device)
-    settings = Settings(device=options.device, precision=options.precision)
+    settings = Settings(
+        device=options.device, precision=options.precision, tile_size=options.tile_size
+    )
     style = ImageFile(folder / "style.jpg")
     here = backbone.on(device)
     thumbnail = make_thumbnail(content, settings.thumbnail_size)
@@ -202,6 +204,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--size", type=size_of, default=(10_000, 10_000))
     parser.add_argument("--precision", default="fp16")
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--tile-size", type=int, help="small ones are computed in batches")
     parser.add_argument("--urst", type=Path, metavar="CHECKOUT")
     parser.add_argument("--microast", type=Path, metavar="CHECKOUT")
     parser.add_argument("--rounds", type=int, default=2)

@@ -94,8 +94,9 @@ class Run:
             mask.check_size(content.size)
         if regions is not None:
             regions.check(content.size, settings, backbone.traits)
-        device = find_device(settings.device)
-        return cls(content, backbone.on(device), settings, device, mask, regions, listener)
+        # With its number, if there are several: another thread may have another current one.
+        here = backbone.on(find_device(settings.device))
+        return cls(content, here, settings, here.device, mask, regions, listener)
 
     @property
     def frame(self) -> Size:

@@ -46,7 +46,7 @@ class Backbone:
 
     def on(self, device: torch.device) -> Backbone:
         """This backbone on a device: itself if it is already there, otherwise a copy."""
-        if self.device == device:
+        if is_same_device(self.device, device):
             return self
         return replace(self, network=copy.deepcopy(self.network).to(device))
 
@@ -292,3 +292,10 @@ class Backbone:
                 f"statistics of weights {stats.fingerprint[:12]} do not fit weights "
                 f"{self.fingerprint[:12]}; measure them with the same weights"
             )
+
+
+def is_same_device(here: torch.device, named: torch.device) -> bool:
+    """Whether a name means the device of a tensor: ``cuda`` is the current one of several."""
+    if here.type != named.type or ":" in str(named):
+        return here == named
+    return here.type != "cuda" or here.index == torch.cuda.current_device()

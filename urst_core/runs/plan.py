@@ -238,7 +238,7 @@ def plan_run(
     exact = settings.stats == "exact"
     tile_dtype = torch.float32 if exact else dtype
     tile_bytes_per_pixel = traits.bytes_per_pixel
-    # Exact statistics are measured by the network itself, which does not work in bands.
+    # Exact statistics are measured by the network itself, whose sites do not work in bands.
     if device.type == "cpu" and not exact and traits.tile_bytes_per_pixel is not None:
         tile_bytes_per_pixel = traits.tile_bytes_per_pixel
     level_bytes = 0 if run.is_plain else _area(window) * LEVEL_TILE_BYTES_PER_PIXEL

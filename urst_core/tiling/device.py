@@ -19,6 +19,13 @@ PRECISIONS: dict[str, torch.dtype] = {
 }
 
 
+OUT_OF_MEMORY = (
+    *("out of memory", "not enough memory", "can't allocate memory"),
+    *("alloc_failed", "allocation_failed"),  # cuBLAS, cuDNN: for their workspaces
+)
+"""Words in lower case in the messages of errors that do not have a type of their own."""
+
+
 def find_device(name: str = "auto") -> torch.device:
     """The device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
@@ -109,9 +116,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, URSTError) or not isinstance(error, RuntimeError):
         return False
     words = str(error).lower()
-    return (
-        "out of memory" in words or "not enough memory" in words or "can't allocate memory" in words
-    )
+    return any(each in words for each in OUT_OF_MEMORY)
 
 
 def release_memory(device: torch.device) -> None:
@@ -154,8 +159,11 @@ def explained_out_of_memory(
         ) from error
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether this machine's CPU multiplies bfloat16 in its hardware."""
+def has_fast_bfloat16(device: torch.device | None = None) -> bool:
+    """Whether a CPU (this machine's, if None) or an NVIDIA GPU multiplies bfloat16 in hardware."""
+    if device is not None and device.type == "cuda":
+        # Since Ampere; cuDNN has no convolution for it on older ones.
+        return torch.cuda.get_device_capability(device) >= (8, 0)
     # Only torch 2.9 and later can tell.
     ask = getattr(torch.cpu, "get_capabilities", None)
     features = {} if ask is None else dict(ask())

@@ -72,10 +72,11 @@ def fastest_proven(
 def narrow_types(traits: Traits, device: torch.device, pixels: int) -> Sequence[torch.dtype]:
     """The dtypes that are faster than float32 for that many pixels, in the order of trials.
 
-    On a CPU, bfloat16 is faster if the hardware multiplies it.
+    bfloat16 is faster if the hardware multiplies it; on a CPU, only if there are many pixels.
     """
     if device.type == "cuda":
-        return traits.half_precision
+        has_bfloat16 = has_fast_bfloat16(device)
+        return [t for t in traits.half_precision if t != torch.bfloat16 or has_bfloat16]
     holds = torch.bfloat16 in traits.half_precision
     pays = device.type == "cpu" and pixels >= LEAST_PIXELS_ON_CPU
     return (torch.bfloat16,) if holds and pays and has_fast_bfloat16() else ()

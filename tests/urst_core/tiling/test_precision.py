@@ -32,18 +32,28 @@ def stats(microast):
 
 @pytest.fixture
 def fast_bfloat16(monkeypatch):
-    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda *_: True)
 
 
 @pytest.mark.usefixtures("fast_bfloat16")
 def test_precisions_that_are_tried():
     traits = MicroAST.traits
-    assert narrow_types(traits, CUDA, 1) == (torch.float16, torch.bfloat16)
+    assert narrow_types(traits, CUDA, 1) == [torch.float16, torch.bfloat16]
     assert narrow_types(traits, MPS, LARGE) == ()
     assert narrow_types(traits, CPU, LARGE) == (torch.bfloat16,)
     assert narrow_types(traits, CPU, SMALL) == ()
     only_float16 = replace(traits, half_precision=(torch.float16,))
     assert narrow_types(only_float16, CPU, LARGE) == ()
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((7, 5), [torch.float16]), ((8, 0), [torch.float16, torch.bfloat16])],
+    ids=["Turing", "Ampere"],
+)
+def test_a_gpu_without_bfloat16_does_not_try_it(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    assert narrow_types(MicroAST.traits, CUDA, 1) == expected
 
 
 def test_a_cpu_without_bfloat16_stays_in_float32(monkeypatch):
