@@ -176,7 +176,7 @@ def other_style_inputs() -> list[io.Input]:
             "saved_style",
             optional=True,
             tooltip="A style from Load Style, Save Style or Mix Styles. If style is connected, "
-            "too, both share equally.",
+            "too, each of its pictures has the same share as this style.",
         ),
     ]
 

@@ -63,19 +63,22 @@ def test_a_saved_style_paints_as_its_painting(call, backbone, saved, painting):
     assert preview.shape == content.shape
 
 
-def test_style_and_saved_style_share_equally(call, backbone, saved):
-    other, content = image((48, 48), seed=4), image((40, 56))
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_picture_of_a_batch_and_a_saved_style_share_equally(call, backbone, saved, count):
+    others = torch.cat([image((48, 48), seed=4 + number) for number in range(count)])
+    content = image((40, 56))
     stats, _ = call(
         "MakeThumbnailStats",
         backbone=backbone,
         content=content,
-        style=other,
+        style=others,
         saved_style=saved,
         **LOOK,
     )
-    code = backbone.backbone.encode_style([other.permute(0, 3, 1, 2)])
+    codes = [backbone.backbone.encode_style([o[None].permute(0, 3, 1, 2)]) for o in others]
     for name, value in stats.code.tensors.items():
-        mean = (code.tensors[name] + saved.code.tensors[name]) / 2
+        each = [code.tensors[name] for code in (*codes, saved.code)]
+        mean = sum(each) / (count + 1)
         assert torch.allclose(value, mean, atol=1e-5)
 
 

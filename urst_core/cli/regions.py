@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import Change, SettingsError
+from ..errors import SettingsError
 from ..formats.input_options import InputOptions
 from ..method.regions import STATS_OF_REGIONS, check_without_map
 from ..pictures.region_map import LARGEST_REGION_FEATHER
@@ -112,12 +112,8 @@ def map_of(options: argparse.Namespace, input_options: InputOptions) -> MapFile 
 
 
 def _check_unused(options: argparse.Namespace) -> None:
-    if options.region:
-        raise SettingsError(
-            f"a map of regions is missing for --region {options.region[0]}",
-            Change("regions", how="add"),
-        )
     check_without_map(
+        f"--region {options.region[0]}" if options.region else "",
         strengths=options.region_strength,
         feather=options.region_feather,
         stats="picture" if options.mix_map else options.region_stats,

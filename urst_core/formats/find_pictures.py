@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import Change, ImageError
 from .zarr.store import is_zarr
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif", ".heic")
 """Endings of the image files in folders."""
 
 PICTURE_ENDINGS = (*IMAGE_ENDINGS, ".jxl", ".exr", ".npy", ".zarr")

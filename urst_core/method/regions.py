@@ -176,11 +176,16 @@ class Regions:
 
 
 def check_without_map(
-    *, strengths: Sized = (), feather: int = 0, stats: StatsOfRegions = "picture"
+    used: str = "",
+    *,
+    strengths: Sized = (),
+    feather: int = 0,
+    stats: StatsOfRegions = "picture",
 ) -> None:
     """Refuse options of regions without a map of regions.
 
     Args:
+        used: an option that was given, in the words of the caller; none if empty.
         strengths: of the regions.
         feather: width over which regions cross-fade, in px.
         stats: as for :class:`Regions`.
@@ -189,6 +194,7 @@ def check_without_map(
         SettingsError: one of them differs from its default.
     """
     given = {
+        used: used,
         "strengths of regions": strengths,
         f"a feather of {feather} px between regions": feather,
         "statistics of each region": stats != "picture",

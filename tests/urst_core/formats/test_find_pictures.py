@@ -69,6 +69,7 @@ def test_what_means_several(photos):
 
 def test_without_pictures(photos):
     (photos / "empty").mkdir()
+    (photos / "empty" / "scan.bmp").touch()  # libvips reads none
     with pytest.raises(ImageError, match="empty has no pictures; name another folder") as caught:
         find_pictures(photos / "empty")
     assert caught.value.remedies[-1] == Change("recursive", True)

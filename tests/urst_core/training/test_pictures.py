@@ -73,7 +73,7 @@ def test_missing_folder(tmp_path):
 
 
 def test_empty_folder(tmp_path):
-    endings = ".jpg .jpeg .png .webp .tif .tiff .bmp .avif .heic"
+    endings = ".jpg .jpeg .png .webp .tif .tiff .avif .heic"
     message = f"folder {tmp_path} has no pictures; put some in it ({endings})"
     assert endings.split() == list(IMAGE_ENDINGS)
     assert refusal(tmp_path) == message
