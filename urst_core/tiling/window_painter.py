@@ -98,6 +98,8 @@ class WindowPainter:
 
     def paint_each(self, windows: Sequence[FramedWindow]) -> list[Iterable[Tensor]]:
         """As :meth:`paint`; equal windows that one network paints whole go through it together."""
+        if len(windows) == 1:
+            return [self.paint(windows[0])]
         alike: dict[Hashable, list[int]] = {}
         for index, window in enumerate(windows):
             alike.setdefault(self._what_is_alike(window) or index, []).append(index)
