@@ -175,7 +175,7 @@ def test_killed_and_resumed_gives_the_same_bytes(tmp_path, monkeypatch):
     save_clip(tmp_path / "clip.mp4", moving_frames(24))
     save_picture(tmp_path / "style.png", stored_picture((40, 40), seed=3))
     arguments = ["stylize", "clip.mp4", "style.png", "--quiet", "--device", "cpu"]
-    arguments += ["--thumbnail-size", "48", "-o"]
+    arguments += ["--thumbnail-size", "48", "--strokes", "fine", "-o"]
     assert cli.main([*arguments, "whole.mp4"]) == 0
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
