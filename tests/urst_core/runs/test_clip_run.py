@@ -172,7 +172,7 @@ def test_killed_and_resumed_gives_the_same_bytes(tmp_path, monkeypatch):
     """A real process, in segments of four frames, after the first of them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(clip_run, "SEGMENT_FRAMES", 4)
-    save_clip(tmp_path / "clip.mp4", moving_frames(24))
+    save_clip(tmp_path / "clip.mp4", moving_frames(60))
     save_picture(tmp_path / "style.png", stored_picture((40, 40), seed=3))
     arguments = ["stylize", "clip.mp4", "style.png", "--quiet", "--device", "cpu"]
     arguments += ["--thumbnail-size", "48", "--strokes", "fine", "-o"]

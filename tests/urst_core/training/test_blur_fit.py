@@ -109,8 +109,9 @@ def learned(recipe: MicroASTRecipe) -> dict[str, torch.Tensor]:
     ("blurred", "from_blurred", "fits"),
     [(True, False, True), (True, True, False), (False, False, False)],
 )
-def test_start_of_a_training(batches, tmp_path, blurred, from_blurred, fits):
-    """Only a network with blurs is fitted, and only to weights without."""
+def test_start_of_a_training(batches, tmp_path, monkeypatch, blurred, from_blurred, fits):
+    """Only a network with blurs is fitted, and only to weights without; here, to few pixels."""
+    monkeypatch.setattr(blur_fit, "PIXELS", 100)
     vgg = random_vgg(thinness=16)
     source = MicroASTRecipe(vgg, blurred=from_blurred).network.state_dict()
     weights = tmp_path / "weights.safetensors"
