@@ -25,7 +25,7 @@ pytest.importorskip("zarr", reason="zarr is not installed")
 
 @pytest.fixture
 def source() -> TensorSource:
-    return TensorSource(from_unit(picture((700, 130)), torch.uint8))
+    return TensorSource(from_unit(picture((560, 70)), torch.uint8))
 
 
 def pixels_of(path) -> torch.Tensor:
