@@ -163,7 +163,7 @@ LARGER = Settings(
 
 def wide_scene(count):
     """A still gallery with a lamp at its right end, too far away to reach the left on any level."""
-    room = picture((32, 400), seed=1)
+    room = picture((48, 400), seed=1)
     frames = [room.clone() for _ in range(count)]
     for index, frame in enumerate(frames):
         frame[:, 5 * index : 5 * index + 20, 380:] = 1.0
@@ -184,7 +184,7 @@ def test_frames_in_levels_do_not_flicker(microast):
     # The lamp itself is still seen to move, in all three.
     assert min(float((video[1] - video[0]).abs().max()) for video in (own, smooth, shared)) > 0.1
     # The same strokes as a picture on its own has, with other statistics.
-    canvas = TensorCanvas((32, 400), dtype=torch.float32)
+    canvas = TensorCanvas((48, 400), dtype=torch.float32)
     stylize(contents[0], [STYLE], canvas, microast, LARGER)
     assert torch.equal(own[0], canvas.pixels)
 
@@ -207,7 +207,7 @@ def test_equal_frames_in_levels_are_as_one_picture(microast, kind, strength):
 @pytest.mark.slow
 def test_each_frame_in_levels_has_its_mask(microast):
     contents = wide_scene(2)
-    left = torch.zeros(32, 400)
+    left = torch.zeros(48, 400)
     left[:, :200] = 1.0
     masks = [Mask(TensorMask(left)), None]
     options = {"settings": LARGER, "batch_statistics": "shared"}
@@ -220,7 +220,7 @@ def test_each_frame_in_levels_has_its_mask(microast):
 
 @pytest.mark.parametrize("kind", ["shared", "smoothed"])
 def test_pictures_of_two_sizes_do_not_share_levels(microast, kind):
-    contents = [*wide_scene(1), TensorSource(picture((32, 300)))]
+    contents = [*wide_scene(1), TensorSource(picture((48, 300)))]
     with pytest.raises(ShapeError, match="pictures of 2 sizes cannot share statistics"):
         stylized(microast, contents, settings=LARGER, batch_statistics=kind)
 
