@@ -9,6 +9,7 @@ import torch
 from examples import picture
 
 from urst_core.networks.remembering import Memory, RememberingBackbone, digest
+from urst_core.networks.style import StyleCode
 
 
 @pytest.fixture
@@ -64,9 +65,10 @@ def test_one_pixel_makes_another_picture(remembering, counts):
     assert counts == {"style_code": 2}
 
 
-def test_moments_and_distributions_are_told_apart(random_backbones):
-    adain = random_backbones["adain"]
-    remembering = RememberingBackbone(adain.network, adain.fingerprint)
+def test_moments_and_distributions_are_told_apart(remembering, monkeypatch):
+    distribution = StyleCode({"site.quantiles": torch.zeros(3)})
+    network = type(remembering.network)
+    monkeypatch.setattr(network, "distribution_code", lambda *_: distribution)
     style = picture((32, 40), seed=3)[None]
     matches = ("moments", "distribution", "moments")
     assert [remembering.encode_style([style], match=m).match for m in matches] == list(matches)
