@@ -112,25 +112,25 @@ def test_the_network_that_measures_is_made_once_and_outside_inference_mode(micro
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COMPARED_HERE)
-@pytest.mark.parametrize("size", [(48, 64), (45, 62)], ids=["whole strides", "any size"])
+@pytest.mark.parametrize("name", ["microast", "adain", "linear_r31"])
 def test_encoding_and_measuring_in_bands_equal_the_plain_network(
-    name, size, random_backbones, monkeypatch
+    name, random_backbones, monkeypatch
 ):
-    monkeypatch.setattr(banded, "LEAST_BAND_ROWS", 24)
+    monkeypatch.setattr(banded, "LEAST_BAND_ROWS", 8)
     monkeypatch.setattr(banded, "BAND_PIXELS", 1)
     network = copy.deepcopy(random_backbones[name].network).double()
     faster = network.for_measuring()
     assert any(isinstance(part, InBands) for part in faster.modules())
     assert not any(isinstance(part, InBands) for part in network.modules())
-    style, thumbnail = picture(size, seed=3)[None].double(), picture((48, 64))[None].double()
+    whole_strides, others = (picture(size, seed=3)[None].double() for size in ((24, 32), (21, 30)))
     with torch.inference_mode():
-        code, found = network.style_code(style), faster.style_code(style)
-        for part, expected in code.tensors.items():
-            assert float((found.tensors[part] - expected).abs().max()) <= 1e-9, part
+        for style in (whole_strides, others):
+            code, found = network.style_code(style), faster.style_code(style)
+            for part, expected in code.tensors.items():
+                assert float((found.tensors[part] - expected).abs().max()) <= 1e-9, part
         names = network.site_names
-        plain = measure_sites(network.stages(thumbnail, code), names)
-        for site, stats in measure_sites(faster.stages(thumbnail, code), names).items():
+        plain = measure_sites(network.stages(whole_strides, code), names)
+        for site, stats in measure_sites(faster.stages(whole_strides, code), names).items():
             for part, expected in plain[site].tensors().items():
                 assert float((stats.tensors()[part] - expected).abs().max()) <= 1e-9, (site, part)
 
