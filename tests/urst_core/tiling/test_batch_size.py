@@ -118,8 +118,8 @@ def test_the_largest_batch(microast):
     assert largest(traits) == LARGEST_BATCH
     assert largest(traits, device=CPU) == 1
     assert largest(traits, edge=LARGEST_TILE) == 1  # a single one keeps a GPU busy
-    assert largest(traits, size=(256, 512)) == 2  # 8 tiles
-    assert largest(traits, size=(256, 384)) == 1
+    assert largest(traits, size=(1280, 1536)) == 2  # 120 tiles
+    assert largest(traits, size=(1280, 1408)) == 1
     window_bytes = (128 + 2 * traits.halo) ** 2 * traits.bytes_per_pixel
     for windows, batch in ((5, 4), (3.5, 2), (1, 1), (0, 1), (-1, 1)):
         assert largest(traits, available=int(windows * window_bytes / MEMORY_SHARE) + 1) == batch
@@ -165,6 +165,21 @@ def test_other_errors_of_a_trial_are_raised(baked, microast, monkeypatch):
     trial = trial_of({1: 1.0, 2: RuntimeError("a defect")})
     with pytest.raises(RuntimeError, match="a defect"):
         choose_batch(baked, loop(microast.traits), trial=trial)
+
+
+def test_trials_take_at_most_a_tenth_of_a_run(baked, microast, monkeypatch):
+    monkeypatch.setattr("urst_core.tiling.batch_size.free_bytes", lambda _: PLENTY)
+    computed = []
+
+    def trial(count):
+        computed.append(3 * count)  # once to choose kernels, twice to measure
+        return torch.zeros(()), 1.0
+
+    for size, batch in (((1280, 1536), 2), ((1920, 2048), 4), ((2560, 3072), 8)):
+        computed.clear()
+        tiles = loop(microast.traits, size=size)
+        assert choose_batch(baked, tiles, trial=trial) == batch
+        assert sum(computed) <= len(tiles.cores_to_do()) / 10
 
 
 def test_a_trial_computes_windows_of_the_tile_size(baked, microast, windows):
