@@ -65,7 +65,9 @@ def run_plan(options: argparse.Namespace) -> None:
                 options.stop.check()
                 bar.update(progress)
 
+            started = time.monotonic()
             run.unpack(listen)
+            start += time.monotonic() - started
         plan = _with_start(calibrated(run, plan), start)
     finally:
         put(json.dumps(plan.as_dict(), indent=1) if options.json else _told(plan, run))
@@ -78,7 +80,7 @@ def _with_some_style(run: FileRun) -> FileRun:
 
 
 def _with_start(plan: Plan, seconds: float) -> Plan:
-    """Count the start of the program, which `urst stylize` repeats."""
+    """Count the start of the program and the unpacking, which `urst stylize` repeats."""
     return replace(plan, seconds=plan.seconds and replace(plan.seconds, start=seconds))
 
 

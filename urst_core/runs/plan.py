@@ -50,7 +50,8 @@ class Seconds:
 
     Attributes:
         statistics, tiles, encoding: one after the other.
-        start: of a program of its own, until the pictures are open; 0 in one that runs already.
+        start: of a program of its own, until the pictures are open and unpacked; 0 in one that runs
+            already.
     """
 
     statistics: float

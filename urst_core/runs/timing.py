@@ -38,6 +38,9 @@ SAMPLE_EDGE_ON_CPU = 512
 """Edge of the cores for timing a CPU, in px: large ones take seconds, but the same time per window
 pixel."""
 
+LONG_SECONDS = 40.0
+"""A run that takes longer is worth larger samples on a CPU, of twice the edge."""
+
 SITE_SAMPLE_TILES = 2
 """Number of tiles that are timed for each pass of exact statistics."""
 
@@ -108,7 +111,19 @@ def _seconds_of_sites(run: Run, stats: FrozenStats, tiles: TileLoop) -> float:
 
 def _seconds_of_all(tiles: TileLoop, work: TileWork[Any, Any], count: int) -> float:
     """Time for all tiles, extrapolated by window pixels from a few of them."""
-    edge = min(tiles.edge, SAMPLE_EDGE_ON_CPU) if tiles.device.type == "cpu" else tiles.edge
+    if tiles.device.type != "cpu":
+        return _extrapolated(tiles, work, count, tiles.edge)
+    seconds = _extrapolated(tiles, work, count, SAMPLE_EDGE_ON_CPU)
+    if seconds > LONG_SECONDS and tiles.edge > SAMPLE_EDGE_ON_CPU:
+        seconds = _extrapolated(tiles, work, count, 2 * SAMPLE_EDGE_ON_CPU)
+    return seconds
+
+
+def _extrapolated(
+    tiles: TileLoop, work: TileWork[Any, Any], count: int, largest_edge: int
+) -> float:
+    """The same, from tiles of at most that edge."""
+    edge = min(tiles.edge, largest_edge)
     sampled = replace(tiles, edge=edge // tiles.traits.stride * tiles.traits.stride)
     cores = sampled.cores_to_do()
     step = max(1, len(cores) // count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from urst_core.formats.output_options import OutputOptions
 from urst_core.geometry import Rectangle, cut, tile_around
 from urst_core.method.run import Run
 from urst_core.pictures.source import TensorSource
+from urst_core.runs import timing
 from urst_core.runs.file_run import FileRun
 from urst_core.runs.plan import plan_run
 from urst_core.runs.timing import calibrated
@@ -163,6 +165,23 @@ def test_calibration_estimates_the_time_without_writing(folder, microast, kind):
     assert plan.seconds.total < 60
     assert 0 < plan.likely_result_bytes <= plan.result_bytes
     assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(("pace", "edges"), [(30, [512]), (50, [512, 1024])])
+def test_long_runs_are_timed_on_larger_tiles(microast, monkeypatch, pace, edges):
+    """A clock that ticks that many seconds each time that it is read."""
+    content = TensorSource(torch.zeros(3, 1, 1).expand(-1, 2048, 2048))
+    tiles = Run.of(content, microast, Settings(device="cpu", tile_size=2048)).tiles(torch.float32)
+    tried, ticks = [], itertools.count(0, pace)
+    whole = timing.windows_area(tiles.frame, tiles.edge, tiles.halo)
+    sampled = sum(
+        tile_around(core, tiles.halo, tiles.frame).window.area
+        for core in cut(Rectangle.of_size(tiles.frame), 512)
+    )
+    monkeypatch.setattr(timing, "_run_only", lambda tiles, *_: tried.append(tiles.edge))
+    monkeypatch.setattr(timing.time, "monotonic", lambda: next(ticks) * sampled / whole)
+    timing._seconds_of_all(tiles, None, 16)
+    assert list(dict.fromkeys(tried)) == edges
 
 
 # urst plan
