@@ -91,7 +91,8 @@ def remove_leftovers(output: Path, identity_of: IdentityOf) -> None:
     if not os.path.lexists(folder.path):
         return
     with suppress(OutputError):
-        if folder.load_record() is None or is_same_run(folder, identity_of):
+        record = folder.load_record()
+        if record is None or record.identity == identity_of(record):
             with folder.locked():
                 folder.remove()
 

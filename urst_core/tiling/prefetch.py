@@ -7,9 +7,8 @@
 
 At most :data:`AHEAD` tiles are read and not computed, and :data:`BEHIND` computed and not written,
 so that memory does not grow if one step is slower than the others; or two batches, if tiles are
-computed in batches. An exception in a step is
-raised in the calling thread; leaving the block ends both threads in any case. The steps of a single
-tile all run in the calling thread.
+computed in batches. An exception in a step is raised in the calling thread; leaving the block ends
+both threads in any case. The steps of a single tile all run in the calling thread.
 """
 
 from __future__ import annotations

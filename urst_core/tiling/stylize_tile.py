@@ -78,7 +78,7 @@ class StoredWindow:
 class OpenWindow:
     """A window on the computing device: stored pixels, and the network's input made of them.
 
-    ``coverage``, (n, h, w), and ``below`` are those of the :class:`StoredWindow`.
+    Its ``coverage``, (n, h, w), and ``below`` were received from the :class:`StoredWindow`.
     """
 
     stored: Tensor
