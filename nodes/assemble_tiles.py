@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.errors import SettingsError, ShapeError
-from ..urst_core.method.patches import Layout, join_windows
-from ..urst_core.method.seams import worst_seam
-from ..urst_core.pictures.mask import blend_in_place
 from ..urst_core.pictures.padding import size_of
-from ..urst_core.pictures.source import TensorSource
 from . import host
 from .convert import image_of, masks_of, pictures_of, single_source_of
 from .sockets import CATEGORY, LayoutSocket, found_by, mask_inputs
+
+if TYPE_CHECKING:
+    from ..urst_core.method.patches import Layout
+    from ..urst_core.pictures.source import TensorSource
 
 VISIBLE_SEAM = 0.1
 """Mean difference along a seam (0..1) above which tiles are suspected to be mixed up."""
@@ -77,6 +78,9 @@ class AssembleTiles(io.ComfyNode):
         mask: Tensor | None = None,
         mask_feather: int = 0,
     ) -> io.NodeOutput:
+        from ..urst_core.method.patches import join_windows
+        from ..urst_core.pictures.mask import blend_in_place
+
         windows = pictures_of(tiles)
         joined = join_windows(windows, layout, feather=feather)
         _warn_of_seams(windows, layout)
@@ -88,6 +92,8 @@ class AssembleTiles(io.ComfyNode):
 
 def _warn_of_seams(windows: Tensor, layout: Layout) -> None:
     """Log a warning if neighbors do not match; a node in between may do that on purpose."""
+    from ..urst_core.method.seams import worst_seam
+
     worst = worst_seam(windows, layout)
     if worst is not None and worst.difference > VISIBLE_SEAM:
         logging.warning(

@@ -9,21 +9,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..urst_core.errors import ImageError, ShapeError
-from ..urst_core.geometry import Rectangle, Size
-from ..urst_core.networks.saved_style import SavedStyle
-from ..urst_core.networks.style import StyleCode
-from ..urst_core.pictures.mask import Mask, TensorMask
-from ..urst_core.pictures.metadata import PictureMetadata
 from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import TensorSource, check_finite, from_unit
 from .remedies import naming_inputs
-from .sockets import AnyStyleValue, LoadedBackbone, SavedOrMixed
+from .sockets import AnyStyleValue, LoadedBackbone, SavedOrMixed, StyleMixture
+
+if TYPE_CHECKING:
+    from ..urst_core.geometry import Rectangle, Size
+    from ..urst_core.networks.style import StyleCode
+    from ..urst_core.pictures.mask import Mask
+    from ..urst_core.pictures.metadata import PictureMetadata
 
 PREVIEW_SIZE = 2048
 """Longest side of the preview of a result, in px: much larger ones crash browsers."""
@@ -156,6 +158,8 @@ def masks_of(mask: Tensor | None, feather: int, sizes: Sequence[Size]) -> list[M
         ImageError: the values are not floating-point.
         SettingsError: the feather is out of range.
     """
+    from ..urst_core.pictures.mask import Mask, TensorMask
+
     if mask is None:
         return [None] * len(sizes)
     if mask.ndim not in (2, 3) or 0 in mask.shape:
@@ -225,15 +229,15 @@ def _unmixed(
     """The parts of a style, with their parts of its share."""
     if isinstance(style, TensorSource):
         yield style, share
-    elif isinstance(style, SavedStyle):
-        with naming_inputs():
-            yield style.code_for(backbone.backbone), share
     elif isinstance(style, Tensor):
         pictures = sources_of(style)
         yield from ((picture, share / len(pictures)) for picture in pictures)
-    else:
+    elif isinstance(style, StyleMixture):
         for each, weight in zip(style.styles, style.shares):
             yield from _unmixed(each, share * weight, backbone)
+    else:
+        with naming_inputs():
+            yield style.code_for(backbone.backbone), share
 
 
 def image_of(pictures: Tensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 
-from ..urst_core.backbones import REGISTRY
+from ..urst_core.backbones import AUTO, REGISTRY
 from ..urst_core.errors import WeightsError
-from ..urst_core.networks.model import Backbone
-from ..urst_core.weights.loading import AUTO, load_backbone
 from . import host
 from .remedies import naming_inputs
 from .sockets import CATEGORY, BackboneSocket, LoadedBackbone, found_by
+
+if TYPE_CHECKING:
+    from ..urst_core.networks.model import Backbone
 
 
 class ConvertWeights(io.ComfyNode):
@@ -84,7 +86,9 @@ class ConvertWeights(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, files: str, **_: object) -> str:
         """Changes when one of the files does."""
-        return "\n".join(map(host.file_state, host.published_files(files)))
+        from ..urst_core.weights.verified import file_state
+
+        return "\n".join(map(file_state, host.published_files(files)))
 
     @classmethod
     def execute(cls, *, files: str, backbone: str, name: str, trust: bool) -> io.NodeOutput:
@@ -98,12 +102,12 @@ class ConvertWeights(io.ComfyNode):
 
 
 def _convert(files: str, backbone: str, name: str) -> tuple[Path, Backbone]:
-    # On use: only this node needs it.
-    from ..urst_core.weights.conversion.convert import (  # noqa: PLC0415
+    from ..urst_core.weights.conversion.convert import (
         convert_unknown,
         convert_weights,
         save_conversion,
     )
+    from ..urst_core.weights.loading import load_backbone
 
     paths = host.published_files(files)
     conversion = convert_unknown(paths) if backbone == AUTO else convert_weights(paths, backbone)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 
+from ..urst_core.choices import FITS, LARGEST_DPI, Fit
 from ..urst_core.errors import OutputError, URSTError
-from ..urst_core.formats.output_format import Format
 from ..urst_core.formats.output_options import DEFAULT_QUALITY, OutputOptions
-from ..urst_core.formats.registry import FORMATS
 from ..urst_core.formats.vips import vips
-from ..urst_core.runs.printing import FITS, LARGEST_DPI, Fit, PaperSize, Printing
 from . import folders
 from .remedies import naming_inputs
 from .sockets import folded_away
+
+if TYPE_CHECKING:
+    from ..urst_core.formats.output_format import Format
+    from ..urst_core.runs.printing import Printing
 
 FILE_FORMATS = ("TIFF", "PNG", "JPEG", "WebP", "AVIF", "DeepZoom")
 """The engine's formats that other programs open as pictures; the default first."""
@@ -98,6 +102,8 @@ def printing_of(print_size: str, dpi: float, fit: Fit) -> Printing:
     Raises:
         SettingsError: one of them is out of range.
     """
+    from ..urst_core.runs.printing import PaperSize, Printing
+
     if not print_size.strip():
         return Printing(dpi=dpi or None)
     return Printing(PaperSize.parse(print_size), dpi or None, fit)
@@ -119,6 +125,8 @@ def find_format(name: str) -> Format:
     Raises:
         OutputError: it is none of them.
     """
+    from ..urst_core.formats.registry import FORMATS
+
     if name not in FILE_FORMATS:
         raise OutputError(f"file format {name!r} is unknown; use {', '.join(FILE_FORMATS)}")
     return {format_.name: format_ for format_ in FORMATS}[name]
@@ -150,6 +158,8 @@ def complaint_about_output(
 
 
 def _check_depth(format_: Format, bits: str | None) -> None:
+    from ..urst_core.formats.registry import FORMATS
+
     if bits == "16" and not format_.holds_16_bits:
         deep = [f.name for f in FORMATS if f.name in FILE_FORMATS and f.holds_16_bits]
         raise OutputError(

@@ -6,24 +6,22 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..urst_core.formats.open import ImageFileCanvas
 from ..urst_core.formats.output_options import OutputOptions
-from ..urst_core.geometry import Size
-from ..urst_core.networks.saved_style import ENDING as STYLE_ENDING
-from ..urst_core.networks.saved_style import SavedStyle
-from ..urst_core.networks.style import StyleCode
-from ..urst_core.pictures.metadata import PictureMetadata
 from ..urst_core.pictures.source import TensorSource, read_bands
 from ..urst_core.tiling.settings import IfInterrupted
 from . import folders
 from .convert import StoredPicture
-from .sockets import LoadedBackbone
+
+if TYPE_CHECKING:
+    from ..urst_core.geometry import Size
+    from ..urst_core.networks.style import StyleCode
+    from .sockets import LoadedBackbone
 
 
 class ResumableRun(Protocol):
@@ -112,8 +110,12 @@ def style_files(
 
 
 def _save_style(style: TensorSource | StyleCode, path: Path, backbone_name: str) -> str:
-    if isinstance(style, StyleCode):
-        path = path.with_suffix(STYLE_ENDING)
+    from ..urst_core.formats.open import ImageFileCanvas
+    from ..urst_core.networks.saved_style import ENDING, SavedStyle
+    from ..urst_core.pictures.metadata import PictureMetadata
+
+    if not isinstance(style, TensorSource):
+        path = path.with_suffix(ENDING)
         SavedStyle(style, backbone_name).save(path)
         return str(path)
     path = path.with_suffix(".tif")

@@ -6,15 +6,17 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import folder_paths
 
 from ..urst_core.errors import ImageError, OutputError
-from ..urst_core.formats.clip import CLIP_ENDINGS
-from ..urst_core.formats.registry import FORMATS
+from ..urst_core.formats.clip_endings import CLIP_ENDINGS
 from ..urst_core.formats.vips import vips
-from ..urst_core.geometry import Size
 from .remedies import naming_inputs
+
+if TYPE_CHECKING:
+    from ..urst_core.geometry import Size
 
 READABLE = (
     *(".avif", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"),
@@ -99,6 +101,8 @@ def check_output_prefix(prefix: str) -> Path:
 
 def without_ending(name: str) -> str:
     """A name of an output without the extension of any format of pictures."""
+    from ..urst_core.formats.registry import FORMATS
+
     for ending in (ending for format_ in FORMATS for ending in format_.endings):
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]

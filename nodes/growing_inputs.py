@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from comfy_api.latest import io
 
+from ..urst_core.choices import MOST_REGIONS
 from ..urst_core.errors import SettingsError
-from ..urst_core.pictures.region_map import MOST_REGIONS
 from .sockets import StyleSocket
 
 MOST = MOST_REGIONS

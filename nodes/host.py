@@ -21,8 +21,6 @@ from PIL import Image
 from ..urst_core.errors import StatsError, URSTError, WeightsError
 from ..urst_core.pictures.source import from_unit
 from ..urst_core.weights.manifest import WeightsEntry, entry_named, find_entry, read_manifest
-from ..urst_core.weights.store import WeightsStore
-from ..urst_core.weights.verified import file_state
 from . import folders
 from .folders import STYLE_ENDING
 from .memory import (
@@ -51,7 +49,6 @@ __all__ = [
     "download_listener",
     "encoding_listener",
     "existing_preview",
-    "file_state",
     "fill_preview",
     "image_bytes",
     "image_kind",
@@ -185,6 +182,9 @@ def weights_folders() -> list[Path]:
 
 def weights_state(choice: str) -> str:
     """A text that changes when the weights do; a first download does not change it."""
+    from ..urst_core.weights.store import WeightsStore
+    from ..urst_core.weights.verified import file_state
+
     found = weights_of(choice)
     if isinstance(found, str):
         return WeightsStore(weights_folders()).state_text(find_entry(found, _manifest()))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.errors import SettingsError
-from ..urst_core.method.level_pictures import CONTENTS_STAGE
-from ..urst_core.method.one_level import OneLevel
+from ..urst_core.progress import CONTENTS_STAGE
 from ..urst_core.tiling.settings import Settings
 from . import host
 from .convert import empty_image, single_source_of
 from .look import stroke_inputs, stroke_settings
 from .sockets import CATEGORY, LevelSocket, found_by, size_input
+
+if TYPE_CHECKING:
+    from ..urst_core.method.one_level import OneLevel
 
 TITLE = "Join Detail"
 
@@ -104,6 +107,8 @@ class JoinDetail(io.ComfyNode):
         brushwork: float = 0.5,
         brushwork_seed: int = 0,
     ) -> io.NodeOutput:
+        from ..urst_core.method.one_level import OneLevel
+
         chosen = stroke_settings(strokes, detail, brushwork, brushwork_seed)
         settings = replace(Settings(thumbnail_size=thumbnail_size), **chosen)
         progress = host.NodeProgress()

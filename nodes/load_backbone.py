@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..urst_core.backbones import REGISTRY
+from ..urst_core.backbones import AUTO, REGISTRY
 from ..urst_core.tiling.device import PRECISIONS
-from ..urst_core.weights.loading import AUTO, load_backbone
 from . import host
 from .remedies import naming_inputs
 from .sockets import CATEGORY, BackboneSocket, LoadedBackbone, folded_away, found_by
@@ -77,6 +76,8 @@ class LoadBackbone(io.ComfyNode):
 
     @classmethod
     def execute(cls, *, backbone: str, weights: str, precision: str, device: str) -> io.NodeOutput:
+        from ..urst_core.weights.loading import load_backbone
+
         with naming_inputs():
             loaded = load_backbone(
                 backbone,

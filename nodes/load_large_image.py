@@ -6,7 +6,6 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.formats.image_file import ImageFile
 from ..urst_core.pictures.source import Source, read_bands, to_unit
 from ..urst_core.tiling.device import check_host_memory
 from . import folders, host
@@ -63,6 +62,8 @@ class LoadLargeImage(io.ComfyNode):
 
     @classmethod
     def execute(cls, *, image: str) -> io.NodeOutput:
+        from ..urst_core.formats.image_file import ImageFile
+
         with ImageFile(folders.picture_path(image), to_srgb=True) as source:
             picture, mask = _empty_tensors(source, image)
             canvas, mask_canvas = ImageCanvas(picture[0]), ImageCanvas(mask[0].unsqueeze(-1))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.networks.saved_style import SavedStyle
 from ..urst_core.pictures.source import to_unit
 from . import folders, host
 from .convert import image_of
 from .sockets import CATEGORY, StyleSocket, found_by
+
+if TYPE_CHECKING:
+    from ..urst_core.networks.saved_style import SavedStyle
 
 EMPTY_PREVIEW = (3, 64, 64)
 """Shape of the black preview of a style without one."""
@@ -60,6 +64,8 @@ class LoadStyle(io.ComfyNode):
 
     @classmethod
     def execute(cls, *, style_file: str) -> io.NodeOutput:
+        from ..urst_core.networks.saved_style import SavedStyle
+
         saved = SavedStyle.load(host.style_file(style_file))
         preview = preview_of(saved)
         return io.NodeOutput(saved, preview, saved.title, ui=host.page_output(preview))

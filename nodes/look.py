@@ -7,10 +7,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..urst_core.networks.local_statistics import LEAST_RADIUS
 from ..urst_core.tiling.settings import (
     COLORS,
     LARGEST_SEED,
+    LEAST_RADIUS,
     MATCHES,
     STATS_KINDS,
     Colors,

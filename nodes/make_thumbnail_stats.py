@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..urst_core.choices import PER_PICTURE, SHARED
 from ..urst_core.errors import ShapeError
-from ..urst_core.method.level_pictures import TILES_STAGE
-from ..urst_core.method.one_level import OneLevel, measure_level
-from ..urst_core.method.video import PER_PICTURE, SHARED, Frames, measure_frames
-from ..urst_core.method.windows import PREVIEW_SIZE, stylized_thumbnail
-from ..urst_core.networks.frozen_stats import FrozenStats
-from ..urst_core.networks.model import Backbone
 from ..urst_core.pictures.thumbnail import thumbnail_size_of
-from ..urst_core.tiling.settings import Settings
+from ..urst_core.progress import TILES_STAGE
 from . import host
 from .convert import image_of, mixture_of, sources_of
 from .look import FINE_STROKES, look_inputs, matching_inputs, settings_of
@@ -33,6 +28,13 @@ from .sockets import (
     other_style_inputs,
     style_input,
 )
+
+if TYPE_CHECKING:
+    from ..urst_core.method.one_level import OneLevel
+    from ..urst_core.method.video import Frames
+    from ..urst_core.networks.frozen_stats import FrozenStats
+    from ..urst_core.networks.model import Backbone
+    from ..urst_core.tiling.settings import Settings
 
 
 class MakeThumbnailStats(io.ComfyNode):
@@ -103,6 +105,9 @@ class MakeThumbnailStats(io.ComfyNode):
         level: OneLevel | None = None,
         **look: Any,
     ) -> io.NodeOutput:
+        from ..urst_core.method.video import Frames
+        from ..urst_core.method.windows import PREVIEW_SIZE, stylized_thumbnail
+
         sources = sources_of(content)
         if len(sources) > 1 and (batch_statistics == PER_PICTURE or level is not None):
             raise ShapeError(
@@ -150,6 +155,9 @@ def _measure(
     batch_statistics: str,
     level: OneLevel | None,
 ) -> FrozenStats:
+    from ..urst_core.method.one_level import measure_level
+    from ..urst_core.method.video import measure_frames
+
     if level is None:
         kind = batch_statistics
         return next(measure_frames(frames, backbone, settings, batch_statistics=kind))

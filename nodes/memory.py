@@ -12,18 +12,20 @@ import traceback
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import torch
 from comfy import model_management
 
-from ..urst_core.geometry import Size
-from ..urst_core.method.strokes import largest_margin
-from ..urst_core.networks.network import Traits
-from ..urst_core.networks.style import AnyStyle, pictures_among
 from ..urst_core.pictures.thumbnail import thumbnail_size_of
 from ..urst_core.tiling.settings import Settings
 from ..urst_core.tiling.tile_size import LARGEST_TILE
-from .sockets import LoadedBackbone
+
+if TYPE_CHECKING:
+    from ..urst_core.geometry import Size
+    from ..urst_core.networks.network import Traits
+    from ..urst_core.networks.style import AnyStyle
+    from .sockets import LoadedBackbone
 
 
 def device_of(choice: str) -> torch.device:
@@ -112,6 +114,8 @@ def window_size(traits: Traits, edge: int, frame: Size, *, margin: int = 0) -> S
 
 def style_areas(styles: Sequence[AnyStyle], style_size: int) -> list[Size]:
     """Heights and widths at which the style pictures are encoded."""
+    from ..urst_core.networks.style import pictures_among
+
     return [thumbnail_size_of(each.size, style_size) for each in pictures_among(styles)]
 
 
@@ -119,6 +123,8 @@ def run_areas(
     loaded: LoadedBackbone, size: Size, styles: Sequence[AnyStyle], settings: Settings
 ) -> list[Size]:
     """Heights and widths that go through the network when a whole picture is stylized."""
+    from ..urst_core.method.strokes import largest_margin
+
     edge, traits = settings.tile_size or LARGEST_TILE, loaded.backbone.traits
     return [
         window_size(traits, edge, size, margin=largest_margin(size, settings, traits.stride)),

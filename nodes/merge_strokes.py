@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.method.one_level import OneLevel
-from ..urst_core.networks.frozen_stats import FrozenStats
 from . import host
 from .convert import empty_image, single_source_of
 from .sockets import CATEGORY, LevelSocket, StatsSocket, found_by
+
+if TYPE_CHECKING:
+    from ..urst_core.method.one_level import OneLevel
+    from ..urst_core.networks.frozen_stats import FrozenStats
 
 TITLE = "Merge Strokes"
 

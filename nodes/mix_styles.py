@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from comfy_api.latest import io
 
-from ..urst_core.networks.style import shares_of
 from .growing_inputs import by_number, growing_styles_input, numbers_of
 from .sockets import CATEGORY, AnyStyleValue, StyleMixture, StyleSocket, found_by
 
@@ -55,6 +54,8 @@ class MixStyles(io.ComfyNode):
     def execute(
         cls, *, styles: Mapping[str, AnyStyleValue], style_weights: str = ""
     ) -> io.NodeOutput:
+        from ..urst_core.networks.style import shares_of
+
         each = tuple(by_number(styles).values())
         weights = numbers_of(style_weights, len(each), name="style_weights")
         return io.NodeOutput(StyleMixture(each, tuple(shares_of(weights))))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import comfy.utils
 import torch
@@ -16,18 +17,16 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..urst_core.formats.output_format import EncodingListener
-from ..urst_core.formats.vips_loader import UNPACKING_STAGE
-from ..urst_core.geometry import Size
-from ..urst_core.method.level_pictures import PREPARATION_STAGE, TILES_STAGE
-from ..urst_core.method.strokes import level_sizes
 from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import Source, from_unit
-from ..urst_core.progress import Listener, Progress
-from ..urst_core.tiling.exact_statistics import stage_of_site
-from ..urst_core.tiling.settings import Settings
-from ..urst_core.weights.hub import DownloadListener, DownloadProgress
-from .sockets import LoadedBackbone
+from ..urst_core.progress import PREPARATION_STAGE, TILES_STAGE, UNPACKING_STAGE, Listener, Progress
+
+if TYPE_CHECKING:
+    from ..urst_core.formats.output_format import EncodingListener
+    from ..urst_core.geometry import Size
+    from ..urst_core.tiling.settings import Settings
+    from ..urst_core.weights.hub import DownloadListener, DownloadProgress
+    from .sockets import LoadedBackbone
 
 SECONDS_BETWEEN_PREVIEWS = 1.0
 
@@ -116,6 +115,9 @@ def stages_of(loaded: LoadedBackbone, settings: Settings, size: Size, *others: s
 
     All levels of larger strokes are reported as one stage, whatever they measure.
     """
+    from ..urst_core.method.strokes import level_sizes
+    from ..urst_core.tiling.exact_statistics import stage_of_site
+
     exact = settings.stats == "exact" and len(level_sizes(size, settings)) == 1
     sites = loaded.backbone.network.site_names if exact else ()
     return [*map(stage_of_site, sites), *others]

@@ -6,7 +6,6 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.formats.open import ImageFileCanvas
 from ..urst_core.pictures.source import read_bands
 from . import folders, host
 from .convert import StoredPicture, check_image, page_preview, preview_image
@@ -81,6 +80,8 @@ class SaveLargeImage(io.ComfyNode):
         quality: int,
         bits: str,
     ) -> io.NodeOutput:
+        from ..urst_core.formats.open import ImageFileCanvas
+
         check_image(images)
         format_ = find_format(file_format)
         options = output_options(format_, quality)

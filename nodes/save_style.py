@@ -8,7 +8,6 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.errors import Change, OutputError
-from ..urst_core.method.style_saving import make_saved_style
 from . import folders, host
 from .convert import mixture_of
 from .load_style import preview_of
@@ -84,6 +83,8 @@ class SaveStyle(io.ComfyNode):
         file_name: str,
         overwrite: bool,
     ) -> io.NodeOutput:
+        from ..urst_core.method.style_saving import make_saved_style
+
         path = folders.style_path(host.weights_folders()[0], file_name)
         with naming_inputs():
             if path.exists() and not overwrite:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.method.video import PER_PICTURE
-from ..urst_core.networks.model import Backbone
-from ..urst_core.networks.remembering import RememberingBackbone
-from ..urst_core.networks.saved_style import SavedStyle
-from ..urst_core.pictures.mask import LARGEST_FEATHER
+from ..urst_core.choices import LARGEST_FEATHER, PER_PICTURE
+
+if TYPE_CHECKING:
+    from ..urst_core.networks.model import Backbone
+    from ..urst_core.networks.saved_style import SavedStyle
 
 CATEGORY = "image/style transfer"
 
@@ -48,6 +48,8 @@ class LoadedBackbone:
 
     @classmethod
     def of(cls, backbone: Backbone, precision: str, device: str) -> LoadedBackbone:
+        from ..urst_core.networks.remembering import RememberingBackbone
+
         return cls(RememberingBackbone(backbone.network, backbone.fingerprint), precision, device)
 
     def __repr__(self) -> str:

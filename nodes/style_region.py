@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.geometry import Size
-from ..urst_core.method.regions import STATS_OF_REGIONS, Region, Regions, StatsOfRegions
-from ..urst_core.networks.style import AnyStyle
-from ..urst_core.pictures.mask import Mask, TensorMask
-from ..urst_core.pictures.region_map import MaskRegions
+from ..urst_core.choices import STATS_OF_REGIONS, StatsOfRegions
 from .convert import masks_of, mixture_of
 from .sockets import (
     CATEGORY,
@@ -28,7 +25,13 @@ from .sockets import (
     style_input,
 )
 
-Mixture = tuple[Sequence[AnyStyle], Sequence[float]]
+if TYPE_CHECKING:
+    from ..urst_core.geometry import Size
+    from ..urst_core.method.regions import Regions
+    from ..urst_core.networks.style import AnyStyle
+    from ..urst_core.pictures.mask import Mask
+
+Mixture: TypeAlias = "tuple[Sequence[AnyStyle], Sequence[float]]"
 """Styles that are mixed, and the share of each."""
 
 
@@ -156,6 +159,9 @@ def regions_of(
         StatsError: a saved style belongs to another backbone.
         SettingsError: there are too many regions, or a feather is out of range.
     """
+    from ..urst_core.method.regions import Region, Regions
+    from ..urst_core.pictures.region_map import MaskRegions
+
     below = [StyledRegion(lambda _: base, 1.0, None, 0)] if base[0] else []
     masks: list[Mask] = []
     styled: list[Region] = []
@@ -167,5 +173,7 @@ def regions_of(
 
 
 def _mask_of(region: StyledRegion, size: Size) -> Mask:
+    from ..urst_core.pictures.mask import Mask, TensorMask
+
     [mask] = masks_of(region.mask, region.feather, [size])
     return mask or Mask(TensorMask(torch.ones(size)))

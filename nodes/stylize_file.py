@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.formats.open import open_picture
 from ..urst_core.geometry import Rectangle, Size
-from ..urst_core.method.level_pictures import TILES_STAGE
-from ..urst_core.method.strokes import level_sizes
 from ..urst_core.pictures.preview import LayeredPreview, SampledPreview
 from ..urst_core.pictures.source import close_picture, read_bands
-from ..urst_core.progress import Progress
-from ..urst_core.tiling.settings import IfInterrupted
+from ..urst_core.progress import TILES_STAGE, Progress
 from . import folders, host
 from .convert import (
     PREVIEW_SIZE,
@@ -64,8 +60,9 @@ from .sockets import (
 )
 
 if TYPE_CHECKING:
+    from ..urst_core.choices import Fit
     from ..urst_core.runs.file_run import FileRun
-    from ..urst_core.runs.printing import Fit
+    from ..urst_core.tiling.settings import IfInterrupted
 
 
 class StylizeFile(io.ComfyNode):
@@ -164,6 +161,8 @@ class StylizeFile(io.ComfyNode):
         metadata: bool = True,
         **look: Any,
     ) -> io.NodeOutput:
+        from ..urst_core.runs.file_run import FileRun
+
         styles, weights = mixture_of(
             style, style_2, style_2_weight, style_names, saved_style, backbone
         )
@@ -174,8 +173,6 @@ class StylizeFile(io.ComfyNode):
             name = folders.without_ending(fill_in(output_name, cls.hidden))
             size = _size_of(path)
             outputs = output_paths(name, format_.endings[0], size, overwrite=overwrite)
-            from ..urst_core.runs.file_run import FileRun  # noqa: PLC0415 - on use
-
             runs = [
                 FileRun(
                     path,
@@ -235,6 +232,8 @@ def _crop_inputs() -> list[io.Input]:
 
 
 def _size_of(path: Path) -> Size:
+    from ..urst_core.formats.open import open_picture
+
     source = open_picture(path)
     close_picture(source)
     return source.size
@@ -244,7 +243,8 @@ def _paint_region(
     run: FileRun, region: Rectangle, node_progress: host.NodeProgress
 ) -> SampledPreview:
     """Paint one region as the run's output, and return its preview."""
-    from ..urst_core.runs.crop import write_region  # noqa: PLC0415 - on use
+    from ..urst_core.formats.open import open_picture
+    from ..urst_core.runs.crop import write_region
 
     write_region(run, region, node_progress.listener())
     preview, painted = page_preview(region.size), open_picture(run.output)
@@ -258,8 +258,9 @@ def _run(
     run: FileRun, if_interrupted: IfInterrupted, node_progress: host.NodeProgress
 ) -> LayeredPreview:
     """Run, and return the finished preview."""
-    from ..urst_core.runs.interrupted_preview import add_finished_cores  # noqa: PLC0415 - on use
-    from ..urst_core.runs.work_folder import WorkFolder  # noqa: PLC0415 - on use
+    from ..urst_core.method.strokes import level_sizes
+    from ..urst_core.runs.interrupted_preview import add_finished_cores
+    from ..urst_core.runs.work_folder import WorkFolder
 
     preview = LayeredPreview(run.source.size, PREVIEW_SIZE)
     is_first = True

@@ -7,16 +7,13 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.method.level_pictures import TILES_STAGE
-from ..urst_core.method.regions import StatsOfRegions, check_without_map
-from ..urst_core.method.video import (
+from ..urst_core.choices import (
     BATCH_STATISTICS,
-    DEFAULT_RADIUS,
+    DEFAULT_SMOOTHING_RADIUS,
     PER_PICTURE,
-    Frames,
-    stylize_frames,
+    StatsOfRegions,
 )
-from ..urst_core.progress import Listener
+from ..urst_core.progress import TILES_STAGE, Listener
 from . import host
 from .convert import blank_image, masks_of, mixture_of, sources_of
 from .look import (
@@ -84,7 +81,7 @@ class StylizeImage(io.ComfyNode):
                 io.Int.Input(
                     "smoothing_radius",
                     optional=True,
-                    default=DEFAULT_RADIUS,
+                    default=DEFAULT_SMOOTHING_RADIUS,
                     min=1,
                     max=1000,
                     tooltip="Number of frames averaged on each side of a frame; nearer ones have "
@@ -130,11 +127,14 @@ class StylizeImage(io.ComfyNode):
         mask: Tensor | None = None,
         mask_feather: int = 0,
         batch_statistics: str = PER_PICTURE,
-        smoothing_radius: int = DEFAULT_RADIUS,
+        smoothing_radius: int = DEFAULT_SMOOTHING_RADIUS,
         regions: tuple[StyledRegion, ...] = (),
         region_stats: StatsOfRegions = "picture",
         **look: Any,
     ) -> io.NodeOutput:
+        from ..urst_core.method.regions import check_without_map
+        from ..urst_core.method.video import Frames, stylize_frames
+
         contents = sources_of(content)
         styles, weights = mixture_of(
             style, style_2, style_2_weight, style_names, saved_style, backbone

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.method.patches import Layout
-from ..urst_core.method.windows import stylize_windows
-from ..urst_core.networks.frozen_stats import FrozenStats
 from . import host
 from .convert import blank_image, sources_of
 from .sockets import CATEGORY, LayoutSocket, LoadedBackbone, StatsSocket, backbone_input, found_by
+
+if TYPE_CHECKING:
+    from ..urst_core.method.patches import Layout
+    from ..urst_core.networks.frozen_stats import FrozenStats
 
 
 class StylizePatches(io.ComfyNode):
@@ -63,6 +66,8 @@ class StylizePatches(io.ComfyNode):
         tiles: Tensor,
         layout: Layout | None = None,
     ) -> io.NodeOutput:
+        from ..urst_core.method.windows import stylize_windows
+
         windows = sources_of(tiles)
         result_bytes = host.image_bytes(*tiles.shape)
         with host.working_memory(backbone, windows[0].size, result_bytes=result_bytes):

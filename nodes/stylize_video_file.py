@@ -10,8 +10,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.errors import URSTError
-from ..urst_core.formats.clip import av_library, is_clip
-from ..urst_core.formats.clip_output import RESULT_ENDINGS
+from ..urst_core.formats.clip_endings import RESULT_ENDINGS, is_clip
 from ..urst_core.formats.output_options import DEFAULT_QUALITY, OutputOptions
 from . import folders, host
 from .convert import mixture_of
@@ -118,6 +117,8 @@ class StylizeVideoFile(io.ComfyNode):
         tile_size: int | None = None,
     ) -> bool | str:
         """True if the file exists and the result can be written, else an error message."""
+        from ..urst_core.formats.clip import av_library
+
         try:
             with naming_inputs():
                 av_library()
@@ -153,7 +154,7 @@ class StylizeVideoFile(io.ComfyNode):
         saved_style: SavedOrMixed | None = None,
         **look: Any,
     ) -> io.NodeOutput:
-        from ..urst_core.runs.clip_run import ClipRun  # noqa: PLC0415 - on use
+        from ..urst_core.runs.clip_run import ClipRun
 
         styles, weights = mixture_of(
             style, style_2, style_2_weight, style_names, saved_style, backbone
@@ -179,7 +180,7 @@ class StylizeVideoFile(io.ComfyNode):
 
 
 def _run(run: ClipRun, if_interrupted: Any) -> None:
-    from ..urst_core.runs.clip_run import FRAMES_STAGE, STATISTICS_STAGE  # noqa: PLC0415 - on use
+    from ..urst_core.runs.clip_run import FRAMES_STAGE, STATISTICS_STAGE
 
     progress = host.NodeProgress(stages=[STATISTICS_STAGE, FRAMES_STAGE])
     # No live previews: pages take them for videos here, as they show the chosen one.
@@ -192,7 +193,7 @@ def _without_ending(name: str) -> str:
 
 def _video_of(path: Path) -> Any:
     """The file as ComfyUI's VIDEO."""
-    from comfy_api.latest import InputImpl  # noqa: PLC0415 - on use
+    from comfy_api.latest import InputImpl
 
     return InputImpl.VideoFromFile(str(path))
 

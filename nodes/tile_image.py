@@ -5,7 +5,6 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..urst_core.method.patches import cut_windows, plan_layout
 from . import host
 from .convert import image_of, single_source_of
 from .look import LEAST_TILE
@@ -88,6 +87,8 @@ class TileImage(io.ComfyNode):
         halo: int = 64,
         stride: int = 8,
     ) -> io.NodeOutput:
+        from ..urst_core.method.patches import cut_windows, plan_layout
+
         source = single_source_of(image, node=TITLE)
         if backbone is None:
             layout = plan_layout(

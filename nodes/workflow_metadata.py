@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from comfy.cli_args import args
 from PIL import Image
 
-from ..urst_core.pictures.metadata import PictureMetadata
+if TYPE_CHECKING:
+    from ..urst_core.pictures.metadata import PictureMetadata
 
 LONGEST_EXIF = 65_000
 """In bytes; a whole EXIF block is limited to 64 KB."""
@@ -30,10 +31,12 @@ def workflow_metadata(hidden: Any, format_name: str) -> PictureMetadata:
         hidden: ComfyUI's hidden inputs, with ``prompt`` and ``extra_pnginfo``; or None.
         format_name: the engine's name of the format.
     """
+    from ..urst_core.pictures.metadata import PictureMetadata
+
     texts = _texts_of(hidden)
     if not texts or format_name not in CARRIERS:
         return PictureMetadata()
-    return CARRIERS[format_name](texts)
+    return PictureMetadata(**CARRIERS[format_name](texts))
 
 
 def _texts_of(hidden: Any) -> dict[str, str]:
@@ -44,11 +47,11 @@ def _texts_of(hidden: Any) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in values.items()}
 
 
-def _as_texts(texts: Mapping[str, str]) -> PictureMetadata:
-    return PictureMetadata(texts=texts)
+def _as_texts(texts: Mapping[str, str]) -> dict[str, Any]:
+    return {"texts": texts}
 
 
-def _as_exif(texts: Mapping[str, str]) -> PictureMetadata:
+def _as_exif(texts: Mapping[str, str]) -> dict[str, Any]:
     exif = Image.Exif()
     if "prompt" in texts:
         exif[MODEL] = f"prompt:{texts['prompt']}"
@@ -63,11 +66,11 @@ def _as_exif(texts: Mapping[str, str]) -> PictureMetadata:
             len(block),
             LONGEST_EXIF,
         )
-        return PictureMetadata()
-    return PictureMetadata(exif=block)
+        return {}
+    return {"exif": block}
 
 
-def _as_xmp(texts: Mapping[str, str]) -> PictureMetadata:
+def _as_xmp(texts: Mapping[str, str]) -> dict[str, Any]:
     properties = "".join(
         f"<rdf:li>{escape(name)}:{escape(text)}</rdf:li>" for name, text in texts.items()
     )
@@ -78,13 +81,13 @@ def _as_xmp(texts: Mapping[str, str]) -> PictureMetadata:
         f"<comfyui:graph><rdf:Bag>{properties}</rdf:Bag></comfyui:graph>"
         "</rdf:Description></rdf:RDF></x:xmpmeta>"
     )
-    return PictureMetadata(xmp=packet.encode())
+    return {"xmp": packet.encode()}
 
 
-CARRIERS: dict[str, Callable[[Mapping[str, str]], PictureMetadata]] = {
+CARRIERS: dict[str, Callable[[Mapping[str, str]], dict[str, Any]]] = {
     "PNG": _as_texts,
     "JPEG": _as_exif,
     "WebP": _as_exif,
     "TIFF": _as_xmp,
 }
-"""How each format stores the texts."""
+"""How each format stores the texts: fields of the metadata."""

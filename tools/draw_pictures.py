@@ -24,12 +24,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from small_jpeg import small_jpeg
 
+from urst_core.choices import STATS_OF_REGIONS
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle, Size, cut
 from urst_core.method.one_level import OneLevel
 from urst_core.method.patches import Layout, cut_windows, plan_layout
 from urst_core.method.pipeline import stylize
-from urst_core.method.regions import STATS_OF_REGIONS, Region, Regions
+from urst_core.method.regions import Region, Regions
 from urst_core.method.style_saving import make_saved_style
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.region_map import MaskRegions

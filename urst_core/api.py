@@ -19,14 +19,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from .backbones import DEFAULT_BACKBONE, REGISTRY
+from .choices import BatchStatistics, StatsOfRegions
 from .cli.bars import download_bar
 from .errors import SettingsError
 from .formats import open as files
 from .formats.input_options import InputOptions
 from .formats.zarr.store import parse_location
 from .kinds import read_content, read_mask
-from .method.regions import Region, Regions, StatsOfRegions, mix_along
-from .method.video import BatchStatistics
+from .method.regions import Region, Regions, mix_along
 from .model import Model, ProgressOption, replaced
 from .networks.frozen_stats import FrozenStats
 from .pictures.mask import Mask

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .api import listed, model_of
 from .backbones import DEFAULT_BACKBONE
+from .choices import StatsOfRegions
 from .errors import SettingsError
 from .formats.input_options import InputOptions
 from .formats.output_options import OutputOptions
-from .method.regions import StatsOfRegions, check_without_map
+from .method.regions import check_without_map
 from .model import Model, ProgressOption, listening
 from .runs.clip_run import ClipRun
 from .runs.file_run import FileRun

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 
+from .choices import BatchStatistics
 from .cli.bars import ProgressBar
 from .errors import Change, SettingsError, ShapeError
 from .formats.input_options import InputOptions
@@ -18,7 +19,7 @@ from .method import pipeline
 from .method.encoding import check_matchable, thumbnail_of
 from .method.regions import Regions
 from .method.run import Run
-from .method.video import BatchStatistics, Frames, stylize_frames
+from .method.video import Frames, stylize_frames
 from .networks.frozen_stats import FrozenStats
 from .networks.model import Backbone
 from .networks.saved_style import SavedStyle, is_style_file

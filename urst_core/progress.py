@@ -9,6 +9,18 @@ from torch import Tensor
 
 from .geometry import Rectangle, Size
 
+UNPACKING_STAGE = "unpacking"
+"""Name of the stage in which a picture is unpacked that cannot be read in parts."""
+
+PREPARATION_STAGE = "thumbnail"
+"""Name of the stage in which a large picture's thumbnail is made, band by band."""
+
+CONTENTS_STAGE = "contents"
+"""Name of the stage in which the contents of the levels of larger strokes are made."""
+
+TILES_STAGE = "tiles"
+"""Name of the stage in which tiles are stylized."""
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -34,6 +34,7 @@ for node in nodes:
     node.define_schema()
 print(json.dumps({{
     "loaded": sorted(name for name in set(sys.modules) - before if not name.startswith("pack.")),
+    "engine": sorted(name for name in sys.modules if name.startswith("pack.urst_core.")),
     "asked": list(asked),
     "nodes": len(nodes),
 }}))
@@ -65,6 +66,18 @@ def test_heavy_modules_are_not_loaded(start):
     # What torch, NumPy and ComfyUI itself have not loaded before: parts of the standard library.
     others = {name.split(".")[0] for name in start["loaded"]} - sys.stdlib_module_names
     assert others <= {"pack", "PIL"}
+
+
+@pytest.mark.slow
+def test_the_engine_is_not_loaded(start):
+    """Nodes import it where they run; schemas need its choices, limits and defaults."""
+    on_use = {
+        *("method", "networks", "runs", "cluster", "training", "cli"),
+        *("formats.registry", "formats.open", "weights.loading", "weights.store"),
+    }
+    loaded = [name.removeprefix("pack.urst_core.") for name in start["engine"]]
+    assert {"choices", "tiling.settings", "weights.manifest"} <= {*loaded}
+    assert [name for name in loaded if name in on_use or name.split(".")[0] in on_use] == []
 
 
 @pytest.mark.slow

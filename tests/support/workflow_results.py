@@ -19,8 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 import urst_core as urst
+from urst_core.choices import SHARED
 from urst_core.method.regions import Region, Regions
-from urst_core.method.video import SHARED, Frames, stylize_frames
+from urst_core.method.video import Frames, stylize_frames
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.region_map import MaskRegions
 from urst_core.pictures.source import TensorCanvas, TensorSource

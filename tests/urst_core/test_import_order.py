@@ -12,7 +12,7 @@ import urst_core
 PACKAGE = Path(urst_core.__file__).parent
 
 ORDER = (
-    *("errors", "geometry", "progress", "durable", "identity"),
+    *("errors", "geometry", "progress", "choices", "durable", "identity"),
     *("pictures", "networks", "backbones", "tiling", "method"),
     *("weights", "formats", "runs", "cluster", "training"),
     *("demo", "data", "cli", "kinds", "model", "api", "api_files", "__main__"),

@@ -32,6 +32,9 @@ REGISTRY = {
 
 DEFAULT_BACKBONE = next(iter(REGISTRY))
 
+AUTO = "auto"
+"""In place of a backbone's name: the network that the weights belong to."""
+
 
 def find_backbone(name: str) -> type[StylizationNetwork]:
     """The network class registered under ``name``.

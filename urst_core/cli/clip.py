@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import SettingsError
-from ..formats.clip import is_clip
+from ..formats.clip_endings import is_clip
 from ..networks.model import Backbone
 from ..progress import Progress
 from ..runs.clip_run import ClipRun

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..backbones import DEFAULT_BACKBONE, REGISTRY
+from ..choices import FITS, LARGEST_FEATHER
 from ..errors import SettingsError
 from ..formats.input_options import InputOptions
 from ..formats.vips_loader import SUSPICIOUS_RATIO
-from ..pictures.mask import LARGEST_FEATHER
 from ..runs.mask_file import MaskFile
-from ..runs.printing import DEFAULT_DPI, FITS, PaperSize, Printing
+from ..runs.printing import DEFAULT_DPI, PaperSize, Printing
 from ..tiling.device import PRECISIONS
 from ..tiling.settings import COLORS, MATCHES, STATS_KINDS, IfInterrupted, Settings
 

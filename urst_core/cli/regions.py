@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..choices import STATS_OF_REGIONS
 from ..errors import SettingsError
 from ..formats.input_options import InputOptions
-from ..method.regions import STATS_OF_REGIONS, check_without_map
+from ..method.regions import check_without_map
 from ..pictures.region_map import LARGEST_REGION_FEATHER
 from ..runs.region_file import MapFile, MixFile, RegionFile, region_styles
 

@@ -27,7 +27,7 @@ from ..formats.zarr.source import ZarrPicture
 from ..formats.zarr.store import Location, unfinished_location
 from ..geometry import Rectangle, cut, round_up
 from ..method.encoding import check_matchable
-from ..method.level_pictures import TILES_STAGE, LevelPicture, level_contents, level_pictures
+from ..method.level_pictures import LevelPicture, level_contents, level_pictures
 from ..method.level_run import level_run, level_stats
 from ..method.run import Run
 from ..method.strokes import Below
@@ -35,7 +35,7 @@ from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.style import AnyStyle, StyleCode
 from ..pictures.metadata import WithMetadata, metadata_of
-from ..progress import Listener, Progress, ignore
+from ..progress import TILES_STAGE, Listener, Progress, ignore
 from ..tiling.device import find_precision
 from ..tiling.settings import IfInterrupted, Settings
 from .levels import ContentStore, LevelStores, SharedLevel, kept_levels

@@ -20,12 +20,6 @@ from torch import Tensor
 from ..errors import ImageError, Install, first_line
 from ..geometry import Size
 
-CLIP_ENDINGS = (
-    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
-)
-"""Endings of files that are read as videos."""
-
 OLDEST_PYAV = 15
 """Frames of older ones have no durations."""
 
@@ -40,11 +34,6 @@ DEFAULT_RATE = Fraction(25)
 
 
 Tell = Callable[[int], None]
-
-
-def is_clip(path: Path) -> bool:
-    """Whether a file is a video, by its name."""
-    return path.suffix.lower() in CLIP_ENDINGS
 
 
 def av_library() -> Any:

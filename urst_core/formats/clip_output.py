@@ -26,9 +26,8 @@ from .clip import (
     av_library,
     opened_clip,
 )
+from .clip_endings import RESULT_ENDINGS
 from .output_options import DEFAULT_QUALITY, LABELS, OutputOptions
-
-RESULT_ENDINGS = (".mp4", ".mkv", ".mov")
 
 ENCODER = "libx264"
 

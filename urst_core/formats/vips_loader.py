@@ -34,8 +34,6 @@ first. Photographs unpack to 3 to 50 times their files."""
 NO_ROOM = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), 'unable to write to "')
 """One of them is in what libvips says when it cannot unpack."""
 
-UNPACKING_STAGE = "unpacking"
-
 _SAYS_LITTLE = re.compile(r"\w+: load error|unable to write to memory|\w+: write failed")
 
 

@@ -4,7 +4,7 @@
                                      │
       frame, frame, frame, … ──► painter ──► frame, frame, frame, …    (one at a time)
 
-As with :data:`~urst_core.method.video.SHARED`, things that do not move do not flicker; but memory
+As with :data:`~urst_core.choices.SHARED`, things that do not move do not flicker; but memory
 does not grow with the number of frames.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..choices import SHARED
 from ..networks.frozen_stats import FrozenStats
 from ..networks.model import Backbone
 from ..networks.tile_network import TileNetwork
@@ -24,7 +25,7 @@ from .level_pictures import level_contents, level_pictures
 from .level_run import level_run
 from .run import Run
 from .strokes import Below
-from .video import SHARED, Frames, encode_for_each, measure_frames, measure_levels
+from .video import Frames, encode_for_each, measure_frames, measure_levels
 
 
 def measure_sample(sample: Frames, backbone: Backbone, settings: Settings) -> list[FrozenStats]:

@@ -12,9 +12,8 @@ from ..networks.style import AnyStyle, RegionCodes, StyleCode, blend
 from ..pictures.colors import ColorStatistics
 from ..pictures.source import Source
 from ..pictures.thumbnail import make_thumbnail
-from ..progress import Listener, Progress
+from ..progress import PREPARATION_STAGE, Listener, Progress
 from ..tiling.settings import Settings
-from .level_pictures import PREPARATION_STAGE
 from .regions import Regions
 
 

@@ -12,7 +12,7 @@ from ..geometry import Rectangle, Size
 from ..networks.network import Traits
 from ..pictures.source import Canvas, Source, TensorCanvas, bands, from_unit, to_unit
 from ..pictures.thumbnail import make_thumbnail
-from ..progress import Listener, Progress, ignore
+from ..progress import CONTENTS_STAGE, TILES_STAGE, Listener, Progress, ignore
 from ..tiling.blocks import blocks
 from ..tiling.exact_statistics import stage_of_site
 from .level_step import Step
@@ -22,15 +22,6 @@ LEVEL_DTYPE = torch.uint16
 
 COARSEST_DTYPE = torch.float32
 """Type of the pictures of the coarsest level, which equals the stylized thumbnail bit for bit."""
-
-CONTENTS_STAGE = "contents"
-"""Name of the stage in which the contents of the levels are made."""
-
-TILES_STAGE = "tiles"
-"""Name of the stage in which tiles are stylized."""
-
-PREPARATION_STAGE = "thumbnail"
-"""Name of the stage in which a large picture's thumbnail is made, band by band."""
 
 
 class Picture(Source, Canvas, Protocol):

@@ -17,22 +17,19 @@ from __future__ import annotations
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ..choices import MOST_REGIONS, STATS_OF_REGIONS, StatsOfRegions, check_strength
 from ..errors import Change, SettingsError
 from ..geometry import Rectangle, Size
 from ..networks.network import Traits
-from ..networks.style import AnyStyle, check_strength
+from ..networks.style import AnyStyle
 from ..pictures.derived_regions import FilledRegions, ScaledRegions
 from ..pictures.mask import MaskValues, check_same_size
-from ..pictures.region_map import MOST_REGIONS, GrayRegions, RegionMap
+from ..pictures.region_map import GrayRegions, RegionMap
 from ..tiling.settings import Settings
-
-StatsOfRegions = Literal["picture", "region"]
-STATS_OF_REGIONS: tuple[StatsOfRegions, ...] = ("picture", "region")
 
 MIXING_STEPS = 4
 """Mixtures from one style to the next: between them, two paintings cross-fade."""

@@ -19,7 +19,7 @@ from ..pictures.colors import ColorStatistics
 from ..pictures.mask import Mask
 from ..pictures.source import Canvas, Source, TensorCanvas
 from ..pictures.thumbnail import thumbnail_size_of
-from ..progress import Listener, ignore
+from ..progress import TILES_STAGE, Listener, ignore
 from ..tiling.batch_size import choose_batch
 from ..tiling.device import explained_out_of_memory, find_device, find_precision
 from ..tiling.exact_statistics import exact_sites
@@ -29,7 +29,7 @@ from ..tiling.settings import Settings
 from ..tiling.stylize_tile import TileStylizer
 from ..tiling.tile_size import choose_tile_size
 from .encoding import encode_regions, encode_styles, parts_of, thumbnail_of
-from .level_pictures import TILES_STAGE, LevelPicture, LevelPixels, level_canvas
+from .level_pictures import LevelPicture, LevelPixels, level_canvas
 from .regions import Regions
 from .strokes import JoinedSource, Level, WithoutBrushwork, is_plain, level_sizes
 

@@ -20,10 +20,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 
+from ..choices import BATCH_STATISTICS, DEFAULT_SMOOTHING_RADIUS, PER_PICTURE, SHARED
 from ..errors import SettingsError, ShapeError
 from ..geometry import Rectangle
 from ..networks.frozen_stats import FrozenStats, RegionStats
@@ -50,14 +50,6 @@ from .pipeline import stylize_levels
 from .regions import Regions
 from .run import Run
 from .strokes import Below
-
-PER_PICTURE, SHARED, SMOOTHED = "per picture", "shared", "smoothed"
-
-BatchStatistics = Literal["per picture", "shared", "smoothed"]
-BATCH_STATISTICS = (PER_PICTURE, SHARED, SMOOTHED)
-
-DEFAULT_RADIUS = 4
-"""In frames on each side: a third of a second of film."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ def stylize_frames(
     *,
     masks: Sequence[Mask | None] | None = None,
     batch_statistics: str = PER_PICTURE,
-    smoothing_radius: int = DEFAULT_RADIUS,
+    smoothing_radius: int = DEFAULT_SMOOTHING_RADIUS,
 ) -> None:
     """Stylize pictures, each onto its canvas.
 
@@ -151,7 +143,7 @@ def measure_levels(
     runs: Sequence[Run],
     codes: Sequence[StyleCode],
     batch_statistics: str,
-    smoothing_radius: int = DEFAULT_RADIUS,
+    smoothing_radius: int = DEFAULT_SMOOTHING_RADIUS,
 ) -> Iterator[tuple[list[Run], list[FrozenStats]]]:
     """Yield the runs and the statistics of each level, the coarsest first.
 
@@ -213,7 +205,7 @@ def measure_frames(
     settings: Settings,
     *,
     batch_statistics: str,
-    smoothing_radius: int = DEFAULT_RADIUS,
+    smoothing_radius: int = DEFAULT_SMOOTHING_RADIUS,
 ) -> Iterator[FrozenStats]:
     """Yield the statistics of each frame, in order, measured on demand.
 

@@ -24,9 +24,6 @@ from ..geometry import Size
 from .sites import Site
 from .statistics import EPSILON, ChannelMoments, ChannelStats, Moments, channel_groups, widened
 
-LEAST_RADIUS = 0.05
-"""Smallest radius, as a share of the picture's longest side: a grid of 41 x 41 nodes."""
-
 NODES_PER_RADIUS = 2
 
 LEAST_CONTRAST = 0.5

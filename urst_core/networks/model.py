@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..choices import check_strength
 from ..errors import SettingsError, ShapeError, StatsError
 from ..geometry import Size
 from ..pictures.padding import pad_to_frame, size_of
@@ -20,7 +21,7 @@ from .network import StylizationNetwork, Traits
 from .region_statistics import region_moments
 from .sites import Site, measure, measure_sites
 from .statistics import Moments, SiteStats
-from .style import StyleCode, blend, check_strength
+from .style import StyleCode, blend
 from .tile_network import TileNetwork
 
 

@@ -142,13 +142,3 @@ def shares_of(weights: Sequence[float]) -> list[float]:
     exponent = math.frexp(max(weights))[1]
     scaled = [math.ldexp(weight, -exponent) for weight in weights]
     return [weight / math.fsum(scaled) for weight in scaled]
-
-
-def check_strength(strength: float) -> None:
-    """Check that a strength is in 0..1.
-
-    Raises:
-        SettingsError: it is not, or is NaN.
-    """
-    if not 0.0 <= strength <= 1.0:
-        raise SettingsError(f"strength {strength} is out of range; use 0 to 1")

@@ -25,14 +25,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..choices import LARGEST_FEATHER
 from ..errors import ImageError, SettingsError, ShapeError
 from ..geometry import Rectangle, Size
 from .padding import size_of
 from .source import FULL_SCALE, Source, bands, from_unit, to_unit
-
-LARGEST_FEATHER = 256
-"""In px. The time to feather a tile grows with the cube of it, and beyond this exceeds the time to
-stylize the tile."""
 
 
 class MaskValues(Protocol):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..choices import MOST_REGIONS
 from ..errors import ImageError, SettingsError
 from ..geometry import Rectangle, Size, cut
 from .mask import Mask, MaskValues
@@ -30,9 +31,6 @@ Color = tuple[int, int, int]
 """Red, green and blue, 0..255."""
 
 BLACK: Color = (0, 0, 0)
-
-MOST_REGIONS = 32
-"""Each region has a network of its own in memory."""
 
 LARGEST_REGION_FEATHER = 1024
 """In px: each tile reads that much more of the map."""

@@ -11,7 +11,8 @@ from typing import Any
 from .. import __version__
 from ..durable import SHA_256, file_hash
 from ..errors import ImageError
-from ..formats.clip import Clip, is_clip
+from ..formats.clip import Clip
+from ..formats.clip_endings import is_clip
 from ..formats.open import open_picture
 from ..formats.output_options import OutputOptions
 from ..formats.zarr.store import Location

@@ -23,7 +23,6 @@ from ..formats.open import check_apart, check_output_name, for_format, open_pict
 from ..formats.output_options import OutputOptions
 from ..formats.styles import open_style
 from ..formats.vips import vips, vips_errors
-from ..formats.vips_loader import UNPACKING_STAGE
 from ..formats.work_file import WorkFile
 from ..method.encoding import check_matchable
 from ..method.regions import Regions
@@ -33,7 +32,7 @@ from ..networks.model import Backbone
 from ..networks.style import AnyStyle, StyleCode
 from ..pictures.metadata import WithMetadata, metadata_of
 from ..pictures.source import Source, close_picture
-from ..progress import Listener, Progress, ignore
+from ..progress import UNPACKING_STAGE, Listener, Progress, ignore
 from ..tiling.device import PRECISIONS, cpu_threads
 from ..tiling.settings import IfInterrupted, Settings
 from .checked_pixels import CheckedPixels

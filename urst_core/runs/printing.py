@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from ..choices import FITS, LARGEST_DPI, SMALLEST_DPI, Fit
 from ..errors import Change, SettingsError
 from ..geometry import Rectangle, Size
 from ..pictures.metadata import MM_PER_INCH, PictureMetadata
@@ -21,10 +21,6 @@ UNITS = {"mm": 1.0, "cm": 10.0, "in": MM_PER_INCH}
 """Millimeters in each unit."""
 
 DEFAULT_DPI = 300.0
-SMALLEST_DPI, LARGEST_DPI = 1.0, 10_000.0
-
-Fit = Literal["cover", "contain"]
-FITS: tuple[Fit, ...] = ("cover", "contain")
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*x\s*(\d+(?:\.\d+)?)\s*(mm|cm|in)")
 

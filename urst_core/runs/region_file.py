@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from ..choices import StatsOfRegions
 from ..durable import file_hash
 from ..errors import SettingsError
 from ..formats.input_options import InputOptions
 from ..formats.open import open_picture
-from ..method.regions import Region, Regions, StatsOfRegions, mix_along
+from ..method.regions import Region, Regions, mix_along
 from ..networks.style import AnyStyle
 from ..pictures.color_names import parse_color
 from ..pictures.mask import PictureMask

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
 
 from ..errors import DeviceError, URSTError
-from ..networks.network import Traits
+
+if TYPE_CHECKING:
+    from ..networks.network import Traits
 
 PRECISIONS: dict[str, torch.dtype] = {
     "fp32": torch.float32,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
+from ..choices import check_strength
 from ..errors import Change, SettingsError
 from ..geometry import check_tile_size
-from ..networks.local_statistics import LEAST_RADIUS
-from ..networks.network import Traits
-from ..networks.style import check_strength
 from .device import find_device, find_precision
+
+if TYPE_CHECKING:
+    from ..networks.network import Traits
 
 StatsKind = Literal["thumbnail", "exact", "local"]
 STATS_KINDS: tuple[StatsKind, ...] = ("thumbnail", "exact", "local")
@@ -29,6 +30,10 @@ Strokes = Literal["preview", "fine"] | float
 STROKES_WORDS = ("preview", "fine")
 
 LARGEST_SEED = 2**32 - 1
+
+LEAST_RADIUS = 0.05
+"""Smallest radius of local statistics, as a share of the picture's longest side: a grid of 41 x 41
+nodes."""
 
 
 @dataclass(frozen=True)

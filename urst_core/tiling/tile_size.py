@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 
 from ..geometry import Size, round_up, windows_area
-from ..networks.network import Traits
 from .device import free_bytes
+
+if TYPE_CHECKING:
+    from ..networks.network import Traits
 
 LARGEST_TILE = 2048
 """Larger tiles have no advantage: the halo is only a few percent, and the kernels are busy."""

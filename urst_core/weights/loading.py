@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..backbones import DEFAULT_BACKBONE, find_backbone
+from ..backbones import AUTO, DEFAULT_BACKBONE, find_backbone
 from ..errors import Change, Command, WeightsError
 from ..networks.model import Backbone
 from ..networks.network import StylizationNetwork
@@ -16,10 +16,6 @@ from .store import WeightsStore, default_folders
 
 EMBEDDED_FILES: Mapping[str, str] = {DEFAULT_BACKBONE: "microast_default.safetensors"}
 """Weights inside the package, by backbone."""
-
-
-AUTO = "auto"
-"""In place of a backbone's name: the network that the weights belong to."""
 
 
 def load_backbone(

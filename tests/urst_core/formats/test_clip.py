@@ -11,7 +11,8 @@ import torch
 from clips import moving_frames, save_clip, seconds_of, sound_of
 
 from urst_core.errors import ImageError, OutputError
-from urst_core.formats.clip import Clip, is_clip
+from urst_core.formats.clip import Clip
+from urst_core.formats.clip_endings import is_clip
 from urst_core.formats.clip_output import SegmentWriter, check_clip_output, join_segments
 from urst_core.formats.output_options import OutputOptions
 

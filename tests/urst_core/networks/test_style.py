@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from urst_core.backbones.microast import MicroAST
+from urst_core.choices import check_strength
 from urst_core.durable import write_tensors
 from urst_core.errors import SettingsError, StatsError
 from urst_core.networks.frozen_stats import FrozenStats
-from urst_core.networks.style import StyleCode, blend, check_strength
+from urst_core.networks.style import StyleCode, blend
 
 
 @pytest.fixture(scope="module")
