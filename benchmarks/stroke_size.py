@@ -44,7 +44,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pictures import DEMO, content_of, save, style_of
 from quality import crispness, named_backbone, strokes_size
 
-from urst_core.method.level_step import FAINT_GAIN, GAIN_KNEE, OVERLAP, STRONG_GAIN
+from urst_core.method.level_step import (
+    FAINT_GAIN,
+    GAIN_KNEE,
+    LAST_DRIFT,
+    OVERLAP,
+    STRONG_GAIN,
+)
 from urst_core.method.pipeline import stylize
 from urst_core.method.strokes import level_sizes
 from urst_core.networks.model import Backbone
@@ -61,7 +67,7 @@ OCTAVES = 8
 
 PATCH = 256
 
-MERGING = FAINT_GAIN, STRONG_GAIN, GAIN_KNEE, OVERLAP
+MERGING = FAINT_GAIN, STRONG_GAIN, GAIN_KNEE, OVERLAP, LAST_DRIFT
 
 
 @dataclass(frozen=True)

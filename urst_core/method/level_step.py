@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..geometry import Rectangle, Size
 from ..pictures.resampling import Chain, Resample, Resampling, Smooth
+from .back_projection import BackProjection
 
 FAINT_GAIN, STRONG_GAIN = 2.35, 0.65
 """Gains of the faintest and of the strongest strokes of each level's own band."""
@@ -20,6 +21,9 @@ GAIN_KNEE = 0.07
 
 OVERLAP = 0.6
 """Share of the finest octave below that a level repaints, at twice the coarsest level's size."""
+
+LAST_DRIFT = 4.0
+"""From this many times the coarsest size on, what a level repaints is too fine for the preview."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,17 @@ class Step:
     def reach(self) -> int:
         """How far around a pixel, in fine px, the merged picture depends on the painted one.
 
-        Five kernels of 2 coarse px in a row, and rounding to whole pixels.
+        Five kernels of 2 coarse px in a row, rounding to whole pixels, and the back projection.
         """
-        return math.ceil(10 / min(self._scale(0), self._scale(1)))
+        own = math.ceil(10 / min(self._scale(0), self._scale(1)))
+        return own + (self.back_projection.reach if self.back_projection else 0)
+
+    @cached_property
+    def back_projection(self) -> BackProjection | None:
+        """Brings the merged picture back to the coarsest painting, if it can drift away from it."""
+        if max(self.coarse) >= LAST_DRIFT * max(self.coarsest):
+            return None
+        return BackProjection(self.coarsest, self.coarse, self.fine)
 
     def _scale(self, axis: int) -> Fraction:
         """Coarse px per fine px.

@@ -13,7 +13,7 @@ painted first, and each larger one repaints it with strokes of half the size::
       ┌──▼────┐
       │ merge │    E enlarges, S shrinks (both cubic, of finite reach); K = 2 - S E makes S E K
       └──▼────┘    nearly the identity: no drift of color from level to level
-       picture
+       picture     (back-projected, so that its thumbnail stays: see :mod:`.back_projection`)
 
 A network hardly sees the finest octave of its input and paints little there. So each level also
 repaints the finest octave of the painting below, which B removes, from the content's detail of that
@@ -258,37 +258,48 @@ class Level:
         Returns:
             (3, *core.size), not clamped.
         """
+        projection = self.step.back_projection if self.step and below is not None else None
+        wide = projection.needs(core) if projection else core
         dtype = self.dtype if self.step else painted.dtype
-        picture = torch.empty((3, *core.size), dtype=dtype, device=painted.device)
-        for block in blocks(core, painted.device):
-            picture[(..., *block.relative_to(core).slices)] = self._merge_block(
-                painted, content, below, area, block
-            )
+        picture = torch.empty((3, *wide.size), dtype=dtype, device=painted.device)
+        for block in blocks(wide, painted.device):
+            inside = (..., *block.relative_to(wide).slices)
+            picture[inside] = self._merge_block(painted, below, area, block)
+        if projection is not None and below is not None:
+            colors, at = self._colors_below(below, area, wide)
+            picture = projection.apply(picture.clamp_(0.0, 1.0), wide, colors, at, core)
+        if self.content_share:
+            self._mix_in(content[(..., *core.relative_to(area).slices)], picture)
         return picture
 
     def _merge_block(
-        self,
-        painted: Tensor,
-        content: Tensor,
-        below: Tensor | None,
-        area: Rectangle,
-        block: Rectangle,
+        self, painted: Tensor, below: Tensor | None, area: Rectangle, block: Rectangle
     ) -> Tensor:
-        """A part of :meth:`merge`'s result."""
-        inner = block.relative_to(area).slices
-        if self.step and below is not None:
-            needed = self.step.painted_area(block)
-            fine = painted[(..., *needed.relative_to(area).slices)].to(self.dtype)
-            fine = fine.clamp(0.0, 1.0)
-            coarse_area, all_below = self.step.below(block), self.step.below(area)
-            coarse = below[(slice(3, None), *coarse_area.relative_to(all_below).slices)]
-            picture = self.step.merge(self._unit(coarse), fine, block)
-        else:
-            picture = painted[(..., *inner)]
-        if self.content_share:
-            kept = self._unit(content[(..., *inner)]).to(picture)
-            picture = picture.clamp(0.0, 1.0).lerp(kept, self.content_share)
-        return picture
+        """The network's strokes in a block, over the picture below."""
+        if self.step is None or below is None:
+            return painted[(..., *block.relative_to(area).slices)]
+        needed = self.step.painted_area(block)
+        fine = painted[(..., *needed.relative_to(area).slices)].to(self.dtype)
+        fine = fine.clamp(0.0, 1.0)
+        return self.step.merge(self._colors_below(below, area, block)[0], fine, block)
+
+    def _colors_below(
+        self, below: Tensor, area: Rectangle, part: Rectangle
+    ) -> tuple[Tensor, Rectangle]:
+        """The picture below a part of an area, (3, h, w), 0..1, and its rectangle."""
+        assert self.step is not None
+        at = self.step.below(part)
+        inside = at.relative_to(self.step.below(area)).slices
+        return self._unit(below[(slice(3, None), *inside)]), at
+
+    def _mix_in(self, content: Tensor, picture: Tensor) -> None:
+        """Mix the stored content into a picture of the same size, in place."""
+        for block in blocks(
+            Rectangle.of_size((picture.shape[1], picture.shape[2])), picture.device
+        ):
+            inside = picture[(..., *block.slices)]
+            kept = self._unit(content[(..., *block.slices)]).to(inside)
+            inside.clamp_(0.0, 1.0).lerp_(kept, self.content_share)
 
     def _unit(self, stored: Tensor) -> Tensor:
         return to_unit(stored).to(self.dtype)

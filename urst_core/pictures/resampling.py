@@ -52,7 +52,13 @@ def _catmull_rom(distances: Floats) -> Floats:
     return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
 
 
+def _triangle(distances: Floats) -> Floats:
+    return np.maximum(0.0, 1.0 - np.abs(distances))
+
+
 CUBIC = Kernel(2.0, _catmull_rom)
+
+TRIANGLE = Kernel(1.0, _triangle)
 
 BINOMIAL = np.array([math.comb(4, k) for k in range(5)]) / 2**4
 """Weights of the five px around each that :class:`Smooth` takes."""

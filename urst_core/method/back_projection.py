@@ -1,0 +1,94 @@
+"""Keeping larger levels like the coarsest painting; see :mod:`.strokes`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..geometry import Rectangle, Size
+from ..pictures.resampling import TRIANGLE, Resample, Resampling
+from ..tiling.blocks import blocks
+
+
+@dataclass(frozen=True)
+class BackProjection:
+    """Corrects a merged picture so that its thumbnail stays that of the picture below.
+
+    Strokes that are just too fine for a thumbnail come back in it as false, larger ones. One step
+    of iterative back-projection (Irani and Peleg, 1991) takes them out::
+
+        picture + E (T' p - T picture)
+
+    T and T' shrink a level and the one below to the coarsest size, as thumbnails are made; E
+    enlarges.
+
+    Attributes:
+        coarsest: height and width of the coarsest level.
+        coarse, fine: height and width of the level below, and of the picture.
+    """
+
+    coarsest: Size
+    coarse: Size
+    fine: Size
+
+    @cached_property
+    def _of_picture(self) -> Resampling:
+        return _thumbnail_of(self.fine, self.coarsest)
+
+    @cached_property
+    def _of_below(self) -> Resampling:
+        return _thumbnail_of(self.coarse, self.coarsest)
+
+    @cached_property
+    def _enlarging(self) -> Resampling:
+        return Resampling(*(Resample(self.coarsest[i], 1 / self._factor(i)) for i in (0, 1)))
+
+    @property
+    def reach(self) -> int:
+        """How far around a pixel a correction depends on the picture, in px.
+
+        A kernel of 2 coarsest px and one of 1 px, and rounding to whole pixels.
+        """
+        return math.ceil(3 * max(self._factor(0), self._factor(1))) + 1
+
+    def _factor(self, axis: int) -> Fraction:
+        """Px of the picture per coarsest px."""
+        return Fraction(self.fine[axis], self.coarsest[axis])
+
+    def needs(self, target: Rectangle) -> Rectangle:
+        """The pixels of the picture that the corrections in ``target`` depend on."""
+        return self._of_picture.needs(self._enlarging.needs(target))
+
+    def apply(
+        self, picture: Tensor, at: Rectangle, below: Tensor, below_at: Rectangle, target: Rectangle
+    ) -> Tensor:
+        """Correct a part of a picture.
+
+        Args:
+            picture: (3, h, w), 0..1, with the rectangle ``at``: :meth:`needs`, or a larger one.
+            below: the picture below, (3, h, w), 0..1, with the rectangle ``below_at``.
+            target: the pixels to compute.
+
+        Returns:
+            (3, *target.size), not clamped.
+        """
+        area = self._enlarging.needs(target)
+        lacking = self._of_below.apply(below, below_at, area)
+        lacking.sub_(self._of_picture.apply(picture, at, area))
+        corrected = picture.new_empty((3, *target.size))
+        for block in blocks(target, picture.device):
+            known = picture[(..., *block.relative_to(at).slices)]
+            inside = corrected[(..., *block.relative_to(target).slices)]
+            torch.add(known, self._enlarging.apply(lacking, area, block), out=inside)
+        return corrected
+
+
+def _thumbnail_of(size: Size, coarsest: Size) -> Resampling:
+    """The filter of :func:`~urst_core.pictures.thumbnail.make_thumbnail`."""
+    scales = [Fraction(size[axis], coarsest[axis]) for axis in (0, 1)]
+    return Resampling(*(Resample(size[axis], scales[axis], TRIANGLE) for axis in (0, 1)))
