@@ -18,7 +18,7 @@ are not available, and these points differ:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -102,7 +102,22 @@ class MetaNet(StylizationNetwork):
 
     def generate(self, code: StyleCode) -> JohnsonExamples:
         """The network for one style; gradients flow back through its parameters."""
-        hidden = code.tensors["hidden"]
+        (network,) = self.generate_each(code)
+        return network
+
+    def generate_each(self, codes: StyleCode) -> list[JohnsonExamples]:
+        """The networks for (N, 1792) hidden vectors; large layers run once for all of them."""
+        hidden = codes.tensors["hidden"]
+        parts = zip(self._layers, hidden.split(SHARE, dim=1), strict=True)
+        weights = [self.weights[_key(name)](part) for (name, _), part in parts]
+        norms = self.norms(hidden)
+        return [
+            self._network([each[index] for each in weights], norms[index])
+            for index in range(len(hidden))
+        ]
+
+    def _network(self, weights: Sequence[Tensor], norms: Tensor) -> JohnsonExamples:
+        """The network of these generated weights, one (numel,) per layer, and scales and shifts."""
         network = copy.deepcopy(self.shared)
         for name in SHARED:
             for ours, theirs in zip(
@@ -110,16 +125,12 @@ class MetaNet(StylizationNetwork):
             ):
                 for leaf, value in ours.named_parameters(recurse=False):
                     setattr(theirs, leaf, value)
-        parts = hidden.flatten().split(SHARE)
-        for (name, shape), part in zip(self._layers, parts, strict=True):
-            weight = self.weights[_key(name)](part)
+        for (name, shape), weight in zip(self._layers, weights, strict=True):
             network.get_submodule(name).weight = weight.view(shape)
-        scales, shifts = self.norms(hidden).flatten().chunk(2)
-        norms = [module for module in network.modules() if isinstance(module, AffineSite)]
-        for norm, scale, shift in zip(
-            norms, scales.split(self._norm_sizes), shifts.split(self._norm_sizes), strict=True
-        ):
-            norm.weight, norm.bias = scale, shift
+        sites = [module for module in network.modules() if isinstance(module, AffineSite)]
+        for leaf, values in zip(("weight", "bias"), norms.chunk(2)):
+            for site, value in zip(sites, values.split(self._norm_sizes), strict=True):
+                setattr(site, leaf, value)
         return network
 
     def stages(self, image: Tensor, code: StyleCode) -> Stages:

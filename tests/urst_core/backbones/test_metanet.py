@@ -90,6 +90,15 @@ def test_a_generated_network_is_a_johnson_network(backbone, code):
     assert torch.equal(painted, expected)
 
 
+def test_networks_generated_together_are_those_of_each_style(backbone):
+    meta = backbone.network
+    codes = meta.codes_of(torch.rand(2, 1920))
+    for network, hidden in zip(meta.generate_each(codes), codes.tensors["hidden"].split(1)):
+        alone = generated_state(meta.generate(StyleCode({"hidden": hidden})))
+        for name, value in generated_state(network).items():
+            assert torch.allclose(value, alone[name], atol=1e-4), name
+
+
 def test_styles_generate_different_networks(backbone, code):
     other = backbone.encode_style([picture((40, 48), seed=5)[None]])
     first, second = (generated_state(backbone.network.generate(c)) for c in (code, other))

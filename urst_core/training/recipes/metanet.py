@@ -51,9 +51,8 @@ class MetaNetRecipe(Recipe):
         """One by one: each picture has a network of its own."""
         stylized: list[Tensor] = []
         stylized_patches: list[Tensor] = []
-        hidden = code.tensors["hidden"]
-        for index, picture in enumerate(thumbnails.split(1)):
-            network = self.meta.generate(StyleCode({"hidden": hidden[index : index + 1]}))
+        networks = self.meta.generate_each(code)
+        for index, (picture, network) in enumerate(zip(thumbnails.split(1), networks, strict=True)):
             sites, result = collect(network.stages(picture, StyleCode({})), measure_batch)
             stylized.append(result)
             if patches is not None:
