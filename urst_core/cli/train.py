@@ -70,7 +70,12 @@ def add_train_command(
         help="edge of thumbnails, patches and styles (default: half of --image-size)",
     )
     add("--batch-size", type=int, default=settings.batch_size, metavar="N")
-    add("--learning-rate", type=float, default=schedule.learning_rate, metavar="RATE")
+    add(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help=f"highest learning rate (default: {_default_rates()})",
+    )
     add("--warmup", type=int, default=schedule.warmup, metavar="STEPS")
     add(
         "--final-share",
@@ -171,7 +176,9 @@ def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettin
         schedule=Schedule(
             steps=options.steps,
             minutes=options.minutes,
-            learning_rate=options.learning_rate,
+            learning_rate=(
+                entry.learning_rate if options.learning_rate is None else options.learning_rate
+            ),
             warmup=options.warmup,
             final_share=options.final_share,
         ),
@@ -189,6 +196,13 @@ def _settings(options: argparse.Namespace, entry: RecipeEntry) -> TrainingSettin
         device=options.device,
         checkpoint_minutes=options.checkpoint_minutes,
     )
+
+
+def _default_rates() -> str:
+    """The default learning rate, and those of recipes that have another."""
+    usual = Schedule.learning_rate
+    others = [e for e in RECIPES if e.learning_rate != usual]
+    return "; ".join([f"{usual:g}", *(f"{entry.name} {entry.learning_rate:g}" for entry in others)])
 
 
 def _check_options(options: argparse.Namespace) -> None:

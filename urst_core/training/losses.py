@@ -30,6 +30,9 @@ GRID_BLOCK = 32
 SSIM_WINDOW = 7
 """Edge of the windows of structural similarity, in px."""
 
+CHROMA_SHARE, STRUCTURE_SHARE = 4.0, 0.02
+"""Weights of colors and structure beside the squared difference from a teacher's painting."""
+
 GRAY_SHARES = (0.299, 0.587, 0.114)
 """Weights of red, green and blue."""
 
@@ -61,6 +64,27 @@ def mean_std_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tens
         targets: features of the style, (N, C, h, w) each; heights and widths may differ.
     """
     return stats_loss(features, [batch_stats(target) for target in targets])
+
+
+def painting_loss(pictures: Tensor, painted: Tensor) -> Tensor:
+    """Difference from a teacher's paintings: of pixels, of colors, and of structure.
+
+    By the squared difference of pixels alone, networks learn brightness first: for hundreds of
+    steps they paint soft pictures in brown, which are close to all paintings.
+
+    Args:
+        pictures, painted: (N, 3, H, W), 0..1, at least 7 px on each side.
+    """
+    return (
+        content_loss(pictures, painted)
+        + CHROMA_SHARE * content_loss(_chroma(pictures), _chroma(painted))
+        + STRUCTURE_SHARE * ssim_loss(pictures, painted)
+    )
+
+
+def _chroma(pictures: Tensor) -> Tensor:
+    """Pictures without their brightness: differences of the channels from their mean."""
+    return pictures - pictures.mean(1, keepdim=True)
 
 
 def stats_loss(features: Sequence[Tensor], targets: Sequence[ChannelStats]) -> Tensor:

@@ -20,6 +20,7 @@ from .losses import (
     content_loss,
     grid_loss,
     out_of_range_loss,
+    painting_loss,
     ssim_loss,
     stats_loss,
     stroke_perceptual_loss,
@@ -51,8 +52,9 @@ class LossWeights:
         ssim: difference between the structure of the stylized thumbnail and of the content.
         color: difference between the colors of the stylized thumbnail and of the style; only if
             batches have styles.
-        teacher: difference from what the built-in MicroAST paints (distillation); only if batches
-            have styles. Content and style may then have weight 0, which saves most of the time.
+        teacher: difference from what the built-in MicroAST paints (distillation), in pixels, colors
+            and structure; only if batches have styles. Content and style may then have weight 0,
+            which saves most of the time.
     """
 
     content: float = 1.0
@@ -227,7 +229,7 @@ class Recipe(ABC):
         if weights.teacher:
             assert batch.styles is not None
             painted = self.teacher.paint(batch.thumbnails, batch.styles)
-            losses["teacher"] = content_loss(stylized, painted)
+            losses["teacher"] = painting_loss(stylized, painted)
         return {name: getattr(weights, name) * loss for name, loss in losses.items()}
 
     def stylize(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
-
 import torch
 from torch import Tensor, nn
 
 from ..backbones.style_statistics import StyleStatistics
+from ..networks.remembering import Memory, digest
 
-MOST_KEPT = 32_768
-"""Maximum number of crops whose statistics are kept, 8 KB each; least recently used go first."""
+LIMIT_BYTES = 256_000_000
+"""Most memory for statistics that are kept, 8 KB for each crop; least recently used go first."""
 
 
 class CachedStatistics:
@@ -25,7 +23,7 @@ class CachedStatistics:
     def __init__(self, encoder: StyleStatistics, vgg: nn.Sequential) -> None:
         encoder.vgg.load_state_dict(vgg.state_dict())
         self._encoder = encoder
-        self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._kept = Memory(LIMIT_BYTES)
 
     @torch.no_grad()
     def of(self, styles: Tensor) -> Tensor:
@@ -33,11 +31,7 @@ class CachedStatistics:
         return torch.cat([self._of_one(style) for style in styles.split(1)])
 
     def _of_one(self, style: Tensor) -> Tensor:
-        pixels = style.cpu().contiguous().numpy().tobytes()
-        name = hashlib.blake2b(pixels, digest_size=16).digest()
-        if name not in self._kept:
-            self._kept[name] = self._encoder.statistics(style)
-            if len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(name)
-        return self._kept[name]
+        kept = self._kept.recall(
+            digest(style), lambda: {"statistics": self._encoder.statistics(style)}
+        )
+        return kept["statistics"].to(style.device)

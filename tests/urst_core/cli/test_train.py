@@ -175,7 +175,18 @@ def test_options_reach_the_training(train, tmp_path):
 def test_defaults_of_each_recipe_are_its_own():
     options = cli._parser().parse_args(["train", "johnson", *FILES, "--steps", "1"])
     for entry in train_cli.RECIPES:
-        assert train_cli._settings(options, entry).weights == entry.default_weights
+        settings = train_cli._settings(options, entry)
+        assert settings.weights == entry.default_weights
+        assert settings.schedule.learning_rate == entry.learning_rate
+    rates = {entry.name: entry.learning_rate for entry in train_cli.RECIPES}
+    assert rates["din"] == rates["metanet_16"] == 10 * rates["adain"] == 1e-3
+
+
+def test_help_names_learning_rates(capsys):
+    with pytest.raises(SystemExit):
+        cli._parser().parse_args(["train", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "highest learning rate (default: 0.0001; din 0.001; metanet_8 0.001; " in words
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from training_examples import IMAGE_SIZE, made_up_batch, make_trainer, recipe_of
 from urst_core.backbones.style_statistics import StyleStatistics
 from urst_core.errors import SettingsError
 from urst_core.networks.sites import collect, replay
-from urst_core.training.losses import content_loss
+from urst_core.training.losses import painting_loss
 from urst_core.training.recipe import LossWeights
 from urst_core.training.recipes import build_recipe, find_recipe
 from urst_core.training.recipes.johnson import JohnsonRecipe
@@ -78,6 +78,19 @@ def test_the_teacher_is_the_built_in_network(microast):
         assert torch.allclose(painted[index], expected[0].clamp(0, 1), atol=1e-3)
 
 
+def test_the_teacher_encodes_each_style_once(monkeypatch):
+    teacher, batch, encoded = Teacher(), made_up_batch(2, edge=32), []
+    encode = teacher.network.style_signals
+    monkeypatch.setattr(
+        teacher.network, "style_signals", lambda *given: encoded.append(1) or encode(*given)
+    )
+    first = teacher.paint(batch.thumbnails, batch.styles)
+    again = teacher.paint(batch.thumbnails.flip(0), batch.styles.flip(0))
+    assert torch.allclose(first, again.flip(0), atol=1e-4)
+    assert not torch.allclose(first, again, atol=1e-2)
+    assert len(encoded) == 2
+
+
 def test_learning_from_the_teacher_alone_needs_no_vgg(vgg):
     recipe, batch = recipe_of("din", vgg), made_up_batch(2, edge=32)
     recipe.vgg.forward = None
@@ -85,7 +98,7 @@ def test_learning_from_the_teacher_alone_needs_no_vgg(vgg):
     assert list(losses) == ["teacher"]
     stylized, _ = recipe.stylize(batch.thumbnails, recipe.code(batch.styles, 2), None)
     painted = recipe.teacher.paint(batch.thumbnails, batch.styles)
-    assert losses["teacher"].item() == pytest.approx(2 * content_loss(stylized, painted).item())
+    assert losses["teacher"].item() == pytest.approx(2 * painting_loss(stylized, painted).item())
 
 
 def test_teacher_loss_of_networks_of_one_style(vgg):

@@ -9,6 +9,8 @@ from examples import picture
 from urst_core.errors import ShapeError
 from urst_core.networks.style import StyleCode
 from urst_core.training.losses import (
+    CHROMA_SHARE,
+    STRUCTURE_SHARE,
     color_loss,
     content_loss,
     gram_loss,
@@ -16,6 +18,7 @@ from urst_core.training.losses import (
     grid_loss,
     mean_std_loss,
     out_of_range_loss,
+    painting_loss,
     ssim_loss,
     stroke_perceptual_loss,
     style_signal_contrastive_loss,
@@ -231,6 +234,19 @@ def test_ssim_loss_by_hand():
     assert ssim_loss(noise, noise).item() == pytest.approx(0, abs=1e-5)
     # Turned around a mean of 0.5, structure has the opposite sign.
     assert ssim_loss(1 - noise, noise).item() > 1.5
+
+
+def test_painting_loss_by_hand():
+    """Flat pictures, equally bright: pixels and colors differ, structure does not."""
+    gray = torch.full((1, 3, 8, 8), 0.5)
+    tinted = gray + torch.tensor([0.1, 0.0, -0.1])[:, None, None]
+    luminance = ssim_loss(tinted, gray).item()
+    expected = (1 + CHROMA_SHARE) * 0.02 / 3 + STRUCTURE_SHARE * luminance
+    assert painting_loss(tinted, gray).item() == pytest.approx(expected, rel=1e-4)
+    brighter = gray + 0.1
+    expected = 0.01 + STRUCTURE_SHARE * ssim_loss(brighter, gray).item()
+    assert painting_loss(brighter, gray).item() == pytest.approx(expected, rel=1e-4)
+    assert painting_loss(tinted, tinted).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.slow

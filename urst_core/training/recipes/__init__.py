@@ -14,12 +14,16 @@ from ...backbones.metanet import WIDTHS
 from ...errors import SettingsError
 from ..pictures import load_style
 from ..recipe import LossWeights, Recipe
+from ..settings import Schedule
 from .adain import AdaINRecipe
 from .din import DINRecipe
 from .johnson import JohnsonRecipe
 from .linear import LinearRecipe
 from .metanet import MetaNetRecipe
 from .microast import MicroASTRecipe
+
+PREDICTORS_RATE = 1e-3
+"""Learning rate of networks that predict parameters; lower ones take long to tell styles apart."""
 
 Builder = Callable[[nn.Sequential, Sequence[Path], int], Recipe]
 
@@ -34,6 +38,7 @@ class RecipeEntry:
         default_weights: default weights of the losses.
         takes_folders: whether styles are folders of pictures, or a single picture.
         build: builds it from the VGG, the style picture if it takes one, and the edge of styles.
+        learning_rate: default peak of the learning rate.
     """
 
     name: str
@@ -41,6 +46,7 @@ class RecipeEntry:
     default_weights: LossWeights
     takes_folders: bool
     build: Builder
+    learning_rate: float = Schedule.learning_rate
 
 
 def _metanet_entry(width: int) -> RecipeEntry:
@@ -50,6 +56,7 @@ def _metanet_entry(width: int) -> RecipeEntry:
         MetaNetRecipe.default_weights,
         takes_folders=True,
         build=lambda vgg, _styles, _edge: MetaNetRecipe(vgg, width),
+        learning_rate=PREDICTORS_RATE,
     )
 
 
@@ -103,6 +110,7 @@ RECIPES: tuple[RecipeEntry, ...] = (
         DINRecipe.default_weights,
         takes_folders=True,
         build=lambda vgg, _styles, _edge: DINRecipe(vgg),
+        learning_rate=PREDICTORS_RATE,
     ),
     *map(_metanet_entry, WIDTHS),
     RecipeEntry(
