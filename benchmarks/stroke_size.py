@@ -44,13 +44,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pictures import DEMO, content_of, save, style_of
 from quality import crispness, named_backbone, strokes_size
 
-from urst_core.method.level_step import (
-    FAINT_GAIN,
-    GAIN_KNEE,
-    LAST_DRIFT,
-    OVERLAP,
-    STRONG_GAIN,
-)
+from urst_core.method.level_step import GAIN, LAST_DRIFT, OVERLAP
 from urst_core.method.pipeline import stylize
 from urst_core.method.strokes import level_sizes
 from urst_core.networks.model import Backbone
@@ -67,7 +61,7 @@ OCTAVES = 8
 
 PATCH = 256
 
-MERGING = FAINT_GAIN, STRONG_GAIN, GAIN_KNEE, OVERLAP, LAST_DRIFT
+MERGING = GAIN, OVERLAP, LAST_DRIFT
 
 
 @dataclass(frozen=True)

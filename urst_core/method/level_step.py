@@ -13,13 +13,10 @@ from ..geometry import Rectangle, Size
 from ..pictures.resampling import Chain, Resample, Resampling, Smooth
 from .back_projection import BackProjection
 
-FAINT_GAIN, STRONG_GAIN = 2.35, 0.65
-"""Gains of the faintest and of the strongest strokes of each level's own band."""
+GAIN = 1.3
+"""By which each level's own band is emphasized, since merging makes strokes softer."""
 
-GAIN_KNEE = 0.07
-"""Strength at which strokes have the mean of both gains, for pixels in 0..1."""
-
-OVERLAP = 0.6
+OVERLAP = 0.8
 """Share of the finest octave below that a level repaints, at twice the coarsest level's size."""
 
 LAST_DRIFT = 4.0
@@ -148,11 +145,11 @@ class Step:
             target: the fine pixels to compute.
         """
         wide, painted_area = self.below(target), self.painted_area(target)
-        inner = fine[(..., *target.relative_to(painted_area).slices)]
+        own = fine[(..., *target.relative_to(painted_area).slices)]
         shrunk = self.shrinking.apply(fine, painted_area, wide)
-        # One after the other, so that both fit in a processor's caches.
-        own = inner - self._smooth_and_enlarge(shrunk, target)
-        return self._smooth_and_enlarge(below, target).add_(emphasized(own))
+        # E K B p + GAIN * (fine - E K B S fine), with one resampling for both.
+        kept = below.sub(shrunk, alpha=GAIN)
+        return self._smooth_and_enlarge(kept, target).add_(own, alpha=GAIN)
 
     def _smooth_and_enlarge(self, pixels: Tensor, target: Rectangle) -> Tensor:
         """E K B: what remains in ``target`` of the pixels of :meth:`below`, enlarged."""
@@ -170,17 +167,3 @@ class Step:
             max(needed.bottom, target.bottom),
             max(needed.right, target.right),
         )
-
-
-def emphasized(band: Tensor) -> Tensor:
-    """Strengthen faint strokes, and weaken strong ones, without changing their hue.
-
-    Merging makes strokes softer, and a single gain that makes up for it overdoes strong edges.
-
-    Args:
-        band: (3, h, w), floating, with a mean near 0.
-    """
-    red, green, blue = band
-    power = (red * red).addcmul_(green, green).addcmul_(blue, blue)
-    power.mul_(1 / (3 * GAIN_KNEE**2)).add_(1.0).reciprocal_()
-    return band * power.mul_(FAINT_GAIN - STRONG_GAIN).add_(STRONG_GAIN)

@@ -9,7 +9,7 @@ painted first, and each larger one repaints it with strokes of half the size::
       ┌──▼───┐     input   = d * c + E K (p - d * B c') + brushwork    a painting, with detail
       │ join │     fine    = network (input)
       └──▼───┘     own     = fine - E K B S fine                       only its finest strokes
-      network      picture = E K B p + emphasized (own)                over the ones below
+      network      picture = E K B p + gain * own                      over the ones below
       ┌──▼────┐
       │ merge │    E enlarges, S shrinks (both cubic, of finite reach); K = 2 - S E makes S E K
       └──▼────┘    nearly the identity: no drift of color from level to level

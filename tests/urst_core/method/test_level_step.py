@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from examples import picture
 
 from urst_core.geometry import Rectangle
-from urst_core.method.level_step import FAINT_GAIN, STRONG_GAIN, Step, emphasized
+from urst_core.method.level_step import GAIN, Step
 
 
 def test_steps_stay_within_their_declared_reach():
@@ -34,13 +33,12 @@ def test_a_merged_picture_shrinks_to_the_one_below():
     assert float((back - below).square().mean()) < 0.4 * float((naive - below).square().mean())
 
 
-def test_faint_strokes_gain_and_strong_ones_lose():
-    hue = torch.tensor([0.2, -0.5, 0.3]).view(3, 1, 1)
-    strengths = torch.linspace(1e-4, 4.0, 200).view(1, 1, -1)
-    stronger = emphasized(hue * strengths)
-    gains = stronger / (hue * strengths)
-    assert torch.allclose(gains[0], gains[1], rtol=1e-5)  # the hue stays
-    assert torch.allclose(gains[0], gains[2], rtol=1e-5)
-    assert float(gains.max()) == pytest.approx(FAINT_GAIN, abs=1e-3)
-    assert float(gains.min()) == pytest.approx(STRONG_GAIN, abs=1e-2)
-    assert bool((stronger[0].diff() > 0).all())  # a stronger stroke stays the stronger one
+def test_the_finest_strokes_come_out_with_the_gain():
+    """A pattern of the picture's pixels, of which nothing is left in the level below."""
+    step = Step((50, 70), (100, 140), (50, 70))
+    rows, columns = torch.arange(100).view(-1, 1), torch.arange(140)
+    pattern = (0.1 * (-1.0) ** (rows + columns)).double().expand(3, -1, -1)
+    below = torch.full((3, 50, 70), 0.5, dtype=torch.float64)
+    merged = step.merge(below, 0.5 + pattern, Rectangle.of_size((100, 140)))
+    inner = (..., slice(16, -16), slice(16, -16))
+    assert torch.allclose(merged[inner] - 0.5, GAIN * pattern[inner], rtol=1e-9)
