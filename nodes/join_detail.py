@@ -104,7 +104,7 @@ class JoinDetail(io.ComfyNode):
         thumbnail_size: int = Settings.thumbnail_size,
         strokes: float = 0.0,
         detail: float = 1.0,
-        brushwork: float = 0.5,
+        brushwork: float = 0.25,
         brushwork_seed: int = 0,
     ) -> io.NodeOutput:
         from ..urst_core.method.one_level import OneLevel

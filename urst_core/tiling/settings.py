@@ -79,7 +79,7 @@ class Settings:
     device: str = "auto"
     strokes: Strokes = "preview"
     detail: float = 1.0
-    brushwork: float = 0.5
+    brushwork: float = 0.25
     seed: int = 0
     colors: Colors = "style"
     match: Match = "moments"
