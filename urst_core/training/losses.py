@@ -69,7 +69,7 @@ def mean_std_loss(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tens
 def painting_loss(pictures: Tensor, painted: Tensor) -> Tensor:
     """Difference from a teacher's paintings: of pixels, of colors, and of structure.
 
-    By the squared difference of pixels alone, networks learn brightness first: for hundreds of
+    By the squared difference of pixels alone, networks learn brightness first: for a few hundred
     steps they paint soft pictures in brown, which are close to all paintings.
 
     Args:

@@ -23,7 +23,7 @@ from .metanet import MetaNetRecipe
 from .microast import MicroASTRecipe
 
 PREDICTORS_RATE = 1e-3
-"""Learning rate of networks that predict parameters; lower ones take long to tell styles apart."""
+"""Learning rate of networks that predict parameters; a tenth takes long to tell styles apart."""
 
 Builder = Callable[[nn.Sequential, Sequence[Path], int], Recipe]
 
