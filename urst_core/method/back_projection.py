@@ -14,6 +14,9 @@ from ..geometry import Rectangle, Size
 from ..pictures.resampling import TRIANGLE, Resample, Resampling
 from ..tiling.blocks import blocks
 
+RELAXATION = 1.4
+"""Factor of corrections (over-relaxation): enlarged and shrunk again, fine ones would be too weak."""
+
 
 @dataclass(frozen=True)
 class BackProjection:
@@ -22,10 +25,10 @@ class BackProjection:
     Strokes that are just too fine for a thumbnail come back in it as false, larger ones. One step
     of iterative back-projection (Irani and Peleg, 1991) takes them out::
 
-        picture + E (T' p - T picture)
+        picture + r * E (T' p - T picture)
 
     T and T' shrink a level and the one below to the coarsest size, as thumbnails are made; E
-    enlarges.
+    enlarges; r relaxes over.
 
     Attributes:
         coarsest: height and width of the coarsest level.
@@ -79,7 +82,7 @@ class BackProjection:
         """
         area = self._enlarging.needs(target)
         lacking = self._of_below.apply(below, below_at, area)
-        lacking.sub_(self._of_picture.apply(picture, at, area))
+        lacking.sub_(self._of_picture.apply(picture, at, area)).mul_(RELAXATION)
         corrected = picture.new_empty((3, *target.size))
         for block in blocks(target, picture.device):
             known = picture[(..., *block.relative_to(at).slices)]
