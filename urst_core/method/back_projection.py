@@ -15,7 +15,7 @@ from ..pictures.resampling import TRIANGLE, Resample, Resampling
 from ..tiling.blocks import blocks
 
 RELAXATION = 1.4
-"""Factor of corrections (over-relaxation): enlarged and shrunk again, fine ones would be too weak."""
+"""Factor of corrections: enlarged and shrunk again, fine ones come out too weak without it."""
 
 
 @dataclass(frozen=True)
