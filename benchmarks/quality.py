@@ -29,6 +29,10 @@ its first file. --list prints all files of these originals: none of them may be 
 
 With --scores, results are kept in a file, and pairs that are in it already are not stylized again:
 the board can be run in pieces. Without FILE the embedded weights are used. Needs scikit-image.
+
+For large pictures: --columns leaves out columns that take long (stability stylizes twice, microast
+runs the VGG twice), and with --features-size columns of VGG features measure the middle square of
+that many px of the content and of the result.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -91,6 +96,9 @@ class Scores:
     grid: float
 
 
+COLUMNS = tuple(field.name for field in fields(Scores))
+
+
 def main() -> None:
     options = parse_options()
     contents, styles = held_out(options.content), held_out(options.style)
@@ -103,7 +111,7 @@ def main() -> None:
     backbones = dict(named_backbone(text) for text in options.weights)
     kept = KeptScores(options.scores)
     rows: list[list[Tensor]] = []
-    for content_path, style_path in pairs:
+    for number, (content_path, style_path) in enumerate(pairs):
         content = square(content_path, options.size, options.enlarge)
         style = shrunk(style_path, options.style_size)
         row = [content.pixels, style.pixels]
@@ -112,14 +120,19 @@ def main() -> None:
             for name in backbones
         }
         missing = [name for name, key in keys.items() if key not in kept.scores]
-        pair = Pair.of(content, style, vgg) if missing else None
+        pair = Pair.of(content, style, vgg, options) if missing else None
         for name, backbone in backbones.items():
-            if pair is None and not options.sheet:
+            file = options.results and options.results / f"{number:02d}_{name}.png"
+            if not (name in missing or options.sheet or (file and not file.exists())):
                 continue
             result = stylized(content, style, backbone, options)
+            if file:
+                save(to_unit(result), file)
             row.append(result)
             if pair is not None and name in missing:
-                shifted = stylized(moved_left(content), style, backbone, options)
+                shifted = None
+                if "stability" in options.columns:
+                    shifted = stylized(moved_left(content), style, backbone, options)
                 kept.add(keys[name], scores_of(pair, result, shifted, vgg, options.tile_size))
         rows.append(row)
         print(f"{content_path.name} + {style_path.name}", file=sys.stderr, flush=True)
@@ -140,6 +153,10 @@ def key_of(
     """Everything that a score depends on."""
     sizes = options.size, options.thumbnail_size, options.style_size, options.tile_size
     numbers = " ".join(map(str, (*sizes, options.strokes)))
+    if options.features_size:
+        numbers += f" features {options.features_size}"
+    if left_out := set(COLUMNS) - set(options.columns):
+        numbers += f" without {' '.join(sorted(left_out))}"
     return f"{name} {backbone.fingerprint[:12]} {content.name} {style.name} {numbers}"
 
 
@@ -191,33 +208,53 @@ class Pair:
         style: (1, 3, h, w), 0..1.
         content_features: of relu3_1 and relu4_1.
         style_features: of all four layers.
-        swapped_style_features: the same of channels in the order BGR.
+        swapped_style_features: the same of channels in the order BGR; None if not wanted.
+        features_size: edge of the middle square whose features are compared; 0 for all of it.
     """
 
     content: Tensor
     style: Tensor
     content_features: Sequence[Tensor]
     style_features: Sequence[Tensor]
-    swapped_style_features: Sequence[Tensor]
+    swapped_style_features: Sequence[Tensor] | None
+    features_size: int
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, content: TensorSource, style: TensorSource, vgg: VGGFeatures) -> Pair:
+    def of(
+        cls,
+        content: TensorSource,
+        style: TensorSource,
+        vgg: VGGFeatures,
+        options: argparse.Namespace,
+    ) -> Pair:
         before, painting = (to_unit(source.pixels).unsqueeze(0) for source in (content, style))
-        swapped = vgg(painting.flip(1))
-        return cls(content.pixels, painting, vgg(before)[-2:], vgg(painting), swapped)
+        swapped = vgg(painting.flip(1)) if "microast" in options.columns else None
+        edge = options.features_size
+        before = vgg(middle(before, edge))[-2:]
+        return cls(content.pixels, painting, before, vgg(painting), swapped, edge)
+
+
+def middle(pictures: Tensor, edge: int) -> Tensor:
+    """The middle square of that edge; all of it for 0."""
+    if not edge:
+        return pictures
+    top, left = ((side - edge) // 2 for side in pictures.shape[-2:])
+    return pictures[..., top : top + edge, left : left + edge]
 
 
 @torch.inference_mode()
-def scores_of(pair: Pair, result: Tensor, shifted: Tensor, vgg: VGGFeatures, edge: int) -> Scores:
-    """Of one result, (3, H, W), uint8; ``shifted`` is that of :func:`moved_left`."""
+def scores_of(
+    pair: Pair, result: Tensor, shifted: Tensor | None, vgg: VGGFeatures, edge: int
+) -> Scores:
+    """Of one result, (3, H, W), uint8; ``shifted`` is that of :func:`moved_left`, if wanted."""
     after = to_unit(result).unsqueeze(0)
-    features = vgg(after)
-    swapped = mean_std_loss(vgg(after.flip(1)), pair.swapped_style_features)
+    seen = middle(after, pair.features_size)
+    features = vgg(seen)
     return Scores(
         ssim=ssim(pair.content, result),
         style=float(mean_std_loss(features, pair.style_features)),
-        microast=float(swapped) / len(features),
+        microast=microast_style(seen, pair, vgg),
         gram=float(gram_loss(features, pair.style_features)),
         color=color_distance(after, pair.style),
         structure=float(
@@ -226,10 +263,23 @@ def scores_of(pair: Pair, result: Tensor, shifted: Tensor, vgg: VGGFeatures, edg
         content=float(content_loss(features[-1], pair.content_features[1])),
         lpips=lpips_distance(to_unit(pair.content).unsqueeze(0), after),
         crisp=crispness(after),
-        stability=float((to_unit(shifted)[..., 16:-16] - after[0, ..., 17:-15]).abs().mean()),
+        stability=math.nan if shifted is None else difference(to_unit(shifted), after[0]),
         seam=seam(after[0], edge),
         grid=grid(after),
     )
+
+
+def microast_style(result: Tensor, pair: Pair, vgg: VGGFeatures) -> float:
+    """MicroAST's metric of style; NaN if it is not wanted."""
+    if pair.swapped_style_features is None:
+        return math.nan
+    features = vgg(result.flip(1))
+    return float(mean_std_loss(features, pair.swapped_style_features)) / len(features)
+
+
+def difference(shifted: Tensor, result: Tensor) -> float:
+    """Mean difference of the same places, without the borders to the left and right."""
+    return float((shifted[..., 16:-16] - result[..., 17:-15]).abs().mean())
 
 
 def color_distance(result: Tensor, style: Tensor) -> float:
@@ -321,7 +371,7 @@ def lpips_distance(first: Tensor, second: Tensor) -> float:
 
 
 def print_table(scores: dict[str, list[Scores]], options: argparse.Namespace) -> None:
-    names = [field.name for field in fields(Scores)]
+    names = options.columns
     print(
         f"{len(next(iter(scores.values())))} pairs, {options.size} px, strokes {options.strokes}, "
         f"thumbnail {options.thumbnail_size}, style {options.style_size}, "
@@ -411,7 +461,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--style-size", type=int, default=1024)
     parser.add_argument("--tile-size", type=int, default=256)
     parser.add_argument("--enlarge", type=float, default=1.25)
+    parser.add_argument("--columns", nargs="+", default=COLUMNS, choices=COLUMNS)
+    parser.add_argument("--features-size", type=int, default=0, metavar="PX", help="default: all")
     parser.add_argument("--sheet", type=Path, help="a picture of all pairs and results")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="a folder for each result")
     return parser.parse_args()
 
 
