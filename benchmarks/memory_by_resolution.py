@@ -1,11 +1,20 @@
 """Peak memory against the picture's size, tiled and whole, of each network.
 
     python benchmarks/memory_by_resolution.py [--backbones NAME ...] [--edges PX ...]
-        [--whole-up-to PX] [--plot FILE.png]
+        [--tiles N] [--whole-limit GB] [--tile-size PX] [--plot FILE.png]
 
-Square pictures in memory, stylized with fine strokes: in tiles as chosen for this machine, and in
-one tile. Each run is a process of its own; counted is what it held resident at most above what it
-held before, picture and result included. Weights are random, since they do not matter here.
+Square pictures in memory, stylized with fine strokes: in tiles, and in one tile. Each run is a
+process of its own; counted is what it held resident at most above what it held before, picture and
+result included. Weights are random, since they do not matter here.
+
+With --tiles a run in tiles ends after so many of them. The result is written once before, so that
+all of it counts, and the first tiles are the largest: they touch the border of the picture, and
+those of a corner and of the first row are as large as any. What comes after them needs no more
+memory, but a longer run can show how much the allocator keeps; so no times are printed, and a
+network that is fast enough should be run to the end beside it.
+
+Whole pictures are left out where the square of the size, from the run before, promises more than
+--whole-limit.
 """
 
 from __future__ import annotations
@@ -26,50 +35,82 @@ from plots import Curves, plot_against_megapixels
 from urst_core.backbones import REGISTRY, find_backbone
 from urst_core.method.pipeline import stylize
 from urst_core.pictures.source import TensorCanvas, TensorSource
+from urst_core.progress import TILES_STAGE, Progress
 from urst_core.tiling.settings import Settings
 from urst_core.weights.checkpoint import build_backbone
 
 CPU = torch.device("cpu")
+
+WHOLE = 1 << 16
+"""A tile size, in px, above that of all pictures."""
+
+Figures = tuple[float, float | None]
+"""Gigabytes and seconds; no seconds of a run that was not finished."""
+
+
+class EnoughTilesError(Exception):
+    """Ends a run early."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbones", nargs="+", default=list(REGISTRY), choices=list(REGISTRY))
     parser.add_argument("--edges", type=int, nargs="+", default=[1000, 2000, 4000, 10000])
-    parser.add_argument("--whole-up-to", type=int, default=4000, metavar="PX")
+    parser.add_argument("--tiles", type=int, metavar="N", help="default: all of them")
+    parser.add_argument("--whole-limit", type=float, default=8.0, metavar="GB")
     parser.add_argument("--tile-size", type=int, default=512, metavar="PX")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     options = parser.parse_args()
     curves: Curves = {}
-    print("backbone          px   tiles: GB        s   whole: GB        s", flush=True)
+    print("| network | px | tiles | whole |\n|---|---|---|---|", flush=True)
     for name in options.backbones:
+        edge_before, whole_before = 1, 0.0
         for edge in options.edges:
-            cells = [measured(name, edge, options.tile_size)]
-            if edge <= options.whole_up_to:
-                cells.append(measured(name, edge, 1 << 16))
-            for way, (gigabytes, _) in zip(("tiles", "whole"), cells):
-                curves.setdefault(f"{name}, {way}", []).append((edge**2 / 1e6, gigabytes))
-            figures = "   ".join(f"{gb:9.2f} {seconds:8.1f}" for gb, seconds in cells)
-            print(f"{name:16s}{edge:5d}   {figures}", flush=True)
+            tiled = measured(name, edge, options.tile_size, options.tiles)
+            curves.setdefault(f"{name}, tiles", []).append((edge**2 / 1e6, tiled[0]))
+            whole = None
+            if whole_before * (edge / edge_before) ** 2 <= options.whole_limit:
+                whole = measured(name, edge, WHOLE, None)
+                edge_before, whole_before = edge, whole[0]
+                curves.setdefault(f"{name}, whole", []).append((edge**2 / 1e6, whole[0]))
+            print(f"| {name} | {edge} | {cell(tiled)} | {cell(whole)} |", flush=True)
     if options.plot:
         plot_against_megapixels(curves, "peak memory, GB", options.plot)
 
 
-def measured(name: str, edge: int, tile_size: int) -> tuple[float, float]:
+def cell(figures: Figures | None) -> str:
+    if figures is None:
+        return "not tried"
+    gigabytes, seconds = figures
+    return f"{gigabytes:.2f} GB" + ("" if seconds is None else f", {seconds:.1f} s")
+
+
+def measured(name: str, edge: int, tile_size: int, tiles: int | None) -> Figures:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(peak_of, (name, edge, tile_size))
+        return pool.apply(peak_of, (name, edge, tile_size, tiles))
 
 
-def peak_of(name: str, edge: int, tile_size: int) -> tuple[float, float]:
-    """Gigabytes and seconds of processor time of one run."""
+def peak_of(name: str, edge: int, tile_size: int, tiles: int | None) -> Figures:
+    """Gigabytes of one run, and seconds of processor time if it was run to its end."""
     network = find_backbone(name)
     backbone = build_backbone(network, network().state_dict(), origin="random")
     styles = backbone.network.style_names[:1] or [TensorSource(noise(256))]
     settings = Settings(tile_size=tile_size, thumbnail_size=512, strokes="fine", device="cpu")
     before, began = held_bytes(CPU), time.process_time()
     canvas = TensorCanvas((edge, edge))
-    stylize(TensorSource(noise(edge)), styles, canvas, backbone, settings)
-    return (held_bytes(CPU) - before) / 1e9, time.process_time() - began
+    canvas.pixels.fill_(0)  # pages that are never written are not resident
+
+    def listen(progress: Progress) -> None:
+        if progress.stage == TILES_STAGE and tiles and progress.tiles_done >= tiles:
+            raise EnoughTilesError
+
+    seconds = None
+    try:
+        stylize(TensorSource(noise(edge)), styles, canvas, backbone, settings, listener=listen)
+        seconds = time.process_time() - began
+    except EnoughTilesError:
+        pass
+    return (held_bytes(CPU) - before) / 1e9, seconds
 
 
 def noise(edge: int) -> torch.Tensor:
