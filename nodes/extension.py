@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .assemble_tiles import AssembleTiles
+from .built_in_style import BuiltInStyle, can_nest
 from .convert_weights import ConvertWeights
 from .growing_inputs import can_grow
 from .join_detail import JoinDetail
@@ -51,4 +52,6 @@ class URSTExtension(ComfyExtension):
     """The pack, as ComfyUI sees it."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [*NODES, *(GROWING_NODES if can_grow() else ())]
+        growing = GROWING_NODES if can_grow() else ()
+        nesting = (BuiltInStyle,) if can_nest() else ()
+        return [*NODES, *growing, *nesting]

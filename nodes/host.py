@@ -20,6 +20,7 @@ from PIL import Image
 
 from ..urst_core.errors import StatsError, URSTError, WeightsError
 from ..urst_core.pictures.source import from_unit
+from ..urst_core.weights.header import styles_in
 from ..urst_core.weights.manifest import WeightsEntry, entry_named, find_entry, read_manifest
 from . import folders
 from .folders import STYLE_ENDING
@@ -62,6 +63,7 @@ __all__ = [
     "settings_for",
     "stages_of",
     "style_areas",
+    "style_banks",
     "style_choices",
     "style_file",
     "weights_choices",
@@ -105,9 +107,30 @@ def weights_choices() -> list[str]:
 
     Does not access the network. Without a usable manifest, only files are offered.
     """
+    return [BUILT_IN, *(e.name for e in _manifest() if e.home is not None), *_weights_files()]
+
+
+def _weights_files() -> list[str]:
     names = folder_paths.get_filename_list(MODEL_FOLDER)
-    files = sorted(n for n in names if n.endswith(".safetensors") and not n.endswith(STYLE_ENDING))
-    return [BUILT_IN, *(e.name for e in _manifest() if e.home is not None), *files]
+    return sorted(n for n in names if n.endswith(".safetensors") and not n.endswith(STYLE_ENDING))
+
+
+def style_banks() -> dict[str, tuple[str, ...]]:
+    """Of :func:`weights_choices`, those with several built-in styles, and the names of these.
+
+    The manifest has them, otherwise headers of files: no tensor is loaded, nothing is hashed or
+    requested.
+    """
+    manifest = _manifest()
+    banks = {entry.name: entry.styles for entry in manifest if entry.home is not None}
+    by_file = {entry.file_name: entry.styles for entry in manifest}
+    for name in _weights_files():
+        path = folder_paths.get_full_path(MODEL_FOLDER, name)
+        numbers = () if path is None else styles_in(Path(path))
+        named = by_file.get(os.path.basename(name), ())
+        # A file that only has the name of another has another number of styles, if any.
+        banks[name] = named if len(named) == len(numbers) else numbers
+    return {choice: styles for choice, styles in banks.items() if len(styles) > 1}
 
 
 def weights_of(choice: str) -> Path | str | None:

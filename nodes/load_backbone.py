@@ -5,10 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..urst_core.backbones import AUTO, REGISTRY
-from ..urst_core.tiling.device import PRECISIONS
 from . import host
 from .remedies import naming_inputs
-from .sockets import CATEGORY, BackboneSocket, LoadedBackbone, folded_away, found_by
+from .sockets import CATEGORY, BackboneSocket, LoadedBackbone, computing_inputs, found_by
 
 
 class LoadBackbone(io.ComfyNode):
@@ -42,23 +41,7 @@ class LoadBackbone(io.ComfyNode):
                     "graph runs; or a .safetensors file from the folder models/urst. Convert "
                     "published files of other kinds with Convert Weights.",
                 ),
-                folded_away(
-                    io.Combo.Input(
-                        "precision",
-                        options=["auto", *PRECISIONS],
-                        default="auto",
-                        tooltip="auto: half precision on CUDA devices if a trial on the picture "
-                        "shows that it is accurate enough, otherwise fp32.",
-                    )
-                ),
-                folded_away(
-                    io.Combo.Input(
-                        "device",
-                        options=["auto", "cpu"],
-                        default="auto",
-                        tooltip="auto: the device that ComfyUI uses. cpu: does not use the GPU.",
-                    )
-                ),
+                *computing_inputs(),
             ],
             outputs=[
                 BackboneSocket.Output(

@@ -11,6 +11,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..urst_core.choices import LARGEST_FEATHER, PER_PICTURE
+from ..urst_core.tiling.device import PRECISIONS
 
 if TYPE_CHECKING:
     from ..urst_core.networks.model import Backbone
@@ -107,6 +108,29 @@ def folded_away(socket: io.Input) -> io.Input:
     """
     socket.extra_dict = {**socket.extra_dict, "advanced": True}
     return socket
+
+
+def computing_inputs() -> list[io.Input]:
+    """How precisely and where a backbone computes."""
+    return [
+        folded_away(
+            io.Combo.Input(
+                "precision",
+                options=["auto", *PRECISIONS],
+                default="auto",
+                tooltip="auto: half precision on CUDA devices if a trial on the picture "
+                "shows that it is accurate enough, otherwise fp32.",
+            )
+        ),
+        folded_away(
+            io.Combo.Input(
+                "device",
+                options=["auto", "cpu"],
+                default="auto",
+                tooltip="auto: the device that ComfyUI uses. cpu: does not use the GPU.",
+            )
+        ),
+    ]
 
 
 def backbone_input() -> io.Input:

@@ -3,8 +3,9 @@
     python tools/draw_pictures.py [NAME …]
 
 Names are those of nodes, as URSTTileImage, or of files, as icon.png; without any all are drawn.
-Everything is made from the demo's landscape and painting and the built-in weights; only the picture
-of Load Backbone is taken from docs/backbones.jpg (benchmarks/contact_sheet.py).
+Everything is made from the demo's landscape and painting and the built-in weights; only the
+pictures of Load Backbone, Convert Weights and Built-in Style are taken from docs/backbones.jpg
+(benchmarks/contact_sheet.py).
 """
 
 from __future__ import annotations
@@ -64,6 +65,9 @@ ICON_SIDE = 256
 BACKBONE_CELLS = ((0, 2), (1, 0), (1, 1), (1, 2), (1, 3), (2, 2))
 """Rows and columns in docs/backbones.jpg: MicroAST, AdaIN, Collaborative Distillation; WCT,
 Johnson and conditional instance normalization."""
+
+BANK_CELLS = ((0, 0), (2, 1), (2, 2), (2, 3))
+"""The content, and three styles of conditional instance normalization."""
 
 BANNER: Size = (720, 1680)
 
@@ -223,13 +227,18 @@ def half_finished(size: Size, edge: int, tiles: int) -> Image.Image:
     return side_by_side(image_of(scene(size)), picture)
 
 
-def some_backbones() -> Image.Image:
-    """One cell a network of the contact sheet, without the captions."""
+def cells_of_backbones(places: Sequence[tuple[int, int]]) -> list[Image.Image]:
+    """Cells of the contact sheet, by row and column, without the captions."""
     sheet, height = Image.open(DOCS / "backbones.jpg").convert("RGB"), 240
-    cells = [
+    return [
         sheet.crop((360 * column, 258 * row, 360 * (column + 1), 258 * row + height))
-        for row, column in BACKBONE_CELLS
+        for row, column in places
     ]
+
+
+def some_backbones() -> Image.Image:
+    """One cell a network of the contact sheet."""
+    cells = cells_of_backbones(BACKBONE_CELLS)
     rows = [side_by_side(*cells[:3]), side_by_side(*cells[3:])]
     picture = Image.new("RGB", (rows[0].width, 2 * rows[0].height + GAP), BACKGROUND)
     for index, row in enumerate(rows):
@@ -285,6 +294,7 @@ DETAIL = Rectangle(560, 700, 960, 1100)
 HELP_PICTURES: dict[str, Callable[[], Image.Image]] = {
     "URSTLoadBackbone": some_backbones,
     "URSTConvertWeights": some_backbones,
+    "URSTBuiltInStyle": lambda: side_by_side(*cells_of_backbones(BANK_CELLS), height=180),
     "URSTMakeThumbnailStats": lambda: side_by_side(
         image_of(scene(SCENE)), image_of(painting(512)), image_of(painted_scene(SCENE)), height=180
     ),

@@ -127,11 +127,11 @@ def node_words(schema: Any) -> Words:
         "display_name": schema.display_name,
         "description": schema.description,
         "inputs": {
-            socket.id: {
+            key: {
                 "name": socket.values.get("display_name", socket.id),
                 "tooltip": socket.tooltip,
             }
-            for socket in schema.inputs
+            for key, socket in input_sockets(schema)
         },
         # Outputs are identified by number.
         "outputs": {
@@ -139,6 +139,17 @@ def node_words(schema: Any) -> Words:
             for number, socket in enumerate(schema.outputs)
         },
     }
+
+
+def input_sockets(schema: Any) -> Iterator[tuple[str, Any]]:
+    """Inputs with their keys; those of a choice follow it, once for all of its options.
+
+    Pages call them ``weights.style`` and look for their words under ``weights_style``.
+    """
+    for socket in schema.inputs:
+        yield socket.id, socket
+        nested = [each for inputs in socket.nested.values() for each in inputs]
+        yield from {f"{socket.id}_{each.id}": each for each in nested}.items()
 
 
 def english_words(schemas: Mapping[str, Any]) -> Words:
@@ -205,8 +216,8 @@ def planned_files(schemas: Mapping[str, Any]) -> dict[Path, str]:
 
 def _lists(schema: Any, words: Words, phrases: Phrases) -> tuple[list[str], list[str]]:
     inputs = [
-        _entry(phrases, socket.id, words["inputs"][socket.id], _input_notes(socket, phrases))
-        for socket in schema.inputs
+        _entry(phrases, socket.id, words["inputs"][key], _input_notes(socket, phrases))
+        for key, socket in input_sockets(schema)
     ]
     # The page shows only names of outputs, not ids.
     outputs = [
@@ -224,6 +235,8 @@ def _entry(phrases: Phrases, shown: str, words: Words, notes: list[str]) -> str:
 def _input_notes(socket: Any, phrases: Phrases) -> list[str]:
     values = socket.values
     notes: list[str] = []
+    if socket.nested:
+        return notes
     if socket.io_type not in ("INT", "FLOAT", "COMBO", "STRING", "BOOLEAN"):
         notes = [f"`{socket.io_type}`"]
         if socket.optional:

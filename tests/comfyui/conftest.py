@@ -35,6 +35,7 @@ from safetensors.torch import load_file, save_file
 from template_names import TEMPLATES
 from workflow_results import RESULTS, enlarged, read_frames, read_picture
 
+from urst_core.backbones.conditional import ConditionalNormalization
 from urst_core.demo import DemoLandscape, demo_painting
 from urst_core.geometry import Rectangle
 
@@ -42,7 +43,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ("nodes", "urst_core", "locales", "web", "workflows", "subgraphs", "sample_pictures")
 START_SECONDS = 180
 RUN_SECONDS = 300
-UPSCALE_MODEL, CLIP = "tiny2x.safetensors", "short.mp4"
+UPSCALE_MODEL, CLIP, BANK = "tiny2x.safetensors", "short.mp4", "bank.safetensors"
 DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 """Kind of some inputs of core's nodes since 0.33; its choices may have inputs of their own."""
 
@@ -126,8 +127,9 @@ class Server:
 
     @property
     def missing_nodes(self) -> set[str]:
-        """Nodes of the pack that this version cannot have: their inputs grow."""
-        return {"URSTMixStyles", "URSTStyleRegions"} if self.version < (0, 8) else set()
+        """Nodes of the pack that this version cannot have: inputs grow, a choice has its own."""
+        newer = {"URSTMixStyles", "URSTStyleRegions", "URSTBuiltInStyle"}
+        return newer if self.version < (0, 8) else set()
 
     def stop(self) -> None:
         self.process.terminate()
@@ -295,6 +297,14 @@ def save_upscale_model(path: Path) -> None:
     save_file(state, path)
 
 
+def save_bank(path: Path) -> None:
+    """Random weights of a network with three built-in styles."""
+    torch.manual_seed(6)
+    state = ConditionalNormalization(3, (8, 8, 8, 4, 4)).state_dict()
+    banks = {name for name in state if name.endswith((".gamma", ".beta"))}
+    save_file({n: torch.rand_like(v) if n in banks else v for n, v in state.items()}, path)
+
+
 def add_published_weights(manifest: Path, hub: FakeHub) -> None:
     """The embedded weights once more, as ``microast-hub`` in a repository."""
     content = (ROOT / "urst_core" / "data" / "microast_default.safetensors").read_bytes()
@@ -330,6 +340,7 @@ def fill_base(base: Path, hub: FakeHub) -> None:
     shutil.copy(
         ROOT / "urst_core" / "data" / "microast_default.safetensors", weights / "mine.safetensors"
     )
+    save_bank(weights / BANK)
 
 
 @pytest.fixture(scope="session")

@@ -125,6 +125,33 @@ def test_the_templates_have_all_with_their_pictures_and_open_as_they_are(server,
     assert np.abs(saved / 255 - stylized(content[None], style)).max() <= STEP
 
 
+ADD_NODE = """async type => {
+  const node = LiteGraph.createNode(type)
+  app.graph.add(node)
+  const prompt = (await app.graphToPrompt()).output
+  return [node.widgets.map(w => [w.name, w.label]), prompt[node.id].inputs]
+}"""
+
+
+def test_the_page_shows_the_styles_of_weights_in_its_language(server, page):
+    node = "URSTBuiltInStyle"
+    if node in server.missing_nodes:
+        pytest.skip("this ComfyUI has no choices with inputs of their own")
+    for language, label in (("en", "style"), ("zh", "风格")):
+        page.set_language(language)
+        try:
+            widgets, inputs = page.page.evaluate(ADD_NODE, node)
+        finally:
+            page.set_language("en")
+        assert widgets[1] == ["weights.style", label]
+        assert inputs == {
+            "weights": "bank.safetensors",
+            "weights.style": "0",
+            "precision": "auto",
+            "device": "auto",
+        }
+
+
 def loaded(server, name):
     """A picture as ComfyUI loads it: it decodes JPEG with another rounding than Pillow."""
     graph = {

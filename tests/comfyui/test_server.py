@@ -68,11 +68,13 @@ def test_the_pack_loads(server):
     assert "IMPORT FAILED" not in server.log()
     assert "Error while calling" not in server.log()
     ours = [name for name in server.object_info if name.startswith("URST")]
-    assert len([name for name in ours if not name.startswith("URSTTest")]) == 18 - len(
+    assert len([name for name in ours if not name.startswith("URSTTest")]) == 19 - len(
         server.missing_nodes
     )
     weights = server.object_info["URSTLoadBackbone"]["input"]["required"]["weights"]
-    assert weights[1]["options"] == ["built-in", "microast-hub", "mine.safetensors"]
+    assert weights[1]["options"] == [
+        *("built-in", "microast-hub", "bank.safetensors", "mine.safetensors")
+    ]
     assert server.hub.requests == []
 
 

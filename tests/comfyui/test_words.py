@@ -37,6 +37,19 @@ def ours(server):
     }
 
 
+def told_inputs(sections):
+    """Inputs by the keys of their words; those of a choice's options follow it."""
+    for name, (kind, options) in {
+        **sections.get("required", {}),
+        **sections.get("optional", {}),
+    }.items():
+        yield name, (kind, options)
+        if kind == "COMFY_DYNAMICCOMBO_V3":
+            for option in options["options"]:
+                for nested, told in told_inputs(option["inputs"]):
+                    yield f"{name}_{nested}", told
+
+
 def test_translations_reach_the_pages(server):
     told = server.ask("/api/i18n")
     for language in ("en", "zh"):
@@ -53,7 +66,7 @@ def test_english_words_match_the_server(server):
             info["display_name"],
             info["description"],
         )
-        inputs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
+        inputs = dict(told_inputs(info["input"]))
         assert set(node["inputs"]) == set(inputs)
         for key, (_, options) in inputs.items():
             assert node["inputs"][key]["tooltip"] == options["tooltip"]

@@ -1,7 +1,8 @@
 """The pack as ComfyUI loads it, under a name made from its path, with a stub of ComfyUI.
 
 The stub knows only what ComfyUI 0.3.64 knows: a schema that asks for more fails here. Inputs that
-grow are the exception: nodes that need them are left out where there are none.
+grow and choices with inputs of their own are the exception: nodes that need them are left out where
+there are none.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Socket:
         assert not unknown, f"{id}: ComfyUI 0.3.64 has no {unknown}"
         self.id, self.io_type, self.values = id, io_type, values
         self.extra_dict: dict[str, Any] = {}
+        self.nested: dict[str, list[Socket]] = {}
 
     @property
     def tooltip(self) -> str | None:
@@ -86,6 +88,17 @@ GROWING = SimpleNamespace(
     Input=growing_socket,
     TemplateNames=lambda socket, names, min: (socket, names, min),  # noqa: A006
 )
+
+
+def nesting_choice(id: str, *, options: list[tuple[str, list[Socket]]], **values: Any) -> Socket:  # noqa: A002
+    """A choice whose options have inputs of their own, by option in ``nested``."""
+    assert options, "ComfyUI refuses an empty list"
+    socket = Socket(id, io_type="COMFY_DYNAMICCOMBO_V3", allowed=INPUT, values=values)
+    socket.nested = dict(options)
+    return socket
+
+
+NESTING = SimpleNamespace(Input=nesting_choice, Option=lambda key, inputs: (key, inputs))
 
 
 def socket_of_types(id: str, types: Sequence[Any], **values: Any) -> Socket:  # noqa: A002
@@ -208,6 +221,7 @@ def stub_modules() -> dict[str, ModuleType]:
         Video=socket_type("VIDEO"),
         MultiType=SimpleNamespace(Input=socket_of_types),
         Autogrow=GROWING,
+        DynamicCombo=NESTING,
         UploadType=SimpleNamespace(video="video_upload"),
         Hidden=SimpleNamespace(prompt="PROMPT", extra_pnginfo="EXTRA_PNGINFO"),
     )

@@ -32,7 +32,9 @@ sys.addaudithook(lambda event, arguments: asked.append([event, str(arguments[0])
 hashlib.sha256 = hashlib.md5 = hashlib.new = lambda *_: asked.append(["hash", ""])
 for node in nodes:
     node.define_schema()
+[weights, *_] = nodes[-1].define_schema().inputs
 print(json.dumps({{
+    "banks": {{choice: style.values["options"] for choice, [style] in weights.nested.items()}},
     "loaded": sorted(name for name in set(sys.modules) - before if not name.startswith("pack.")),
     "engine": sorted(name for name in sys.modules if name.startswith("pack.urst_core.")),
     "asked": list(asked),
@@ -45,7 +47,9 @@ print(json.dumps({{
 def start(tmp_path_factory):
     """Modules that a start of ComfyUI loads, and files that schemas access."""
     folder = tmp_path_factory.mktemp("weights")
-    (folder / "mine.safetensors").write_bytes(b"1")
+    header = json.dumps({"transformer.contract.conv1.gamma": {"shape": [2, 32]}}).encode()
+    # No tensors: they cannot be loaded.
+    (folder / "mine.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     answer = subprocess.run(
         [sys.executable, "-c", START, str(folder)], capture_output=True, text=True, check=False
     )
@@ -82,6 +86,9 @@ def test_the_engine_is_not_loaded(start):
 
 @pytest.mark.slow
 def test_schemas_neither_hash_files_nor_access_the_network(start):
+    """They read the manifest, and headers of weights."""
     kinds = {kind for kind, _ in start["asked"]}
     assert kinds <= {"open"}
-    assert {Path(name).name for _, name in start["asked"]} <= {"weights_manifest.json"}
+    opened = {Path(name).name for _, name in start["asked"]}
+    assert opened <= {"weights_manifest.json", "mine.safetensors"}
+    assert start["banks"] == {"mine.safetensors": ["0", "1"]}

@@ -17,6 +17,8 @@ FILE_CHOICES = ("image", "content", "style_file", "files")
 """Combos whose options are files of a user's folder."""
 GROWING_IDS = ("URSTMixStyles", "URSTStyleRegions")
 """Nodes for versions of ComfyUI that have inputs that grow."""
+NESTING_ID = "URSTBuiltInStyle"
+"""The node for versions whose choices may have inputs of their own."""
 NODE_IDS = (
     "URSTLoadBackbone",
     "URSTMakeThumbnailStats",
@@ -35,6 +37,7 @@ NODE_IDS = (
     "URSTSaveStyle",
     "URSTConvertWeights",
     *GROWING_IDS,
+    NESTING_ID,
 )
 
 
@@ -50,11 +53,16 @@ def test_the_nodes_and_the_model_folder(nodes, host):
     assert not logging.getLogger("pyvips.vobject").isEnabledFor(logging.INFO)
 
 
-def test_versions_without_inputs_that_grow_lack_the_nodes_that_need_them(pack, part, monkeypatch):
-    monkeypatch.delattr(part("nodes.sockets").io, "Autogrow")
+@pytest.mark.parametrize(
+    ("inputs", "missing"), [("Autogrow", GROWING_IDS), ("DynamicCombo", (NESTING_ID,))]
+)
+def test_versions_without_newer_inputs_lack_the_nodes_that_need_them(
+    pack, part, monkeypatch, inputs, missing
+):
+    monkeypatch.delattr(part("nodes.sockets").io, inputs)
     extension = asyncio.run(pack.comfy_entrypoint())
     found = [node.define_schema().node_id for node in asyncio.run(extension.get_node_list())]
-    assert tuple(found) == tuple(name for name in NODE_IDS if name not in GROWING_IDS)
+    assert tuple(found) == tuple(name for name in NODE_IDS if name not in missing)
 
 
 @pytest.mark.parametrize("node_id", NODE_IDS)
@@ -77,7 +85,9 @@ def test_execute_accepts_all_inputs_of_the_schema(nodes, part, node_id):
     assert set(own) <= set(inputs) <= set(parameters)
     for name, socket in inputs.items():
         default = parameters[name].default
-        assert (default is not inspect.Parameter.empty) == socket.optional, name
+        # ComfyUI leaves out a value that is none of the options.
+        may_be_absent = socket.optional or bool(socket.nested)
+        assert (default is not inspect.Parameter.empty) == may_be_absent, name
         if socket.optional and "default" in socket.values:
             assert default == socket.values["default"]
     unused = [shared[name] for name in set(shared) - set(inputs)]

@@ -175,6 +175,11 @@ class Page:
         finally:
             self._set(setting, current)
 
+    def set_language(self, language: str) -> None:
+        self._set("Comfy.Locale", language)
+        # Words are loaded with the first use of their language.
+        time.sleep(2)
+
     def _set(self, setting: str, value: Any) -> None:
         script = "([name, value]) => app.extensionManager.setting.set(name, value)"
         self.page.evaluate(script, [setting, value])

@@ -25,6 +25,7 @@ from ..networks.sites import Stages
 from ..networks.statistics import ChannelMoments, SiteStats
 from ..networks.style import StyleCode
 from .johnson import johnson_layout, layers_of
+from .style_banks import STYLE_BANKS, numbered_styles
 
 RESIDUAL_BLOCKS = 6
 STYLES = 26
@@ -46,10 +47,6 @@ SITES = (
     ),
     *(f"expand.conv{number}" for number in (1, 2, 3)),
 )
-
-
-def _numbers(count: int) -> tuple[str, ...]:
-    return tuple(str(number) for number in range(count))
 
 
 class ConditionalConvolution(nn.Conv2d):
@@ -88,7 +85,7 @@ class ConditionalNormalization(StylizationNetwork):
         paper="arXiv:1610.07629",
     )
     site_names: tuple[str, ...] = SITES
-    style_names: tuple[str, ...] = _numbers(STYLES)
+    style_names: tuple[str, ...] = numbered_styles(STYLES)
 
     def __init__(self, styles: int = STYLES, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
@@ -119,11 +116,11 @@ class ConditionalNormalization(StylizationNetwork):
                 ),
             }
         )
-        self.style_names = _numbers(styles)
+        self.style_names = numbered_styles(styles)
 
     @classmethod
     def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
-        bank = state.get("transformer.contract.conv1.gamma")
+        bank = state.get(STYLE_BANKS["cin"])
         layers = [state.get(f"transformer.{name}.weight") for name in SIZED_LAYERS]
         widths = [layer.shape[0] for layer in layers if layer is not None and layer.ndim == 4]
         if bank is None or bank.ndim != 2 or len(widths) != len(WIDTHS) or 0 in widths:
