@@ -1,7 +1,7 @@
 """Peak memory against the picture's size, tiled and whole, of each network.
 
     python benchmarks/memory_by_resolution.py [--backbones NAME ...] [--edges PX ...]
-        [--tiles N] [--whole-limit GB] [--tile-size PX] [--plot FILE.png]
+        [--tiles N] [--whole-limit GB] [--tile-size PX] [--figures FILE.json] [--plot FILE.png]
 
 Square pictures in memory, stylized with fine strokes: in tiles, and in one tile. Each run is a
 process of its own; counted is what it held resident at most above what it held before, picture and
@@ -14,12 +14,14 @@ memory, but a longer run can show how much the allocator keeps; so no times are 
 network that is fast enough should be run to the end beside it.
 
 Whole pictures are left out where the square of the size, from the run before, promises more than
---whole-limit.
+--whole-limit. With --figures, figures are kept in a file, and those in it are not measured again:
+the table can be made in pieces, and drawn from all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import sys
 import time
@@ -59,23 +61,26 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, metavar="N", help="default: all of them")
     parser.add_argument("--whole-limit", type=float, default=8.0, metavar="GB")
     parser.add_argument("--tile-size", type=int, default=512, metavar="PX")
+    parser.add_argument("--figures", type=Path, metavar="FILE.json")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     options = parser.parse_args()
+    kept = KeptFigures(options.figures)
     curves: Curves = {}
     print("| network | px | tiles | whole |\n|---|---|---|---|", flush=True)
     for name in options.backbones:
         edge_before, whole_before = 1, 0.0
         for edge in options.edges:
-            tiled = measured(name, edge, options.tile_size, options.tiles)
+            tiled = kept.measured(name, edge, options.tile_size, options.tiles)
             curves.setdefault(f"{name}, tiles", []).append((edge**2 / 1e6, tiled[0]))
             whole = None
             if whole_before * (edge / edge_before) ** 2 <= options.whole_limit:
-                whole = measured(name, edge, WHOLE, None)
+                whole = kept.measured(name, edge, WHOLE, None)
                 edge_before, whole_before = edge, whole[0]
                 curves.setdefault(f"{name}, whole", []).append((edge**2 / 1e6, whole[0]))
             print(f"| {name} | {edge} | {cell(tiled)} | {cell(whole)} |", flush=True)
     if options.plot:
-        plot_against_megapixels(curves, "peak memory, GB", options.plot)
+        dashed = [name for name in curves if name.endswith(", whole")]
+        plot_against_megapixels(curves, "peak memory, GB", options.plot, dashed)
 
 
 def cell(figures: Figures | None) -> str:
@@ -85,9 +90,24 @@ def cell(figures: Figures | None) -> str:
     return f"{gigabytes:.2f} GB" + ("" if seconds is None else f", {seconds:.1f} s")
 
 
-def measured(name: str, edge: int, tile_size: int, tiles: int | None) -> Figures:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(peak_of, (name, edge, tile_size, tiles))
+class KeptFigures:
+    """Figures in a JSON file, written after each run; in memory only where no file is named."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.figures: dict[str, Figures] = {}
+        if path is not None and path.exists():
+            read = json.loads(path.read_text(encoding="utf-8"))
+            self.figures = {key: (gigabytes, seconds) for key, (gigabytes, seconds) in read.items()}
+
+    def measured(self, name: str, edge: int, tile_size: int, tiles: int | None) -> Figures:
+        key = f"{name} {edge} {tile_size} {tiles}"
+        if key not in self.figures:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                self.figures[key] = pool.apply(peak_of, (name, edge, tile_size, tiles))
+            if self.path is not None:
+                self.path.write_text(json.dumps(self.figures, indent=1), encoding="utf-8")
+        return self.figures[key]
 
 
 def peak_of(name: str, edge: int, tile_size: int, tiles: int | None) -> Figures:
