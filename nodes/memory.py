@@ -123,11 +123,12 @@ def run_areas(
     loaded: LoadedBackbone, size: Size, styles: Sequence[AnyStyle], settings: Settings
 ) -> list[Size]:
     """Heights and widths that go through the network when a whole picture is stylized."""
-    from ..urst_core.method.strokes import largest_margin
+    from ..urst_core.method.strokes import level_margins
 
     edge, traits = settings.tile_size or LARGEST_TILE, loaded.backbone.traits
+    margin = max(level_margins(size, settings, traits.stride))
     return [
-        window_size(traits, edge, size, margin=largest_margin(size, settings, traits.stride)),
+        window_size(traits, edge, size, margin=margin),
         thumbnail_size_of(size, settings.thumbnail_size),
         *style_areas(styles, settings.style_size),
     ]

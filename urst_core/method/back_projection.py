@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-import torch
 from torch import Tensor
 
 from ..geometry import Rectangle, Size
@@ -67,10 +66,10 @@ class BackProjection:
         """The pixels of the picture that the corrections in ``target`` depend on."""
         return self._of_picture.needs(self._enlarging.needs(target))
 
-    def apply(
+    def correct(
         self, picture: Tensor, at: Rectangle, below: Tensor, below_at: Rectangle, target: Rectangle
     ) -> Tensor:
-        """Correct a part of a picture.
+        """Correct a part of a picture, in place.
 
         Args:
             picture: (3, h, w), 0..1, with the rectangle ``at``: :meth:`needs`, or a larger one.
@@ -78,17 +77,15 @@ class BackProjection:
             target: the pixels to compute.
 
         Returns:
-            (3, *target.size), not clamped.
+            The part ``target`` of the picture, (3, *target.size), not clamped.
         """
         area = self._enlarging.needs(target)
         lacking = self._of_below.apply(below, below_at, area)
         lacking.sub_(self._of_picture.apply(picture, at, area)).mul_(RELAXATION)
-        corrected = picture.new_empty((3, *target.size))
         for block in blocks(target, picture.device):
-            known = picture[(..., *block.relative_to(at).slices)]
-            inside = corrected[(..., *block.relative_to(target).slices)]
-            torch.add(known, self._enlarging.apply(lacking, area, block), out=inside)
-        return corrected
+            inside = picture[(..., *block.relative_to(at).slices)]
+            inside.add_(self._enlarging.apply(lacking, area, block))
+        return picture[(..., *target.relative_to(at).slices)]
 
 
 def _thumbnail_of(size: Size, coarsest: Size) -> Resampling:

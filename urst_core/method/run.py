@@ -21,17 +21,17 @@ from ..pictures.source import Canvas, Source, TensorCanvas
 from ..pictures.thumbnail import thumbnail_size_of
 from ..progress import TILES_STAGE, Listener, ignore
 from ..tiling.batch_size import choose_batch
-from ..tiling.device import explained_out_of_memory, find_device, find_precision
+from ..tiling.device import explained_out_of_memory, find_device, find_precision, free_bytes
 from ..tiling.exact_statistics import exact_sites
 from ..tiling.loop import Ledger, TileLoop
 from ..tiling.precision import fastest_proven
 from ..tiling.settings import Settings
 from ..tiling.stylize_tile import TileStylizer
-from ..tiling.tile_size import choose_tile_size
+from ..tiling.tile_size import LARGEST_TILE, choose_tile_size, largest_fitting
 from .encoding import encode_regions, encode_styles, parts_of, thumbnail_of
 from .level_pictures import LevelPicture, LevelPixels, level_canvas
 from .regions import Regions
-from .strokes import JoinedSource, Level, WithoutBrushwork, is_plain, level_sizes
+from .strokes import JoinedSource, Level, WithoutBrushwork, is_plain, level_margins, level_sizes
 
 
 @dataclass(frozen=True)
@@ -329,6 +329,14 @@ class Run:
             self.frame, traits, dtype, self.device, margin=self.margin
         )
         return TileLoop(self.frame, edge, traits, self.device, self.margin)
+
+    @property
+    def largest_tile(self) -> int:
+        """The largest edge of cores that fits on each level in float32, or the settings' one."""
+        traits, settings = self.backbone.traits, self.settings
+        margin = max(level_margins(self.content.size, settings, traits.stride))
+        fitting = largest_fitting(traits, torch.float32, free_bytes(self.device), margin=margin)
+        return settings.tile_size or max(traits.stride, min(LARGEST_TILE, fitting))
 
     @property
     def margin(self) -> int:

@@ -73,8 +73,8 @@ def level_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
     return (coarsest, *reversed(sizes))
 
 
-def largest_margin(size: Size, settings: Settings, stride: int) -> int:
-    """The largest :meth:`Level.margin` of all levels of a picture.
+def level_margins(size: Size, settings: Settings, stride: int) -> list[int]:
+    """The :meth:`Level.margin` of each level of a picture, in px, the coarsest level first.
 
     Args:
         size: height and width of the picture, in px.
@@ -82,9 +82,13 @@ def largest_margin(size: Size, settings: Settings, stride: int) -> int:
         stride: of the network.
     """
     sizes = level_sizes(size, settings)
-    reaches = [Step(coarse, fine, sizes[0]).reach for coarse, fine in pairwise(sizes)]
+    reaches = [0, *(Step(coarse, fine, sizes[0]).reach for coarse, fine in pairwise(sizes))]
     has_noise = settings.brushwork > 0 and not is_plain(sizes, settings)
-    return _margin(max(reaches, default=0), stride, has_noise=has_noise)
+    only = len(sizes) == 1
+    return [
+        _margin(reach, stride, has_noise=has_noise and (only or number > 0))
+        for number, reach in enumerate(reaches)
+    ]
 
 
 def is_plain(sizes: Sequence[Size], settings: Settings) -> bool:
@@ -175,27 +179,37 @@ class Level:
         return None if self.below is None or below is None else self.below.read(below)
 
     def read_noise(self, area: Rectangle) -> Tensor | None:
-        """Make the noise of an area for :meth:`join`."""
+        """Make the noise of an area for :meth:`join`, in the memory of the CPU."""
         return brushwork.noise(area, level=self.number, seed=self.seed) if self.brushwork else None
 
     def join(
-        self, content: Tensor, below: Tensor | None, noise: Tensor | None, area: Rectangle
+        self,
+        content: Tensor,
+        below: Tensor | None,
+        area: Rectangle,
+        *,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """Compute the network's input.
 
         Args:
             content: stored pixels of this level's content, (3, h, w), on the computing device.
             below: from :meth:`read_below`, on the same device.
-            noise: from :meth:`read_noise`, on the same device.
             area: their rectangle in the picture. With brushwork, the outermost
                 ``FLATNESS_RADIUS`` px differ from those of a larger area.
+            noise: from :meth:`read_noise`, on the same device; if None, it is made here, block by
+                block, which takes less memory but lets other devices than the CPU wait.
 
         Returns:
             (3, h, w), 0..1, in ``dtype``.
         """
         joined = torch.empty((3, *area.size), dtype=self.dtype, device=content.device)
         for block in blocks(area, content.device):
-            pixels = self._join_block(content, below, noise, area, block)
+            if noise is None:
+                grains = self.read_noise(block)
+            else:
+                grains = noise[(..., *block.relative_to(area).slices)]
+            pixels = self._join_block(content, below, grains, area, block)
             inside = joined[(..., *block.relative_to(area).slices)]
             torch.clamp(pixels, 0.0, 1.0, out=inside)
         return joined
@@ -204,12 +218,12 @@ class Level:
         self,
         content: Tensor,
         below: Tensor | None,
-        noise: Tensor | None,
+        grains: Tensor | None,
         area: Rectangle,
         block: Rectangle,
     ) -> Tensor:
         """A part of :meth:`join`'s result, not clamped."""
-        wide = block.grown(0 if noise is None else brushwork.FLATNESS_RADIUS).clipped_to(area)
+        wide = block.grown(0 if grains is None else brushwork.FLATNESS_RADIUS).clipped_to(area)
         inner = block.relative_to(wide).slices
         colors = self._unit(content[(..., *wide.relative_to(area).slices)])
         joined = colors[(..., *inner)]
@@ -221,10 +235,9 @@ class Level:
             joined = self.step.join(joined, coarse[:3], painting, self.detail, block)
             if self.enlarged is not None:
                 joined = joined.add_(self._unit(self.enlarged.read(block)).to(joined))
-        if noise is None:
+        if grains is None:
             return joined
-        grains = noise[(..., *block.relative_to(area).slices)].to(joined)
-        return joined + self.strokes_of(grains, colors, inner)
+        return joined + self.strokes_of(grains.to(joined), colors, inner)
 
     def strokes_of(self, grains: Tensor, colors: Tensor, inner: tuple[slice, slice]) -> Tensor:
         """The brushwork that noise becomes: strongest where the content is flat.
@@ -267,7 +280,7 @@ class Level:
             picture[inside] = self._merge_block(painted, below, area, block)
         if projection is not None and below is not None:
             colors, at = self._colors_below(below, area, wide)
-            picture = projection.apply(picture.clamp_(0.0, 1.0), wide, colors, at, core)
+            picture = projection.correct(picture.clamp_(0.0, 1.0), wide, colors, at, core)
         if self.content_share:
             self._mix_in(content[(..., *core.relative_to(area).slices)], picture)
         return picture
@@ -341,14 +354,9 @@ class JoinedSource:
     def _band(self, area: Rectangle) -> Tensor:
         wide = area.grown(brushwork.FLATNESS_RADIUS if self.level.brushwork else 0)
         wide = wide.clipped(self.size)
-        parts = (
-            self.content.read(wide)[:3],
-            self.level.read_below(wide),
-            self.level.read_noise(wide),
-        )
-        content, below, noise = (None if p is None else p.to(self.device) for p in parts)
-        assert content is not None
-        joined = self.level.join(content, below, noise, wide)
+        content, below = self.content.read(wide)[:3], self.level.read_below(wide)
+        below = None if below is None else below.to(self.device)
+        joined = self.level.join(content.to(self.device), below, wide)
         return joined[(..., *area.relative_to(wide).slices)]
 
 

@@ -296,11 +296,10 @@ class FileRun:
         """Empty the folder, and save the record of a new run in it."""
         folder.clear()
         run = self.run_value()
-        tiles = run.tiles(torch.float32)
         record = RunRecord(
             self.identity(),
-            tiles.frame,
-            tiles.edge,
+            run.frame,
+            run.tiles(torch.float32).edge if run.is_plain else run.largest_tile,
             torch.get_num_threads(),
             overwrite=self.overwrite,
             level_pixels=0 if run.is_plain else run.level_pixels().total,
@@ -331,9 +330,10 @@ class FileRun:
             with finishing(folder, folder.last_level(), self.source) as (pixels, journal):
                 self._make_tiles(folder, record, pixels, journal, listener)
         else:
-            # One tile size for all levels, the one that fit when the run started.
-            run = self.run_value(listener, tile_size=record.statistics_tile_size)
-            make_levels(run, folder, self._code_for_levels)
+            run = self.run_value(listener)
+            make_levels(
+                run, folder, self._code_for_levels, largest_tile=record.statistics_tile_size
+            )
         check_output_name(self.output, self.source, self.options, overwrite=record.overwrite)
         self._encode(folder, listener)
 

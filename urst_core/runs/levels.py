@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 
 from ..errors import OutputError
 from ..formats.work_file import WorkFile
@@ -17,18 +18,24 @@ from ..method.run import Run
 from ..method.strokes import Below
 from ..networks.style import StyleCode
 from ..pictures.source import Raster, Source
+from ..progress import Listener
+from ..tiling.tile_size import cheapest_edge
 from .checked_pixels import CheckedPixels
 from .journal import Journal
 from .work_folder import LevelFiles, WorkFolder
 
 
-def make_levels(run: Run, folder: WorkFolder, encode: Callable[[Run], StyleCode]) -> None:
+def make_levels(
+    run: Run, folder: WorkFolder, encode: Callable[[Run], StyleCode], *, largest_tile: int
+) -> None:
     """Make all unfinished levels of a picture, the last one in the folder's pixels.
 
     Args:
         run: the run of the picture.
         folder: work folder, which has the result's work file.
         encode: encodes the styles.
+        largest_tile: the largest edge of cores that fit when the run started, in px; not used
+            if the settings say how large tiles are.
 
     Raises:
         URSTError: as in :meth:`urst_core.runs.file_run.FileRun.run`.
@@ -47,15 +54,31 @@ def make_levels(run: Run, folder: WorkFolder, encode: Callable[[Run], StyleCode]
         painter: LevelPainter | None = None
         for number, like in enumerate(level_pictures(sizes)):
             content, level_files = contents[number], folder.level(number)
-            level = level_run(run, number, content, below, pixels.listener(number))
+            level = _level(run, number, content, below, pixels.listener(number), largest_tile)
             if not level_files.pixels.is_file():
                 WorkFile.create(level_files.pixels, like).close()
             painter = _make_level(level, folder, level_files, like, code, painter)
             picture = files.enter_context(level_files.open_pixels(like))
             below = Below(content, picture)
         number = len(sizes) - 1
-        level = level_run(run, number, run.content, below, pixels.listener(number))
+        level = _level(run, number, run.content, below, pixels.listener(number), largest_tile)
         _make_level(level, folder, folder.last_level(), run.content, code, painter)
+
+
+def _level(
+    run: Run,
+    number: int,
+    content: Source,
+    below: Below | None,
+    listener: Listener,
+    largest_tile: int,
+) -> Run:
+    """The run of a level, whose tiles are the same if it is resumed."""
+    level = level_run(run, number, content, below, listener)
+    edge = run.settings.tile_size or cheapest_edge(
+        level.frame, run.backbone.traits, most=largest_tile, margin=level.margin
+    )
+    return replace(level, settings=replace(level.settings, tile_size=edge))
 
 
 def _make_level(

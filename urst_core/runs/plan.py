@@ -14,10 +14,9 @@ import torch
 from ..errors import Change, DeviceError, OutputError
 from ..formats.disk_needs import TemporarySpace, disk_needs
 from ..formats.output_options import OutputOptions
-from ..geometry import Size, windows_area
+from ..geometry import Size
 from ..method.level_pictures import level_pictures
 from ..method.run import Run
-from ..method.strokes import largest_margin
 from ..networks.network import Traits
 from ..networks.style import AnyStyle, pictures_among
 from ..pictures.source import Source
@@ -26,13 +25,16 @@ from ..tiling.batch_size import largest_batch
 from ..tiling.device import find_precision, free_bytes
 from ..tiling.prefetch import BEHIND, tiles_ahead
 from ..tiling.settings import Settings
-from ..tiling.tile_size import choose_tile_size
+from .planned_tiles import planned_tiles
 
 BAND_BYTES_PER_PIXEL = 3 * 4 * 3
 """A band of the picture while a thumbnail is made: as stored, as float32, and shrunk in width."""
 
-LEVEL_BYTES_PER_PIXEL = 2 * 2 * 3 // 4 + 4
-"""A level's window in preparation: content and picture of half its size, and noise."""
+LEVEL_BYTES_PER_PIXEL = 2 * 2 * 3 // 4
+"""A level's window in preparation: content and picture of half its size."""
+
+NOISE_BYTES_PER_PIXEL = 4
+"""A level's noise in preparation, for other devices than the CPU."""
 
 LEVEL_TILE_BYTES_PER_PIXEL = 40
 """A level's input, painting and picture in float32, and the blocks that are joined and merged;
@@ -70,7 +72,7 @@ class Plan:
 
     Attributes:
         size, frame: height and width of the picture, and of the padded frame that is tiled.
-        tile_size, tiles: edge of a core in px, and number of tiles.
+        tile_size, tiles: edge of a core of the last level in px, and number of tiles.
         halo_share: extra pixels read for halos, as a share of those written; 0.5 is 50% more.
         passes: how often all tiles are computed: once, plus once for each exact statistic.
         levels: number of sizes in which the picture is painted; ``tiles`` counts all of them.
@@ -227,14 +229,10 @@ def plan_run(
     asked = find_precision(settings.precision, traits)
     # A precision that has yet to be tried may turn out to be float32.
     dtype = asked or torch.float32
-    frame = run.frame
     free = free_bytes(device)
-    margin = largest_margin(content.size, settings, traits.stride)
-    fitting = choose_tile_size(frame, traits, dtype, device, available_bytes=free, margin=margin)
-    edge, halo = settings.tile_size or fitting, traits.halo + margin
-    window = min(frame[0], edge + 2 * halo), min(frame[1], edge + 2 * halo)
-    frames = [traits.frame_of(size) for size in run.level_sizes]
-    pixels = sum(_area(each) for each in frames)
+    levels = planned_tiles(run, dtype, free)
+    last, pixels = levels[-1], sum(each.area for each in levels)
+    window = max((each.window for each in levels), key=_area)
     disk, folder = disk_needs(output, content, options), output.resolve().parent
     exact = settings.stats == "exact"
     tile_dtype = torch.float32 if exact else dtype
@@ -243,16 +241,18 @@ def plan_run(
     if device.type == "cpu" and not exact and traits.tile_bytes_per_pixel is not None:
         tile_bytes_per_pixel = traits.tile_bytes_per_pixel
     level_bytes = 0 if run.is_plain else _area(window) * LEVEL_TILE_BYTES_PER_PIXEL
-    in_one_tile = max(frame) <= edge
+    in_one_tile = last.count == 1
     retained = RETAINED_BYTES if device.type == "cpu" and not in_one_tile else 0
-    batch = largest_batch(frame, edge, halo, traits, tile_dtype, device, available_bytes=free)
+    batch = largest_batch(
+        last.frame, last.edge, last.halo, traits, tile_dtype, device, available_bytes=free
+    )
     return Plan(
         size=content.size,
-        frame=frame,
-        tile_size=edge,
-        tiles=sum(-(-height // edge) * -(-width // edge) for height, width in frames),
-        halo_share=sum(windows_area(each, edge, halo) for each in frames) / pixels - 1,
-        levels=len(frames),
+        frame=last.frame,
+        tile_size=last.edge,
+        tiles=sum(each.count for each in levels),
+        halo_share=sum(each.area_read for each in levels) / pixels - 1,
+        levels=len(levels),
         passes=1 + (len(run.backbone.network.site_names) if exact else 0),
         device=str(device),
         precision=settings.precision if asked else None,
@@ -262,7 +262,7 @@ def plan_run(
         // 4,
         small_bytes=_small_bytes(content, styles, traits, settings),
         device_free_bytes=free,
-        fitting_tile_size=fitting,
+        fitting_tile_size=last.fitting_edge,
         host_bytes=_window_bytes(content, window, run, in_one_tile=in_one_tile, batch=batch),
         band_bytes=min(_area(content.size), 2 * BAND_PIXELS) * BAND_BYTES_PER_PIXEL,
         retained_bytes=max(0, retained - level_bytes),
@@ -297,6 +297,7 @@ def _window_bytes(content: Source, window: Size, run: Run, *, in_one_tile: bool,
     pixel_bytes = content.channels * content.dtype.itemsize
     if not run.is_plain:
         pixel_bytes += LEVEL_BYTES_PER_PIXEL
+        pixel_bytes += 0 if run.device.type == "cpu" else NOISE_BYTES_PER_PIXEL
     count = 1 if in_one_tile else tiles_ahead(batch) + batch + max(BEHIND, batch)
     return count * _area(window) * pixel_bytes
 

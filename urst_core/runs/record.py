@@ -23,7 +23,8 @@ class RunRecord:
     Attributes:
         identity: values that must be equal to resume.
         frame: height and width, in px, of the padded frame that is tiled.
-        statistics_tile_size: edge of cores, in px, while statistics are measured.
+        statistics_tile_size: edge of cores, in px, while statistics are measured; with larger
+            strokes, the largest edge that fits.
         threads: number of CPU threads, which affects the rounding of sums.
         tile_size: edge of cores while tiles are stylized; None before that.
         precision: precision in which tiles are computed; None before that.

@@ -37,13 +37,21 @@ class Refinement(Protocol):
         ...
 
     def read_noise(self, area: Rectangle) -> Tensor | None:
-        """Noise for an area; called in the reading thread."""
+        """Noise for an area; called in the reading thread unless the CPU computes."""
         ...
 
     def join(
-        self, content: Tensor, below: Tensor | None, noise: Tensor | None, area: Rectangle
+        self,
+        content: Tensor,
+        below: Tensor | None,
+        area: Rectangle,
+        *,
+        noise: Tensor | None = None,
     ) -> Tensor:
-        """The network's input for an area, floating, 0..1, from the stored content there."""
+        """The network's input for an area, floating, 0..1, from the stored content there.
+
+        If ``noise`` is None, it is made here.
+        """
         ...
 
     def merge(
@@ -135,7 +143,7 @@ class TileStylizer:
         self._refinement, self._keeps_colors = refinement, keeps_colors
         self._content, self._canvas = content, canvas
         self._mask, self._regions = mask, regions
-        self._transfer = Transfer(device)
+        self._transfer, self._on_cpu = Transfer(device), device.type == "cpu"
         networks = network.parts if isinstance(network, RegionNetworks) else (network,)
         self._painter = WindowPainter(networks, frame, content.size, halo, margin)
 
@@ -151,7 +159,10 @@ class TileStylizer:
         below = noise = None
         if self._refinement is not None:
             area = tile.window.clipped(self._content.size)
-            below, noise = self._refinement.read_below(area), self._refinement.read_noise(area)
+            below = self._refinement.read_below(area)
+            # A CPU makes it block by block when it computes, which saves memory.
+            if not self._on_cpu:
+                noise = self._refinement.read_noise(area)
         colors, *others = (
             None if pixels is None else self._transfer.upload(pixels)
             for pixels in (stored, coverage, below, noise)
@@ -207,7 +218,7 @@ class TileStylizer:
             pixels = window_of(stored, tile.window.size)
         else:
             area = tile.window.clipped(self._content.size)
-            joined = self._refinement.join(stored[:3], below, noise, area).unsqueeze(0)
+            joined = self._refinement.join(stored[:3], below, area, noise=noise).unsqueeze(0)
             pixels = pad_to_frame(joined, tile.window.size)
         framed = FramedWindow(pixels, tile, window.plan)
         return OpenWindow(stored, window.alpha, framed, coverage, below)

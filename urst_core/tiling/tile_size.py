@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LARGEST_TILE = 2048
 """Larger tiles have no advantage: the halo is only a few percent, and the kernels are busy."""
 
+LARGEST_MARGIN = 24
+"""Wider margins, in px, make cores smaller rather than windows larger, which would take memory."""
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that one tile pass may take."""
@@ -45,12 +47,37 @@ def choose_tile_size(
     """
     if available_bytes is None:
         available_bytes = free_bytes(device)
+    most = largest_fitting(traits, dtype, available_bytes, margin=margin)
+    return cheapest_edge(frame, traits, most=most, margin=margin)
+
+
+def largest_fitting(
+    traits: Traits, dtype: torch.dtype, available_bytes: int, *, margin: int = 0
+) -> int:
+    """The largest edge of cores, in px, whose windows fit in memory; 0 or less if none does.
+
+    Args:
+        traits, dtype, available_bytes, margin: as for :func:`choose_tile_size`.
+    """
     bytes_per_pixel = traits.bytes_per_pixel * dtype.itemsize / 4
     # An overcommitted device reports a negative amount.
     window = math.isqrt(max(0, int(available_bytes * MEMORY_SHARE / bytes_per_pixel)))
+    return window - 2 * (traits.halo + margin)
+
+
+def cheapest_edge(frame: Size, traits: Traits, *, most: int, margin: int = 0) -> int:
+    """The edge of cores that reads the fewest pixels twice.
+
+    Args:
+        frame, traits, margin: as for :func:`choose_tile_size`.
+        most: the largest edge that fits in memory.
+
+    Returns:
+        A multiple of the stride; the smallest possible one if ``most`` is smaller.
+    """
     step = math.lcm(traits.stride, 32)
-    halo = traits.halo + margin
-    most = min(LARGEST_TILE, (window - 2 * halo) // step * step)
-    most = max(step, min(most, round_up(max(frame), step)))
+    most = min(most, LARGEST_TILE - 2 * max(0, margin - LARGEST_MARGIN))
+    most = max(step, min(most // step * step, round_up(max(frame), step)))
     least = max(step, round_up(most // 2, step))
+    halo = traits.halo + margin
     return min(range(most, least - 1, -step), key=lambda edge: windows_area(frame, edge, halo))

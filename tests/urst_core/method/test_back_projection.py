@@ -60,9 +60,10 @@ def test_corrections_do_not_depend_on_the_window(target):
     projection = BackProjection(COARSEST, COARSE, FINE)
     painted, below = picture(FINE, seed=7).double(), picture(COARSE, seed=8).double()
     at_below, needed = Rectangle.of_size(COARSE), projection.needs(target)
-    whole = projection.apply(painted, WHOLE, below, at_below, WHOLE)[(..., *target.slices)]
-    window = painted[(..., *needed.slices)]
-    assert torch.equal(projection.apply(window, needed, below, at_below, target), whole)
+    window = painted[(..., *needed.slices)].clone()
+    whole = projection.correct(painted.clone(), WHOLE, below, at_below, WHOLE)
+    whole = whole[(..., *target.slices)]
+    assert torch.equal(projection.correct(window, needed, below, at_below, target), whole)
     assert float((whole - painted[(..., *target.slices)]).abs().max()) > 0.01
 
 
@@ -71,6 +72,7 @@ def test_a_picture_that_keeps_its_thumbnail_is_not_corrected():
     projection = BackProjection(COARSEST, COARSEST, FINE)
     painted = picture(FINE, seed=7)
     small = make_thumbnail(TensorSource(painted), max(COARSEST))[0]
-    corrected = projection.apply(painted, WHOLE, small, Rectangle.of_size(COARSEST), WHOLE)
+    at_small = Rectangle.of_size(COARSEST)
+    corrected = projection.correct(painted.clone(), WHOLE, small, at_small, WHOLE)
     # A weighted sum of up to 64 float32 pixels.
     assert float((corrected - painted).abs().max()) <= 64 * torch.finfo(torch.float32).eps

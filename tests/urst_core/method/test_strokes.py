@@ -20,7 +20,7 @@ from urst_core.method.level_run import level_run
 from urst_core.method.level_step import Step
 from urst_core.method.pipeline import stylize, stylize_levels
 from urst_core.method.run import Run
-from urst_core.method.strokes import Below, JoinedSource, Level, largest_margin, level_sizes
+from urst_core.method.strokes import Below, JoinedSource, Level, level_margins, level_sizes
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
@@ -371,7 +371,7 @@ def test_invalid_strokes_are_refused(microast, settings, message):
 
 @pytest.mark.parametrize("brushwork", [0.0, 0.5])
 @pytest.mark.parametrize("strokes", ["fine", "preview", 1.0, 3.7])
-def test_the_largest_margin_is_that_of_the_levels(microast, brushwork, strokes):
+def test_margins_are_known_before_there_are_levels(microast, brushwork, strokes):
     content = TensorSource(torch.zeros(3, 300, 410, dtype=torch.uint8))
     settings = Settings(thumbnail_size=64, brushwork=brushwork, strokes=strokes, device="cpu")
     run, stride = Run.of(content, microast, settings), microast.traits.stride
@@ -381,5 +381,14 @@ def test_the_largest_margin_is_that_of_the_levels(microast, brushwork, strokes):
         level_run(run, number, source, below, ignore).level.margin(stride)
         for number, (source, below) in enumerate(zip(sources, belows))
     ]
-    expected = 0 if run.is_plain else max(margins)
-    assert largest_margin(content.size, settings, stride) == expected
+    assert level_margins(content.size, settings, stride) == ([0] if run.is_plain else margins)
+
+
+@pytest.mark.parametrize("area", [Rectangle(0, 0, 67, 187), Rectangle(5, 300, 290, 1100)])
+def test_noise_made_while_joining_is_that_made_before(area):
+    """Other devices than the CPU get it from the reading thread."""
+    content = torch.rand(3, *area.size, generator=torch.Generator().manual_seed(5))
+    level = Level(2, (4000, 4000), brushwork=0.7, seed=9)
+    joined = level.join(content, None, area)
+    assert torch.equal(joined, level.join(content, None, area, noise=level.read_noise(area)))
+    assert not torch.equal(joined, replace(level, brushwork=0.0).join(content, None, area))

@@ -18,11 +18,15 @@ from urst_core.cli import main as cli
 from urst_core.errors import DeviceError, OutputError
 from urst_core.formats.output_options import OutputOptions
 from urst_core.geometry import Rectangle, cut, tile_around
+from urst_core.method.level_run import level_run
 from urst_core.method.run import Run
+from urst_core.method.strokes import Below
 from urst_core.pictures.source import TensorSource
+from urst_core.progress import ignore
 from urst_core.runs import timing
 from urst_core.runs.file_run import FileRun
 from urst_core.runs.plan import plan_run
+from urst_core.runs.planned_tiles import planned_tiles
 from urst_core.runs.timing import calibrated
 from urst_core.tiling.settings import Settings
 
@@ -57,6 +61,28 @@ def test_tiles_and_what_their_halo_costs(plan_of, microast):
     assert plan.halo_share == sum(w.area for w in windows) / (104 * 136) - 1
     assert plan.passes == 1
     assert plan_of(stats="exact").passes == 3
+
+
+def test_tiles_of_each_level_are_those_of_the_run(microast):
+    def blank(size):
+        return TensorSource(torch.zeros(3, 1, 1, dtype=torch.uint8).expand(-1, *size))
+
+    run = Run.of(blank((4150, 6024)), microast, Settings(device="cpu", strokes="preview"))
+    planned = planned_tiles(run, torch.float32, free_bytes=2**42)
+    contents = [blank(size) for size in run.level_sizes]
+    belows = [None, *(Below(each, each) for each in contents)]
+    levels = [
+        level_run(run, number, content, below, ignore)
+        for number, (content, below) in enumerate(zip(contents, belows))
+    ]
+    edges = [level.tiles(torch.float32).edge for level in levels]
+    assert [tiles.edge for tiles in planned] == edges
+    assert [tiles.halo for tiles in planned] == [
+        level.tiles(torch.float32).halo for level in levels
+    ]
+    assert [tiles.frame for tiles in planned] == [level.frame for level in levels]
+    # The widest margin is that of the last level here.
+    assert max(edges) > edges[-1]
 
 
 def test_stages_follow_one_another(plan_of):

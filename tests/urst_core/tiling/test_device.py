@@ -24,7 +24,12 @@ from urst_core.tiling.device import (
     free_bytes,
     is_out_of_memory,
 )
-from urst_core.tiling.tile_size import LARGEST_TILE, MEMORY_SHARE, choose_tile_size
+from urst_core.tiling.tile_size import (
+    LARGEST_MARGIN,
+    LARGEST_TILE,
+    MEMORY_SHARE,
+    choose_tile_size,
+)
 
 CPU = torch.device("cpu")
 TRAITS = [network.traits for network in all_backbones()]
@@ -235,6 +240,17 @@ def test_halo_of_the_default_backbone_is_cheap(device):
     for frame in ((4096, 4096), (6000, 9000), (20_000, 20_000)):
         edge = choose_tile_size(frame, traits, torch.float32, device, available_bytes=2**34)
         assert windows_area(frame, edge, traits.halo) <= 1.12 * frame[0] * frame[1]
+
+
+@pytest.mark.parametrize("margin", [0, 8, 24, 44, 200])
+def test_margins_make_cores_smaller_rather_than_windows_larger(margin):
+    traits = find_backbone(DEFAULT_BACKBONE).traits
+    for frame in ((4152, 6024), (8192, 12_288)):
+        edge = choose_tile_size(
+            frame, traits, torch.float32, CPU, available_bytes=2**42, margin=margin
+        )
+        assert edge + 2 * margin <= LARGEST_TILE + 2 * LARGEST_MARGIN
+        assert edge >= LARGEST_TILE // 2 - margin
 
 
 def test_half_precision_takes_larger_tiles():
