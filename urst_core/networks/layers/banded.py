@@ -9,6 +9,10 @@ keeps the last few rows, which the next band also needs, and passes its results 
 
 Nothing is computed twice and nothing is discarded: the result is that of the whole window. All
 bands are (N, C, h, W), from top to bottom; their heights vary from layer to layer.
+
+A band is freed as soon as no later row depends on it. So layers are made of ``map``, which holds
+nothing between two bands, and what generators yield is no longer in a variable of theirs: a layer
+waits while all those behind it work.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
+from functools import partial
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -109,12 +115,11 @@ class CompleteSequence(RowSequence):
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         heights: list[int] = []
 
-        def counted() -> Bands:
-            for band in bands:
-                heights.append(band.shape[2])
-                yield band
+        def counted(band: Tensor) -> Tensor:
+            heights.append(band.shape[2])
+            return band
 
-        picture = torch.cat([*super().rows(counted(), at_border=at_border)], dim=2)
+        picture = torch.cat([*super().rows(map(counted, bands), at_border=at_border)], dim=2)
         yield from bands_of(picture, heights[0])
 
 
@@ -167,8 +172,7 @@ def bands_of(features: Tensor, rows: int) -> Bands:
 
 def in_dtype(bands: Bands, dtype: torch.dtype) -> Bands:
     """Convert bands to a type."""
-    for band in bands:
-        yield band.to(dtype)
+    return map(partial(torch.Tensor.to, dtype=dtype), bands)
 
 
 def slabs(
@@ -185,11 +189,12 @@ def slabs(
     not with zeros, since convolutions pad columns with zeros themselves, without a copy.
     """
     columns = 0 if edge is Edge.ZEROS else padding
-    waiting = deque[Tensor]()
+    waiting = list[Tensor]()
     height = 0
     for band, is_last in _padded(joined_if_low(bands, padding, stride), padding, edge):
         waiting.append(_widened(band, columns, edge))
         height += band.shape[2]
+        del band
         results = (height - kernel) // stride + 1
         if not is_last:
             # A stride larger than the kernel skips rows, which must be available.
@@ -197,19 +202,25 @@ def slabs(
         if results < 1:
             continue
         slab = _joined(waiting)
-        used = (results - 1) * stride + kernel
-        yield slab[:, :, :used]
-        if not is_last:
-            waiting = deque([slab[:, :, results * stride :]])
-            height -= results * stride
+        # A copy: the slab is freed before the next one is made.
+        waiting = [slab[:, :, results * stride :].clone()]
+        height -= results * stride
+        ready = [slab[:, :, : (results - 1) * stride + kernel]]
+        del slab
+        yield ready.pop()
 
 
-def _padded(bands: Bands, padding: int, edge: Edge) -> Iterator[tuple[Tensor, bool]]:
-    """Add ``padding`` rows above the first and below the last band; also tell if it is the last."""
-    above = padding
-    for band, is_last in with_last(bands):
-        yield _with_rows(band, above, padding if is_last else 0, edge), is_last
-        above = 0
+def _padded(
+    bands: Iterator[tuple[Tensor, bool]], padding: int, edge: Edge
+) -> Iterator[tuple[Tensor, bool]]:
+    """Add ``padding`` rows above the first and below the last band."""
+
+    def padded(number: int, band_and_last: tuple[Tensor, bool]) -> tuple[Tensor, bool]:
+        band, is_last = band_and_last
+        above, below = 0 if number else padding, padding if is_last else 0
+        return _with_rows(band, above, below, edge), is_last
+
+    return map(padded, count(), bands)
 
 
 def _with_rows(band: Tensor, above: int, below: int, edge: Edge) -> Tensor:
@@ -220,21 +231,26 @@ def _widened(band: Tensor, columns: int, edge: Edge) -> Tensor:
     return F.pad(band, (columns, columns, 0, 0), mode=edge.value) if columns else band
 
 
-def joined_if_low(bands: Bands, padding: int, stride: int) -> Bands:
+def joined_if_low(bands: Bands, padding: int, stride: int) -> Iterator[tuple[Tensor, bool]]:
     """Join low bands, so that each can be padded and gives :data:`LEAST_RESULTS` pixels of results.
 
-    The last one, too; a band is lower only if all rows together are fewer.
+    The last one, too; a band is lower only if all rows together are fewer. Also tells which band is
+    the last.
     """
-    ready: Tensor | None = None
+    ready: list[Tensor] = []
     growing: list[Tensor] = []
     for band in bands:
-        growing.append(band)
         least = padding + max(1, -(-LEAST_RESULTS * stride**2 // band.shape[3]))
+        growing.append(band)
+        del band
         if sum(part.shape[2] for part in growing) >= least:
-            if ready is not None:
-                yield ready
-            ready, growing = _joined(growing), []
-    yield _joined([*([] if ready is None else [ready]), *growing])
+            ready.append(_joined(growing))
+            growing = []
+            if len(ready) > 1:
+                yield ready.pop(0), False
+    last = [_joined([*ready, *growing])]
+    del ready, growing
+    yield last.pop(), True
 
 
 def _joined(bands: Sequence[Tensor]) -> Tensor:
@@ -243,11 +259,34 @@ def _joined(bands: Sequence[Tensor]) -> Tensor:
 
 def with_last(bands: Bands) -> Iterator[tuple[Tensor, bool]]:
     """Each band, and whether it is the last."""
-    band = next(bands)
-    for after in bands:
-        yield band, False
-        band = after
-    yield band, True
+    waiting = [next(bands)]
+    for band in bands:
+        waiting.append(band)
+        del band
+        yield waiting.pop(0), False
+    yield waiting.pop(), True
+
+
+def forked(bands: Bands) -> tuple[Bands, Bands]:
+    """The same bands twice; each is held until both have taken it.
+
+    Unlike :func:`itertools.tee`, which frees its items in blocks of dozens.
+    """
+    waiting = deque[Tensor](), deque[Tensor]()
+
+    def taken(side: int) -> Bands:
+        while True:
+            if not waiting[side]:
+                try:
+                    band = next(bands)
+                except StopIteration:
+                    return
+                for each in waiting:
+                    each.append(band)
+                del band
+            yield waiting[side].popleft()
+
+    return taken(0), taken(1)
 
 
 class RowReader:

@@ -7,6 +7,9 @@ everything that padding affects is discarded with the halo, so zeros suffice.
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import count
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -97,25 +100,26 @@ class TileConvolution(RowLayer):
         return F.relu_(result) if self.relu else result
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        padding, kernel = self.padding, self.weight.shape[-1]
-        edge = self.edge if at_border else Edge.ZEROS
-        columns = 0 if at_border else padding
-        for slab in slabs(
+        padded = slabs(
             in_dtype(bands, self.weight.dtype),
-            kernel=kernel,
+            kernel=self.weight.shape[-1],
             stride=self.stride,
-            padding=padding,
-            edge=edge,
-        ):
-            result = convolve(
-                slab,
-                self.weight,
-                self.bias,
-                stride=self.stride,
-                columns=columns,
-                groups=self.groups,
-            )
-            yield F.relu_(result) if self.relu else result
+            padding=self.padding,
+            edge=self.edge if at_border else Edge.ZEROS,
+        )
+        return map(partial(self._of_slab, columns=0 if at_border else self.padding), padded)
+
+    def _of_slab(self, slab: Tensor, columns: int) -> Tensor:
+        """The result for padded rows, with that many columns of zeros beside them."""
+        result = convolve(
+            slab,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            columns=columns,
+            groups=self.groups,
+        )
+        return F.relu_(result) if self.relu else result
 
 
 class OutputConvolution(RowLayer):
@@ -154,8 +158,7 @@ class OutputConvolution(RowLayer):
         return F.pixel_shuffle(self.convolution(features, at_border=at_border), 2)
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        for band in self.convolution.rows(bands, at_border=at_border):
-            yield F.pixel_shuffle(band, 2)
+        return map(_shuffled, self.convolution.rows(bands, at_border=at_border))
 
 
 class NearestUpsampledConvolution(RowLayer):
@@ -189,8 +192,10 @@ class NearestUpsampledConvolution(RowLayer):
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         edge = Edge.REPEATED if at_border else Edge.ZEROS
         bands = in_dtype(bands, self.bias.dtype)
-        for slab in slabs(bands, kernel=3, padding=1, edge=edge):
-            yield self._of_padded(slab if at_border else F.pad(slab, (1, 1)))
+        padded = slabs(bands, kernel=3, padding=1, edge=edge)
+        if not at_border:
+            padded = map(partial(F.pad, pad=(1, 1)), padded)
+        return map(self._of_padded, padded)
 
     def narrow(self, dtype: torch.dtype, *, on_cpu: bool) -> None:
         del on_cpu
@@ -252,26 +257,28 @@ class BilinearUpsampledConvolution(RowLayer):
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         if not at_border:
-            for band in self.blocks.rows(bands, at_border=False):
-                yield F.pixel_shuffle(band, 2)
-            return
-        is_first = True
+            return map(_shuffled, self.blocks.rows(bands, at_border=False))
         bands = in_dtype(bands, self.blocks.weight.dtype)
-        for slab, is_last in with_last(slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED)):
-            blocks = convolve(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
-            result = F.pixel_shuffle(F.relu_(blocks) if self.blocks.relu else blocks, 2)
-            # The source's own rows, without the repeated ones above and below.
-            source = slab[:, :, int(is_first) : slab.shape[2] - int(is_last), 1:-1]
-            above = 0 if is_first else 2
-            rows = slice(above, above + result.shape[2])
-            if is_first:
-                result[:, :, 0] = self._in_two_steps(source[:, :, :2])[:, :, 0]
-            if is_last:
-                result[:, :, -1] = self._in_two_steps(source[:, :, -2:])[:, :, -1]
-            result[:, :, :, 0] = self._in_two_steps(source[:, :, :, :2])[:, :, rows, 0]
-            result[:, :, :, -1] = self._in_two_steps(source[:, :, :, -2:])[:, :, rows, -1]
-            yield result
-            is_first = False
+        padded = slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED)
+        return map(self._at_border, count(), with_last(padded))
+
+    def _at_border(self, number: int, slab_and_last: tuple[Tensor, bool]) -> Tensor:
+        """The result for padded rows, of which one side or both are the picture's."""
+        slab, is_last = slab_and_last
+        is_first = number == 0
+        blocks = convolve(slab, self.blocks.weight, self.blocks.bias, groups=self.blocks.groups)
+        result = F.pixel_shuffle(F.relu_(blocks) if self.blocks.relu else blocks, 2)
+        # The source's own rows, without the repeated ones above and below.
+        source = slab[:, :, int(is_first) : slab.shape[2] - int(is_last), 1:-1]
+        above = 0 if is_first else 2
+        rows = slice(above, above + result.shape[2])
+        if is_first:
+            result[:, :, 0] = self._in_two_steps(source[:, :, :2])[:, :, 0]
+        if is_last:
+            result[:, :, -1] = self._in_two_steps(source[:, :, -2:])[:, :, -1]
+        result[:, :, :, 0] = self._in_two_steps(source[:, :, :, :2])[:, :, rows, 0]
+        result[:, :, :, -1] = self._in_two_steps(source[:, :, :, -2:])[:, :, rows, -1]
+        return result
 
     def _in_two_steps(self, features: Tensor) -> Tensor:
         features = features.contiguous(memory_format=torch.channels_last)
@@ -303,5 +310,9 @@ class BlurredUpsampledConvolution(RowLayer):
         return F.pixel_shuffle(self.blocks(features, at_border=at_border), 2)
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        for band in self.blocks.rows(bands, at_border=at_border):
-            yield F.pixel_shuffle(band, 2)
+        return map(_shuffled, self.blocks.rows(bands, at_border=at_border))
+
+
+def _shuffled(blocks: Tensor) -> Tensor:
+    """Channels of 2 x 2 px as pixels."""
+    return F.pixel_shuffle(blocks, 2)

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from itertools import tee
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..quantiles import at_ranks, ranks
-from .banded import Bands, Edge, RowLayer, RowReader, slabs
+from .banded import Bands, Edge, RowLayer, RowReader, forked, slabs
 
 
 class MaxPooling(RowLayer):
@@ -22,10 +22,13 @@ class MaxPooling(RowLayer):
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         del at_border
-        for slab in slabs(bands, kernel=2, stride=2):
-            # Libraries also compute the position of each maximum, which takes ten times as long.
-            higher = torch.maximum(slab[:, :, ::2], slab[:, :, 1::2])
-            yield torch.maximum(higher[..., ::2], higher[..., 1::2])
+        return map(_maxima, slabs(bands, kernel=2, stride=2))
+
+
+def _maxima(slab: Tensor) -> Tensor:
+    """Libraries also compute the position of each maximum, which takes ten times as long."""
+    higher = torch.maximum(slab[:, :, ::2], slab[:, :, 1::2])
+    return torch.maximum(higher[..., ::2], higher[..., 1::2])
 
 
 class SubtractMean(RowLayer):
@@ -41,8 +44,7 @@ class SubtractMean(RowLayer):
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         del at_border
-        for band in bands:
-            yield band - self.mean
+        return map(partial(self, at_border=False), bands)
 
 
 class MatchDistribution(RowLayer):
@@ -61,8 +63,7 @@ class MatchDistribution(RowLayer):
         return at_ranks(ranks(features, self.measured), self.target)
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        for band in bands:
-            yield self(band, at_border=at_border)
+        return map(partial(self, at_border=at_border), bands)
 
 
 class Sigmoid(RowLayer):
@@ -92,8 +93,7 @@ class Affine(RowLayer):
         return result.relu_() if self.relu else result
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        for band in bands:
-            yield self(band, at_border=at_border)
+        return map(partial(self, at_border=at_border), bands)
 
 
 class Clamp(RowLayer):
@@ -108,8 +108,7 @@ class Clamp(RowLayer):
         return features.clamp(self.least, self.most)
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        for band in bands:
-            yield self(band, at_border=at_border)
+        return map(partial(self, at_border=at_border), bands)
 
 
 class NearestUpsampling(RowLayer):
@@ -120,8 +119,7 @@ class NearestUpsampling(RowLayer):
         return F.interpolate(features, scale_factor=2.0, mode="nearest")
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        for band in bands:
-            yield self(band, at_border=at_border)
+        return map(partial(self, at_border=at_border), bands)
 
 
 class BilinearUpsampling(RowLayer):
@@ -132,8 +130,12 @@ class BilinearUpsampling(RowLayer):
         return F.interpolate(features, scale_factor=2.0, mode="bilinear")
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        for slab in slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED):
-            yield self(slab, at_border=at_border)[:, :, 2:-2, 2:-2]
+        del at_border
+        return map(self._inside, slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED))
+
+    def _inside(self, padded: Tensor) -> Tensor:
+        """The result for rows that are padded by one pixel, without that of the padding."""
+        return self(padded, at_border=False)[:, :, 2:-2, 2:-2]
 
 
 class MeanPooling(RowLayer):
@@ -144,8 +146,7 @@ class MeanPooling(RowLayer):
         return F.avg_pool2d(features, 2)
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        for slab in slabs(bands, kernel=2, stride=2):
-            yield self(slab, at_border=at_border)
+        return map(partial(self, at_border=at_border), slabs(bands, kernel=2, stride=2))
 
 
 class Residual(RowLayer):
@@ -180,13 +181,15 @@ class Residual(RowLayer):
         return self._sum(result, features.to(result.dtype))
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        bands, beside = tee(bands)
+        bands, beside = forked(bands)
         if self.shortcut is not None:
             beside = self.shortcut.rows(beside, at_border=at_border)
-        waiting = RowReader(beside)
-        for band in self.branch.rows(bands, at_border=at_border):
-            wide = torch.promote_types(band.dtype, torch.float32)
-            yield self._sum(band.to(wide), waiting.take(band.shape[2]).to(wide))
+        results = self.branch.rows(bands, at_border=at_border)
+        return map(partial(self._with_beside, RowReader(beside)), results)
+
+    def _with_beside(self, waiting: RowReader, band: Tensor) -> Tensor:
+        wide = torch.promote_types(band.dtype, torch.float32)
+        return self._sum(band.to(wide), waiting.take(band.shape[2]).to(wide))
 
     def _sum(self, result: Tensor, features: Tensor) -> Tensor:
         if self.scale is None:

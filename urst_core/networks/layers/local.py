@@ -58,10 +58,14 @@ class LocalAffine(RowLayer):
 
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
         del at_border
-        first = 0
-        for band in bands:
-            yield self._mapped(band, first)
-            first += band.shape[2]
+        done = 0
+
+        def mapped(band: Tensor) -> Tensor:
+            nonlocal done
+            first, done = done, done + band.shape[2]
+            return self._mapped(band, first)
+
+        return map(mapped, bands)
 
     def _mapped(self, features: Tensor, first: int) -> Tensor:
         if self.place is None:

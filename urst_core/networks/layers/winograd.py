@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .banded import Bands, Edge, RowLayer, in_dtype, joined_if_low, slabs, with_last
+from .banded import Bands, Edge, RowLayer, in_dtype, joined_if_low, slabs
 from .convolutions import TileConvolution
 
 BLOCKS_AT_ONCE = 128
@@ -89,14 +89,18 @@ class WinogradConvolution(RowLayer):
         transformed = self._transformed_kernel()
         heights: list[int] = []
         done = 0
-        bands = _whole_blocks(in_dtype(bands, self.direct.weight.dtype), edge, heights)
-        for slab in slabs(bands, kernel=6, stride=4, padding=1, edge=edge):
+
+        def of_slab(slab: Tensor) -> Tensor:
+            nonlocal done
             columns = 1 if edge is Edge.ZEROS else 0
             width = slab.shape[3] + 2 * columns - 2
             blocks = F.pad(slab, (columns, columns + -width % 4))
             result = self._convolved(blocks, transformed)[:, :, : sum(heights) - done, :width]
             done += result.shape[2]
-            yield result
+            return result
+
+        bands = _whole_blocks(in_dtype(bands, self.direct.weight.dtype), edge, heights)
+        return map(of_slab, slabs(bands, kernel=6, stride=4, padding=1, edge=edge))
 
     def _transformed_kernel(self) -> Tensor:
         """The sums of the kernel, (36, in, out)."""
@@ -138,11 +142,13 @@ def _whole_blocks(bands: Bands, edge: Edge, heights: list[int]) -> Bands:
 
     The height of each band is noted in ``heights``.
     """
-    for band, is_last in with_last(joined_if_low(bands, 1, 1)):
+
+    def continued(band_and_last: tuple[Tensor, bool]) -> Tensor:
+        band, is_last = band_and_last
         heights.append(band.shape[2])
         lacking = -sum(heights) % 4
-        if is_last and lacking:
-            continued = F.pad(band, (0, 0, 0, 1), mode=edge.value)
-            yield F.pad(continued, (0, 0, 0, lacking - 1))
-        else:
-            yield band
+        if not (is_last and lacking):
+            return band
+        return F.pad(F.pad(band, (0, 0, 0, 1), mode=edge.value), (0, 0, 0, lacking - 1))
+
+    return map(continued, joined_if_low(bands, 1, 1))

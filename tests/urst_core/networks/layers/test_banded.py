@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import sys
+import weakref
 
+import numpy as np
 import pytest
 import torch
 from examples import picture, slow_where_large
@@ -132,6 +135,38 @@ def test_a_layer_by_bands_equals_the_layer(name, at_border, rows):
 
 
 @pytest.mark.usefixtures("low_bands")
+@pytest.mark.parametrize("at_border", [True, False])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "complete sequences"])
+def test_a_layer_holds_no_band_that_it_does_not_need(name, at_border):
+    """While those behind it work, it has the last rows of one band, and the next one."""
+    layer = LAYERS[name]().requires_grad_(False)
+    alive: set[int] = set()
+
+    def band(number):
+        memory = np.random.default_rng(number).random((1, 12, 24, 4), np.float32)
+        alive.add(number)
+        weakref.finalize(memory, alive.remove, number)
+        return torch.from_numpy(memory).permute(0, 3, 1, 2)
+
+    results = layer.rows(map(band, range(12)), at_border=at_border)
+    held = [len(alive) for _ in results]
+    # Two convolutions or more each have one that is next.
+    most = 4 if name.startswith(("beside", "sequence")) else 1
+    assert max(held) <= most
+    assert len(held) > 5
+
+
+@pytest.mark.usefixtures("low_bands")
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "complete sequences"])
+def test_a_layer_does_not_hold_its_results(name):
+    layer = LAYERS[name]().requires_grad_(False)
+    features = torch.randn(1, 4, 96, 24).to(memory_format=torch.channels_last)
+    for result in layer.rows(bands_of(features, 12), at_border=False):
+        # Here: the variable, and the call's argument.
+        assert sys.getrefcount(result) == 2
+
+
+@pytest.mark.usefixtures("low_bands")
 def test_slabs_overlap_as_the_kernel_needs():
     rows = torch.arange(10.0).reshape(1, 1, 10, 1)
     cut = [slab.flatten().tolist() for slab in slabs(bands_of(rows, 4), kernel=3)]
@@ -157,7 +192,9 @@ def test_slabs_overlap_as_the_kernel_needs():
 def test_low_bands_are_joined(heights, padding, stride, joined):
     bands = iter([torch.zeros(1, 1, height, 21) for height in heights])
     found = row_streams.joined_if_low(bands, padding, stride)
-    assert [band.shape[2] for band in found] == joined
+    heights, lasts = zip(*((band.shape[2], is_last) for band, is_last in found))
+    assert list(heights) == joined
+    assert list(lasts) == [False] * (len(joined) - 1) + [True]
 
 
 @pytest.mark.parametrize("width", [10, 21, 60])
