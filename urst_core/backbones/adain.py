@@ -132,7 +132,7 @@ class AdaIN(ContentEncodingNetwork):
         layers=(*ENCODER_LAYERS, *DECODER_LAYERS),
         minimum=16,
         bytes_per_pixel=900,
-        tile_bytes_per_pixel=800,
+        tile_bytes_per_pixel=280,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
         paper="arXiv:1703.06868",

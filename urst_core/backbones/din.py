@@ -132,7 +132,7 @@ class DIN(StylizationNetwork):
         layers=LAYERS,
         minimum=16,
         bytes_per_pixel=560,
-        tile_bytes_per_pixel=210,
+        tile_bytes_per_pixel=110,
         half_precision=(),
         license="Apache-2.0",
         paper="arXiv:1911.06953",

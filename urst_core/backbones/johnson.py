@@ -77,7 +77,7 @@ def _traits(name: str, title: str, license_name: str) -> Traits:
         layers=layers_of(len(BLOCKS)),
         minimum=8,
         bytes_per_pixel=1100,
-        tile_bytes_per_pixel=320,
+        tile_bytes_per_pixel=110,
         half_precision=(torch.float16, torch.bfloat16),
         license=license_name,
         paper="arXiv:1603.08155",

@@ -258,7 +258,7 @@ class LinearR31(LinearWCT):
         layers=network_layers(RELU3_1),
         minimum=8,
         bytes_per_pixel=1060,
-        tile_bytes_per_pixel=800,
+        tile_bytes_per_pixel=300,
         # The published weights were not available, so half precision is untested.
         half_precision=(),
         license="BSD-2-Clause",
@@ -278,7 +278,7 @@ class LinearR41(LinearWCT):
         layers=network_layers(RELU4_1),
         minimum=16,
         bytes_per_pixel=1060,
-        tile_bytes_per_pixel=800,
+        tile_bytes_per_pixel=300,
         # The published weights were not available, so half precision is untested.
         half_precision=(),
         license="BSD-2-Clause",

@@ -301,7 +301,7 @@ class MicroAST(ContentEncodingNetwork):
         layers=(*CONTENT_LAYERS, *STYLED_LAYERS),
         minimum=8,
         bytes_per_pixel=560,
-        tile_bytes_per_pixel=190,
+        tile_bytes_per_pixel=90,
         half_precision=(torch.float16, torch.bfloat16),
         license="MIT",
         paper="arXiv:2211.15313",

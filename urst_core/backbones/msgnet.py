@@ -144,7 +144,7 @@ class MSGNet(StylizationNetwork):
         layers=LAYERS,
         minimum=8,
         bytes_per_pixel=2500,
-        tile_bytes_per_pixel=780,
+        tile_bytes_per_pixel=550,
         # The published weights were not available, so half precision is untested.
         half_precision=(),
         license="MIT",

@@ -187,7 +187,7 @@ class Multimodal(StylizationNetwork):
         layers=LAYERS,
         minimum=8,
         bytes_per_pixel=4700,
-        tile_bytes_per_pixel=1450,
+        tile_bytes_per_pixel=1200,
         # The published weights were not available, so half precision is untested.
         half_precision=(),
         license="not stated (FeliMe), Apache-2.0 (URST)",

@@ -209,7 +209,7 @@ class WCT(Cascade):
         layers=cascade_layers(LEVELS),
         minimum=cascade_minimum(LEVELS),
         bytes_per_pixel=2400,
-        tile_bytes_per_pixel=830,
+        tile_bytes_per_pixel=410,
         # In bfloat16, five networks in a row lose too much of real pictures.
         half_precision=(torch.float16,),
         license="MIT",
@@ -235,7 +235,7 @@ class CollaborativeDistillation(Cascade):
         name="cd16x",
         title="Collaborative Distillation",
         bytes_per_pixel=950,
-        tile_bytes_per_pixel=300,
+        tile_bytes_per_pixel=90,
         paper="arXiv:2003.08436",
         has_channel_moments=False,
     )
