@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 import torch
 from comfy import model_management
 
+from ..urst_core.geometry import largest_window
 from ..urst_core.pictures.thumbnail import thumbnail_size_of
 from ..urst_core.tiling.settings import Settings
 from ..urst_core.tiling.tile_size import LARGEST_TILE
 
 if TYPE_CHECKING:
     from ..urst_core.geometry import Size
-    from ..urst_core.networks.network import Traits
     from ..urst_core.networks.style import AnyStyle
     from .sockets import LoadedBackbone
 
@@ -106,12 +106,6 @@ def _let_go(error: BaseException) -> None:
             pending += [current.__cause__, current.__context__]
 
 
-def window_size(traits: Traits, edge: int, frame: Size, *, margin: int = 0) -> Size:
-    """Size of the largest window whose core has that edge; levels of strokes need a margin."""
-    longest = edge + 2 * (traits.halo + margin)
-    return min(longest, frame[0]), min(longest, frame[1])
-
-
 def style_areas(styles: Sequence[AnyStyle], style_size: int) -> list[Size]:
     """Heights and widths at which the style pictures are encoded."""
     from ..urst_core.networks.style import pictures_among
@@ -128,7 +122,7 @@ def run_areas(
     edge, traits = settings.tile_size or LARGEST_TILE, loaded.backbone.traits
     margin = max(level_margins(size, settings, traits.stride))
     return [
-        window_size(traits, edge, size, margin=margin),
+        largest_window(size, edge, traits.halo + margin),
         thumbnail_size_of(size, settings.thumbnail_size),
         *style_areas(styles, settings.style_size),
     ]

@@ -187,14 +187,19 @@ def windows_area(frame: Size, edge: int, halo: int) -> int:
     return heights * widths
 
 
+def largest_window(frame: Size, edge: int, halo: int) -> Size:
+    """Height and width of the largest window around cores of that edge, in px."""
+    longest = edge + 2 * halo
+    return min(longest, frame[0]), min(longest, frame[1])
+
+
 def equal_tiles(frame: Size, *, edge: int, halo: int) -> list[Tile]:
     """Tiles whose windows all have one size, so that they fit one batch.
 
     A window that would leave the frame is moved inward until its outer edge is on the frame's
     border. No window is larger than the frame.
     """
-    height = min(edge + 2 * halo, frame[0])
-    width = min(edge + 2 * halo, frame[1])
+    height, width = largest_window(frame, edge, halo)
     tiles: list[Tile] = []
     for core in cut(Rectangle.of_size(frame), edge):
         top = min(max(core.top - halo, 0), frame[0] - height)

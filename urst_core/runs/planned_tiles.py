@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..geometry import Size, windows_area
+from ..geometry import Size, largest_window, windows_area
 from ..method.run import Run
 from ..method.strokes import level_margins
 from ..tiling.tile_size import cheapest_edge, largest_fitting
@@ -45,8 +45,7 @@ class PlannedTiles:
     @property
     def window(self) -> Size:
         """Height and width of the largest window, in px."""
-        longest = self.edge + 2 * self.halo
-        return min(self.frame[0], longest), min(self.frame[1], longest)
+        return largest_window(self.frame, self.edge, self.halo)
 
 
 def planned_tiles(run: Run, dtype: torch.dtype, free_bytes: int) -> list[PlannedTiles]:
