@@ -75,14 +75,11 @@ def test_tiles_of_each_level_are_those_of_the_run(microast):
         level_run(run, number, content, below, ignore)
         for number, (content, below) in enumerate(zip(contents, belows))
     ]
-    edges = [level.tiles(torch.float32).edge for level in levels]
-    assert [tiles.edge for tiles in planned] == edges
-    assert [tiles.halo for tiles in planned] == [
-        level.tiles(torch.float32).halo for level in levels
-    ]
-    assert [tiles.frame for tiles in planned] == [level.frame for level in levels]
-    # The widest margin is that of the last level here.
-    assert max(edges) > edges[-1]
+    loops = [level.tiles(torch.float32) for level in levels]
+    for tiles, loop in zip(planned, loops, strict=True):
+        assert (tiles.edge, tiles.halo, tiles.frame) == (loop.edge, loop.halo, loop.frame)
+    # Here the last level has the widest margin.
+    assert max(loop.edge for loop in loops) > loops[-1].edge
 
 
 def test_stages_follow_one_another(plan_of):
