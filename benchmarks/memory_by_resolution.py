@@ -7,11 +7,9 @@ Square pictures in memory, stylized with fine strokes: in tiles, and in one tile
 process of its own; counted is what it held resident at most above what it held before, picture and
 result included. Weights are random, since they do not matter here.
 
-With --tiles a run in tiles ends after so many of them. The result is written once before, so that
-all of it counts, and the first tiles are the largest: they touch the border of the picture, and
-those of a corner and of the first row are as large as any. What comes after them needs no more
-memory, but a longer run can show how much the allocator keeps; so no times are printed, and a
-network that is fast enough should be run to the end beside it.
+With --tiles a run ends after that many tiles, and no time is printed. The result's memory is
+written before, so that all of it counts. The allocator may keep more in a longer run: a network
+that is fast enough should be run to the end, too.
 
 Whole pictures are left out where the square of the size, from the run before, promises more than
 --whole-limit. With --figures, figures are kept in a file, and those in it are not measured again:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..urst_core.networks.model import Backbone
 
 NONE_INSTALLED = "no weights with several styles"
-"""The only choice where there are none: ComfyUI refuses an empty list."""
+"""The only choice if no such weights are installed: ComfyUI refuses an empty list."""
 
 NO_STYLE = "no style"
 

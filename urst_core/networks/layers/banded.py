@@ -10,9 +10,9 @@ keeps the last few rows, which the next band also needs, and passes its results 
 Nothing is computed twice and nothing is discarded: the result is that of the whole window. All
 bands are (N, C, h, W), from top to bottom; their heights vary from layer to layer.
 
-A band is freed as soon as no later row depends on it. So layers are made of ``map``, which holds
-nothing between two bands, and what generators yield is no longer in a variable of theirs: a layer
-waits while all those behind it work.
+A band is freed as soon as no later row depends on it. A layer waits while all those behind it work,
+so it must not keep what it has passed on: layers use ``map``, which holds nothing between two
+bands, and generators drop their variables before they yield.
 """
 
 from __future__ import annotations

@@ -25,12 +25,6 @@ class MaxPooling(RowLayer):
         return map(_maxima, slabs(bands, kernel=2, stride=2))
 
 
-def _maxima(slab: Tensor) -> Tensor:
-    """Libraries also compute the position of each maximum, which takes ten times as long."""
-    higher = torch.maximum(slab[:, :, ::2], slab[:, :, 1::2])
-    return torch.maximum(higher[..., ::2], higher[..., 1::2])
-
-
 class SubtractMean(RowLayer):
     """Subtracts a mean of each channel, (C,) values of any shape."""
 
@@ -134,7 +128,7 @@ class BilinearUpsampling(RowLayer):
         return map(self._inside, slabs(bands, kernel=3, padding=1, edge=Edge.REPEATED))
 
     def _inside(self, padded: Tensor) -> Tensor:
-        """The result for rows that are padded by one pixel, without that of the padding."""
+        """Upsample rows padded by one pixel, and drop what comes of the padding."""
         return self(padded, at_border=False)[:, :, 2:-2, 2:-2]
 
 
@@ -202,3 +196,12 @@ class Residual(RowLayer):
 def _as_parameter(values: Tensor) -> nn.Parameter:
     """A copy of (C,) values as a parameter for (N, C, H, W) features."""
     return nn.Parameter(values.detach().reshape(1, -1, 1, 1).clone())
+
+
+def _maxima(slab: Tensor) -> Tensor:
+    """The maximum of each 2 x 2 px.
+
+    Libraries also compute the position of each maximum, which takes ten times as long.
+    """
+    higher = torch.maximum(slab[:, :, ::2], slab[:, :, 1::2])
+    return torch.maximum(higher[..., ::2], higher[..., 1::2])
