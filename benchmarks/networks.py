@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from urst_core.backbones import REGISTRY, find_backbone
 from urst_core.backbones.metanet import WIDTHS, MetaNet
+from urst_core.backbones.microast import MicroAST
 from urst_core.networks.model import Backbone
 from urst_core.networks.network import StylizationNetwork
 
@@ -44,13 +45,16 @@ def main() -> None:
 
 
 def sizes_of(name: str) -> Iterator[tuple[str, StylizationNetwork]]:
-    """A network in its published size, or in its three sizes."""
+    """A network in its published size, or in its three sizes; MicroAST with its variants."""
     network_class = find_backbone(name)
     if network_class is MetaNet:
         for width in WIDTHS:
             yield f"{name}, width {width}", MetaNet(width)
-    else:
-        yield name, network_class()
+        return
+    yield name, network_class()
+    if network_class is MicroAST:
+        yield f"{name}, blurred", MicroAST(blurred=True)
+        yield f"{name}, extended", MicroAST(extended=True)
 
 
 @torch.inference_mode()

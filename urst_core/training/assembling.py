@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..backbones.microast import MicroAST
+from ..backbones.microast import EXTRA_BLOCKS, MicroAST
 from ..errors import SettingsError, TrainingError
 from ..weights.checkpoint import build_backbone, read_weights, used_weights
 from .batches import Batches
@@ -14,7 +14,7 @@ from .checkpoint import Checkpoint, restore
 from .pictures import PictureFolder, Report
 from .recipe import Recipe
 from .recipes import RecipeEntry, build_recipe
-from .recipes.microast import BLURRED, MicroASTRecipe
+from .recipes.microast import BLURRED, EXTENDED, MicroASTRecipe
 from .settings import TrainingSettings
 from .vgg import load_vgg
 
@@ -92,26 +92,36 @@ def assemble_batches(
 def begin_with(recipe: Recipe, path: Path) -> None:
     """Load the trained parameters from a weights file, or the averaged ones from a checkpoint.
 
-    Parameters that are not trained (AdaIN's encoder) stay those of the VGG that losses use.
+    Parameters that are not trained (AdaIN's encoder) stay those of the VGG that losses use, but
+    blurs have the file's taps. Extra blocks that the file does not have stay as they are: at first
+    they change nothing.
 
     Raises:
         WeightsError: the file is missing, or belongs to another network.
-        TrainingError: the checkpoint belongs to another network.
+        TrainingError: the checkpoint belongs to another network, or the file has extra blocks and
+            the network has none.
     """
-    learned = dict(recipe.learned_parameters())
-    if path.name.endswith(CHECKPOINT_ENDING) and path.is_file():
+    ours = recipe.network.traits.name
+    network_class = type(recipe.network)
+    if _is_checkpoint(path):
         checkpoint = Checkpoint.load(path)
-        theirs, ours = checkpoint.run.get("backbone"), recipe.network.traits.name
+        theirs = checkpoint.run.get("backbone")
         if theirs != ours:
             raise TrainingError(
                 f"checkpoint {path} is of backbone {theirs!r}, not {ours!r}; choose another file"
             )
-        restore(learned, checkpoint.tensors["average"])
-        return
-    network_class = type(recipe.network)
-    state = used_weights(network_class, read_weights(path))
-    build_backbone(network_class, state, origin=str(path))  # raises if the weights do not fit
-    restore(learned, state)
+        state = checkpoint.tensors["average"]
+    else:
+        state = used_weights(network_class, read_weights(path))
+        build_backbone(network_class, state, origin=str(path))  # raises if the weights do not fit
+    learned = dict(recipe.learned_parameters())
+    if any(name.startswith(EXTRA_BLOCKS) and name not in learned for name in state):
+        raise TrainingError(
+            f"{path} is of the network with two more blocks; train it with microast_extended"
+        )
+    blurs = {name: taps for name, taps in recipe.network.named_buffers() if name in state}
+    added = {name for name in learned if name.startswith(EXTRA_BLOCKS) and name not in state}
+    restore({name: value for name, value in learned.items() if name not in added} | blurs, state)
 
 
 def fit_start(recipe: Recipe, start_from: Path, batches: Batches) -> None:
@@ -129,14 +139,18 @@ def fit_start(recipe: Recipe, start_from: Path, batches: Batches) -> None:
     learned = dict(recipe.learned_parameters())
     plain = MicroAST()
     restore(dict(plain.named_parameters()), learned)
-    fitted = fit_blurred(plain.requires_grad_(False), batches)
-    restore(learned, dict(fitted.named_parameters()))
+    fitted = dict(fit_blurred(plain.requires_grad_(False), batches).named_parameters())
+    restore({name: value for name, value in learned.items() if name in fitted}, fitted)
 
 
 def _has_blurs(path: Path) -> bool:
-    if path.name.endswith(CHECKPOINT_ENDING):
-        return Checkpoint.load(path).run.get("variant") == BLURRED
+    if _is_checkpoint(path):
+        return Checkpoint.load(path).run.get("variant") in (BLURRED, EXTENDED)
     return any(name.endswith(".blur") for name in read_weights(path))
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.name.endswith(CHECKPOINT_ENDING) and path.is_file()
 
 
 def _check_apart(contents: Sequence[Path], styles: Sequence[Path]) -> None:

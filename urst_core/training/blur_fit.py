@@ -100,7 +100,7 @@ def _decoded(network: MicroAST, content: Tensor, style: Tensor) -> Tensor:
     def keep(_module: nn.Module, inputs: tuple[Tensor]) -> None:
         found.append(inputs[0])
 
-    with network.decoder.dec3.register_forward_pre_hook(keep):
+    with network.decoder.dec3[0].register_forward_pre_hook(keep):
         code = network.style_signals(style, batch_stats)
         collect(network.stages(content, code), measure_batch)
     return found[0]

@@ -1,18 +1,21 @@
-"""The variant of MicroAST without a grid: the same parameters, with blurs."""
+"""The variants of MicroAST: without a grid by blurs, and extended by two blocks, too."""
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
-from examples import picture, random_backbone
+from examples import picture, random_backbone, random_state
 from safetensors.torch import load_file
 
-from urst_core.backbones.microast import BLUR, MicroAST
+from urst_core.backbones.microast import BLUR, EXTRA_BLOCKS, MicroAST
 from urst_core.errors import WeightsError
 from urst_core.geometry import Rectangle, cut, tile_around
 from urst_core.networks.model import Backbone
 from urst_core.networks.sites import replay
 from urst_core.networks.statistics import ChannelStats
+from urst_core.networks.style import blend
 from urst_core.training.losses import fine_detail, grid_loss
 from urst_core.weights.checkpoint import build_backbone
 
@@ -24,17 +27,35 @@ BLURS = [
 ]
 
 
+HALOS = {"blurred": 60, "extended": 64}
+
+
+@pytest.fixture(scope="module", params=["blurred", "extended"])
+def variant(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def backbone() -> Backbone:
+def backbone(variant) -> Backbone:
+    return random_variant(variant)
+
+
+def random_variant(variant: str) -> Backbone:
     state = random_backbone(MicroAST).network.state_dict()
-    blurs = dict.fromkeys(BLURS, torch.tensor(BLUR))
-    return build_backbone(MicroAST, {**state, **blurs}, origin="random, blurred")
+    state |= dict.fromkeys(BLURS, torch.tensor(BLUR))
+    if variant == "extended":
+        state |= extra_blocks()
+    return build_backbone(MicroAST, state, origin=f"random, {variant}")
+
+
+def extra_blocks() -> dict[str, torch.Tensor]:
+    state = random_state(MicroAST(extended=True), 0)
+    return {name: value for name, value in state.items() if name.startswith(EXTRA_BLOCKS)}
 
 
 def baked_in_float64(backbone):
     """The network, a style's code, statistics, and the tile network of both, in float64."""
-    network = MicroAST(blurred=True).double()
-    network.load_state_dict(backbone.network.state_dict())
+    network = copy.deepcopy(backbone.network).double()
     network.eval().requires_grad_(False)
     double = Backbone(network, backbone.fingerprint)
     thumbnail, style = (
@@ -53,15 +74,17 @@ def state_of(network) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def test_variant_is_detected_from_the_file(backbone):
+def test_variant_is_detected_from_the_file(backbone, variant):
     state = state_of(backbone.network)
     assert sorted(name for name in state if name.endswith(".blur")) == BLURS
     for name in BLURS:
         assert state[name].tolist() == list(BLUR)
-    loaded = build_backbone(MicroAST, state, origin="blurred")
-    assert loaded.traits.halo == 60
+    extra = {name for name in state if name.startswith(EXTRA_BLOCKS)}
+    assert len(extra) == (12 if variant == "extended" else 0)
+    loaded = build_backbone(MicroAST, state, origin=variant)
+    assert loaded.traits.halo == HALOS[variant]
     assert loaded.fingerprint == backbone.fingerprint
-    published = {name: value for name, value in state.items() if name not in BLURS}
+    published = {name: value for name, value in state.items() if name not in {*BLURS, *extra}}
     plain = build_backbone(MicroAST, published, origin="published")
     assert plain.traits is MicroAST.traits
     assert plain.fingerprint != loaded.fingerprint
@@ -79,6 +102,44 @@ def test_a_file_with_some_of_the_blurs_is_refused(backbone):
         f"decoder.dec3.1.blur) of {len(state) + 2} keys; use a file under the published parameter "
         "names"
     )
+
+
+def test_extra_blocks_need_the_blurs():
+    state = {**random_backbone(MicroAST).network.state_dict(), **extra_blocks()}
+    with pytest.raises(WeightsError) as caught:
+        build_backbone(MicroAST, state, origin="sharp.safetensors")
+    assert str(caught.value) == (
+        f"weights sharp.safetensors do not fit MicroAST: 4 missing ({', '.join(BLURS[:3])}, …) of "
+        f"{len(state) + 4} keys; use a file under the published parameter names"
+    )
+
+
+def test_blocks_that_add_nothing_leave_the_picture_as_it_is():
+    """As training starts, from weights without them."""
+    content, style = picture((48, 64), seed=4)[None], picture((40, 56), seed=3)[None]
+    state = random_backbone(MicroAST).network.state_dict() | dict.fromkeys(
+        BLURS, torch.tensor(BLUR)
+    )
+    extra = extra_blocks()
+    extra |= {name: value * 0.0 for name, value in extra.items() if ".gather." in name}
+    results = []
+    for weights in (state, {**state, **extra}):
+        backbone = build_backbone(MicroAST, weights, origin="random")
+        stats = backbone.collect(content, backbone.encode_style([style]))
+        with torch.inference_mode():
+            results.append(backbone.bake(stats)(content))
+    assert torch.equal(*results)
+
+
+def test_extra_blocks_follow_the_style():
+    """Their signals are an affine map of the style's statistics, so mixtures work as elsewhere."""
+    backbone = random_variant("extended")
+    extra = backbone.network.decoder.extra1
+    codes = [backbone.encode_style([picture((40, 56), seed=n)[None]]) for n in (3, 5)]
+    first, second = (torch.cat(extra.modulation(code)) for code in codes)
+    assert float((first - second).abs().max()) > 1e-3
+    mixed = torch.cat(extra.modulation(blend(codes, [0.25, 0.75])))
+    torch.testing.assert_close(mixed, 0.25 * first + 0.75 * second, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

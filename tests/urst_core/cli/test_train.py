@@ -83,6 +83,7 @@ def same(first, second) -> bool:
     [
         ("microast", "microast"),
         ("microast_blurred", "microast"),
+        ("microast_extended", "microast"),
         ("adain", "adain"),
         pytest.param("linear_r31", "linear_r31", marks=pytest.mark.slow),
         ("johnson", "johnson_examples"),
@@ -473,7 +474,8 @@ def test_refused_options(train, tmp_path, capsys, options, message):
 
 def test_unknown_recipe(train, capsys):
     message = (
-        "there is no recipe 'stylegan'; use one of: microast, microast_blurred, adain, "
+        "there is no recipe 'stylegan'; use one of: microast, microast_blurred, "
+        "microast_extended, adain, "
         "linear_r31, linear_r41, din, metanet_8, metanet_16, metanet_32, johnson"
     )
     assert refused(train, capsys, "--steps", 1, recipe="stylegan") == message

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from training_examples import open_folder, random_vgg
 
 from urst_core.backbones.microast import MicroAST
+from urst_core.errors import TrainingError
 from urst_core.networks.sites import collect
 from urst_core.training import blur_fit
 from urst_core.training.assembling import begin_with, checkpoint_of, fit_start
@@ -106,26 +107,62 @@ def learned(recipe: MicroASTRecipe) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("blurred", "from_blurred", "fits"),
-    [(True, False, True), (True, True, False), (False, False, False)],
+    ("variant", "start", "fits"),
+    [
+        ("blurred", None, True),
+        ("blurred", "blurred", False),
+        (None, None, False),
+        ("extended", None, True),
+        ("extended", "blurred", False),
+        ("extended", "extended", False),
+    ],
 )
-def test_start_of_a_training(batches, tmp_path, monkeypatch, blurred, from_blurred, fits):
+def test_start_of_a_training(batches, tmp_path, monkeypatch, variant, start, fits):
     """Only a network with blurs is fitted, and only to weights without; here, to few pixels."""
     monkeypatch.setattr(blur_fit, "PIXELS", 100)
     vgg = random_vgg(thinness=16)
-    source = MicroASTRecipe(vgg, blurred=from_blurred).network.state_dict()
+    source = recipe_of(vgg, start).network.state_dict()
     weights = tmp_path / "weights.safetensors"
     save_file({name: value.contiguous() for name, value in source.items()}, weights)
     checkpoint = checkpoint_of(weights)
     names = {name for name in source if not name.endswith(".blur")}
     tensors = {kind: {name: source[name].clone() for name in names} for kind in KINDS}
-    run = {"backbone": "microast", **({"variant": "blurred"} if from_blurred else {})}
+    run = {"backbone": "microast", **({"variant": start} if start else {})}
     Checkpoint(5, 1.0, tensors, run).save(checkpoint)
     for path in (weights, checkpoint):
-        recipe = MicroASTRecipe(vgg, blurred=blurred)
+        recipe = recipe_of(vgg, variant)
         begin_with(recipe, path)
         before = learned(recipe)
-        assert all(torch.equal(value, source[name]) for name, value in before.items())
+        added = before.keys() - source.keys()
+        assert len(added) == (12 if variant == "extended" != start else 0)
+        assert all(torch.equal(before[name], source[name]) for name in before.keys() - added)
         fit_start(recipe, path, batches)
         after = learned(recipe)
         assert all(torch.equal(v, before[name]) for name, v in after.items()) is not fits
+
+
+def recipe_of(vgg, variant: str | None) -> MicroASTRecipe:
+    return MicroASTRecipe(vgg, **({variant: True} if variant else {}))
+
+
+def test_blurs_have_the_taps_of_the_weights(tmp_path):
+    vgg = random_vgg(thinness=16)
+    source = recipe_of(vgg, "blurred").network.state_dict()
+    narrow = torch.tensor([0.2, 0.6, 0.2])
+    name = "decoder.dec3.6.blur"
+    weights = tmp_path / "weights.safetensors"
+    save_file({**source, name: narrow}, weights)
+    recipe = recipe_of(vgg, "extended")
+    begin_with(recipe, weights)
+    assert torch.equal(recipe.network.state_dict()[name], narrow)
+
+
+def test_extra_blocks_are_not_dropped(tmp_path):
+    vgg = random_vgg(thinness=16)
+    weights = tmp_path / "weights.safetensors"
+    save_file(recipe_of(vgg, "extended").network.state_dict(), weights)
+    with pytest.raises(TrainingError) as caught:
+        begin_with(recipe_of(vgg, "blurred"), weights)
+    assert str(caught.value) == (
+        f"{weights} is of the network with two more blocks; train it with microast_extended"
+    )

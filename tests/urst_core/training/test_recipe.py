@@ -33,7 +33,7 @@ from urst_core.training.recipes.johnson import JohnsonRecipe
 from urst_core.training.recipes.microast import MicroASTRecipe
 from urst_core.training.vgg import VGGFeatures
 
-NAMES = ("microast", "microast_blurred", "adain", "johnson")
+NAMES = ("microast", "microast_blurred", "microast_extended", "adain", "johnson")
 CPU = torch.device("cpu")
 
 # The bias of a convolution before a normalization is subtracted with the mean, so its gradient is
@@ -45,6 +45,7 @@ BEFORE_MICROASTS_SITES = {
 WITHOUT_EFFECT = {
     "microast": BEFORE_MICROASTS_SITES,
     "microast_blurred": BEFORE_MICROASTS_SITES,
+    "microast_extended": BEFORE_MICROASTS_SITES,
     "adain": set(),
     "johnson": {
         *(f"{name}.conv2d.bias" for name in ("conv1", "conv2", "conv3", "deconv1", "deconv2")),
@@ -63,6 +64,7 @@ def recipe_of(name: str, vgg, *, seed: int = 0):
     classes = {
         "microast": MicroASTRecipe,
         "microast_blurred": partial(MicroASTRecipe, blurred=True),
+        "microast_extended": partial(MicroASTRecipe, extended=True),
         "adain": AdaINRecipe,
     }
     recipe = classes[name](vgg) if name in classes else JohnsonRecipe(vgg, style)
@@ -314,7 +316,7 @@ def test_patches_of_flat_thumbnails_count_no_more_than_patches_can(vgg, monkeypa
 def test_bfloat16_is_near_float32(vgg, name):
     # AdaIN normalizes an eighth of the size, and blurs leave less to normalize: of smaller
     # pictures deviations are those of a few values.
-    edge = 64 if name in ("adain", "microast_blurred") else 16
+    edge = 64 if name in ("adain", "microast_blurred", "microast_extended") else 16
     recipe, batch = recipe_of(name, vgg), made_up_batch(2, edge=edge)
     weights = weights_of(recipe, total_variation=1.0)
     exact = recipe.losses(batch, weights)
@@ -390,8 +392,8 @@ def test_adains_encoder_is_the_vgg_of_the_losses(vgg):
 def test_description_identifies_the_training(vgg):
     described = {name: recipe_of(name, vgg).description() for name in NAMES}
     backbones = [description["backbone"] for description in described.values()]
-    assert backbones == ["microast", "microast", "adain", "johnson_examples"]
-    assert described["microast"] != described["microast_blurred"]
+    assert backbones == ["microast", "microast", "microast", "adain", "johnson_examples"]
+    assert len({str(described[name]) for name in NAMES[:3]}) == 3
     digests = {d["VGG"] for name, d in described.items() if name != "adain"}
     assert len(digests) == 1
     assert len(digests.pop()) == 12
@@ -418,14 +420,15 @@ def test_shown_pictures_are_the_network_results(vgg, name):
 
 def test_every_recipe_is_found_by_its_name():
     metanets = [f"metanet_{width}" for width in WIDTHS]
-    names = [*NAMES[:3], "linear_r31", "linear_r41", "din", *metanets, "johnson"]
+    names = [*NAMES[:4], "linear_r31", "linear_r41", "din", *metanets, "johnson"]
     assert [entry.name for entry in RECIPES] == names
     for entry in RECIPES:
         assert find_recipe(entry.name) is entry
     with pytest.raises(SettingsError) as caught:
         find_recipe("stylegan")
     message = (
-        "there is no recipe 'stylegan'; use one of: microast, microast_blurred, adain, linear_r31, "
+        "there is no recipe 'stylegan'; use one of: microast, microast_blurred, "
+        "microast_extended, adain, linear_r31, "
         "linear_r41, din, metanet_8, metanet_16, metanet_32, johnson"
     )
     assert str(caught.value) == message

@@ -84,6 +84,13 @@ RECIPES: tuple[RecipeEntry, ...] = (
         build=lambda vgg, _styles, _edge: MicroASTRecipe(vgg, blurred=True),
     ),
     RecipeEntry(
+        "microast_extended",
+        "MicroAST without a grid, with two more blocks, any style",
+        MicroASTRecipe.default_weights,
+        takes_folders=True,
+        build=lambda vgg, _styles, _edge: MicroASTRecipe(vgg, extended=True),
+    ),
+    RecipeEntry(
         "adain",
         "AdaIN's decoder, any style",
         AdaINRecipe.default_weights,

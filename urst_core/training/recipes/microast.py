@@ -14,6 +14,9 @@ from ..vgg import VGGFeatures
 BLURRED = "blurred"
 """Name of the variant without a grid in descriptions."""
 
+EXTENDED = "extended"
+"""Name of the variant with two more blocks."""
+
 
 class MicroASTRecipe(Recipe):
     """Content, style, contrastive loss (weights 1, 3, 3, as published), and URST's stroke loss.
@@ -21,20 +24,25 @@ class MicroASTRecipe(Recipe):
     Args:
         vgg: the network whose features the losses compare.
         blurred: whether to use the variant without a grid.
+        extended: whether to use that with two more blocks; it has blurs, too.
     """
 
     default_weights = LossWeights(content=1.0, style=3.0, stroke=1.0, contrastive=3.0)
     has_signals = True
 
-    def __init__(self, vgg: nn.Sequential, *, blurred: bool = False) -> None:
+    def __init__(
+        self, vgg: nn.Sequential, *, blurred: bool = False, extended: bool = False
+    ) -> None:
         self.vgg = VGGFeatures(vgg)
-        self.blurred = blurred
-        self.microast = MicroAST(blurred=blurred)
+        self.blurred = blurred or extended
+        self.extended = extended
+        self.microast = MicroAST(blurred=blurred, extended=extended)
         self.network = self.microast
 
     def description(self) -> dict[str, str]:
-        variant = {"variant": BLURRED} if self.blurred else {}
-        return {**super().description(), **variant}
+        if not self.blurred:
+            return super().description()
+        return {**super().description(), "variant": EXTENDED if self.extended else BLURRED}
 
     def code(self, styles: Tensor | None, count: int) -> StyleCode:
         del count
