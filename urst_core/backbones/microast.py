@@ -407,6 +407,8 @@ class MicroAST(ContentEncodingNetwork):
             self._styled_layers = EXTENDED_STYLED_LAYERS if extended else BLURRED_STYLED_LAYERS
             layers = (*BLURRED_CONTENT_LAYERS, *self._styled_layers)
             self.traits = replace(type(self).traits, layers=layers)
+        if extended:
+            self.traits = replace(self.traits, tile_bytes_per_pixel=115)
 
     @classmethod
     def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
