@@ -416,19 +416,20 @@ def test_half_precision_that_overflows(microast, monkeypatch):
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_tile_that_is_not_finite_is_named_and_not_written(microast, monkeypatch, value):
     """One pixel of the last tile of the second row of tiles, whose window has a size of its own."""
-    core = Rectangle(64, 64, 128, 96)
-    window_size = tile_around(core, microast.traits.halo, (136, 96)).window.size
+    frame = (136, 160)
+    tile = tile_around(Rectangle(64, 128, 128, 160), microast.traits.halo, frame)
+    first = tile.core_in_window
     forward = TileNetwork.forward
 
     def broken(network, window, **options):
         stylized = forward(network, window, **options)
-        if window.shape[2:] == window_size:
-            stylized[0, 1, 64, 60] = value
+        if window.shape[2:] == tile.window.size:
+            stylized[0, 1, first.top, first.left] = value
         return stylized
 
     monkeypatch.setattr(TileNetwork, "forward", broken)
-    canvas = TensorCanvas((136, 96), dtype=torch.uint8)
-    content = TensorSource(picture((136, 96)))
+    canvas = TensorCanvas(frame, dtype=torch.uint8)
+    content = TensorSource(picture(frame))
     with pytest.raises(WeightsError) as caught:
         stylize(
             content,
@@ -438,7 +439,7 @@ def test_a_tile_that_is_not_finite_is_named_and_not_written(microast, monkeypatc
             Settings(thumbnail_size=64, tile_size=64, strokes="fine"),
         )
     assert str(caught.value) == (
-        "the tile at row 64, column 64 (64 x 32 px) is NaN or infinite: "
+        "the tile at row 64, column 128 (64 x 32 px) is NaN or infinite: "
         "the network's values overflowed; use other weights, or get the weights file again"
     )
 

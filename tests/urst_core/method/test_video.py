@@ -25,7 +25,7 @@ STYLE = TensorSource(picture((64, 64), seed=3))
 SETTINGS = Settings(strokes="fine", thumbnail_size=0, style_size=64, tile_size=64, device="cpu")
 KINDS_OF_SITES = ("microast", "johnson", "linear_r31", "wct")
 """Backbones that measure channels, in two ways, mean products, and covariances."""
-FAR_FROM_THE_LAMP = 160 - 24 - 56
+FAR_FROM_THE_LAMP = 160 - 24 - 64
 """The columns that MicroAST's influence radius of 51 px keeps apart from the lamp."""
 
 
