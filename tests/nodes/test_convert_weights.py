@@ -25,7 +25,7 @@ def published(folder, part):
         values = {
             key.removeprefix(f"{name}."): value
             for key, value in state.items()
-            if key.startswith(f"{name}.") and not key.startswith("decoder.extra")
+            if key.startswith(f"{name}.")
         }
         torch.save(values, folder / "microast" / f"{name}.pth.tar")
     return folder

@@ -47,9 +47,6 @@ CHANNELS = 64
 SITES = ("dec1", "dec2")
 """Names of the modulated blocks, and of the sites before them."""
 
-EXTRA_BLOCKS = "decoder.extra"
-"""How the names of the parameters of extra blocks begin."""
-
 CONTENT_LAYERS: tuple[Layer, ...] = (
     Convolution(9),
     Convolution(3, stride=2),
@@ -303,6 +300,11 @@ class ExtraBlock(nn.Module):
         return folded_block((fold_output(self.spread.kernel, weight, bias), self.gather.kernel))
 
 
+def is_of_extra_block(name: str) -> bool:
+    """Whether a parameter belongs to an extra block; its name may lack the decoder's prefix."""
+    return ".extra" in f".{name}"
+
+
 class Decoder(nn.Module):
     """Two modulated blocks, then upsampling to full size.
 
@@ -414,7 +416,7 @@ class MicroAST(ContentEncodingNetwork):
     def for_weights(cls, state: Mapping[str, Tensor]) -> StylizationNetwork:
         return cls(
             blurred=any(name.endswith(".blur") for name in state),
-            extended=any(name.startswith(EXTRA_BLOCKS) for name in state),
+            extended=any(map(is_of_extra_block, state)),
         )
 
     def style_code(self, style: Tensor) -> StyleCode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..backbones.microast import EXTRA_BLOCKS, MicroAST
+from ..backbones.microast import MicroAST, is_of_extra_block
 from ..errors import SettingsError, TrainingError
 from ..weights.checkpoint import build_backbone, read_weights, used_weights
 from .batches import Batches
@@ -115,12 +115,12 @@ def begin_with(recipe: Recipe, path: Path) -> None:
         state = used_weights(network_class, read_weights(path))
         build_backbone(network_class, state, origin=str(path))  # raises if the weights do not fit
     learned = dict(recipe.learned_parameters())
-    if any(name.startswith(EXTRA_BLOCKS) and name not in learned for name in state):
+    if any(is_of_extra_block(name) and name not in learned for name in state):
         raise TrainingError(
             f"{path} is of the network with two more blocks; train it with microast_extended"
         )
     blurs = {name: taps for name, taps in recipe.network.named_buffers() if name in state}
-    added = {name for name in learned if name.startswith(EXTRA_BLOCKS) and name not in state}
+    added = {name for name in learned if is_of_extra_block(name) and name not in state}
     restore({name: value for name, value in learned.items() if name not in added} | blurs, state)
 
 

@@ -9,7 +9,7 @@ import torch
 from examples import picture, random_backbone, random_state
 from safetensors.torch import load_file
 
-from urst_core.backbones.microast import BLUR, EXTRA_BLOCKS, MicroAST
+from urst_core.backbones.microast import BLUR, MicroAST, is_of_extra_block
 from urst_core.errors import WeightsError
 from urst_core.geometry import Rectangle, cut, tile_around
 from urst_core.networks.model import Backbone
@@ -50,7 +50,7 @@ def random_variant(variant: str) -> Backbone:
 
 def extra_blocks() -> dict[str, torch.Tensor]:
     state = random_state(MicroAST(extended=True), 0)
-    return {name: value for name, value in state.items() if name.startswith(EXTRA_BLOCKS)}
+    return {name: value for name, value in state.items() if is_of_extra_block(name)}
 
 
 def baked_in_float64(backbone):
@@ -79,7 +79,7 @@ def test_variant_is_detected_from_the_file(backbone, variant):
     assert sorted(name for name in state if name.endswith(".blur")) == BLURS
     for name in BLURS:
         assert state[name].tolist() == list(BLUR)
-    extra = {name for name in state if name.startswith(EXTRA_BLOCKS)}
+    extra = {name for name in state if is_of_extra_block(name)}
     assert len(extra) == (12 if variant == "extended" else 0)
     loaded = build_backbone(MicroAST, state, origin=variant)
     assert loaded.traits.halo == HALOS[variant]

@@ -309,7 +309,7 @@ def test_command(hub, manifest, folder, capsys, tmp_path):
     assert cli.main([*arguments, "--private"]) == 0
     lines = capsys.readouterr().out.splitlines()
     digest = sha256((folder / "microast-one.safetensors").read_bytes())
-    assert lines[0] == f"microast-one: 1.9 MB, SHA-256 {digest}"
+    assert lines[0] == f"microast-one: 2.7 MB, SHA-256 {digest}"
     assert lines[2] == f"{REPO} at {hub.heads[REPO]}, pinned in {other}"
     assert manifest.read_bytes() == before
     assert find_entry("microast-two", read_manifest(other)).home is not None

@@ -527,7 +527,7 @@ def test_too_little_space_is_reported_before_the_download(hub, entry, monkeypatc
     free = shutil.disk_usage("/")._replace(free=1_000_000)
     monkeypatch.setattr("urst_core.weights.hub.shutil.disk_usage", lambda _: free)
     assert refusal(entry) == (
-        f"weights microast-hub take 1.9 MB, 1.0 MB are free in {constants.HF_HUB_CACHE}; free "
+        f"weights microast-hub take 2.7 MB, 1.0 MB are free in {constants.HF_HUB_CACHE}; free "
         "some, or set HF_HOME to a folder on another disk"
     )
     assert hub.requests == []
@@ -674,7 +674,7 @@ def test_list_does_not_access_the_network(hub, published, capsys):
     assert cli.main(["weights", "list"]) == 0
     printed = capsys.readouterr().out
     assert printed == (
-        "microast-hub: MicroAST on the hub, 1.9 MB, MIT\n"
+        "microast-hub: MicroAST on the hub, 2.7 MB, MIT\n"
         f"  on the hub: {REPO} at {published.revision[:12]}\n"
     )
     assert hub.requests == []
