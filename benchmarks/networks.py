@@ -54,7 +54,7 @@ def sizes_of(name: str) -> Iterator[tuple[str, StylizationNetwork]]:
     yield name, network_class()
     if network_class is MicroAST:
         yield f"{name}, blurred", MicroAST(blurred=True)
-        yield f"{name}, extended", MicroAST(extended=True)
+        yield f"{name}, extended (built in)", MicroAST(extended=True)
 
 
 @torch.inference_mode()
