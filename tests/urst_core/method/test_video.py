@@ -189,6 +189,13 @@ def test_frames_in_levels_do_not_flicker(microast):
     assert torch.equal(own[0], canvas.pixels)
 
 
+# Of frames that are smoothed each has n values, as a picture; sums are rounded otherwise, and small
+# errors pass two networks. Shared frames have 2 n values, and the unbiased variance divides by one
+# less: deviations, and with them contrasts, are smaller by 1 / (4 n) at two sites of each of two
+# levels. The thumbnail has 24 x 200 px, and features have a quarter of its height and width.
+LARGEST_DIFFERENCE = {"smoothed": 1e-4, "shared": 2 * 2 / (4 * 6 * 50)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["shared", "smoothed"])
 @pytest.mark.parametrize("strength", [1.0, 0.6])
@@ -200,8 +207,7 @@ def test_equal_frames_in_levels_are_as_one_picture(microast, kind, strength):
         microast, contents, settings=settings, batch_statistics=kind, smoothing_radius=1
     )
     assert torch.equal(video[0], video[1])
-    # Moments of two frames are added in another order, and small errors pass two networks.
-    assert float((video[0] - one).abs().max()) <= 1e-3
+    assert float((video[0] - one).abs().max()) <= LARGEST_DIFFERENCE[kind]
 
 
 @pytest.mark.slow
