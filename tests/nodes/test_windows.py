@@ -42,11 +42,6 @@ def windows():
     return [TensorSource(picture(96, 128, seed=seed)) for seed in (3, 4, 5)]
 
 
-@pytest.fixture
-def wide_windows():
-    return [TensorSource(picture(96, 192, seed=seed)) for seed in (3, 4, 5)]
-
-
 def canvases_for(windows):
     return [TensorCanvas(window.size, dtype=torch.float32) for window in windows]
 
@@ -79,8 +74,8 @@ def test_progress_counts_all_windows(backbone, stats, windows):
 
 
 @pytest.mark.slow
-def test_a_window_too_large_for_the_memory_is_halved(backbone, stats, wide_windows, monkeypatch):
-    windows = wide_windows
+def test_a_window_too_large_for_the_memory_is_halved(backbone, stats, monkeypatch):
+    windows = [TensorSource(picture(96, 192, seed=seed)) for seed in (3, 4, 5)]
     canvases, told = canvases_for(windows), []
     limit_memory(monkeypatch, largest=96 * 184)
     stylize_windows(windows, canvases, backbone, stats, SETTINGS, listener=told.append)

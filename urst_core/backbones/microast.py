@@ -276,11 +276,8 @@ class ExtraBlock(nn.Module):
         self.spread = PaddedConvolution(channels, hidden, 3)
         self.gather = PaddedConvolution(hidden, channels, 1)
         self.signals = nn.Linear(4 * CHANNELS, 2 * hidden)
-        with torch.no_grad():
-            for layer in (self.gather.conv_layer, self.signals):
-                layer.weight.zero_()
-                assert layer.bias is not None
-                layer.bias.zero_()
+        for parameter in (*self.gather.parameters(), *self.signals.parameters()):
+            nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, code: StyleCode) -> Tensor:
         weight, bias = (signal[..., None, None] for signal in self.modulation(code))
@@ -336,9 +333,8 @@ class Decoder(nn.Module):
             nn.ReLU(),
             PaddedConvolution(16, 3, 9),
         )
-        self.extras = ("extra1", "extra2") if extended else ()
-        for name, channels in zip(self.extras, (64, 32)):
-            self.add_module(name, ExtraBlock(channels))
+        self.extra1 = ExtraBlock(64) if extended else None
+        self.extra2 = ExtraBlock(32) if extended else None
 
     def end(self, features: Tensor, code: StyleCode) -> Tensor:
         """What follows the modulated blocks."""
@@ -351,11 +347,9 @@ class Decoder(nn.Module):
 
     def upsamplings(self) -> Iterator[tuple[ExtraBlock | None, list[nn.Module]]]:
         """The layers of both upsamplings, each with the extra block before it, if there is one."""
-        blocks = [self.get_submodule(name) for name in self.extras] or [None, None]
         layers = list(self.dec3)
-        for block, part in zip(blocks, (layers[:5], layers[5:10]), strict=True):
-            assert block is None or isinstance(block, ExtraBlock)
-            yield block, part
+        yield self.extra1, layers[:5]
+        yield self.extra2, layers[5:10]
 
     @property
     def last(self) -> PaddedConvolution:

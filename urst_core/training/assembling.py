@@ -14,7 +14,7 @@ from .checkpoint import Checkpoint, restore
 from .pictures import PictureFolder, Report
 from .recipe import Recipe
 from .recipes import RecipeEntry, build_recipe
-from .recipes.microast import BLURRED, EXTENDED, MicroASTRecipe
+from .recipes.microast import MicroASTRecipe
 from .settings import TrainingSettings
 from .vgg import load_vgg
 
@@ -134,7 +134,7 @@ def fit_start(recipe: Recipe, start_from: Path, batches: Batches) -> None:
         start_from: the weights file.
         batches: their first pictures are used.
     """
-    if not isinstance(recipe, MicroASTRecipe) or not recipe.blurred or _has_blurs(start_from):
+    if not isinstance(recipe, MicroASTRecipe) or not recipe.variant or _has_blurs(start_from):
         return
     learned = dict(recipe.learned_parameters())
     plain = MicroAST()
@@ -145,7 +145,7 @@ def fit_start(recipe: Recipe, start_from: Path, batches: Batches) -> None:
 
 def _has_blurs(path: Path) -> bool:
     if _is_checkpoint(path):
-        return Checkpoint.load(path).run.get("variant") in (BLURRED, EXTENDED)
+        return "variant" in Checkpoint.load(path).run  # both variants have blurs
     return any(name.endswith(".blur") for name in read_weights(path))
 
 

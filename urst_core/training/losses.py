@@ -139,10 +139,10 @@ def style_signal_contrastive_loss(results: StyleCode, styles: StyleCode) -> Tens
     """Pulls a result's signals to its own style, not the other styles (MicroAST, section 3.3).
 
     For each picture: the distance between the signals of its result and of its style, divided by
-    the sum of the distances to all other styles; summed over the batch. The distance is the sum
-    over all signals, including means and deviations, of mean squared differences. As in the
-    published code, gradients flow through the styles' signals, too. That code compares one of the
-    negative pairs between results; here all negatives are the other styles, as in the paper.
+    the sum of the distances to all other styles (:func:`signal_distances`); summed over the batch.
+    As in the published code, gradients flow through the styles' signals, too. That code compares
+    one of the negative pairs between results; here all negatives are the other styles, as in the
+    paper.
 
     Args:
         results: signals of the stylized pictures, (N, C, 1, 1) each.
@@ -151,11 +151,7 @@ def style_signal_contrastive_loss(results: StyleCode, styles: StyleCode) -> Tens
     Raises:
         ShapeError: the batch has only one picture, and thus no negatives.
     """
-    distances = sum(
-        (result[:, None] - styles.tensors[name][None]).float().square().flatten(2).mean(2)
-        for name, result in results.tensors.items()
-    )
-    assert isinstance(distances, Tensor)
+    distances = signal_distances(results, styles)
     batch = distances.shape[0]
     if batch < 2:
         raise ShapeError(
@@ -165,6 +161,16 @@ def style_signal_contrastive_loss(results: StyleCode, styles: StyleCode) -> Tens
     positives = distances.diagonal()
     negatives = distances.sum(dim=1) - positives
     return (positives / negatives.clamp(min=1e-8)).sum()
+
+
+def signal_distances(results: StyleCode, styles: StyleCode) -> Tensor:
+    """Distance of each result's signals from each style's: (N, N), results down, styles across.
+
+    Sum over all signals, including means and deviations, of mean squared differences.
+    """
+    tensors = results.tensors
+    differences = [tensors[name][:, None] - style[None] for name, style in styles.tensors.items()]
+    return torch.stack([x.float().square().flatten(2).mean(2) for x in differences]).sum(dim=0)
 
 
 def total_variation_loss(pictures: Tensor) -> Tensor:

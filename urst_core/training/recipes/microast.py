@@ -15,7 +15,7 @@ BLURRED = "blurred"
 """Name of the variant without a grid in descriptions."""
 
 EXTENDED = "extended"
-"""Name of the variant with two more blocks."""
+"""Name of the variant with two more blocks, which has blurs, too."""
 
 
 class MicroASTRecipe(Recipe):
@@ -34,15 +34,13 @@ class MicroASTRecipe(Recipe):
         self, vgg: nn.Sequential, *, blurred: bool = False, extended: bool = False
     ) -> None:
         self.vgg = VGGFeatures(vgg)
-        self.blurred = blurred or extended
-        self.extended = extended
+        self.variant = EXTENDED if extended else BLURRED if blurred else None
         self.microast = MicroAST(blurred=blurred, extended=extended)
         self.network = self.microast
 
     def description(self) -> dict[str, str]:
-        if not self.blurred:
-            return super().description()
-        return {**super().description(), "variant": EXTENDED if self.extended else BLURRED}
+        variant = {"variant": self.variant} if self.variant else {}
+        return {**super().description(), **variant}
 
     def code(self, styles: Tensor | None, count: int) -> StyleCode:
         del count
