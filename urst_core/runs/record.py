@@ -12,8 +12,8 @@ from ..geometry import Size
 from ..identity import Identity, differences
 from ..tiling.device import PRECISIONS
 
-RECORD_FORMAT = 2
-"""Incremented when the format of the work folder's files changes."""
+RECORD_FORMAT = 3
+"""Incremented when the format of the work folder's files changes, or the tiles of levels do."""
 
 
 @dataclass(frozen=True)

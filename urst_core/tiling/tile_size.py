@@ -19,6 +19,9 @@ LARGEST_TILE = 2048
 LARGEST_MARGIN = 24
 """Wider margins, in px, make cores smaller rather than windows larger, which would take memory."""
 
+TOLERANCE = 1.01
+"""Smaller tiles, which take less memory, may read this many times the fewest pixels."""
+
 MEMORY_SHARE = 0.5
 """Share of the free memory that one tile pass may take."""
 
@@ -32,7 +35,7 @@ def choose_tile_size(
     available_bytes: int | None = None,
     margin: int = 0,
 ) -> int:
-    """Choose the edge of cores that fits in memory and reads the fewest pixels twice.
+    """Choose the edge of cores that fits in memory and reads few pixels twice.
 
     Args:
         frame: height and width of the padded image.
@@ -66,7 +69,10 @@ def largest_fitting(
 
 
 def cheapest_edge(frame: Size, traits: Traits, *, most: int, margin: int = 0) -> int:
-    """The edge of cores that reads the fewest pixels twice.
+    """The smallest edge of cores that reads hardly more pixels twice than the best one.
+
+    A frame a little larger than a few tiles takes one more in each row and column: as many as there
+    would be of smaller ones, which take less memory.
 
     Args:
         frame, traits, margin: as for :func:`choose_tile_size`.
@@ -80,4 +86,6 @@ def cheapest_edge(frame: Size, traits: Traits, *, most: int, margin: int = 0) ->
     most = max(step, min(most // step * step, round_up(max(frame), step)))
     least = max(step, round_up(most // 2, step))
     halo = traits.halo + margin
-    return min(range(most, least - 1, -step), key=lambda edge: windows_area(frame, edge, halo))
+    areas = {edge: windows_area(frame, edge, halo) for edge in range(least, most + 1, step)}
+    limit = TOLERANCE * min(areas.values())
+    return min(edge for edge, area in areas.items() if area <= limit)

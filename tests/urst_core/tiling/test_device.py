@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from urst_core.backbones import DEFAULT_BACKBONE, all_backbones, find_backbone
 from urst_core.backbones.adain import AdaIN
 from urst_core.errors import DeviceError
-from urst_core.geometry import round_up, windows_area
+from urst_core.geometry import Rectangle, cut, round_up, windows_area
 from urst_core.tiling import tile_size as tile_size_module
 from urst_core.tiling.device import (
     PRECISIONS,
@@ -28,6 +28,7 @@ from urst_core.tiling.tile_size import (
     LARGEST_MARGIN,
     LARGEST_TILE,
     MEMORY_SHARE,
+    TOLERANCE,
     choose_tile_size,
 )
 
@@ -285,7 +286,24 @@ def test_tile_size_reads_no_more_than_the_largest_that_fits(frame, traits, devic
     ]
     if fitting:
         areas = [windows_area(frame, size, traits.halo) for size in (edge, fitting[-1])]
-        assert areas[0] <= areas[1]
+        assert areas[0] <= TOLERANCE * areas[1]
+
+
+@pytest.mark.parametrize(
+    ("frame", "margin", "edge"),
+    [((4152, 6024), 44, 1536), ((8192, 8192), 44, 1664), ((10_000, 10_000), 0, 2016)],
+)
+def test_of_tiles_that_read_as_much_the_smallest_are_chosen(frame, margin, edge):
+    traits = find_backbone(DEFAULT_BACKBONE).traits
+    chosen = choose_tile_size(
+        frame, traits, torch.float32, CPU, available_bytes=2**42, margin=margin
+    )
+    assert chosen == edge
+    # One step less would take more tiles.
+    step = math.lcm(traits.stride, 32)
+    assert len(list(cut(Rectangle.of_size(frame), edge))) < len(
+        list(cut(Rectangle.of_size(frame), edge - step))
+    )
 
 
 def test_tile_size_asks_the_device(monkeypatch):
