@@ -40,10 +40,9 @@ LEVEL_TILE_BYTES_PER_PIXEL = 40
 """A level's input, painting and picture in float32, and the blocks that are joined and merged;
 see ``benchmarks/plan_against_run.py``."""
 
-RETAINED_BYTES = 400_000_000
-"""What the allocator keeps of a CPU's freed bands once several tiles went through its threads;
-measured with tiles of 512 to 2048 px by ``benchmarks/plan_against_run.py``. Inputs and blocks of
-levels are made of it."""
+RETAINED_BYTES = 200_000_000
+"""What the allocator keeps of a CPU's freed bands in the course of a tile; measured by
+``benchmarks/plan_against_run.py``. Inputs and blocks of levels are made of it."""
 
 
 @dataclass(frozen=True)

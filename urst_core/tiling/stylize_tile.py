@@ -18,6 +18,7 @@ from ..pictures.padding import pad_to_frame, read_stored, window_of
 from ..pictures.region_map import RegionMap
 from ..pictures.source import Canvas, Source, from_unit
 from .blocks import blocks
+from .heap import return_free_memory
 from .transfer import Download, Transfer, Upload
 from .window_painter import FramedWindow, WindowPainter, WindowPlan, join_parts
 
@@ -143,7 +144,7 @@ class TileStylizer:
         self._refinement, self._keeps_colors = refinement, keeps_colors
         self._content, self._canvas = content, canvas
         self._mask, self._regions = mask, regions
-        self._transfer, self._on_cpu = Transfer(device), device.type == "cpu"
+        self._transfer, self._device = Transfer(device), device
         networks = network.parts if isinstance(network, RegionNetworks) else (network,)
         self._painter = WindowPainter(networks, frame, content.size, halo, margin)
 
@@ -155,13 +156,14 @@ class TileStylizer:
         if not networks:
             return KeptCore(read_stored(self._content, core))
         stored = read_stored(self._content, tile.window)
-        alpha = stored[(slice(3, None), *core.relative_to(tile.window).slices)]
+        # A copy: a view would keep the whole window until the core is written.
+        alpha = stored[(slice(3, None), *core.relative_to(tile.window).slices)].clone()
         below = noise = None
         if self._refinement is not None:
             area = tile.window.clipped(self._content.size)
             below = self._refinement.read_below(area)
             # A CPU makes it block by block when it computes, which saves memory.
-            if not self._on_cpu:
+            if self._device.type != "cpu":
                 noise = self._refinement.read_noise(area)
         colors, *others = (
             None if pixels is None else self._transfer.upload(pixels)
@@ -196,6 +198,7 @@ class TileStylizer:
     def compute_batch(
         self, tiles: Sequence[Tile], windows: Sequence[TileInput]
     ) -> list[TileResult]:
+        return_free_memory(self._device, tiles[0].window)
         opened = [
             self._open(tile, window) if isinstance(window, StoredWindow) else window
             for tile, window in zip(tiles, windows)
@@ -262,6 +265,7 @@ class TileStylizer:
         area = tile.window.clipped(self._content.size)
         height, width = area.size
         for output, pieces in zip(outputs, plan.pieces):
+            return_free_memory(self._device, area)
             inside = [piece.clipped_to(core) for piece in pieces]
             painted = output[:, :height, :width]
             merged = [

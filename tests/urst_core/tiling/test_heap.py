@@ -1,0 +1,62 @@
+"""Freed memory that is returned to the operating system."""
+
+from __future__ import annotations
+
+import ctypes
+
+import psutil
+import pytest
+import torch
+
+from urst_core.geometry import Rectangle
+from urst_core.tiling import heap
+from urst_core.tiling.heap import LEAST_AREA, return_free_memory
+
+CPU = torch.device("cpu")
+LARGE = Rectangle(0, 0, LEAST_AREA, 1)
+
+
+@pytest.fixture
+def returned(monkeypatch):
+    """Calls of the C library's function."""
+    calls: list[int] = []
+    monkeypatch.setattr(heap, "_trim", lambda: calls.append)
+    return calls
+
+
+def test_memory_is_returned_before_large_windows_of_a_cpu(returned):
+    return_free_memory(CPU, LARGE)
+    assert returned == [0]
+    return_free_memory(CPU, Rectangle(0, 0, LEAST_AREA - 1, 1))
+    return_free_memory(torch.device("cuda"), LARGE)
+    assert returned == [0]
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
+def test_other_c_libraries_are_left_alone(monkeypatch, error):
+    class Library:
+        def __init__(self, _name):
+            if error is not AttributeError:
+                raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    heap._trim.cache_clear()
+    try:
+        assert heap._trim() is None
+        return_free_memory(CPU, LARGE)
+    finally:
+        heap._trim.cache_clear()
+
+
+@pytest.mark.slow
+def test_holes_in_the_heap_are_returned():
+    if heap._trim() is None:
+        pytest.skip("this C library has no malloc_trim")
+    # Small ones stay at the end of each large one, so the heap cannot shrink by itself.
+    pieces = [(torch.ones(25_000), torch.ones(8)) for _ in range(2000)]
+    kept = [small for _, small in pieces]
+    del pieces
+    before = psutil.Process().memory_info().rss
+    return_free_memory(CPU, LARGE)
+    assert psutil.Process().memory_info().rss < before - 100_000_000
+    assert all(small.sum() == 8 for small in kept)
