@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.folding import Kernel, fold_input, fold_pointwise, kernel_of
-from ..networks.layers.banded import InBands, RowLayer, StyledSequence
+from ..networks.layers.banded import InBands, RowLayer, StyledSequence, Trimming
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
     OutputConvolution,
@@ -39,6 +39,7 @@ from ..networks.reach import (
     NearestUpsampling,
     Pooling,
     halo_behind_features,
+    halos_at_upsamplings,
 )
 from ..networks.sites import Site, Stages, measure_features
 from ..networks.statistics import (
@@ -219,8 +220,10 @@ def _encoder_layers(vgg: nn.Sequential) -> Iterator[RowLayer]:
 def _decoder_layers(kernels: Sequence[Kernel], decoder: nn.Sequential) -> Iterator[RowLayer]:
     *decoder_kernels, picture = kernels
     upsample_before = _positions(decoder, nn.Upsample)
+    halos = halos_at_upsamplings(AdaIN.traits.layers, stride=AdaIN.traits.stride)
     for index, kernel in enumerate(decoder_kernels):
         if index in upsample_before:
+            yield Trimming(next(halos))
             yield NearestUpsampledConvolution(kernel, relu=True)
         else:
             yield TileConvolution(kernel, relu=True)

@@ -24,7 +24,7 @@ from ..networks.network import StylizationNetwork, Traits
 from ..networks.sites import Stages
 from ..networks.statistics import ChannelMoments, SiteStats
 from ..networks.style import StyleCode
-from .johnson import johnson_layout, layers_of
+from .johnson import folded_parts, johnson_layout, layers_of
 from .style_banks import STYLE_BANKS, numbered_styles
 
 RESIDUAL_BLOCKS = 6
@@ -147,7 +147,7 @@ class ConditionalNormalization(StylizationNetwork):
         local = picture.normalization.local(sites)
         return RowSequence(
             [
-                *(part.folded(sites) for part in parts),
+                *folded_parts(parts, sites, self.traits),
                 *with_local(lambda _: OutputConvolution(kernel), local, relu=False),
                 Sigmoid(),
             ]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..networks.folding import Kernel, fold_pointwise
-from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.banded import RowLayer, RowSequence, Trimming
 from ..networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     OutputConvolution,
@@ -29,7 +29,7 @@ from ..networks.layers.elementwise import Residual
 from ..networks.layers.local import LocalAffine
 from ..networks.local_statistics import LocalMap, LocalStats
 from ..networks.network import StylizationNetwork, Traits
-from ..networks.reach import BilinearUpsampling, Convolution, Layer
+from ..networks.reach import BilinearUpsampling, Convolution, Layer, halos_at_upsamplings
 from ..networks.sites import Site, Stages, measure_features
 from ..networks.statistics import ChannelStats, SiteStats, stats_at, widened
 from ..networks.style import StyleCode
@@ -185,6 +185,7 @@ class DIN(StylizationNetwork):
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
         mixed, then = folded_dynamic(self.mix.kernel, "din1", code, sites)
         raised, last = folded_dynamic(self.up1.pointwise.kernel, "din2", code, sites)
+        halos = halos_at_upsamplings(LAYERS, stride=self.traits.stride)
         return RowSequence(
             [
                 self.start.for_tiles(relu=True),
@@ -194,8 +195,10 @@ class DIN(StylizationNetwork):
                 TileConvolution(mixed, relu=not then),
                 *then,
                 *_folded_blocks(self.decoder),
+                Trimming(next(halos)),
                 *self.up1.folded(raised, relu=not last),
                 *last,
+                Trimming(next(halos)),
                 *self.up2.folded(),
                 OutputConvolution(self.end.kernel),
             ]

@@ -7,7 +7,7 @@ normalization (both have it in place of the paper's batch normalization).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.folding import Kernel, kernel_of
-from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.banded import RowLayer, RowSequence, Trimming
 from ..networks.layers.convolutions import OutputConvolution
 from ..networks.layers.normalized import (
     AffineSite,
@@ -31,7 +31,7 @@ from ..networks.layers.normalized import (
     through,
 )
 from ..networks.network import StylizationNetwork, Traits
-from ..networks.reach import Convolution, Layer, NearestUpsampling
+from ..networks.reach import Convolution, Layer, NearestUpsampling, halos_at_upsamplings
 from ..networks.sites import Stages
 from ..networks.statistics import ChannelMoments, SiteStats
 from ..networks.style import StyleCode
@@ -67,6 +67,23 @@ def johnson_layout(layers: Sequence[NormalizedConvolution]) -> Sequence[Part]:
         ),
         *(replace(layer, upsample=True) for layer in end),
     )
+
+
+def folded_parts(
+    parts: Iterable[Part], sites: Mapping[str, SiteStats], traits: Traits
+) -> Iterator[RowLayer]:
+    """Parts of :func:`johnson_layout` for tiles, which lose their outer halo where it is spent.
+
+    Args:
+        parts: all, or all but those before the upsampling layers.
+        sites: statistics of their sites.
+        traits: of the network.
+    """
+    halos = halos_at_upsamplings(traits.layers, stride=traits.stride)
+    for part in parts:
+        if isinstance(part, NormalizedConvolution) and part.upsample:
+            yield Trimming(next(halos))
+        yield part.folded(sites)
 
 
 def _traits(name: str, title: str, license_name: str) -> Traits:
@@ -122,7 +139,7 @@ class SingleStyleNetwork(StylizationNetwork):
         return RowSequence(
             [
                 first.tile_layer(start),
-                *(part.folded(sites) for part in parts),
+                *folded_parts(parts, sites, self.traits),
                 OutputConvolution(picture),
             ]
         )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..networks.folding import Kernel, fold_pointwise, kernel_of
-from ..networks.layers.banded import InBands, RowLayer, StyledSequence
+from ..networks.layers.banded import InBands, RowLayer, StyledSequence, Trimming
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
     OutputConvolution,
@@ -37,6 +37,7 @@ from ..networks.reach import (
     NearestUpsampling,
     Pooling,
     halo_behind_features,
+    halos_at_upsamplings,
 )
 from ..networks.sites import Site, Stages
 from ..networks.statistics import (
@@ -238,10 +239,12 @@ class LinearWCT(ContentEncodingNetwork):
         content_mean = stats_at(sites, MEAN_SITE, MeanStats).mean
         bias = bias + (code.tensors["mean"] - F.conv2d(widened(content_mean), weight)).flatten()
         layers = self.traits.layers[len(encoder_layers(self.encoder_levels)) :]
+        stride = self.traits.stride
+        halos = halos_at_upsamplings(self.traits.layers, stride=stride)
         return StyledSequence(
             _encoder_layers(self.vgg),
-            _decoder_layers((weight, bias), self.decoder),
-            halo=halo_behind_features(layers, stride=self.traits.stride),
+            _decoder_layers((weight, bias), self.decoder, halos),
+            halo=halo_behind_features(layers, stride=stride),
         )
 
     def _transform(self, code: StyleCode, products: Tensor) -> Tensor:
@@ -302,12 +305,21 @@ def _kernels(convolutions: LevelledConvolutions) -> list[list[Kernel]]:
     return [[kernel_of(layer) for layer in level] for level in convolutions.levels()]
 
 
-def _decoder_layers(transform: Kernel, decoder: Decoder) -> Iterator[RowLayer]:
-    """The decoder's layers, with transform and upsampling folded into its convolutions."""
+def _decoder_layers(
+    transform: Kernel, decoder: Decoder, halos: Iterator[int]
+) -> Iterator[RowLayer]:
+    """The decoder's layers, with transform and upsampling folded into its convolutions.
+
+    Args:
+        transform: the transform of the features.
+        decoder: the decoder.
+        halos: of the features before each upsampling, in px of the picture.
+    """
     ((first,), *levels) = _kernels(decoder)
     picture = levels[-1].pop()
     yield TileConvolution(fold_pointwise(transform, first), relu=True)
-    for upsampled, *others in levels:
+    for (upsampled, *others), halo in zip(levels, halos, strict=True):
+        yield Trimming(halo)
         yield NearestUpsampledConvolution(upsampled, relu=True)
         yield from (TileConvolution(kernel, relu=True) for kernel in others)
     yield OutputConvolution(picture)

@@ -22,7 +22,13 @@ from ..networks.folding import (
     fold_output,
     kernel_of,
 )
-from ..networks.layers.banded import InBands, RowLayer, RowSequence, StyledSequence
+from ..networks.layers.banded import (
+    InBands,
+    RowLayer,
+    RowSequence,
+    StyledSequence,
+    Trimming,
+)
 from ..networks.layers.convolutions import (
     BilinearUpsampledConvolution,
     BlurredUpsampledConvolution,
@@ -485,11 +491,19 @@ class MicroAST(ContentEncodingNetwork):
         )
 
     def _folded_end(self, code: StyleCode) -> Iterator[RowLayer]:
-        for extra, upsampling in self.decoder.upsamplings():
+        for number, (extra, upsampling) in enumerate(self.decoder.upsamplings()):
+            yield self._trimming(number)
             if extra is not None:
                 yield extra.folded(code)
             yield from _folded_upsampling(upsampling)
         yield OutputConvolution(self.decoder.last.kernel)
+
+    def _trimming(self, number: int) -> Trimming:
+        """Before one of the upsamplings, or its extra block."""
+        upsamplings, last = self._styled_layers[6:-1], self._styled_layers[-1]
+        layers = (*upsamplings[number * len(upsamplings) // 2 :], last)
+        scale = self.traits.stride // 2**number
+        return Trimming(halo_behind_features(layers, stride=self.traits.stride, scale=scale))
 
     def _modulated_blocks(self) -> tuple[tuple[str, ResidualBlock], ...]:
         return ("dec1", self.decoder.dec1), ("dec2", self.decoder.dec2)

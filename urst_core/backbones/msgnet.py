@@ -11,7 +11,7 @@ truncating to integers; here pixels are rounded when they are stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 import torch
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from ..networks import reach
 from ..networks.folding import Kernel, fold_output, fold_pointwise, kernel_of
-from ..networks.layers.banded import RowLayer, RowSequence
+from ..networks.layers.banded import RowLayer, RowSequence, Trimming
 from ..networks.layers.convolutions import OutputConvolution, TileConvolution
 from ..networks.layers.elementwise import Affine, NearestUpsampling, Residual
 from ..networks.layers.local import with_local
@@ -197,6 +197,7 @@ class MSGNet(StylizationNetwork):
         *inner_blocks, last_block = (cast(Bottleneck, block) for block in blocks)
         picture = cast(ReflectedConvolution, last).kernel
         start = weight.flip(1) * FULL_SCALE, bias
+        halos = reach.halos_at_upsamplings(LAYERS, stride=self.traits.stride)
         last_affine = torch.diag(scale)[:, :, None, None], shift
         return RowSequence(
             [
@@ -209,7 +210,8 @@ class MSGNet(StylizationNetwork):
                 folded_bottleneck(
                     cast(Bottleneck, match), sites, after=self._co_match.kernel(code.tensors[GRAM])
                 ),
-                *(folded_bottleneck(block, sites) for block in inner_blocks),
+                *_folded_blocks(inner_blocks, sites, halos),
+                Trimming(next(halos)),
                 *with_local(
                     lambda relu: folded_bottleneck(last_block, sites, after=last_affine, relu=relu),
                     cast(AffineSite, last_norm).local(sites),
@@ -229,6 +231,17 @@ class MSGNet(StylizationNetwork):
     @property
     def _co_match(self) -> CoMatch:
         return cast(CoMatch, self.model[1])
+
+
+def _folded_blocks(
+    blocks: Iterable[Bottleneck], sites: Mapping[str, SiteStats], halos: Iterator[int]
+) -> Iterator[RowLayer]:
+    """Bottlenecks with frozen statistics folded in; before an upsampling the halo is trimmed."""
+    for block in blocks:
+        _, middle, _ = block.convolutions
+        if middle.upsample:
+            yield Trimming(next(halos))
+        yield folded_bottleneck(block, sites)
 
 
 def folded_bottleneck(

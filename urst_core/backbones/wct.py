@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.folding import Kernel, fold_pointwise, kernel_of
-from ..networks.layers.banded import CompleteSequence, RowLayer, RowSequence
+from ..networks.layers.banded import CompleteSequence, RowLayer, RowSequence, Trimming
 from ..networks.layers.convolutions import (
     NearestUpsampledConvolution,
     OutputConvolution,
@@ -35,7 +35,7 @@ from ..networks.layers.convolutions import (
 )
 from ..networks.layers.elementwise import MaxPooling, SubtractMean
 from ..networks.network import StylizationNetwork, Traits
-from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling
+from ..networks.reach import Convolution, Layer, NearestUpsampling, Pooling, halos_at_upsamplings
 from ..networks.sites import Site, Stages
 from ..networks.statistics import (
     CovarianceMoments,
@@ -182,11 +182,14 @@ class Cascade(StylizationNetwork):
         return image
 
     def fold(self, code: StyleCode, sites: Mapping[str, SiteStats]) -> RowLayer:
+        halos = halos_at_upsamplings(self.traits.layers, stride=self.traits.stride)
         levels: list[RowLayer] = []
         for site, encoder, decoder in self._parts():
             content = stats_at(sites, site, WhiteningStats)
             mean, coloring = code.tensors[f"{site}.mean"], code.tensors[f"{site}.coloring"]
-            layers = level_layers(encoder, content, decoder, mean=mean, coloring=coloring)
+            layers = level_layers(
+                encoder, content, decoder, mean=mean, coloring=coloring, halos=halos
+            )
             levels.append(CompleteSequence(layers))
         return RowSequence(levels)
 
@@ -262,6 +265,7 @@ def level_layers(
     *,
     mean: Tensor,
     coloring: Tensor,
+    halos: Iterator[int],
 ) -> Iterator[RowLayer]:
     """Layers of one level's encoder and decoder, with color and feature transforms folded in.
 
@@ -271,20 +275,26 @@ def level_layers(
         decoder: may end with a ReLU.
         mean: mean of the style's features, (1, C, 1, 1).
         coloring: coloring matrix of the style, (C, C).
+        halos: of the features before the next upsamplings, in px of the picture.
     """
     color, *rest = encoder
     assert isinstance(color, nn.Conv2d)
-    yield from _folded_layers(kernel_of(color), rest)
+    yield from _folded_layers(kernel_of(color), rest, halos)
     # The mean is subtracted before the convolution, not folded into its bias: the transform
     # multiplies by 100 and more, and the sum would be a small difference of large numbers.
     yield SubtractMean(content.mean)
     matrix = widened(coloring) @ widened(content.whitening)
     transform = matrix[:, :, None, None], widened(mean).flatten()
-    yield from _folded_layers(transform, decoder, ends_with_relu=isinstance(decoder[-1], nn.ReLU))
+    ends_with_relu = isinstance(decoder[-1], nn.ReLU)
+    yield from _folded_layers(transform, decoder, halos, ends_with_relu=ends_with_relu)
 
 
 def _folded_layers(
-    pointwise: Kernel, layers: Iterable[nn.Module], *, ends_with_relu: bool = False
+    pointwise: Kernel,
+    layers: Iterable[nn.Module],
+    halos: Iterator[int],
+    *,
+    ends_with_relu: bool = False,
 ) -> Iterator[RowLayer]:
     """The tile layers of an encoder or decoder.
 
@@ -292,6 +302,7 @@ def _folded_layers(
         pointwise: a 1 x 1 convolution before it, which is folded into the first one; it commutes
             with the reflection padding between them.
         layers: 3 x 3 convolutions, all with a ReLU except a last one to 3 channels.
+        halos: of the features before the next upsamplings, in px of the picture.
         ends_with_relu: whether that one also has a ReLU.
     """
     doubled = False
@@ -300,6 +311,7 @@ def _folded_layers(
         if isinstance(layer, nn.MaxPool2d):
             yield MaxPooling()
         elif isinstance(layer, nn.Upsample):
+            yield Trimming(next(halos))
             doubled = True
         elif isinstance(layer, nn.Conv2d):
             kernel = kernel_of(layer)

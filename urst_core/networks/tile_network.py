@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import torch
@@ -11,7 +12,16 @@ from torch import Tensor, nn
 
 from ..geometry import Rectangle, Size
 from .full_precision import full_precision
-from .layers.banded import RowLayer, StyledSequence, band_rows, bands_of
+from .layers.banded import (
+    Bands,
+    RowLayer,
+    RowSequence,
+    StyledSequence,
+    Trimming,
+    band_rows,
+    bands_of,
+    trimmed,
+)
 from .layers.local import LocalAffine, Place
 
 
@@ -50,18 +60,26 @@ class TileNetwork(nn.Module):
         return torch.promote_types(self.compute_dtype, torch.float32)
 
     @full_precision()
-    def forward(self, window: Tensor, *, at_border: bool = True) -> Tensor:
+    def forward(
+        self, window: Tensor, *, at_border: bool = True, needed: Rectangle | None = None
+    ) -> Tensor:
         """Stylize windows.
 
         Args:
             window: (N, 3, H, W), floating, 0..1, H and W multiples of the backbone's stride.
             at_border: whether an edge of the window is on the frame's border. If not, everything
                 that padding affects is discarded with the halo, and the cheapest padding is used.
+            needed: the part of the window whose results are needed, in whole strides; it reaches
+                those edges of the window that are on the frame's border. All of it if None.
 
         Returns:
             (N, 3, H, W), not clamped: float32, or float64 if the network computes in float64.
+            Unspecified, but finite, outside ``needed``.
         """
-        return self._mixed(self._compute(self.folded, window, window, at_border=at_border), window)
+        layers = _chain(self.folded)
+        return self._mixed(
+            self._compute(layers, window, window, at_border=at_border, needed=needed), window
+        )
 
     @property
     def styled_halo(self) -> int | None:
@@ -82,14 +100,22 @@ class TileNetwork(nn.Module):
             (N, C, h, w), one pixel for each stride of the window.
         """
         assert isinstance(self.folded, StyledSequence)
-        return self._compute(self.folded.content, window, window, at_border=at_border)
+        return self._compute(_chain(self.folded.content), window, window, at_border=at_border)
 
     @full_precision()
-    def from_features(self, features: Tensor, window: Tensor, *, at_border: bool) -> Tensor:
+    def from_features(
+        self,
+        features: Tensor,
+        window: Tensor,
+        *,
+        at_border: bool,
+        needed: Rectangle | None = None,
+    ) -> Tensor:
         """The second half of :meth:`forward`, from the :meth:`content_features` of the window."""
         assert isinstance(self.folded, StyledSequence)
+        layers = [self.folded.trimming, *_chain(self.folded.styled)]
         return self._mixed(
-            self._compute(self.folded.styled, features, window, at_border=at_border), window
+            self._compute(layers, features, window, at_border=at_border, needed=needed), window
         )
 
     @property
@@ -115,30 +141,39 @@ class TileNetwork(nn.Module):
         return network
 
     def _compute(
-        self, layers: RowLayer, pixels: Tensor, window: Tensor, *, at_border: bool
+        self,
+        layers: Iterable[RowLayer],
+        pixels: Tensor,
+        window: Tensor,
+        *,
+        at_border: bool,
+        needed: Rectangle | None = None,
     ) -> Tensor:
         """Compute layers on a window, or on its features."""
-        if not self.in_bands:
-            image = pixels.to(self.picture_dtype, memory_format=torch.channels_last)
-            return layers(image, at_border=at_border).to(self.picture_dtype)
-        rows = band_rows(window.shape[3], self.compute_dtype) * pixels.shape[2] // window.shape[2]
-        return self._compute_in_bands(layers, pixels, max(1, rows), at_border=at_border)
-
-    def _compute_in_bands(
-        self, layers: RowLayer, pixels: Tensor, rows: int, *, at_border: bool
-    ) -> Tensor:
+        if self.is_local:
+            needed = None  # Statistics vary with the place in the window.
         dtype, layout = self.picture_dtype, torch.channels_last
-        bands = (band.to(dtype, memory_format=layout) for band in bands_of(pixels, rows))
-        results = layers.rows(bands, at_border=at_border)
-        first = next(results)
-        count, channels, _, width = first.shape
-        height = pixels.shape[2] * width // pixels.shape[3]
-        whole = torch.empty((count, channels, height, width), dtype=dtype, memory_format=layout)
-        top = 0
-        for band in chain([first], results):
-            whole[:, :, top : top + band.shape[2]] = band
-            top += band.shape[2]
-        return whole
+        if self.in_bands:
+            rows = band_rows(window.shape[3], self.compute_dtype) * pixels.shape[2]
+            cut = bands_of(pixels, max(1, rows // window.shape[2]))
+        else:
+            cut = iter([pixels])
+        bands = (band.to(dtype, memory_format=layout) for band in cut)
+        area = Rectangle(0, 0, window.shape[2], window.shape[3])
+        for layer in layers:
+            if not isinstance(layer, Trimming):
+                bands = self._of_layer(layer, bands, at_border=at_border)
+            elif needed is not None:
+                kept = needed.grown(layer.halo).clipped_to(area)
+                if kept != area:
+                    bands = trimmed(bands, kept.relative_to(area), area.size)
+                area = kept
+        return _placed(bands, area, (window.shape[2], window.shape[3]), dtype)
+
+    def _of_layer(self, layer: RowLayer, bands: Bands, *, at_border: bool) -> Bands:
+        if self.in_bands:
+            return layer.rows(bands, at_border=at_border)
+        return map(partial(layer, at_border=at_border), bands)
 
     def _mixed(self, stylized: Tensor, window: Tensor) -> Tensor:
         """The stylized window with its share of the content."""
@@ -158,3 +193,49 @@ class RegionNetworks(TileNetwork):
         super().__init__(parts[0].folded, content_share=parts[0].content_share)
         self.compute_dtype, self.in_bands = parts[0].compute_dtype, parts[0].in_bands
         self.parts = tuple(parts)
+
+
+def _chain(layers: RowLayer) -> Iterator[RowLayer]:
+    """Layers one after another, with the places where features may be trimmed."""
+    if isinstance(layers, StyledSequence):
+        yield from _chain(layers.content)
+        yield layers.trimming
+        yield from _chain(layers.styled)
+    elif isinstance(layers, RowSequence):
+        for layer in layers.layers:
+            assert isinstance(layer, RowLayer)
+            yield from _chain(layer)
+    else:
+        yield layers
+
+
+def _placed(bands: Bands, area: Rectangle, window: Size, dtype: torch.dtype) -> Tensor:
+    """Join bands of results, and surround them with zeros.
+
+    Args:
+        bands: results of an area, a picture or features of it.
+        area: their rectangle in the window.
+        window: height and width of the window.
+        dtype: type of the result.
+    """
+    first = next(bands)
+    count, channels, height, width = first.shape
+    if area.size == window and height * area.width == width * area.height:
+        return first.to(dtype)
+    place = area.scaled(width, area.width)
+    size = [edge * width // area.width for edge in window]
+    whole = torch.empty(
+        (count, channels, *size),
+        dtype=dtype,
+        device=first.device,
+        memory_format=torch.channels_last,
+    )
+    for rim in (slice(place.top), slice(place.bottom, None)):
+        whole[:, :, rim] = 0.0
+    for rim in (slice(place.left), slice(place.right, None)):
+        whole[:, :, :, rim] = 0.0
+    top = place.top
+    for band in chain([first], bands):
+        whole[:, :, top : top + band.shape[2], place.left : place.right] = band
+        top += band.shape[2]
+    return whole

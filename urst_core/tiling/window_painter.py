@@ -112,7 +112,9 @@ class WindowPainter:
             pixels = torch.cat([windows[index].pixels for index in indices])
             network = self.networks[window.plan.networks[0]]
             at_border = window.tile.touches_border(self.frame)
-            for index, output in zip(indices, network(pixels, at_border=at_border)):
+            needed = self._merged(window.tile.core).relative_to(window.tile.window)
+            outputs = network(pixels, at_border=at_border, needed=needed)
+            for index, output in zip(indices, outputs):
                 painted[index] = [output]
         return painted
 
@@ -121,7 +123,8 @@ class WindowPainter:
         if not window.is_whole or self.networks[window.plan.networks[0]].is_local:
             return None
         tile = window.tile
-        return window.plan.networks[0], tile.window.size, tile.touches_border(self.frame)
+        core = tile.core_in_window
+        return window.plan.networks[0], tile.window.size, core, tile.touches_border(self.frame)
 
     def paint(self, window: FramedWindow) -> Iterator[Tensor]:
         """A window as its networks paint it, (3, h, w) each; anything outside their pieces."""
@@ -130,7 +133,8 @@ class WindowPainter:
         for number, pieces in zip(plan.networks, plan.pieces):
             network = self.networks[number]
             if features is None and list(pieces) == [tile.core]:
-                yield self._painted(network, pixels, tile, tile.window)
+                merged = self._merged(tile.core)
+                yield self._painted(network, pixels, tile, tile.window, needed=merged)
                 continue
             painted = [self._piece(network, pixels, tile, piece, features) for piece in pieces]
             yield join_parts([self._merged(piece) for piece in pieces], painted, tile.window)
@@ -170,8 +174,9 @@ class WindowPainter:
     ) -> Tensor:
         """A network's result for one piece of a core, and for what merging needs around it."""
         needed = self._needed(piece, self._halo_of(is_shared=features is not None))
-        painted = self._painted(network, pixels, tile, needed, features)
-        return painted[(..., *self._merged(piece).relative_to(needed).slices)]
+        merged = self._merged(piece)
+        painted = self._painted(network, pixels, tile, needed, features, needed=merged)
+        return painted[(..., *merged.relative_to(needed).slices)]
 
     def _painted(
         self,
@@ -180,14 +185,17 @@ class WindowPainter:
         tile: Tile,
         area: Rectangle,
         features: ContentFeatures | None = None,
+        *,
+        needed: Rectangle,
     ) -> Tensor:
-        """A network's result for an area of the window, (3, h, w)."""
+        """A network's result for an area of the window, (3, h, w), of which a part is needed."""
         part = pixels[(..., *area.relative_to(tile.window).slices)]
         at_border = Tile(tile.core, area).touches_border(self.frame)
         here = network.at(area, self.picture)
+        inner = needed.relative_to(area)
         if features is None:
-            return here(part, at_border=at_border)[0]
-        return here.from_features(features.of(area), part, at_border=at_border)[0]
+            return here(part, at_border=at_border, needed=inner)[0]
+        return here.from_features(features.of(area), part, at_border=at_border, needed=inner)[0]
 
 
 def join_parts(areas: Sequence[Rectangle], parts: Sequence[Tensor], whole: Rectangle) -> Tensor:

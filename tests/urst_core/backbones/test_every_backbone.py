@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 
 from urst_core.backbones import REGISTRY, all_backbones, find_backbone
 from urst_core.errors import SettingsError
-from urst_core.geometry import Size
+from urst_core.geometry import Rectangle, Size
 from urst_core.method.run import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.layers import banded
-from urst_core.networks.layers.banded import InBands
+from urst_core.networks.layers.banded import InBands, Trimming
 from urst_core.networks.model import Backbone
 from urst_core.networks.network import Traits
 from urst_core.networks.sites import collect, measure_sites, replay
@@ -291,6 +291,56 @@ def test_styles_share_features_and_their_halo_is_the_smallest(name, random_backb
             middle = whole[..., halo : halo + stride]
             assert float((painted(network, halo) - middle).abs().max()) <= 1e-9
             assert float((painted(network, halo - stride) - middle).abs().max()) > 1e-9
+
+
+@pytest.mark.parametrize("at_border", [True, False])
+@pytest.mark.parametrize("name", slow_where_large(NAMES))
+def test_the_spent_halo_is_not_computed(name, at_border, random_backbones):
+    """What is needed of a window is the same if the rest is left out, in bands and at once."""
+    backbone = random_backbones[name]
+    traits = backbone.traits
+    stats = backbone.collect(picture((48, 64))[None], code_of(backbone))
+    network = backbone.bake(stats).prepared(torch.device("cpu"), torch.float64)
+    length, breadth = 2 * traits.halo + 3 * traits.stride, traits.minimum
+    inside = slice(traits.halo, traits.halo + 2 * traits.stride)
+    along = Rectangle(0, inside.start, breadth, inside.stop)
+    down = Rectangle(inside.start, 0, inside.stop, breadth)
+    with torch.inference_mode():
+        for needed, size in ((along, (breadth, length)), (down, (length, breadth))):
+            window = picture(size, seed=5)[None].double()
+            whole = network(window, at_border=at_border)[(..., *needed.slices)]
+            for network.in_bands in (True, False):
+                result = network(window, at_border=at_border, needed=needed)
+                assert result.shape == window.shape
+                assert float((result[(..., *needed.slices)] - whole).abs().max()) <= 1e-9
+                # The outermost pixels are left out, unless nothing is ever trimmed.
+                assert not result[..., 0, 0].any() or name == "multimodal"
+
+
+@pytest.mark.parametrize("name", ["microast", "adain", "linear_r31", "johnson", "msgnet", "din"])
+def test_trimming_one_stride_more_shows(name, random_backbones):
+    backbone = random_backbones[name]
+    traits = backbone.traits
+    stats = backbone.collect(picture((48, 64))[None], code_of(backbone))
+    network = backbone.bake(stats).prepared(torch.device("cpu"), torch.float64)
+    # Alignments differ in how far a block of one stride reaches.
+    blocks = [traits.halo + number * traits.stride for number in range(3)]
+    size = traits.minimum, 2 * traits.halo + 4 * traits.stride
+    window = picture(size, seed=5)[None].double()
+    places = [layer for layer in network.folded.modules() if isinstance(layer, Trimming)]
+    assert places
+    with torch.inference_mode():
+        whole = network(window)
+        for place in places:
+            place.halo -= traits.stride
+            differences = []
+            for left in blocks:
+                needed = Rectangle(0, left, size[0], left + traits.stride)
+                result = network(window, needed=needed)
+                inside = (..., *needed.slices)
+                differences.append(float((result[inside] - whole[inside]).abs().max()))
+            assert max(differences) > 1e-9
+            place.halo += traits.stride
 
 
 def differences_in_float32(

@@ -29,7 +29,7 @@ from urst_core.method.run import Run
 from urst_core.networks.frozen_stats import FrozenStats
 from urst_core.networks.layers.banded import RowSequence
 from urst_core.networks.model import Backbone
-from urst_core.networks.reach import Convolution, influence_radius
+from urst_core.networks.reach import Convolution, halos_at_upsamplings, influence_radius
 from urst_core.networks.sites import collect, replay
 from urst_core.networks.statistics import ChannelStats, WhiteningStats
 from urst_core.networks.style import blend
@@ -240,6 +240,7 @@ def test_halo_is_the_smallest_that_covers_the_reach(levels, radius, halo):
     for value in network.parameters():
         value.requires_grad_(False).fill_(1.0 / 9.0 if value.ndim == 4 else 0.0)
     zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1)
+    halos = halos_at_upsamplings(network.traits.layers, stride=network.traits.stride)
     tiles = RowSequence(
         layer
         for level in levels
@@ -249,6 +250,7 @@ def test_halo_is_the_smallest_that_covers_the_reach(levels, radius, halo):
             network.get_submodule(f"d{level}"),
             mean=zero,
             coloring=one,
+            halos=halos,
         )
     ).double()
     traits = network.traits

@@ -136,7 +136,7 @@ def test_everything_that_computes_is_inside(microast, monkeypatch):
     photo = picture((64, 64))
     code = microast.encode_style([photo[None]])
     baked = microast.bake(microast.collect(photo[None], code))
-    watch(type(baked), "_compute_in_bands")
+    watch(type(baked), "_compute")
     baked.in_bands = True
     with torch.inference_mode():
         baked(photo[None])
@@ -144,6 +144,6 @@ def test_everything_that_computes_is_inside(microast, monkeypatch):
         tile = tile_around(Rectangle(0, 0, 64, 64), 0, (64, 64))
         site.compute(tile, site.read(tile))
     measuring = ("content_features", "stages_from")
-    names = ("style_code", *measuring, "fold", "_compute_in_bands", *measuring)
+    names = ("style_code", *measuring, "fold", "_compute", *measuring)
     assert seen == [(name, True) for name in names]
     assert not is_exact()

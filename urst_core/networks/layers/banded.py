@@ -28,6 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...geometry import Rectangle, Size
+
 Bands = Iterator[Tensor]
 
 LEAST_BAND_ROWS = 64
@@ -82,6 +84,30 @@ class RowSequence(RowLayer):
         return bands
 
 
+class Trimming(RowLayer):
+    """Marks where a tile network may drop the outer part of a window's halo.
+
+    The halo of a window shrinks from layer to layer; what is left of it behind the last layers of
+    an encoder need not be decoded. Whoever knows which results are needed cuts the features here.
+
+    Args:
+        halo: context that these results need in the features, in px of the picture; see
+            :func:`~urst_core.networks.reach.halo_behind_features`.
+    """
+
+    def __init__(self, halo: int) -> None:
+        super().__init__()
+        self.halo = halo
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        return features
+
+    def rows(self, bands: Bands, *, at_border: bool) -> Bands:
+        del at_border
+        return bands
+
+
 class StyledSequence(RowLayer):
     """Layers of which the first do not depend on the style, so that several styles share them.
 
@@ -96,7 +122,12 @@ class StyledSequence(RowLayer):
         self, content: Iterable[RowLayer], styled: Iterable[RowLayer], *, halo: int
     ) -> None:
         super().__init__()
-        self.content, self.styled, self.halo = RowSequence(content), RowSequence(styled), halo
+        self.content, self.styled = RowSequence(content), RowSequence(styled)
+        self.trimming = Trimming(halo)
+
+    @property
+    def halo(self) -> int:
+        return self.trimming.halo
 
     def forward(self, image: Tensor, *, at_border: bool) -> Tensor:
         return self.styled(self.content(image, at_border=at_border), at_border=at_border)
@@ -112,15 +143,24 @@ class CompleteSequence(RowSequence):
     memory than whole features do; a picture between two networks, of 3 channels, takes little.
     """
 
+    def __init__(self, layers: Iterable[RowLayer]) -> None:
+        super().__init__([*layers, Gathered()])
+
+
+class Gathered(RowLayer):
+    """Waits for all bands of a picture, and cuts it into bands again."""
+
+    def forward(self, features: Tensor, *, at_border: bool) -> Tensor:
+        del at_border
+        return features
+
     def rows(self, bands: Bands, *, at_border: bool) -> Bands:
-        heights: list[int] = []
-
-        def counted(band: Tensor) -> Tensor:
-            heights.append(band.shape[2])
-            return band
-
-        picture = torch.cat([*super().rows(map(counted, bands), at_border=at_border)], dim=2)
-        yield from bands_of(picture, heights[0])
+        del at_border
+        parts = [*bands]
+        rows = parts[0].shape[2]
+        picture = _joined(parts)
+        del parts
+        yield from bands_of(picture, rows)
 
 
 class InBands(nn.Module):
@@ -168,6 +208,28 @@ def band_rows(width: int, dtype: torch.dtype) -> int:
 def bands_of(features: Tensor, rows: int) -> Bands:
     """Cut features into bands of that many rows; the last may be smaller."""
     yield from features.split(rows, dim=2)
+
+
+def trimmed(bands: Bands, part: Rectangle, whole: Size) -> Bands:
+    """Cut out a part of features, and compute no rows below it.
+
+    Args:
+        bands: bands of all features.
+        part: the part, in px of the picture.
+        whole: height and width of the features, in px of the picture.
+    """
+    top = 0
+    for band in bands:
+        inside = part.scaled(band.shape[3], whole[1]).shifted(-top, 0)
+        top += band.shape[2]
+        rows = slice(max(inside.top, 0), min(inside.bottom, band.shape[2]))
+        is_last = inside.bottom <= band.shape[2]
+        cut = [band[:, :, rows, inside.left : inside.right]] if rows.start < rows.stop else []
+        del band
+        while cut:
+            yield cut.pop().contiguous(memory_format=torch.channels_last)
+        if is_last:
+            return
 
 
 def in_dtype(bands: Bands, dtype: torch.dtype) -> Bands:
