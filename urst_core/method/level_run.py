@@ -15,7 +15,7 @@ from ..pictures.source import Source
 from ..progress import Listener
 from .regions import Regions
 from .run import Run
-from .strokes import Below, Level
+from .strokes import Below, Level, measured_size
 
 
 def level_run(
@@ -52,7 +52,12 @@ def level_run(
     return replace(
         run,
         content=content,
-        settings=replace(settings, strength=1.0, colors=colors),
+        settings=replace(
+            settings,
+            strength=1.0,
+            colors=colors,
+            thumbnail_size=measured_size(settings.thumbnail_size, sizes[0]),
+        ),
         mask=run.mask if is_last else None,
         regions=_regions_at_level(run, content.size, is_last=is_last),
         listener=listener,

@@ -30,7 +30,7 @@ from ..progress import Listener, Progress, ignore
 from ..tiling.settings import Settings
 from .level_pictures import LEVEL_DTYPE, level_canvas, level_contents
 from .run import Run
-from .strokes import Below, JoinedSource, Level, WithoutBrushwork, level_sizes
+from .strokes import Below, JoinedSource, Level, WithoutBrushwork, level_sizes, measured_size
 
 SHAPE_TOLERANCE = 0.05
 """Tolerance of an enlarged painting's aspect ratio, since sizes are rounded."""
@@ -242,10 +242,13 @@ def measure_level(
     """
     whole = Run.of(level.image, backbone, settings, listener=listener)
     code = whole.code_for_levels(styles, style_weights)
-    # As in Run.at_level: the code is already blended, and the content mixed in once, at the end.
+    # As in level_run: the code is already blended, and the content mixed in once, at the end.
     if settings.stats != "exact" and level.level.brushwork:
         joined = WithoutBrushwork(joined, level.content, level.level)
-    run = replace(whole, content=joined, settings=replace(settings, strength=1.0))
+    size = measured_size(settings.thumbnail_size, level.contents[0].size)
+    run = replace(
+        whole, content=joined, settings=replace(settings, strength=1.0, thumbnail_size=size)
+    )
     stats = run.measure(code)
     values = {field.name: getattr(stats, field.name) for field in fields(stats)}
     return LevelStats(**values, content_share=backbone.content_share(settings.strength))

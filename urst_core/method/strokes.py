@@ -73,6 +73,19 @@ def level_sizes(size: Size, settings: Settings) -> tuple[Size, ...]:
     return (coarsest, *reversed(sizes))
 
 
+def measured_size(thumbnail_size: int, coarsest: Size) -> int:
+    """Longest edge of the thumbnails that levels are measured on, in px; 0 for whole levels.
+
+    Never larger than the coarsest level: the next one, an enlarged painting, is soft at its own
+    size, and networks would make up for that and overdo all larger levels.
+
+    Args:
+        thumbnail_size: of the settings.
+        coarsest: size of the coarsest level.
+    """
+    return min(thumbnail_size, max(coarsest))
+
+
 def level_margins(size: Size, settings: Settings, stride: int) -> list[int]:
     """The :meth:`Level.margin` of each level of a picture, in px, the coarsest level first.
 

@@ -252,6 +252,24 @@ def test_a_large_picture_looks_as_its_preview(microast, demo):
 
 
 @pytest.mark.slow
+def test_strokes_larger_than_the_previews_are_not_overdone(microast, demo):
+    """The second level is as large as a thumbnail, but soft: it is measured on a smaller one."""
+    content, style = demo
+    small = TensorSource(make_thumbnail(content, 48)[0])
+    chosen = {"style": style, "thumbnail_size": 96, "tile_size": 128}
+    coarsest = run(microast, small, strokes="fine", **chosen)
+    large = run(microast, content, strokes=max(content.size) / 48, **chosen)
+    shrunk = make_thumbnail(TensorSource(large), 48)[0]
+    assert decibels(shrunk, coarsest) >= 33.0
+    # Their finest strokes are hardly stronger than those of the preview's size.
+    assert gradient(large) < 1.1 * gradient(run(microast, content, **chosen))
+
+
+def gradient(pixels):
+    return float((pixels[:, :, 1:].float() - pixels[:, :, :-1].float()).abs().quantile(0.99))
+
+
+@pytest.mark.slow
 def test_tile_size_does_not_change_pixels(microast):
     """In float32 a network's sums may differ in the last digit between tiles of two sizes."""
     pixels = [run(microast, tile_size=size) for size in (48, 4096)]
