@@ -251,11 +251,11 @@ def slabs(
     not with zeros, since convolutions pad columns with zeros themselves, without a copy.
     """
     columns = 0 if edge is Edge.ZEROS else padding
-    waiting = list[Tensor]()
+    waiting: list[Tensor] = []
     height = 0
     for band, is_last in _padded(joined_if_low(bands, padding, stride), padding, edge):
-        waiting.append(_widened(band, columns, edge))
         height += band.shape[2]
+        waiting = [_slab(waiting, band, columns, edge)]
         del band
         results = (height - kernel) // stride + 1
         if not is_last:
@@ -263,13 +263,41 @@ def slabs(
             results = min(results, height // stride)
         if results < 1:
             continue
-        slab = _joined(waiting)
+        slab = waiting.pop()
         # A copy: the slab is freed before the next one is made.
         waiting = [slab[:, :, results * stride :].clone()]
         height -= results * stride
         ready = [slab[:, :, : (results - 1) * stride + kernel]]
         del slab
         yield ready.pop()
+
+
+def _slab(above: Sequence[Tensor], band: Tensor, columns: int, edge: Edge) -> Tensor:
+    """A band below the rows of a slab, if there is one, with columns on both sides like these.
+
+    Made with a single copy: padding and joining would be two.
+    """
+    if not above and not columns:
+        return band
+    count, channels, height, width = band.shape
+    rows = sum(part.shape[2] for part in above)
+    channels_last = band.is_contiguous(memory_format=torch.channels_last)
+    slab = torch.empty(
+        (count, channels, rows + height, width + 2 * columns),
+        dtype=band.dtype,
+        device=band.device,
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format,
+    )
+    for part in above:
+        slab[:, :, :rows] = part
+    slab[:, :, rows:, columns : columns + width] = band
+    reflected = edge is Edge.REFLECTED
+    for column in range(columns):
+        left = 2 * columns - column if reflected else columns
+        right = width - 2 - column if reflected else width - 1
+        slab[:, :, rows:, column] = band[..., left - columns]
+        slab[:, :, rows:, columns + width + column] = band[..., right]
+    return slab
 
 
 def _padded(
@@ -287,10 +315,6 @@ def _padded(
 
 def _with_rows(band: Tensor, above: int, below: int, edge: Edge) -> Tensor:
     return F.pad(band, (0, 0, above, below), mode=edge.value) if above or below else band
-
-
-def _widened(band: Tensor, columns: int, edge: Edge) -> Tensor:
-    return F.pad(band, (columns, columns, 0, 0), mode=edge.value) if columns else band
 
 
 def joined_if_low(bands: Bands, padding: int, stride: int) -> Iterator[tuple[Tensor, bool]]:
@@ -358,12 +382,12 @@ class RowReader:
         self._bands = bands
         self._rest: Tensor | None = None
 
-    def take(self, rows: int) -> Tensor:
-        """Take the next rows; at least as many must be left."""
-        parts: list[Tensor] = []
+    def take(self, rows: int) -> Bands:
+        """Take the next rows, in parts as they come; at least as many must be left."""
         while rows:
             band = next(self._bands) if self._rest is None else self._rest
             self._rest = band[:, :, rows:] if band.shape[2] > rows else None
-            parts.append(band[:, :, :rows])
-            rows -= parts[-1].shape[2]
-        return _joined(parts)
+            parts = [band[:, :, :rows]]
+            del band
+            rows -= parts[0].shape[2]
+            yield parts.pop()

@@ -183,7 +183,12 @@ class Residual(RowLayer):
 
     def _with_beside(self, waiting: RowReader, band: Tensor) -> Tensor:
         wide = torch.promote_types(band.dtype, torch.float32)
-        return self._sum(band.to(wide), waiting.take(band.shape[2]).to(wide))
+        result, top = band.to(wide), 0
+        for part in waiting.take(band.shape[2]):
+            bottom = top + part.shape[2]
+            self._sum(result[:, :, top:bottom], part.to(wide))
+            top = bottom
+        return result
 
     def _sum(self, result: Tensor, features: Tensor) -> Tensor:
         if self.scale is None:

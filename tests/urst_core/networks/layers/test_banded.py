@@ -211,8 +211,8 @@ def test_wide_convolutions_by_bands_equal_the_whole_bit_for_bit(width, stride):
 def test_rows_are_read_in_other_heights():
     rows = torch.arange(10.0).reshape(1, 1, 10, 1)
     reader = RowReader(bands_of(rows, 4))
-    taken = [reader.take(count).flatten().tolist() for count in (1, 5, 4)]
-    assert taken == [[0], [1, 2, 3, 4, 5], [6, 7, 8, 9]]
+    taken = [[part.flatten().tolist() for part in reader.take(count)] for count in (1, 5, 4)]
+    assert taken == [[[0]], [[1, 2, 3], [4, 5]], [[6, 7], [8, 9]]]
 
 
 NAMES = list(REGISTRY)
