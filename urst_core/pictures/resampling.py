@@ -1,8 +1,8 @@
 """Enlarging and shrinking by windows: a pixel's value does not depend on the window around it.
 
-A resampling is separable: rows, then columns. Along one axis, output pixel i is centered at
-(i + 1/2) * scale of the input (whole to whole: both pictures cover the same area), and is a
-weighted mean of the input pixels within the kernel's reach of there::
+A resampling is separable: rows, then columns, or the other way. Along one axis, output pixel i is
+centered at (i + 1/2) * scale of the input (whole to whole: both pictures cover the same area), and
+is a weighted mean of the input pixels within the kernel's reach of there::
 
     input    │  .  │  .  │  .  │  .  │  .  │     scale 1/2: each output pixel from four of these
     output   │. │. │. │. │. │. │. │. │. │. │
@@ -226,6 +226,10 @@ class Resampling:
     def _column_taps(self) -> Callable[[int, int], Taps]:
         return lru_cache(TAPS_KEPT)(self.columns.taps)
 
+    @property
+    def _enlarges(self) -> bool:
+        return isinstance(self.rows, Resample) and self.rows.scale < 1
+
     def needs(self, target: Rectangle) -> Rectangle:
         """The input pixels, inside the picture, that the output pixels of ``target`` depend on."""
         top, bottom = self._row_taps(target.top, target.bottom).span
@@ -243,8 +247,12 @@ class Resampling:
         Returns:
             (C, *target.size), of the type and on the device of ``pixels``.
         """
-        rows = _weighted_sum(pixels, 1, at.top, self._row_taps(target.top, target.bottom))
-        return _weighted_sum(rows, 2, at.left, self._column_taps(target.left, target.right))
+        rows = self._row_taps(target.top, target.bottom)
+        columns = self._column_taps(target.left, target.right)
+        # Rows are quick to take from memory, columns are not: these where the picture is small.
+        if self._enlarges:
+            return _weighted_sum(_weighted_sum(pixels, 2, at.left, columns), 1, at.top, rows)
+        return _weighted_sum(_weighted_sum(pixels, 1, at.top, rows), 2, at.left, columns)
 
 
 def _weighted_sum(pixels: Tensor, dim: int, start: int, taps: Taps) -> Tensor:
@@ -258,10 +266,9 @@ def _weighted_sum(pixels: Tensor, dim: int, start: int, taps: Taps) -> Tensor:
     """
     if taps.spacing is not None:
         return _sum_of_slices(pixels, dim, start, taps, taps.spacing)
-    places = torch.from_numpy(taps.first - start).to(pixels.device)
-    last = pixels.shape[dim] - 1
+    places, last = taps.first - start, pixels.shape[dim] - 1
     (weights,) = taps.phase_weights(dim, pixels)
-    return _sum(weights, lambda t: pixels.index_select(dim, (places + t).clamp(0, last)))
+    return _sum(weights, lambda t: _selected(pixels, dim, np.clip(places + t, 0, last)))
 
 
 def _sum_of_slices(
@@ -302,6 +309,14 @@ def _sum(weights: list[Tensor], values: Callable[[int], Tensor]) -> Tensor:
     for tap in range(1, len(weights)):
         total.addcmul_(values(tap), weights[tap])
     return total
+
+
+def _selected(pixels: Tensor, dim: int, places: Integers) -> Tensor:
+    """Rows (``dim`` 1) or columns (2) of a picture, by their numbers."""
+    if pixels.device.type == "cpu":
+        # Whole rows at once, where index_select copies element by element.
+        return torch.from_numpy(pixels.numpy().take(places, dim))
+    return pixels.index_select(dim, torch.from_numpy(places).to(pixels.device))
 
 
 def _along(pixels: Tensor, dim: int, part: slice) -> Tensor:

@@ -12,7 +12,7 @@ from ..geometry import Size
 from ..identity import Identity, differences
 from ..tiling.device import PRECISIONS
 
-RECORD_FORMAT = 3
+RECORD_FORMAT = 4
 """Incremented when the format of the work folder's files changes, or the tiles of levels do."""
 
 
