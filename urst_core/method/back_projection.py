@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..geometry import Rectangle, Size
 from ..pictures.resampling import TRIANGLE, Resample, Resampling
-from ..tiling.blocks import blocks
+from ..tiling.blocks import each_block
 
 RELAXATION = 1.4
 """Factor of corrections: enlarged and shrunk again, fine ones come out too weak without it."""
@@ -82,9 +82,12 @@ class BackProjection:
         area = self._enlarging.needs(target)
         lacking = self._of_below.apply(below, below_at, area)
         lacking.sub_(self._of_picture.apply(picture, at, area)).mul_(RELAXATION)
-        for block in blocks(target, picture.device):
+
+        def add(block: Rectangle) -> None:
             inside = picture[(..., *block.relative_to(at).slices)]
             inside.add_(self._enlarging.apply(lacking, area, block))
+
+        each_block(target, picture.device, add)
         return picture[(..., *target.relative_to(at).slices)]
 
 

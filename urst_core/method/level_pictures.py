@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from ..geometry import Rectangle, Size
 from ..networks.network import Traits
+from ..pictures.resampling import Resampling
 from ..pictures.source import Canvas, Source, TensorCanvas, bands, from_unit, to_unit
 from ..pictures.thumbnail import make_thumbnail
 from ..progress import CONTENTS_STAGE, TILES_STAGE, Listener, Progress, ignore
-from ..tiling.blocks import blocks
+from ..tiling.blocks import each_block
 from ..tiling.exact_statistics import stage_of_site
 from .level_step import Step
 
@@ -99,15 +101,23 @@ def shrink_content(content: Source, smaller: Picture, listener: Listener = ignor
     for band in bands(smaller.size):
         needed = shrinking.needs(band)
         pixels = content.read(needed)[:3]
-        shrunk = torch.empty((3, *band.size), dtype=smaller.dtype)
-        for block in blocks(band, pixels.device):
-            area = shrinking.needs(block)
-            values = to_unit(pixels[(..., *area.relative_to(needed).slices)])
-            shrunk[(..., *block.relative_to(band).slices)] = from_unit(
-                shrinking.apply(values, area, block), smaller.dtype
-            )
-        smaller.write(band, shrunk)
+        smaller.write(band, _shrunk(pixels, needed, shrinking, band, smaller.dtype))
         listener(Progress(CONTENTS_STAGE, 0, 0, total * band.bottom // smaller.size[0], total))
+
+
+def _shrunk(
+    pixels: Tensor, at: Rectangle, shrinking: Resampling, band: Rectangle, dtype: torch.dtype
+) -> Tensor:
+    """Stored pixels, with the rectangle ``at`` → a band of the smaller picture."""
+    shrunk = torch.empty((3, *band.size), dtype=dtype)
+
+    def shrink(block: Rectangle) -> None:
+        area = shrinking.needs(block)
+        values = shrinking.apply(to_unit(pixels[(..., *area.relative_to(at).slices)]), area, block)
+        shrunk[(..., *block.relative_to(band).slices)] = from_unit(values, dtype)
+
+    each_block(band, pixels.device, shrink)
+    return shrunk
 
 
 class LevelPixels:

@@ -36,7 +36,7 @@ from torch import Tensor
 from ..geometry import Rectangle, Size, round_up
 from ..pictures.source import Source, bands, to_unit
 from ..pictures.thumbnail import thumbnail_size_of
-from ..tiling.blocks import blocks
+from ..tiling.blocks import each_block
 from ..tiling.settings import Settings
 from . import brushwork
 from .level_step import Step
@@ -155,7 +155,8 @@ class Level:
         coarsest: height and width of the coarsest level. If None, the picture below keeps its
             finest octave, as if it were the coarsest.
         enlarged: the picture below, enlarged to this level's size by other means; replaces E K p
-            in the input only. The result keeps the colors and the large strokes of p.
+            in the input only. The result keeps the colors and the large strokes of p. Several
+            threads read it.
         dtype: dtype in which pixels are joined and merged.
     """
 
@@ -217,14 +218,14 @@ class Level:
             (3, h, w), 0..1, in ``dtype``.
         """
         joined = torch.empty((3, *area.size), dtype=self.dtype, device=content.device)
-        for block in blocks(area, content.device):
-            if noise is None:
-                grains = self.read_noise(block)
-            else:
-                grains = noise[(..., *block.relative_to(area).slices)]
+
+        def join(block: Rectangle) -> None:
+            inside = (..., *block.relative_to(area).slices)
+            grains = self.read_noise(block) if noise is None else noise[inside]
             pixels = self._join_block(content, below, grains, area, block)
-            inside = joined[(..., *block.relative_to(area).slices)]
-            torch.clamp(pixels, 0.0, 1.0, out=inside)
+            torch.clamp(pixels, 0.0, 1.0, out=joined[inside])
+
+        each_block(area, content.device, join)
         return joined
 
     def _join_block(
@@ -288,9 +289,12 @@ class Level:
         wide = projection.needs(core) if projection else core
         dtype = self.dtype if self.step else painted.dtype
         picture = torch.empty((3, *wide.size), dtype=dtype, device=painted.device)
-        for block in blocks(wide, painted.device):
+
+        def merge(block: Rectangle) -> None:
             inside = (..., *block.relative_to(wide).slices)
             picture[inside] = self._merge_block(painted, below, area, block)
+
+        each_block(wide, painted.device, merge)
         if projection is not None and below is not None:
             colors, at = self._colors_below(below, area, wide)
             picture = projection.correct(picture.clamp_(0.0, 1.0), wide, colors, at, core)
@@ -320,12 +324,13 @@ class Level:
 
     def _mix_in(self, content: Tensor, picture: Tensor) -> None:
         """Mix the stored content into a picture of the same size, in place."""
-        for block in blocks(
-            Rectangle.of_size((picture.shape[1], picture.shape[2])), picture.device
-        ):
+
+        def mix(block: Rectangle) -> None:
             inside = picture[(..., *block.slices)]
             kept = self._unit(content[(..., *block.slices)]).to(inside)
             inside.clamp_(0.0, 1.0).lerp_(kept, self.content_share)
+
+        each_block(Rectangle.of_size((picture.shape[1], picture.shape[2])), picture.device, mix)
 
     def _unit(self, stored: Tensor) -> Tensor:
         return to_unit(stored).to(self.dtype)

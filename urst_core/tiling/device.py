@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import psutil
@@ -75,14 +76,27 @@ def io_thread(name: str, *, on_cpu: bool) -> ThreadPoolExecutor:
         name: of the thread.
         on_cpu: whether the CPU computes.
     """
-    if not on_cpu:
-        return ThreadPoolExecutor(1, name)
-    count = torch.get_num_threads()
-    executor = ThreadPoolExecutor(1, name, initializer=torch.set_num_threads, initargs=(1,))
-    # The initializer also sets the number that new threads begin with, for which PyTorch asks at
-    # the first operation; so there is one before the number is set back.
-    executor.submit(torch.get_num_threads).result()
-    torch.set_num_threads(count)
+    return single_threads(1, name) if on_cpu else ThreadPoolExecutor(1, name)
+
+
+def single_threads(count: int, name: str) -> ThreadPoolExecutor:
+    """Threads in which PyTorch's operations on a CPU have no helpers.
+
+    Args:
+        count: of threads.
+        name: of the threads.
+    """
+    before, all_started = torch.get_num_threads(), Barrier(count)
+
+    def start(_: int) -> None:
+        # The initializer also sets the number that new threads begin with, for which PyTorch asks
+        # at the first operation; so there is one in each before the number is set back.
+        torch.get_num_threads()
+        all_started.wait()
+
+    executor = ThreadPoolExecutor(count, name, initializer=torch.set_num_threads, initargs=(1,))
+    list(executor.map(start, range(count)))
+    torch.set_num_threads(before)
     return executor
 
 

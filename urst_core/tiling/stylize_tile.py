@@ -17,7 +17,7 @@ from ..pictures.mask import Mask, blend
 from ..pictures.padding import pad_to_frame, read_stored, window_of
 from ..pictures.region_map import RegionMap
 from ..pictures.source import Canvas, Source, from_unit
-from .blocks import blocks
+from .blocks import each_block
 from .heap import return_free_memory
 from .transfer import Download, Transfer, Upload
 from .window_painter import FramedWindow, WindowPainter, WindowPlan, join_parts
@@ -198,11 +198,11 @@ class TileStylizer:
     def compute_batch(
         self, tiles: Sequence[Tile], windows: Sequence[TileInput]
     ) -> list[TileResult]:
-        return_free_memory(self._device, tiles[0].window)
         opened = [
             self._open(tile, window) if isinstance(window, StoredWindow) else window
             for tile, window in zip(tiles, windows)
         ]
+        return_free_memory(self._device, tiles[0].window)
         framed = [each.framed for each in opened if isinstance(each, OpenWindow)]
         outputs = iter(self._painter.paint_each(framed))
         return [
@@ -237,10 +237,13 @@ class TileStylizer:
         sums = [each.sum(dtype=torch.float32).isfinite() for each in painted]
         is_finite = self._transfer.download(torch.stack(sums).all())
         colors = torch.empty_like(kept, memory_format=torch.contiguous_format)
-        for block in blocks(Rectangle.of_size(core.size), kept.device):
+
+        def finish(block: Rectangle) -> None:
             here = (..., *block.slices)
             shares = None if window.coverage is None else window.coverage[here]
             colors[here] = self._finished(kept[here], [each[here] for each in painted], shares)
+
+        each_block(Rectangle.of_size(core.size), kept.device, finish)
         return StylizedCore(self._transfer.download(colors), is_finite, window.alpha)
 
     def _finished(self, kept: Tensor, painted: list[Tensor], coverage: Tensor | None) -> Tensor:

@@ -26,6 +26,8 @@ from urst_core.pictures.mask import Mask, TensorMask
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
 from urst_core.pictures.thumbnail import make_thumbnail
 from urst_core.progress import ignore
+from urst_core.tiling import blocks
+from urst_core.tiling.device import cpu_threads
 from urst_core.tiling.loop import TileLoop
 from urst_core.tiling.settings import Settings
 from urst_core.tiling.stylize_tile import TileStylizer
@@ -410,3 +412,15 @@ def test_noise_made_while_joining_is_that_made_before(area):
     joined = level.join(content, None, area)
     assert torch.equal(joined, level.join(content, None, area, noise=level.read_noise(area)))
     assert not torch.equal(joined, replace(level, brushwork=0.0).join(content, None, area))
+
+
+@pytest.mark.parametrize("size", [(134, 374), (101, 299)])
+def test_blocks_and_threads_do_not_change_pixels(microast, monkeypatch, size):
+    """Levels with and without a back projection, one of half the size below."""
+    content = TensorSource(picture(size))
+    before = run(microast, content, tile_size=1024)
+    for block in ((16, 24), (57, 40)):
+        monkeypatch.setattr(blocks, "BLOCK", block)
+        for threads in (1, 3):
+            with cpu_threads(threads):
+                assert torch.equal(run(microast, content, tile_size=1024), before)
