@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 LARGEST_TILE = 2048
 """Larger tiles have no advantage: the halo is only a few percent, and the kernels are busy."""
 
-LARGEST_MARGIN = 24
-"""Wider margins, in px, make cores smaller rather than windows larger, which would take memory."""
-
 TOLERANCE = 1.01
 """Smaller tiles, which take less memory, may read this many times the fewest pixels."""
 
@@ -82,7 +79,7 @@ def cheapest_edge(frame: Size, traits: Traits, *, most: int, margin: int = 0) ->
         A multiple of the stride; the smallest possible one if ``most`` is smaller.
     """
     step = math.lcm(traits.stride, 32)
-    most = min(most, LARGEST_TILE - 2 * max(0, margin - LARGEST_MARGIN))
+    most = min(most, LARGEST_TILE)
     most = max(step, min(most // step * step, round_up(max(frame), step)))
     least = max(step, round_up(most // 2, step))
     halo = traits.halo + margin
