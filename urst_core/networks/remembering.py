@@ -34,6 +34,7 @@ class Memory:
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self.limit_bytes = limit_bytes
         self._kept: OrderedDict[Hashable, Tensors] = OrderedDict()
+        self._taken_bytes = 0
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -42,7 +43,7 @@ class Memory:
     @property
     def taken_bytes(self) -> int:
         """Memory that the tensors take, in bytes."""
-        return sum(_bytes_of(tensors) for tensors in self._kept.values())
+        return self._taken_bytes
 
     def recall(self, key: Hashable, compute: Callable[[], Tensors]) -> Tensors:
         """The tensors of a key, computed if they are not kept; nobody may change them."""
@@ -53,11 +54,17 @@ class Memory:
                 return found
         tensors = {name: tensor.cpu() for name, tensor in compute().items()}
         if _bytes_of(tensors) <= self.limit_bytes:
-            with self._lock:
-                self._kept[key] = tensors
-                while self.taken_bytes > self.limit_bytes:
-                    self._kept.popitem(last=False)
+            self._keep(key, tensors)
         return tensors
+
+    def _keep(self, key: Hashable, tensors: Tensors) -> None:
+        with self._lock:
+            # Another thread may have computed the same meanwhile.
+            self._taken_bytes += _bytes_of(tensors) - _bytes_of(self._kept.get(key, {}))
+            self._kept[key] = tensors
+            while self._taken_bytes > self.limit_bytes:
+                _, forgotten = self._kept.popitem(last=False)
+                self._taken_bytes -= _bytes_of(forgotten)
 
 
 @dataclass(frozen=True, repr=False)

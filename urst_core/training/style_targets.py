@@ -1,19 +1,20 @@
-"""Targets of the style loss: statistics of styles, cached for crops that recur."""
+"""Targets of the style loss: statistics of styles, remembered for crops that recur."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from ..networks.remembering import Memory
 from ..networks.statistics import ChannelStats
 from .normalization import batch_stats
 from .vgg import VGGFeatures
 
-MOST_KEPT = 32_768
-"""Maximum number of crops whose statistics are cached, 8 KB each; least recently used go first."""
+LIMIT_BYTES = 256_000_000
+"""Most memory that statistics take: those of 32,000 crops, 8 KB each."""
 
 
 class StyleTargets:
@@ -21,13 +22,12 @@ class StyleTargets:
 
     Args:
         vgg: the network that measures them; its weights and their dtype must not change afterwards.
-        most_kept: maximum number of cached crops.
+        limit_bytes: most memory that remembered statistics take together.
     """
 
-    def __init__(self, vgg: VGGFeatures, most_kept: int = MOST_KEPT) -> None:
+    def __init__(self, vgg: VGGFeatures, limit_bytes: int = LIMIT_BYTES) -> None:
         self._vgg = vgg
-        self._most_kept = most_kept
-        self._kept: OrderedDict[str, list[ChannelStats]] = OrderedDict()
+        self._memory = Memory(limit_bytes)
 
     @torch.no_grad()
     def of(self, styles: Tensor, names: Sequence[str] | None, depth: int) -> list[ChannelStats]:
@@ -35,28 +35,30 @@ class StyleTargets:
 
         Args:
             styles: pixels, 0..1.
-            names: names of crops that may recur, one each; None to measure without caching.
+            names: names of crops that may recur, one each; None to measure without remembering.
             depth: number of layers.
         """
         if names is None:
             return [batch_stats(features) for features in self._vgg(styles, depth)]
         # One by one: rounding may depend on the size of a batch, and a resumed training, whose
-        # cache is empty, must get the same values.
+        # memory is empty, must get the same values.
         each = [
-            self._of_one(style.unsqueeze(0), name)
+            self._memory.recall(name, partial(self._measured, style.unsqueeze(0)))
             for style, name in zip(styles, names, strict=True)
         ]
+
+        def joined(key: str) -> Tensor:
+            return torch.cat([tensors[key] for tensors in each]).to(styles.device)
+
         return [
-            ChannelStats(torch.cat([s.mean for s in layer]), torch.cat([s.std for s in layer]))
-            for layer in list(zip(*each))[:depth]
+            ChannelStats(joined(f"{layer}.mean"), joined(f"{layer}.std")) for layer in range(depth)
         ]
 
-    def _of_one(self, style: Tensor, name: str) -> list[ChannelStats]:
-        stats = self._kept.get(name)
-        if stats is None:
-            stats = [batch_stats(features) for features in self._vgg(style)]
-            self._kept[name] = stats
-            if len(self._kept) > self._most_kept:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(name)
-        return stats
+    def _measured(self, style: Tensor) -> Mapping[str, Tensor]:
+        """Of one style at all layers, by their numbers."""
+        measured = [batch_stats(features) for features in self._vgg(style)]
+        return {
+            f"{layer}.{name}": tensor
+            for layer, stats in enumerate(measured)
+            for name, tensor in (("mean", stats.mean), ("std", stats.std))
+        }

@@ -113,6 +113,14 @@ def test_what_is_too_large_is_not_kept_and_leaves_the_others():
     assert memory.taken_bytes == 60
 
 
+def test_what_is_computed_twice_at_the_same_time_counts_once():
+    memory = Memory(limit_bytes=100)
+    memory.recall("key", lambda: memory.recall("key", lambda: numbers(60)))
+    assert memory.taken_bytes == 60
+    memory.recall("other", lambda: numbers(40))
+    assert memory.taken_bytes == 100
+
+
 def test_an_error_is_not_remembered():
     memory = Memory()
 

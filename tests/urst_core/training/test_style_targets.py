@@ -64,7 +64,9 @@ def test_company_does_not_show():
 
 def test_the_one_used_longest_ago_goes_first():
     vgg = Counted()
-    targets = StyleTargets(vgg, most_kept=2)
+    statistics = [batch_stats(f) for f in TinyFeatures()(STYLES[:1])]
+    taken = sum(each.mean.nbytes + each.std.nbytes for each in statistics)
+    targets = StyleTargets(vgg, limit_bytes=2 * taken)
     for name in "abac":
         targets.of(STYLES[:1], [name], 4)
     assert len(vgg.seen) == 3  # b went for c
