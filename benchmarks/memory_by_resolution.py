@@ -7,13 +7,13 @@ Square pictures in memory, stylized with fine strokes: in tiles, and in one tile
 process of its own; counted is what it held resident at most above what it held before, picture and
 result included. Weights are random, since they do not matter here.
 
-With --tiles a run ends after that many tiles, and no time is printed. The result's memory is
-written before, so that all of it counts. The allocator may keep more in a longer run: a network
-that is fast enough should be run to the end, too.
+Gigabytes are printed, in tiles first. With --tiles a run ends after that many tiles. The result's
+memory is written before, so that all of it counts. The allocator may keep more in a longer run: a
+network that is fast enough should be run to the end, too.
 
 Whole pictures are left out where the square of the size, from the run before, promises more than
---whole-limit. With --figures, figures are kept in a file, and those in it are not measured again:
-the table can be made in pieces, and drawn from all of them.
+--whole-limit. With --figures, figures are kept in a file, and those in it are not measured again,
+whatever the number of tiles: the table can be made in pieces, and drawn from all of them.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ CPU = torch.device("cpu")
 WHOLE = 1 << 16
 """A tile size, in px, above that of all pictures."""
 
+HIDDEN = "_"
+"""Begins names of curves that matplotlib leaves out of the legend."""
+
 Figures = tuple[float, float | None]
 """Gigabytes and seconds; no seconds of a run that was not finished."""
 
@@ -64,28 +67,27 @@ def main() -> None:
     options = parser.parse_args()
     kept = KeptFigures(options.figures)
     curves: Curves = {}
-    print("| network | px | tiles | whole |\n|---|---|---|---|", flush=True)
+    edges = " | ".join(f"{edge:,} px" for edge in options.edges)
+    print(f"| network | {edges} |\n|---|{'---|' * len(options.edges)}", flush=True)
     for name in options.backbones:
-        edge_before, whole_before = 1, 0.0
+        edge_before, whole_before, cells = 1, 0.0, []
         for edge in options.edges:
             tiled = kept.measured(name, edge, options.tile_size, options.tiles)
-            curves.setdefault(f"{name}, tiles", []).append((edge**2 / 1e6, tiled[0]))
-            whole = None
-            if whole_before * (edge / edge_before) ** 2 <= options.whole_limit:
+            curves.setdefault(name, []).append((edge**2 / 1e6, tiled[0]))
+            whole = kept.find(name, edge, WHOLE)
+            if whole is None and whole_before * (edge / edge_before) ** 2 <= options.whole_limit:
                 whole = kept.measured(name, edge, WHOLE, None)
+            if whole is not None:
                 edge_before, whole_before = edge, whole[0]
-                curves.setdefault(f"{name}, whole", []).append((edge**2 / 1e6, whole[0]))
-            print(f"| {name} | {edge} | {cell(tiled)} | {cell(whole)} |", flush=True)
+                curves.setdefault(f"{HIDDEN}{name}, whole", []).append((edge**2 / 1e6, whole[0]))
+            cells.append(
+                f"{tiled[0]:.2f}, " + ("not tried" if whole is None else f"{whole[0]:.2f}")
+            )
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
     if options.plot:
-        dashed = [name for name in curves if name.endswith(", whole")]
-        plot_against_megapixels(curves, "peak memory, GB", options.plot, dashed)
-
-
-def cell(figures: Figures | None) -> str:
-    if figures is None:
-        return "not tried"
-    gigabytes, seconds = figures
-    return f"{gigabytes:.2f} GB" + ("" if seconds is None else f", {seconds:.1f} s")
+        dashed = [name for name in curves if name.startswith(HIDDEN)]
+        label = "peak memory, GB (dashed: in one tile)"
+        plot_against_megapixels(curves, label, options.plot, dashed)
 
 
 class KeptFigures:
@@ -98,13 +100,20 @@ class KeptFigures:
             read = json.loads(path.read_text(encoding="utf-8"))
             self.figures = {key: (gigabytes, seconds) for key, (gigabytes, seconds) in read.items()}
 
+    def find(self, name: str, edge: int, tile_size: int) -> Figures | None:
+        """A kept figure, of any number of tiles."""
+        prefix = f"{name} {edge} {tile_size} "
+        return next((each for key, each in self.figures.items() if key.startswith(prefix)), None)
+
     def measured(self, name: str, edge: int, tile_size: int, tiles: int | None) -> Figures:
+        found = self.find(name, edge, tile_size)
+        if found is not None:
+            return found
         key = f"{name} {edge} {tile_size} {tiles}"
-        if key not in self.figures:
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                self.figures[key] = pool.apply(peak_of, (name, edge, tile_size, tiles))
-            if self.path is not None:
-                self.path.write_text(json.dumps(self.figures, indent=1), encoding="utf-8")
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            self.figures[key] = pool.apply(peak_of, (name, edge, tile_size, tiles))
+        if self.path is not None:
+            self.path.write_text(json.dumps(self.figures, indent=1), encoding="utf-8")
         return self.figures[key]
 
 

@@ -26,6 +26,8 @@ def plot_against_megapixels(
     from matplotlib import pyplot  # noqa: PLC0415
 
     figure, axes = pyplot.subplots(figsize=(6, 4))
+    colors = mpl.colormaps["tab10" if len(curves) - len(dashed) <= 10 else "tab20"]
+    axes.set_prop_cycle(color=colors(range(colors.N)))
     for name, points in curves.items():
         color = axes.lines[-1].get_color() if name in dashed else None
         axes.plot(*zip(*points), "o--" if name in dashed else "o-", color=color, label=name)
@@ -34,6 +36,6 @@ def plot_against_megapixels(
     places = sorted({x for points in curves.values() for x, _ in points})
     axes.set_xticks(places, [f"{place:g}" for place in places])
     axes.set_xticks([], minor=True)
-    axes.legend(loc="best" if dashed else "center right")
+    axes.legend(loc="best" if dashed else "center right", fontsize="small")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
