@@ -78,8 +78,9 @@ def test_tiles_of_each_level_are_those_of_the_run(microast):
     loops = [level.tiles(torch.float32) for level in levels]
     for tiles, loop in zip(planned, loops, strict=True):
         assert (tiles.edge, tiles.halo, tiles.frame) == (loop.edge, loop.halo, loop.frame)
-    # Here the last level has the widest margin.
-    assert max(loop.edge for loop in loops) > loops[-1].edge
+    # Here the last level has the widest margin, and the first a smaller frame than a tile.
+    assert loops[-1].halo == max(loop.halo for loop in loops) > loops[0].halo
+    assert loops[-1].edge > loops[0].edge
 
 
 def test_stages_follow_one_another(plan_of):
