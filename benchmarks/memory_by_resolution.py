@@ -22,7 +22,7 @@ import argparse
 import json
 import multiprocessing
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -47,9 +47,6 @@ WHOLE = 1 << 16
 HIDDEN = "_"
 """Begins names of curves that matplotlib leaves out of the legend."""
 
-Figures = tuple[float, float | None]
-"""Gigabytes and seconds; no seconds of a run that was not finished."""
-
 
 class EnoughTilesError(Exception):
     """Ends a run early."""
@@ -73,16 +70,15 @@ def main() -> None:
         edge_before, whole_before, cells = 1, 0.0, []
         for edge in options.edges:
             tiled = kept.measured(name, edge, options.tile_size, options.tiles)
-            curves.setdefault(name, []).append((edge**2 / 1e6, tiled[0]))
+            curves.setdefault(name, []).append((edge**2 / 1e6, tiled))
             whole = kept.find(name, edge, WHOLE)
             if whole is None and whole_before * (edge / edge_before) ** 2 <= options.whole_limit:
                 whole = kept.measured(name, edge, WHOLE, None)
             if whole is not None:
-                edge_before, whole_before = edge, whole[0]
-                curves.setdefault(f"{HIDDEN}{name}, whole", []).append((edge**2 / 1e6, whole[0]))
-            cells.append(
-                f"{tiled[0]:.2f}, " + ("not tried" if whole is None else f"{whole[0]:.2f}")
-            )
+                edge_before, whole_before = edge, whole
+                curves.setdefault(f"{HIDDEN}{name}, whole", []).append((edge**2 / 1e6, whole))
+            in_one_tile = "not tried" if whole is None else f"{whole:.2f}"
+            cells.append(f"{tiled:.2f}, {in_one_tile}")
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
     if options.plot:
         dashed = [name for name in curves if name.startswith(HIDDEN)]
@@ -95,17 +91,16 @@ class KeptFigures:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self.figures: dict[str, Figures] = {}
+        self.figures: dict[str, float] = {}
         if path is not None and path.exists():
-            read = json.loads(path.read_text(encoding="utf-8"))
-            self.figures = {key: (gigabytes, seconds) for key, (gigabytes, seconds) in read.items()}
+            self.figures = json.loads(path.read_text(encoding="utf-8"))
 
-    def find(self, name: str, edge: int, tile_size: int) -> Figures | None:
+    def find(self, name: str, edge: int, tile_size: int) -> float | None:
         """A kept figure, of any number of tiles."""
         prefix = f"{name} {edge} {tile_size} "
         return next((each for key, each in self.figures.items() if key.startswith(prefix)), None)
 
-    def measured(self, name: str, edge: int, tile_size: int, tiles: int | None) -> Figures:
+    def measured(self, name: str, edge: int, tile_size: int, tiles: int | None) -> float:
         found = self.find(name, edge, tile_size)
         if found is not None:
             return found
@@ -117,13 +112,13 @@ class KeptFigures:
         return self.figures[key]
 
 
-def peak_of(name: str, edge: int, tile_size: int, tiles: int | None) -> Figures:
-    """Gigabytes of one run, and seconds of processor time if it was run to its end."""
+def peak_of(name: str, edge: int, tile_size: int, tiles: int | None) -> float:
+    """Gigabytes of one run."""
     network = find_backbone(name)
     backbone = build_backbone(network, network().state_dict(), origin="random")
     styles = backbone.network.style_names[:1] or [TensorSource(noise(256))]
     settings = Settings(tile_size=tile_size, thumbnail_size=512, strokes="fine", device="cpu")
-    before, began = held_bytes(CPU), time.process_time()
+    before = held_bytes(CPU)
     canvas = TensorCanvas((edge, edge))
     canvas.pixels.fill_(0)  # pages that are never written are not resident
 
@@ -131,13 +126,9 @@ def peak_of(name: str, edge: int, tile_size: int, tiles: int | None) -> Figures:
         if progress.stage == TILES_STAGE and tiles and progress.tiles_done >= tiles:
             raise EnoughTilesError
 
-    seconds = None
-    try:
+    with suppress(EnoughTilesError):
         stylize(TensorSource(noise(edge)), styles, canvas, backbone, settings, listener=listen)
-        seconds = time.process_time() - began
-    except EnoughTilesError:
-        pass
-    return (held_bytes(CPU) - before) / 1e9, seconds
+    return (held_bytes(CPU) - before) / 1e9
 
 
 def noise(edge: int) -> torch.Tensor:

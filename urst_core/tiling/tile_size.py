@@ -79,8 +79,7 @@ def cheapest_edge(frame: Size, traits: Traits, *, most: int, margin: int = 0) ->
         A multiple of the stride; the smallest possible one if ``most`` is smaller.
     """
     step = math.lcm(traits.stride, 32)
-    most = min(most, LARGEST_TILE)
-    most = max(step, min(most // step * step, round_up(max(frame), step)))
+    most = max(step, min(most, LARGEST_TILE, round_up(max(frame), step)) // step * step)
     least = max(step, round_up(most // 2, step))
     halo = traits.halo + margin
     areas = {edge: windows_area(frame, edge, halo) for edge in range(least, most + 1, step)}

@@ -14,7 +14,7 @@ from .normalization import batch_stats
 from .vgg import VGGFeatures
 
 LIMIT_BYTES = 256_000_000
-"""Most memory that statistics take: those of 32,000 crops, 8 KB each."""
+"""Maximum memory for statistics: enough for 32,000 crops, at 8 KB each."""
 
 
 class StyleTargets:

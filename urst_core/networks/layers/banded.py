@@ -293,9 +293,9 @@ def _slab(above: Sequence[Tensor], band: Tensor, columns: int, edge: Edge) -> Te
     slab[:, :, rows:, columns : columns + width] = band
     reflected = edge is Edge.REFLECTED
     for column in range(columns):
-        left = 2 * columns - column if reflected else columns
+        left = columns - column if reflected else 0
         right = width - 2 - column if reflected else width - 1
-        slab[:, :, rows:, column] = band[..., left - columns]
+        slab[:, :, rows:, column] = band[..., left]
         slab[:, :, rows:, columns + width + column] = band[..., right]
     return slab
 
