@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from urst_core.networks.network import StylizationNetwork
 from urst_core.networks.sites import collect
-from urst_core.training.losses import FINE, finer_than
+from urst_core.training.losses import GRID_PERIODS, finer_than
 from urst_core.training.pictures import PictureFolder
 from urst_core.training.teacher import Teacher
 from urst_core.weights.loading import load_backbone
@@ -74,7 +74,9 @@ def row(title: str, shown: Tensor, painted: Tensor) -> str:
     """One line of the table; pictures are (styles, contents, 3, H, W)."""
     pixels = relative(shown, painted)
     colors = relative(shown.mean((-2, -1)), painted.mean((-2, -1)))
-    energies = [finer_than(p.flatten(0, 1), FINE).square().mean() for p in (shown, painted)]
+    energies = [
+        finer_than(p.flatten(0, 1), GRID_PERIODS[0] + 1).square().mean() for p in (shown, painted)
+    ]
     return f"| {title} | {pixels:.3f} | {colors:.3f} | {float(energies[0] / energies[1]):.2f} |"
 
 

@@ -21,7 +21,9 @@ lpips      content against result (AlexNet), where the package lpips is installe
 crisp      99th percentile of the gradient of luminance, per px.
 stability  mean difference between the result and that of the content one pixel further to the left.
 seam       mean step across tile borders over the mean step 16 px beside them; 1 is no seam.
-grid       energy of a pattern that repeats every 4 px over that in noise as strong; 1 is no grid.
+grid       energy of a pattern of gray that repeats every 4 px over that in noise as strong; 1 is no
+           grid.
+grids      the same, the largest of gray and two directions of color, every 4 and every 8 px.
 
 Which pictures are held out: of each folder with a number, the first N originals in the order of the
 SHA-256 of their names (without an ending in _tN, which crops of one original have); of an original
@@ -63,13 +65,13 @@ from urst_core.networks.model import Backbone
 from urst_core.pictures.source import TensorCanvas, TensorSource, to_unit
 from urst_core.tiling.settings import STROKES_WORDS, Settings
 from urst_core.training.losses import (
-    GRID_BLOCK,
-    GRID_PERIOD,
+    GRID_PERIODS,
+    GRID_REPEATS,
     content_loss,
     fine_detail,
     gram_loss,
-    grid_loss,
     mean_std_loss,
+    repeated_pattern,
 )
 from urst_core.training.vgg import VGGFeatures, load_vgg
 from urst_core.weights.loading import load_backbone
@@ -94,6 +96,7 @@ class Scores:
     stability: float
     seam: float
     grid: float
+    grids: float
 
 
 COLUMNS = tuple(field.name for field in fields(Scores))
@@ -265,7 +268,8 @@ def scores_of(
         crisp=crispness(after),
         stability=math.nan if shifted is None else difference(to_unit(shifted), after[0]),
         seam=seam(after[0], edge),
-        grid=grid(after),
+        grid=float(grids(after, GRID_PERIODS[0])[0]),
+        grids=max(float(grids(after, period).max()) for period in GRID_PERIODS),
     )
 
 
@@ -353,10 +357,11 @@ def seam(picture: Tensor, edge: int) -> float:
     return float(torch.stack(at_borders).mean() / torch.stack(beside).mean()) if beside else 1.0
 
 
-def grid(pictures: Tensor) -> float:
-    """Of (1, 3, H, W); means of noise over n places have an nth of its energy."""
-    repeats = (GRID_BLOCK // GRID_PERIOD) ** 2
-    return float(repeats * grid_loss(pictures) / fine_detail(pictures).square().mean())
+def grids(pictures: Tensor, period: int) -> Tensor:
+    """Of (1, 3, H, W), in gray and colors, (3,); means of noise over n places have an nth of it."""
+    fine = fine_detail(pictures, period)
+    patterns = repeated_pattern(fine, period).square().mean(dim=(0, 2, 3, 4, 5))
+    return GRID_REPEATS**2 * patterns / fine.square().mean(dim=(0, 2, 3)).clamp(min=1e-12)
 
 
 def lpips_distance(first: Tensor, second: Tensor) -> float:

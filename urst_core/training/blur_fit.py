@@ -25,8 +25,11 @@ from ..backbones.microast import (
 from ..networks.folding import kernel_of
 from ..networks.sites import collect
 from .batches import Batches
-from .losses import FINE, GRID_BLOCK, finer_than, repeated_pattern
+from .losses import GRID_PERIODS, GRID_REPEATS, finer_than, repeated_pattern
 from .normalization import batch_stats, measure_batch
+
+PERIOD = GRID_PERIODS[0]
+"""Period of the grid that is fitted away, in px."""
 
 PICTURES = 24
 """Minimum number of pictures that layers are fitted to."""
@@ -61,7 +64,7 @@ def fit_blurred(plain: MicroAST, batches: Batches) -> MicroAST:
     Args:
         plain: a network without blurs; it is not changed.
         batches: their first thumbnails and styles are used. If their edge is not a multiple of
-            ``GRID_BLOCK``, grids are not measured in the remainder.
+            ``GRID_REPEATS * PERIOD``, grids are not measured in the remainder.
     """
     blurred = MicroAST(blurred=True)
     blurred.load_state_dict(plain.state_dict(), strict=False)
@@ -156,7 +159,7 @@ def _fit(
         values = target.reshape(groups, -1, columns.shape[2])[:, :, chosen]
         squares = squares + known @ known.mT / len(chosen)
         products = products + known @ values.mT / len(chosen)
-        if grid_weight and min(seen.shape[2:]) >= GRID_BLOCK:
+        if grid_weight and min(seen.shape[2:]) >= GRID_REPEATS * PERIOD:
             squares = squares + grid_weight * _grid_squares(seen, convolution)
     first = torch.cat(
         [weight.reshape(groups, -1, squares.shape[1] - 1).mT, bias.reshape(groups, 1, -1)], dim=1
@@ -191,9 +194,9 @@ def _columns(features: Tensor, convolution: nn.Conv2d) -> Tensor:
 
 def _grid_squares(features: Tensor, convolution: nn.Conv2d) -> Tensor:
     """Quadratic form of the grid energy in the output of a kernel of stride 1."""
-    fine = finer_than(features, FINE)
+    fine = finer_than(features, PERIOD + 1)
     columns = _columns(fine, convolution).unflatten(2, features.shape[2:])
-    grids = _with_row(repeated_pattern(columns).flatten(2), 0.0)
+    grids = _with_row(repeated_pattern(columns, PERIOD).flatten(2), 0.0)
     return grids @ grids.mT / grids.shape[2]
 
 

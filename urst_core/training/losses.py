@@ -18,14 +18,14 @@ from ..networks.style import StyleCode
 from .autocast import without_autocast
 from .normalization import batch_stats
 
-GRID_PERIOD = 4
-"""Period, in px, of the grids that two upsamplings by 2 leave."""
+GRID_PERIODS = 4, 8
+"""Periods of the grids that two upsamplings by 2 leave, in px; features alternate in the second."""
 
-FINE = 5
-"""Detail finer than this, in px, counts as fine detail; grids are part of it."""
+GRID_REPEATS = 8
+"""How often a grid is repeated along each side of the squares that separate it from texture."""
 
-GRID_BLOCK = 32
-"""Edge, in px, of the squares in which grids are separated from texture."""
+GRAY_AND_COLORS = ((1 / 3, 1 / 3, 1 / 3), (1 / 2, -1 / 2, 0.0), (1 / 4, 1 / 4, -1 / 2))
+"""Gray, red to green, and yellow to blue: the directions in RGB in which grids are measured."""
 
 SSIM_WINDOW = 7
 """Edge of the windows of structural similarity, in px."""
@@ -181,39 +181,52 @@ def total_variation_loss(pictures: Tensor) -> Tensor:
 
 
 def grid_loss(pictures: Tensor) -> Tensor:
-    """Energy of patterns that repeat every ``GRID_PERIOD`` px in (N, 3, H, W); 0 below 32 px.
+    """Energy of patterns that repeat every 4 or 8 px in (N, 3, H, W), in gray and in color.
 
     Networks that upsample features by repeating them, as all decoders here do, leave such grids
-    (Odena et al., 2016, "Deconvolution and checkerboard artifacts"). Fine detail is averaged over
-    its repetitions in blocks of ``GRID_BLOCK`` px, where texture cancels out and a grid does not;
-    the loss is the mean square of these averages.
+    (Odena et al., 2016, "Deconvolution and checkerboard artifacts"), and hide them in colors where
+    only gray is looked at. Fine detail is averaged over its repetitions in square blocks, where
+    texture cancels out and a grid does not; the loss is the mean square of these averages, summed
+    over :data:`GRID_PERIODS` and :data:`GRAY_AND_COLORS`. A period counts only in pictures of at
+    least :data:`GRID_REPEATS` of it along each side.
+
+    Example:
+        >>> stripes = torch.tensor([0.5, -0.5]).repeat(16).expand(1, 3, 32, 32)
+        >>> round(float(grid_loss(stripes)), 3)
+        0.16
     """
-    if min(pictures.shape[-2:]) < GRID_BLOCK:
-        return pictures.float().sum() * 0.0
-    return repeated_pattern(fine_detail(pictures)).square().mean()
+    energies = [
+        repeated_pattern(fine_detail(pictures, period), period).square().mean(dim=(0, 2, 3, 4, 5))
+        for period in GRID_PERIODS
+        if min(pictures.shape[-2:]) >= GRID_REPEATS * period
+    ]
+    return torch.stack(energies).sum() if energies else pictures.float().sum() * 0.0
 
 
-def repeated_pattern(fine: Tensor) -> Tensor:
+def repeated_pattern(fine: Tensor, period: int = GRID_PERIODS[0]) -> Tensor:
     """Average fine detail over its repetitions in each block, minus the mean of the block.
 
     Args:
-        fine: (..., H, W), at least ``GRID_BLOCK`` px on each side; incomplete blocks are ignored.
+        fine: (..., H, W), at least one block of ``GRID_REPEATS`` periods; incomplete ones are
+            ignored.
+        period: in px.
 
     Returns:
-        (..., rows of blocks, ``GRID_PERIOD``, columns of blocks, ``GRID_PERIOD``).
+        (..., rows of blocks, period, columns of blocks, period).
     """
-    rows, columns = (side // GRID_BLOCK for side in fine.shape[-2:])
-    repeats = GRID_BLOCK // GRID_PERIOD
-    blocks = fine[..., : rows * GRID_BLOCK, : columns * GRID_BLOCK].unflatten(
-        -2, (rows, repeats, GRID_PERIOD)
+    block = GRID_REPEATS * period
+    rows, columns = (side // block for side in fine.shape[-2:])
+    blocks = fine[..., : rows * block, : columns * block].unflatten(
+        -2, (rows, GRID_REPEATS, period)
     )
-    means = blocks.unflatten(-1, (columns, repeats, GRID_PERIOD)).mean(dim=(-5, -2))
+    means = blocks.unflatten(-1, (columns, GRID_REPEATS, period)).mean(dim=(-5, -2))
     return means - means.mean(dim=(-3, -1), keepdim=True)
 
 
-def fine_detail(pictures: Tensor) -> Tensor:
-    """Gray detail finer than ``FINE`` px of (N, 3, H, W) pictures, (N, 1, H, W)."""
-    return finer_than(pictures.float().mean(dim=1, keepdim=True), FINE)
+def fine_detail(pictures: Tensor, period: int = GRID_PERIODS[0]) -> Tensor:
+    """What :data:`GRAY_AND_COLORS` of (N, 3, H, W) have of detail not larger than a period."""
+    directions = torch.tensor(GRAY_AND_COLORS, device=pictures.device)
+    return finer_than(torch.einsum("dc,nchw->ndhw", directions, pictures.float()), period + 1)
 
 
 def finer_than(features: Tensor, window: int) -> Tensor:

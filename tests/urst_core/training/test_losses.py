@@ -13,6 +13,7 @@ from urst_core.training.losses import (
     STRUCTURE_SHARE,
     color_loss,
     content_loss,
+    fine_detail,
     gram_loss,
     gram_matrix,
     grid_loss,
@@ -284,14 +285,30 @@ def test_grid_loss_by_hand():
 
 def test_grid_loss_sees_grids_and_not_texture():
     noise = torch.randn((4, 3, 96, 128), generator=torch.Generator().manual_seed(0))
-    # 64 repetitions of 16 phases: noise keeps a 64th of its energy.
-    assert grid_loss(noise).item() < noise.mean(dim=1).square().mean().item() / 50
+    # 64 repetitions of each phase: noise keeps a 64th of its energy, for each of two periods.
+    energy = sum(fine_detail(noise, p).square().mean(dim=(0, 2, 3)).sum().item() for p in (4, 8))
+    assert grid_loss(noise).item() < energy / 50
     grid = torch.zeros(4, 4)
     grid[1, 2] = 1.0
     assert grid_loss(grid.repeat(24, 32).expand(4, 3, 96, 128)).item() > 0.03
     assert grid_loss(torch.full((1, 3, 64, 64), 0.25)).item() == pytest.approx(0, abs=1e-12)
-    ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
+    ramp = torch.linspace(0, 1, 192).expand(1, 3, 192, 192)
     assert grid_loss(ramp).item() < 1e-6
+
+
+@pytest.mark.parametrize(
+    "color", [(1.0, 1.0, 1.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0)], ids=["gray", "red", "yellow"]
+)
+@pytest.mark.parametrize("half", [2, 4])
+def test_grid_loss_sees_grids_of_both_periods_in_gray_and_color(color, half):
+    columns = torch.tensor([0.1] * half + [-0.1] * half).repeat(64 // half // 2)
+    stripes = torch.tensor(color)[:, None, None] * columns.expand(1, 3, 64, 64)
+    # Periods of 4 px repeat every 8 px, too.
+    assert grid_loss(stripes).item() > (2e-3 if half == 2 else 1e-3)
+    # The same rows, each shifted at random, are no grid.
+    shifts = torch.randperm(64, generator=torch.Generator().manual_seed(0)).tolist()
+    rows = torch.stack([stripes[0, :, i].roll(by, dims=1) for i, by in enumerate(shifts)], dim=1)
+    assert grid_loss(rows[None]).item() < 0.3 * grid_loss(stripes).item()
 
 
 def test_grid_loss_ignores_incomplete_blocks():
