@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..geometry import Rectangle, Size
 from .full_precision import full_precision
+from .heap import return_free_memory
 from .layers.banded import (
     Bands,
     RowLayer,
@@ -212,6 +213,8 @@ def _chain(layers: RowLayer) -> Iterator[RowLayer]:
 def _placed(bands: Bands, area: Rectangle, window: Size, dtype: torch.dtype) -> Tensor:
     """Join bands of results, and surround them with zeros.
 
+    In the middle the heap has as many holes as at the end, while more memory is in use than there.
+
     Args:
         bands: results of an area, a picture or features of it.
         area: their rectangle in the window.
@@ -234,8 +237,11 @@ def _placed(bands: Bands, area: Rectangle, window: Size, dtype: torch.dtype) -> 
         whole[:, :, rim] = 0.0
     for rim in (slice(place.left), slice(place.right, None)):
         whole[:, :, :, rim] = 0.0
-    top = place.top
+    top, middle = place.top, (place.top + place.bottom) // 2
     for band in chain([first], bands):
-        whole[:, :, top : top + band.shape[2], place.left : place.right] = band
-        top += band.shape[2]
+        bottom = top + band.shape[2]
+        whole[:, :, top:bottom, place.left : place.right] = band
+        if top <= middle < bottom:
+            return_free_memory(whole.device, Rectangle.of_size(window))
+        top = bottom
     return whole

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import DeviceError, WeightsError
 from ..geometry import Rectangle, Size, Tile
+from ..networks.heap import return_free_memory
 from ..networks.tile_network import RegionNetworks, TileNetwork
 from ..pictures.colors import keep_chroma
 from ..pictures.mask import Mask, blend
@@ -18,7 +19,6 @@ from ..pictures.padding import pad_to_frame, read_stored, window_of
 from ..pictures.region_map import RegionMap
 from ..pictures.source import Canvas, Source, from_unit
 from .blocks import each_block
-from .heap import return_free_memory
 from .transfer import Download, Transfer, Upload
 from .window_painter import FramedWindow, WindowPainter, WindowPlan, join_parts
 

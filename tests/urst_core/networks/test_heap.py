@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from urst_core.geometry import Rectangle
-from urst_core.tiling import heap
-from urst_core.tiling.heap import LEAST_AREA, return_free_memory
+from urst_core.networks import heap, tile_network
+from urst_core.networks.heap import LEAST_AREA, return_free_memory
 
 CPU = torch.device("cpu")
 LARGE = Rectangle(0, 0, LEAST_AREA, 1)
@@ -30,6 +30,25 @@ def test_memory_is_returned_before_large_windows_of_a_cpu(returned):
     return_free_memory(CPU, Rectangle(0, 0, LEAST_AREA - 1, 1))
     return_free_memory(torch.device("cuda"), LARGE)
     assert returned == [0]
+
+
+@pytest.mark.parametrize(("rows", "middle"), [([8], 8), ([4, 4], 8), ([1] * 8, 5), ([3, 3, 2], 6)])
+def test_memory_is_returned_once_in_the_middle_of_a_network(rows, middle, monkeypatch):
+    picture = torch.rand(1, 3, 8, 6)
+    area, window = Rectangle(2, 1, 10, 7), (12, 8)
+    done, returned = [], []
+
+    def bands():
+        for band in picture.split(rows, 2):
+            done.append(band.shape[2])
+            yield band
+
+    monkeypatch.setattr(
+        tile_network, "return_free_memory", lambda _, window: returned.append((sum(done), window))
+    )
+    whole = tile_network._placed(bands(), area, window, torch.float32)
+    assert torch.equal(whole[:, :, 2:10, 1:7], picture)
+    assert returned == [(middle, Rectangle.of_size(window))]
 
 
 @pytest.mark.parametrize("error", [AttributeError, OSError, TypeError])
