@@ -44,7 +44,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from pictures import DEMO, content_of, save, style_of
 from quality import crispness, named_backbone, strokes_size
 
-from urst_core.method.back_projection import RELAXATION
+from urst_core.method.back_projection import RELAXATIONS
 from urst_core.method.level_step import GAIN, LAST_DRIFT, OVERLAP
 from urst_core.method.pipeline import stylize
 from urst_core.method.strokes import level_sizes
@@ -62,7 +62,7 @@ OCTAVES = 8
 
 PATCH = 256
 
-MERGING = GAIN, OVERLAP, LAST_DRIFT, RELAXATION
+MERGING = GAIN, OVERLAP, LAST_DRIFT, *RELAXATIONS
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,19 @@ from ..geometry import Rectangle, Size
 from ..pictures.resampling import TRIANGLE, Resample, Resampling
 from ..tiling.blocks import each_block
 
-RELAXATION = 1.4
-"""Factor of corrections: enlarged and shrunk again, fine ones come out too weak without it."""
+RELAXATIONS = 2.0, 1.2
+"""Factor of the corrections of each step: enlarged and shrunk again, fine ones come out too weak.
+
+The first overdoes coarse ones, and the second takes back what is too much.
+"""
 
 
 @dataclass(frozen=True)
 class BackProjection:
     """Corrects a merged picture so that its thumbnail stays that of the picture below.
 
-    Strokes that are just too fine for a thumbnail come back in it as false, larger ones. One step
-    of iterative back-projection (Irani and Peleg, 1991) takes them out::
+    Strokes that are just too fine for a thumbnail come back in it as false, larger ones. Two steps
+    of iterative back-projection (Irani and Peleg, 1991) take them out, each::
 
         picture + r * E (T' p - T picture)
 
@@ -52,11 +55,12 @@ class BackProjection:
 
     @property
     def reach(self) -> int:
-        """How far around a pixel a correction depends on the picture, in px.
+        """How far around a pixel the corrections depend on the picture, in px.
 
-        A kernel of 2 coarsest px and one of 1 px, and rounding to whole pixels.
+        In each step, a kernel of 2 coarsest px and one of 1 px, and rounding to whole pixels.
         """
-        return math.ceil(3 * max(self._factor(0), self._factor(1))) + 1
+        of_step = math.ceil(3 * max(self._factor(0), self._factor(1))) + 1
+        return of_step * len(RELAXATIONS)
 
     def _factor(self, axis: int) -> Fraction:
         """Px of the picture per coarsest px."""
@@ -64,7 +68,14 @@ class BackProjection:
 
     def needs(self, target: Rectangle) -> Rectangle:
         """The pixels of the picture that the corrections in ``target`` depend on."""
-        return self._of_picture.needs(self._enlarging.needs(target))
+        return self._areas(target)[0]
+
+    def _areas(self, target: Rectangle) -> list[Rectangle]:
+        """The pixels that each step reads; the last ones are ``target``, which nothing reads."""
+        areas = [target]
+        for _ in RELAXATIONS:
+            areas.insert(0, self._of_picture.needs(self._enlarging.needs(areas[0])))
+        return areas
 
     def correct(
         self, picture: Tensor, at: Rectangle, below: Tensor, below_at: Rectangle, target: Rectangle
@@ -77,18 +88,35 @@ class BackProjection:
             target: the pixels to compute.
 
         Returns:
-            The part ``target`` of the picture, (3, *target.size), not clamped.
+            The part ``target`` of the picture, (3, *target.size), 0..1.
         """
+        areas = self._areas(target)[1:]
+        kept_at = self._enlarging.needs(areas[0])
+        kept = self._of_below.apply(below, below_at, kept_at)
+        for area, relaxation in zip(areas, RELAXATIONS):
+            self._step(picture, at, kept, kept_at, area, relaxation)
+            picture[(..., *area.relative_to(at).slices)].clamp_(0.0, 1.0)
+        return picture[(..., *target.relative_to(at).slices)]
+
+    def _step(
+        self,
+        picture: Tensor,
+        at: Rectangle,
+        kept: Tensor,
+        kept_at: Rectangle,
+        target: Rectangle,
+        relaxation: float,
+    ) -> None:
+        """Correct ``target`` once, towards the thumbnail ``kept``."""
         area = self._enlarging.needs(target)
-        lacking = self._of_below.apply(below, below_at, area)
-        lacking.sub_(self._of_picture.apply(picture, at, area)).mul_(RELAXATION)
+        lacking = kept[(..., *area.relative_to(kept_at).slices)]
+        lacking = (lacking - self._of_picture.apply(picture, at, area)).mul_(relaxation)
 
         def add(block: Rectangle) -> None:
             inside = picture[(..., *block.relative_to(at).slices)]
             inside.add_(self._enlarging.apply(lacking, area, block))
 
         each_block(target, picture.device, add)
-        return picture[(..., *target.relative_to(at).slices)]
 
 
 def _thumbnail_of(size: Size, coarsest: Size) -> Resampling:

@@ -283,7 +283,7 @@ class Level:
                 where these are the picture's.
 
         Returns:
-            (3, *core.size), not clamped.
+            (3, *core.size), not always clamped.
         """
         projection = self.step.back_projection if self.step and below is not None else None
         wide = projection.needs(core) if projection else core
