@@ -185,6 +185,16 @@ class TensorCanvas:
         return self.pixels[(..., *rectangle.slices)]
 
     def write(self, rectangle: Rectangle, pixels: Tensor) -> None:
+        """Write a rectangle.
+
+        Raises:
+            ImageError: the canvas has integers of another type, which would wrap around.
+        """
+        if pixels.dtype != self.dtype and self.dtype in FULL_SCALE:
+            raise ImageError(
+                f"pixels of {pixels.dtype} do not fit a canvas of {self.dtype}; make the canvas "
+                "with the dtype of the picture"
+            )
         self.pixels[(..., *rectangle.slices)] = pixels.to(self.pixels.device)
 
 

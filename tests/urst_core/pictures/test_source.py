@@ -114,3 +114,15 @@ def test_a_listener_ends_the_reading(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         seen.extend(band for band, _ in read_bands(source, "copying", cancel))
     assert len(seen) == 2
+
+
+def test_a_canvas_of_other_integers_is_refused():
+    canvas, area = TensorCanvas((2, 3)), Rectangle(0, 0, 1, 3)
+    for dtype in (torch.uint16, torch.float32):
+        message = rf"pixels of {dtype} do not fit a canvas of torch.uint8; make the canvas with the"
+        with pytest.raises(ImageError, match=message):
+            canvas.write(area, torch.ones(3, 1, 3).to(dtype))
+    assert not canvas.pixels.any()
+    wide = TensorCanvas((2, 3), dtype=torch.float64)
+    wide.write(area, torch.ones(3, 1, 3))
+    assert float(wide.pixels.sum()) == 9.0

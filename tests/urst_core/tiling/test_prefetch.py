@@ -156,10 +156,10 @@ def test_a_picture_of_one_tile_starts_no_thread(microast, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", no_thread)
     run = Run.of(content, microast, settings)
     network = run.network(stats)
-    run.stylize(network, TensorCanvas((64, 64)))
+    run.stylize(network, TensorCanvas((64, 64), dtype=content.dtype))
     small = Run.of(content, microast, Settings(tile_size=32))
     with pytest.raises(AssertionError, match="urst-read"):
-        small.stylize(network, TensorCanvas((64, 64)))
+        small.stylize(network, TensorCanvas((64, 64), dtype=content.dtype))
 
 
 @pytest.mark.parametrize("step", ["read", "compute", "write"])
