@@ -428,8 +428,8 @@ def test_a_tile_that_is_not_finite_is_named_and_not_written(microast, monkeypatc
         return stylized
 
     monkeypatch.setattr(TileNetwork, "forward", broken)
-    canvas = TensorCanvas(frame, dtype=torch.uint8)
     content = TensorSource(picture(frame))
+    canvas = TensorCanvas(frame, dtype=content.dtype)
     with pytest.raises(WeightsError) as caught:
         stylize(
             content,
