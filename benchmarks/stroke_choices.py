@@ -43,13 +43,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pictures import content_of, save
-from stroke_size import Case, Row, Rows, measured, read_pairs, settings_of, shrunk_style
+from stroke_size import (
+    Case,
+    Row,
+    Rows,
+    measured,
+    new_parser,
+    read_pairs,
+    settings_of,
+    shrunk_style,
+    whole_and_detail,
+)
 
 from urst_core.geometry import Rectangle, Size
 from urst_core.method import level_run, level_step, run, strokes
 from urst_core.method.level_step import GAIN, Step
 from urst_core.pictures.resampling import Kernel, Resample
-from urst_core.pictures.source import TensorSource, to_unit
+from urst_core.pictures.source import TensorSource
 from urst_core.pictures.thumbnail import thumbnail_size_of
 from urst_core.tiling.settings import Settings
 from urst_core.weights.loading import load_backbone
@@ -286,37 +296,17 @@ def print_table(rows: dict[str, list[Row]]) -> None:
 
 
 def save_sheet(pictures: list[Tensor], options: argparse.Namespace) -> None:
-    """Rows of five: the whole of each, and below it a part in full size."""
-    top, left, edge = (int(part) for part in options.detail.split(","))
-    cells = []
-    for pixels in pictures:
-        height = round(pixels.shape[1] * edge / pixels.shape[2])
-        whole = F.interpolate(
-            to_unit(pixels)[None], (height, edge), mode="bilinear", antialias=True
-        )[0]
-        cells.append(
-            torch.cat([whole, to_unit(pixels[:, top : top + edge, left : left + edge])], 1)
-        )
+    """Rows of five, each picture whole and in part."""
+    cells = [whole_and_detail(pixels, options.detail) for pixels in pictures]
     cells += [torch.ones_like(cells[0])] * (-len(cells) % COLUMNS)
     lines = [torch.cat(cells[i : i + COLUMNS], 2) for i in range(0, len(cells), COLUMNS)]
     save(torch.cat(lines, 1), options.sheet)
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--pairs", type=Path, required=True, metavar="LIST")
+    parser = new_parser(__doc__)
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--rows-out", type=Path, help="a JSON file that keeps what is measured")
-    parser.add_argument("--thumbnail-size", type=int, default=1024)
-    parser.add_argument("--style-size", type=int, default=1024)
-    parser.add_argument("--tile-size", type=int, default=1024)
-    parser.add_argument("--precision", default="fp32")
-    parser.add_argument("--brushwork", type=float, default=Settings().brushwork)
-    parser.add_argument("--sheet", type=Path, help="a picture of the last pair's results")
-    parser.add_argument("--detail", default="1200,1600,400", help="top,left,edge, in px")
     return parser.parse_args()
 
 

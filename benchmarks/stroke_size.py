@@ -333,30 +333,33 @@ def shrunk_style(name: str, longest: int) -> Tensor:
     return from_unit(make_thumbnail(style_of(name), longest)[0], torch.uint8)
 
 
+def whole_and_detail(pixels: Tensor, where: str) -> Tensor:
+    """The whole picture above, a detail of it in full size below, (3, h, w), 0..1.
+
+    Args:
+        pixels: the picture, (3, H, W).
+        where: the square detail: top, left and edge, in px, separated by commas.
+    """
+    top, left, edge = (int(part) for part in where.split(","))
+    height = round(pixels.shape[1] * edge / pixels.shape[2])
+    whole = F.interpolate(to_unit(pixels)[None], (height, edge), mode="bilinear", antialias=True)
+    detail = to_unit(pixels[:, top : top + edge, left : left + edge])
+    return torch.cat([whole[0], detail], dim=1)
+
+
 def save_sheet(pictures: list[Tensor], options: argparse.Namespace) -> None:
-    """Whole pictures above, one detail of each in full size below."""
-    top, left, edge = (int(part) for part in options.detail.split(","))
-    columns = []
-    for pixels in pictures:
-        height = round(pixels.shape[1] * edge / pixels.shape[2])
-        whole = F.interpolate(
-            to_unit(pixels)[None], (height, edge), mode="bilinear", antialias=True
-        )[0]
-        detail = to_unit(pixels[:, top : top + edge, left : left + edge])
-        columns.append(torch.cat([whole, detail], dim=1))
+    """Pictures side by side, each whole and in part."""
+    columns = [whole_and_detail(pixels, options.detail) for pixels in pictures]
     save(torch.cat(columns, dim=2), options.sheet)
 
 
-def parse_options() -> argparse.Namespace:
+def new_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that all comparisons of strokes have."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=description, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--pairs", type=Path, required=True, metavar="LIST")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[4096])
-    parser.add_argument("--strokes", type=strokes_size, nargs="+", default=["fine", "preview"])
-    parser.add_argument("--backbone", nargs="+", default=["microast"])
     parser.add_argument("--rows-out", type=Path, help="a JSON file that keeps what is measured")
-    parser.add_argument("--vgg", type=Path)
     parser.add_argument("--thumbnail-size", type=int, default=1024)
     parser.add_argument("--style-size", type=int, default=1024)
     parser.add_argument("--tile-size", type=int, default=1024)
@@ -364,6 +367,15 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--brushwork", type=float, default=Settings().brushwork)
     parser.add_argument("--sheet", type=Path, help="a picture of the last pair's results")
     parser.add_argument("--detail", default="1200,1600,600", help="top,left,edge, in px")
+    return parser
+
+
+def parse_options() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[4096])
+    parser.add_argument("--strokes", type=strokes_size, nargs="+", default=["fine", "preview"])
+    parser.add_argument("--backbone", nargs="+", default=["microast"])
+    parser.add_argument("--vgg", type=Path)
     return parser.parse_args()
 
 
