@@ -133,8 +133,8 @@ class Step:
         """
         wide, kept = self.below(target), self.kept(target)
         known = self.smoothing.apply(below, wide, kept)
-        difference = painting[(..., *kept.relative_to(wide).slices)] - detail * known
-        return self.sharpen_and_enlarge(difference, target).add_(content * detail)
+        difference = painting[(..., *kept.relative_to(wide).slices)].sub(known, alpha=detail)
+        return self.sharpen_and_enlarge(difference, target).add_(content, alpha=detail)
 
     def merge(self, below: Tensor, fine: Tensor, target: Rectangle) -> Tensor:
         """Add the finest band of a painting, emphasized, to the picture below.

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import Rectangle, Size
+from .row_sums import RowSums, are_quick
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,6 +64,9 @@ TRIANGLE = Kernel(1.0, _triangle)
 BINOMIAL = np.array([math.comb(4, k) for k in range(5)]) / 2**4
 """Weights of the five px around each that :class:`Smooth` takes."""
 
+EVEN_SCALES = Fraction(1, 2), Fraction(1), Fraction(2)
+"""Scales at which neighboring outputs read evenly spaced inputs."""
+
 TAPS_KEPT = 512
 """How many runs of weights are kept of each axis."""
 
@@ -81,6 +85,7 @@ class Taps:
     _columns: dict[tuple[int, torch.dtype, torch.device], list[list[Tensor]]] = field(
         default_factory=dict, repr=False
     )
+    _sums: dict[tuple[int, int, int], RowSums] = field(default_factory=dict, repr=False)
 
     @cached_property
     def span(self) -> tuple[int, int]:
@@ -95,6 +100,21 @@ class Taps:
             if all(bool((np.diff(self.first[p::phases]) == step).all()) for p in range(phases)):
                 return phases, step
         return None
+
+    def row_sums(self, pixels: Tensor, start: int) -> RowSums:
+        """The sums of the rows of a picture.
+
+        Args:
+            pixels: the picture, (C, h, w).
+            start: number of its first row.
+        """
+        size = pixels.shape[0], pixels.shape[1]
+        key = *size, start
+        if key not in self._sums:
+            rows = (self.first - start)[:, None] + np.arange(len(self.weights))
+            rows = rows.clip(0, size[1] - 1)
+            self._sums[key] = RowSums.of(rows, self.weights.T, size)
+        return self._sums[key]
 
     def phase_weights(self, dim: int, like: Tensor) -> list[list[Tensor]]:
         """The weights of each phase of :attr:`spacing` and tap, shaped to be multiplied with.
@@ -123,6 +143,11 @@ class Axis(Protocol):
         """Of the input, in px."""
         ...
 
+    @property
+    def is_even(self) -> bool:
+        """Whether the input pixels of neighboring outputs are evenly spaced, borders aside."""
+        ...
+
     def taps(self, start: int, stop: int) -> Taps:
         """The weights of the output pixels from ``start`` to ``stop``."""
         ...
@@ -141,6 +166,10 @@ class Resample:
     length: int
     scale: Fraction
     kernel: Kernel = CUBIC
+
+    @property
+    def is_even(self) -> bool:
+        return self.scale in EVEN_SCALES
 
     def taps(self, start: int, stop: int) -> Taps:
         width = max(1.0, float(self.scale))
@@ -168,6 +197,10 @@ class Smooth:
     length: int
     share: float = 1.0
 
+    @property
+    def is_even(self) -> bool:
+        return True
+
     def taps(self, start: int, stop: int) -> Taps:
         first = np.arange(start, stop, dtype=np.int64) - len(BINOMIAL) // 2
         places = first + np.arange(len(BINOMIAL))[:, None]
@@ -187,6 +220,10 @@ class Chain:
     @property
     def length(self) -> int:
         return self.before.length
+
+    @property
+    def is_even(self) -> bool:
+        return self.before.is_even and self.after.is_even
 
     def taps(self, start: int, stop: int) -> Taps:
         after = self.after.taps(start, stop)
@@ -251,8 +288,19 @@ class Resampling:
         columns = self._column_taps(target.left, target.right)
         # Rows are quick to take from memory, columns are not: these where the picture is small.
         if self._enlarges:
-            return _weighted_sum(_weighted_sum(pixels, 2, at.left, columns), 1, at.top, rows)
-        return _weighted_sum(_weighted_sum(pixels, 1, at.top, rows), 2, at.left, columns)
+            return self._summed_rows(self._summed_columns(pixels, at.left, columns), at.top, rows)
+        return self._summed_columns(self._summed_rows(pixels, at.top, rows), at.left, columns)
+
+    def _summed_rows(self, pixels: Tensor, start: int, taps: Taps) -> Tensor:
+        if are_quick(pixels):
+            return taps.row_sums(pixels, start).apply(pixels)
+        return _weighted_sum(pixels, 1, start, taps)
+
+    def _summed_columns(self, pixels: Tensor, start: int, taps: Taps) -> Tensor:
+        # Not by the taps, which may happen to be even in a small window: sums differ in their bits.
+        if are_quick(pixels) and not self.columns.is_even:
+            return _sum_of_columns(pixels, start, taps)
+        return _weighted_sum(pixels, 2, start, taps)
 
 
 def _weighted_sum(pixels: Tensor, dim: int, start: int, taps: Taps) -> Tensor:
@@ -269,6 +317,15 @@ def _weighted_sum(pixels: Tensor, dim: int, start: int, taps: Taps) -> Tensor:
     places, last = taps.first - start, pixels.shape[dim] - 1
     (weights,) = taps.phase_weights(dim, pixels)
     return _sum(weights, lambda t: _selected(pixels, dim, np.clip(places + t, 0, last)))
+
+
+def _sum_of_columns(pixels: Tensor, start: int, taps: Taps) -> Tensor:
+    """As :func:`_weighted_sum`, of columns, all taps in one go."""
+    channels, height, _ = pixels.shape
+    # As one matrix, which is quicker to transpose than several.
+    columns = pixels.reshape(channels * height, -1).t().unsqueeze(0)
+    total = taps.row_sums(columns, start).apply(columns)[0]
+    return total.t().contiguous().view(channels, height, -1)
 
 
 def _sum_of_slices(

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from urst_core.geometry import Rectangle
+from urst_core.geometry import Rectangle, cut
 from urst_core.pictures.resampling import Chain, Resample, Resampling
 
 
@@ -55,7 +55,14 @@ def test_a_window_equals_the_whole_bit_for_bit(scale, dtype):
     whole = resampling.apply(pixels, Rectangle.of_size(before), Rectangle.of_size(after))
     middle = Rectangle(after[0] // 3, after[1] // 4, after[0] // 3 + 7, after[1] // 4 + 6)
     corner = Rectangle(after[0] - 5, after[1] - 3, *after)
-    for target in (middle, corner, Rectangle(0, 0, 1, after[1])):
+    pixel = Rectangle(9, 8, 10, 9)
+    for target in (
+        middle,
+        corner,
+        pixel,
+        Rectangle(0, 0, 1, after[1]),
+        *cut(Rectangle.of_size(after), 11),
+    ):
         needed = resampling.needs(target)
         part = resampling.apply(pixels[(..., *needed.slices)], needed, target)
         assert torch.equal(part, whole[(..., *target.slices)])
