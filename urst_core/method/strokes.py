@@ -251,7 +251,7 @@ class Level:
                 joined = joined.add_(self._unit(self.enlarged.read(block)).to(joined))
         if grains is None:
             return joined
-        return joined + self.strokes_of(grains.to(joined), colors, inner)
+        return self.strokes_of(grains.to(joined), colors, inner) + joined
 
     def strokes_of(self, grains: Tensor, colors: Tensor, inner: tuple[slice, slice]) -> Tensor:
         """The brushwork that noise becomes: strongest where the content is flat.
