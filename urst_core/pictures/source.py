@@ -201,7 +201,8 @@ class TensorCanvas:
 def to_unit(pixels: Tensor) -> Tensor:
     """Stored pixels as float32, 0..1; those of float64 stay that."""
     values = pixels if pixels.dtype == torch.float64 else pixels.to(torch.float32)
-    return values / FULL_SCALE[pixels.dtype] if pixels.dtype in FULL_SCALE else values
+    # Converted pixels are nobody else's: in place, they need no second allocation.
+    return values.div_(FULL_SCALE[pixels.dtype]) if pixels.dtype in FULL_SCALE else values
 
 
 CONVERTED_PIXELS = 1 << 16
