@@ -156,7 +156,7 @@ class LevelPixels:
     def _counted(self, number: int, progress: Progress) -> Progress:
         if progress.stage not in self._stages:
             # Too short to be counted, or to start another bar.
-            return replace(self._last, core=None, pixels=None)
+            return self._last
         areas, count = self._areas, len(self._stages)
         pass_ = self._stages.index(progress.stage)
         index = number * count + pass_
@@ -164,7 +164,7 @@ class LevelPixels:
         before[index + 1] = before[index] + progress.tiles_total
         left = (count - 1 - pass_) * areas[number] + count * sum(areas[number + 1 :])
         done = sum(areas[:number]) * count + pass_ * areas[number]
-        self._last = replace(
+        counted = replace(
             progress,
             stage=TILES_STAGE,
             tiles_done=before[index] + progress.tiles_done,
@@ -174,4 +174,6 @@ class LevelPixels:
             pixels_total=self._total,
             frame=self._sizes[number] if number + 1 < len(self._sizes) else None,
         )
-        return self._last
+        # Without the pixels, which would be kept until the next tile is done.
+        self._last = replace(counted, core=None, pixels=None)
+        return counted

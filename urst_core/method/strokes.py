@@ -222,8 +222,7 @@ class Level:
         def join(block: Rectangle) -> None:
             inside = (..., *block.relative_to(area).slices)
             grains = self.read_noise(block) if noise is None else noise[inside]
-            pixels = self._join_block(content, below, grains, area, block)
-            torch.clamp(pixels, 0.0, 1.0, out=joined[inside])
+            self._join_block(content, below, grains, area, block, out=joined[inside])
 
         each_block(area, content.device, join)
         return joined
@@ -235,8 +234,10 @@ class Level:
         grains: Tensor | None,
         area: Rectangle,
         block: Rectangle,
-    ) -> Tensor:
-        """A part of :meth:`join`'s result, not clamped."""
+        *,
+        out: Tensor,
+    ) -> None:
+        """A part of :meth:`join`'s result, into ``out``."""
         wide = block.grown(0 if grains is None else brushwork.FLATNESS_RADIUS).clipped_to(area)
         inner = block.relative_to(wide).slices
         colors = self._unit(content[(..., *wide.relative_to(area).slices)])
@@ -249,9 +250,10 @@ class Level:
             joined = self.step.join(joined, coarse[:3], painting, self.detail, block)
             if self.enlarged is not None:
                 joined = joined.add_(self._unit(self.enlarged.read(block)).to(joined))
-        if grains is None:
-            return joined
-        return self.strokes_of(grains.to(joined), colors, inner) + joined
+        if grains is not None:
+            # Not in place: without a level below, these are the content's pixels.
+            joined = torch.add(joined, self.strokes_of(grains.to(joined), colors, inner), out=out)
+        torch.clamp(joined, 0.0, 1.0, out=out)
 
     def strokes_of(self, grains: Tensor, colors: Tensor, inner: tuple[slice, slice]) -> Tensor:
         """The brushwork that noise becomes: strongest where the content is flat.

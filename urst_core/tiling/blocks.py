@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 
 import torch
 
 from ..geometry import Rectangle
 from .device import single_threads
 
-BLOCK = (512, 512)
-"""Height and width of blocks, in px."""
+BLOCK = (576, 576)
+"""Largest height and width of blocks, in px."""
 
 MOST_AT_ONCE = 8
 """Blocks that are computed at the same time at most; each takes some 30 MB."""
@@ -54,13 +56,20 @@ def blocks(area: Rectangle, device: torch.device) -> Iterator[Rectangle]:
     """The parts of an area that are computed each by itself.
 
     On a CPU, a block fits in the caches; with whole windows every addition would wait for memory.
-    Blocks begin at multiples of their size, so that weights are computed once for many of them.
-    Other devices need large areas to be busy.
+    All blocks of an area have nearly the same size, as large as may be, since each of them also
+    reads pixels around it. Other devices need large areas to be busy.
     """
     if device.type != "cpu":
         yield area
         return
-    height, width = BLOCK
-    for top in range(area.top // height * height, area.bottom, height):
-        for left in range(area.left // width * width, area.right, width):
-            yield Rectangle(top, left, top + height, left + width).clipped_to(area)
+    columns = [*_parts(area.left, area.right, BLOCK[1])]
+    for top, bottom in _parts(area.top, area.bottom, BLOCK[0]):
+        for left, right in columns:
+            yield Rectangle(top, left, bottom, right)
+
+
+def _parts(start: int, stop: int, most: int) -> Iterator[tuple[int, int]]:
+    """Start and stop of the fewest parts of a length, of at most so many px each."""
+    count = max(1, math.ceil((stop - start) / most))
+    edges = [start + (stop - start) * number // count for number in range(count + 1)]
+    return pairwise(edges)

@@ -99,6 +99,7 @@ class TileLoop:
                 for tile, pixels in overlap.finished(wait_for_all=is_last or not fits):
                     left = len(pending) + len(overlap)
                     listener(count.progress(left=left, core=tile.core, pixels=pixels))
+                    del pixels  # Not kept while the next tile is computed.
                 if not fits and batch > 1:
                     release_memory(self.device)
                     batch //= 2

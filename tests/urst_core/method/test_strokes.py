@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import replace
 from itertools import pairwise
 
@@ -348,6 +349,24 @@ def test_all_levels_are_one_stage(microast):
     assert steps[-1].tiles_done == steps[-1].tiles_total
     frames = [step.frame for step in steps if step.core is not None]
     assert list(dict.fromkeys(frames)) == [(23, 64), (34, 94), None]
+
+
+def test_pixels_that_were_told_are_not_kept(microast, monkeypatch):
+    """They are as large as a tile, and the next one needs the memory."""
+    told = []
+    compute = TileStylizer.compute_batch
+
+    def checked(self, tiles, windows):
+        assert [each for each in told if each() is not None] == []
+        return compute(self, tiles, windows)
+
+    def listen(progress):
+        if progress.pixels is not None:
+            told.append(weakref.ref(progress.pixels))
+
+    monkeypatch.setattr(TileStylizer, "compute_batch", checked)
+    run(microast, listener=listen, tile_size=32)
+    assert len(told) > 6
 
 
 @pytest.mark.slow
